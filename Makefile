@@ -1,0 +1,99 @@
+# kinto: one static binary. `make help` lists the targets; objects go to build/<variant>/.
+#   V=1 shows commands · CC=clang · SANITIZE=1 (ASan+UBSan) · SANITIZE=thread (TSan)
+#   SUITE=json or SUITE=unit/json/test_parse selects tests, CASE= a Check case
+
+CC         ?= gcc
+ifeq ($(origin CC),default)
+CC         := gcc
+endif
+SANITIZE   ?=
+BUILD_ROOT ?= build
+ROOMS      := base json engine http store auth api plugins
+PACKAGES   := gcc make pkg-config check libmbedtls-dev libjsmn-dev libinih-dev
+
+ifeq ($(SANITIZE),)
+VARIANT    := release
+OPT        := -O2 -g
+LINK       := -static-pie -Wl,-z,relro,-z,now
+PIC        := -fPIE
+else ifeq ($(SANITIZE),thread)
+VARIANT    := tsan
+OPT        := -O1 -g -fsanitize=thread -DKINTO_DEBUG
+LINK       :=
+PIC        :=
+else
+VARIANT    := asan
+OPT        := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DKINTO_DEBUG
+LINK       :=
+PIC        :=
+endif
+
+B          := $(BUILD_ROOT)/$(VARIANT)-$(notdir $(CC))
+VERSION    := $(shell cat VERSION 2>/dev/null || echo 0.0.0)
+WARN       := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
+              -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla -Wundef -Werror
+HARDEN     := -fstack-protector-strong
+ifeq ($(SANITIZE),)
+HARDEN     += -D_FORTIFY_SOURCE=2
+endif
+CFLAGS     += -std=gnu11 $(OPT) $(PIC) $(WARN) $(HARDEN) -I. -D_GNU_SOURCE -pthread \
+              -DKINTO_VERSION='"$(VERSION)"'
+LIBS       := -lmbedtls -lmbedx509 -lmbedcrypto -pthread
+TESTLIBS   := $(shell pkg-config --libs check 2>/dev/null || echo -lcheck -lsubunit -lm -lrt)
+
+SRC        := $(foreach r,$(ROOMS),$(wildcard $(r)/*.c))
+OBJ        := $(SRC:%.c=$(B)/%.o)
+TEST_SRC   := $(wildcard test/unit/*/test_*.c) $(wildcard test/http/test_*.c) $(wildcard test/crash/test_*.c)
+TEST_BIN   := $(TEST_SRC:%.c=$(B)/%)
+SUPPORT    := $(patsubst %.c,$(B)/%.o,$(wildcard test/support/*.c))
+Q          := $(if $(V),,@)
+
+.PHONY: all run test test-clients lint metrics clean help deps install crash
+.SECONDARY:
+
+all: kinto ## the static binary ./kinto
+
+ifeq ($(SANITIZE),)
+kinto: $(B)/kinto
+	$(Q)cp $< $@.tmp && mv $@.tmp $@
+else
+kinto: $(B)/kinto
+endif
+
+$(B)/kinto: $(B)/kinto.o $(B)/libkinto.a
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(CFLAGS) $(LINK) -o $@ $^ $(LIBS)
+
+$(B)/libkinto.a: $(OBJ)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/%.o: %.c
+	@mkdir -p $(dir $@)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# A test is a program of its own; unit tests link what they need out of the library.
+$(B)/test/%: $(B)/test/%.o $(SUPPORT) $(B)/libkinto.a
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(CFLAGS) -o $@ $(B)/test/$*.o $(SUPPORT) $(B)/libkinto.a $(LIBS) $(TESTLIBS)
+
+deps: ## install the packages that are missing (Debian; says what to install without root)
+	$(Q)./test/support/deps.sh $(PACKAGES)
+
+run: deps ## install what is missing, build, start on ./kinto-data
+	$(Q)$(MAKE) --no-print-directory kinto
+	./kinto start
+
+test: deps ## install what is missing, build and run every test
+	$(Q)$(MAKE) --no-print-directory check
+
+check: kinto $(TEST_BIN)
+	$(Q)KINTO_BIN=$(abspath $(B)/kinto) ./test/run.sh $(B)/test "$(SUITE)" "$(CASE)"
+
+clean: ## remove what was built
+	rm -rf build kinto
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 16
+
+-include $(OBJ:.o=.d) $(B)/kinto.d $(TEST_BIN:=.d) $(SUPPORT:.o=.d)

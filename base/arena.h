@@ -1,0 +1,92 @@
+/*
+ * base/arena.h - memory that lives as long as one request (or one transaction, or one load).
+ *
+ * Bump allocation in chunks. Nothing is freed singly; arena_reset() frees all at once, after
+ * running the deferred clean-ups in reverse order. The first chunk belongs to the arena's owner (a
+ * connection) and stays; further chunks come from malloc, or from the loop's spares.
+ *
+ * Budget: an arena is born with the most bytes it may ever hold. Over it, or out of memory, an
+ * allocation returns NULL *and the arena remembers* (arena_failed), so that a writer may go on with
+ * no-ops and the pipeline looks once, before the first byte goes out.
+ *
+ * Threads: one at a time (a parked request's arena may be handed over; the queue is the fence).
+ * Under ASan, unused and freed space is poisoned.
+ */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include "base/str.h"
+
+struct arena_chunk; /* private */
+struct arena_defer; /* private */
+
+/* Spare chunks shared by the arenas of one thread; keeps at most `max_chunks`. Zero-init is empty.
+ */
+struct arena_spares {
+    struct arena_chunk *head;
+    unsigned count;
+    unsigned max_chunks;
+};
+void arena_spares_fini(struct arena_spares *s);
+
+struct arena {
+    char *at, *end; /* free space in the current chunk */
+    void *first;    /* the owner's chunk (borrowed), or NULL */
+    size_t first_size;
+    struct arena_chunk *chunks;  /* newest first */
+    struct arena_defer *defers;  /* newest first */
+    struct arena_spares *spares; /* borrowed, or NULL */
+    size_t used, budget;         /* bytes of chunks held, and the most that may be held */
+    bool failed;
+};
+
+/*
+ * `first` (may be NULL) is borrowed until arena_fini and must be 16-aligned. `budget` counts the
+ * bytes of all chunks beyond the first one. Cannot fail.
+ */
+void arena_init(struct arena *a, void *first, size_t first_size, struct arena_spares *spares,
+                size_t budget);
+void arena_reset(struct arena *a); /* runs defers, gives chunks back; failed is cleared */
+void arena_fini(struct arena *a);  /* arena_reset, for good */
+
+/* n bytes, aligned to 16; n = 0 gives a non-NULL pointer. NULL: out of budget or memory (sticky).
+ */
+void *arena_alloc(struct arena *a, size_t n);
+void *arena_zalloc(struct arena *a, size_t n);
+void *arena_array(struct arena *a, size_t count, size_t size); /* zeroed, overflow-checked */
+#define ARENA_NEW(a, type)            ((type *)arena_zalloc((a), sizeof(type)))
+#define ARENA_NEW_ARRAY(a, type, cnt) ((type *)arena_array((a), (cnt), sizeof(type)))
+
+/*
+ * Grows (or shrinks) the block `p` of `old_n` bytes; in place when it is the newest block, else by
+ * copy. NULL on failure, the old block stays valid. p = NULL allocates.
+ */
+void *arena_extend(struct arena *a, void *p, size_t old_n, size_t new_n);
+
+/* Copies; a NUL follows the bytes. STR_NONE on failure. */
+str arena_str(struct arena *a, str s);
+char *arena_cstr(struct arena *a, str s); /* the same as a C string; NULL on failure */
+str arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
+str arena_concat(struct arena *a, const str *parts, size_t n);
+
+/* Scratch inside a step: everything allocated since the mark is gone after release. Defers
+ * registered since the mark must not exist. */
+struct arena_mark {
+    struct arena_chunk *chunk;
+    char *at;
+};
+struct arena_mark arena_mark(struct arena *a);
+void arena_release(struct arena *a, struct arena_mark m);
+
+/* fn(arg) runs at reset, in reverse order of registration. NOMEM: not registered. */
+MUST_CHECK enum err arena_defer(struct arena *a, void (*fn)(void *arg), void *arg);
+
+static inline bool arena_failed(const struct arena *a)
+{
+    return a->failed;
+}
+
+/* Tests: the n-th chunk from now on fails (1 = the next); 0 switches it off. This thread only. */
+void arena_test_fail_chunk(unsigned nth);
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * base/clock.h - the two clocks. Wall time may step in both directions; monotonic time never does.
+ */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include "base/base.h"
+
+int64_t clock_wall_ms(void);  /* milliseconds since 1970-01-01 UTC */
+uint64_t clock_mono_ms(void); /* for time-outs and durations */
+uint64_t clock_mono_ns(void);
+
+/* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7), 29 characters and a NUL. Times before year 0
+ * or after 9999 are clamped. */
+void clock_http_date(int64_t seconds, char out[30]);
+
+/* Tests only: the wall clock becomes fn(); NULL restores. */
+void clock_test_wall(int64_t (*fn)(void));
+
+#endif

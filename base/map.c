@@ -1,0 +1,206 @@
+/*
+ * base/map.c - open addressing with linear probing.
+ *
+ * Invariants: cap is 0 or a power of two; at least a quarter of the slots is empty, so that every
+ * probe ends; between a key's home slot (hash & (cap - 1)) and its slot none is empty. Deleting
+ * keeps the last one by moving later keys back instead of leaving tombstones, which would make a
+ * table that lives long slower and slower.
+ */
+#include "base/map.h"
+
+#include "base/rand.h"
+#include <pthread.h>
+
+#define FIRST_CAP ((size_t)8)
+
+static struct {
+    pthread_once_t once;
+    uint64_t k[2];
+} process_key = {.once = PTHREAD_ONCE_INIT};
+
+static void draw_key(void)
+{
+    rand_bytes(process_key.k, sizeof process_key.k);
+}
+
+static uint64_t rotl(uint64_t x, int by)
+{
+    return x << by | x >> (64 - by);
+}
+
+static uint64_t load_le64(const char *p, size_t n)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < n; i++)
+        v |= (uint64_t)(uint8_t)p[i] << (8 * i);
+    return v;
+}
+
+static void sip_rounds(uint64_t v[4], int rounds)
+{
+    while (rounds-- > 0) {
+        v[0] += v[1];
+        v[1] = rotl(v[1], 13) ^ v[0];
+        v[0] = rotl(v[0], 32);
+        v[2] += v[3];
+        v[3] = rotl(v[3], 16) ^ v[2];
+        v[0] += v[3];
+        v[3] = rotl(v[3], 21) ^ v[0];
+        v[2] += v[1];
+        v[1] = rotl(v[1], 17) ^ v[2];
+        v[2] = rotl(v[2], 32);
+    }
+}
+
+/* SipHash-2-4 as in Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012). */
+static uint64_t siphash(const uint64_t k[2], str s)
+{
+    uint64_t v[4] = {k[0] ^ UINT64_C(0x736f6d6570736575), k[1] ^ UINT64_C(0x646f72616e646f6d),
+                     k[0] ^ UINT64_C(0x6c7967656e657261), k[1] ^ UINT64_C(0x7465646279746573)};
+    uint64_t m;
+    size_t i;
+
+    for (i = 0; s.n - i >= 8; i += 8) {
+        m = load_le64(s.p + i, 8);
+        v[3] ^= m;
+        sip_rounds(v, 2);
+        v[0] ^= m;
+    }
+    m = load_le64(s.p + i, s.n - i) | (uint64_t)s.n << 56;
+    v[3] ^= m;
+    sip_rounds(v, 2);
+    v[0] ^= m;
+    v[2] ^= 0xff;
+    sip_rounds(v, 4);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+/* "No value" and the empty key are one key; only the latter can lie in a slot. */
+static str as_key(str key)
+{
+    return str_none(key) ? STR("") : key;
+}
+
+uint64_t map_hash(str key)
+{
+    pthread_once(&process_key.once, draw_key);
+    return siphash(process_key.k, as_key(key));
+}
+
+void map_init(struct map *m, struct arena *a_or_null)
+{
+    *m = (struct map){.arena = a_or_null};
+}
+
+void map_fini(struct map *m)
+{
+    if (m->arena == NULL)
+        free(m->slots);
+    *m = (struct map){0};
+}
+
+/* The slot of the key, or the empty one where it belongs. cap > 0. */
+static struct map_slot *find_slot(const struct map *m, str key, uint64_t hash)
+{
+    for (size_t i = hash & (m->cap - 1);; i = (i + 1) & (m->cap - 1)) {
+        struct map_slot *slot = &m->slots[i];
+        if (str_none(slot->key) || (slot->hash == hash && str_eq(slot->key, key)))
+            return slot;
+    }
+}
+
+void *map_get(const struct map *m, str key)
+{
+    if (m->count == 0)
+        return NULL;
+    return find_slot(m, as_key(key), map_hash(key))->value;
+}
+
+static enum err grow(struct map *m)
+{
+    struct map old = *m;
+    size_t cap, bytes;
+    struct map_slot *slots;
+
+    if (!size_mul(MAX_OF(old.cap, FIRST_CAP / 2), 2, &cap) || !size_mul(cap, sizeof *slots, &bytes))
+        return ERR_NOMEM;
+    slots = m->arena != NULL ? arena_zalloc(m->arena, bytes) : calloc(1, bytes);
+    if (slots == NULL)
+        return ERR_NOMEM;
+    m->slots = slots;
+    m->cap = cap;
+    for (size_t i = 0; i < old.cap; i++)
+        if (!str_none(old.slots[i].key))
+            *find_slot(m, old.slots[i].key, old.slots[i].hash) = old.slots[i];
+    if (old.arena == NULL)
+        free(old.slots);
+    return OK;
+}
+
+enum err map_put(struct map *m, str key, void *value)
+{
+    uint64_t hash = map_hash(key);
+    struct map_slot *slot;
+
+    CHECK(value != NULL);
+    key = as_key(key);
+    if (m->cap > 0) {
+        slot = find_slot(m, key, hash);
+        if (!str_none(slot->key)) {
+            slot->key = key; /* the new key's bytes live as long as the new value */
+            slot->value = value;
+            return OK;
+        }
+    }
+    if (m->count >= m->cap - m->cap / 4) {
+        enum err e = grow(m);
+        if (e != OK)
+            return e;
+    }
+    *find_slot(m, key, hash) = (struct map_slot){key, value, hash};
+    m->count++;
+    return OK;
+}
+
+/* Empties slot `hole` and moves back every later key of the run whose home lies at or before it. */
+static void close_hole(struct map *m, size_t hole)
+{
+    size_t mask = m->cap - 1;
+
+    for (size_t i = (hole + 1) & mask; !str_none(m->slots[i].key); i = (i + 1) & mask) {
+        size_t home = m->slots[i].hash & mask;
+        if (((i - home) & mask) < ((i - hole) & mask))
+            continue;
+        m->slots[hole] = m->slots[i];
+        hole = i;
+    }
+    m->slots[hole] = (struct map_slot){.key = STR_NONE};
+}
+
+bool map_del(struct map *m, str key)
+{
+    struct map_slot *slot;
+
+    if (m->count == 0)
+        return false;
+    slot = find_slot(m, as_key(key), map_hash(key));
+    if (str_none(slot->key))
+        return false;
+    close_hole(m, (size_t)(slot - m->slots));
+    m->count--;
+    return true;
+}
+
+bool map_next(const struct map *m, size_t *it, str *key, void **value)
+{
+    for (; *it < m->cap; (*it)++) {
+        const struct map_slot *slot = &m->slots[*it];
+        if (str_none(slot->key))
+            continue;
+        *key = slot->key;
+        *value = slot->value;
+        (*it)++;
+        return true;
+    }
+    return false;
+}

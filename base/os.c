@@ -1,0 +1,335 @@
+/*
+ * base/os.c - the kernel's side of the table in os.h.
+ *
+ * Every call that can be interrupted is repeated, and a transfer that stopped half-way goes on
+ * where it stopped, so that no caller has to. Descriptors are close-on-exec.
+ */
+#include "base/os.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RETRY(result, call)                                                                        \
+    do                                                                                             \
+        (result) = (call);                                                                         \
+    while ((result) < 0 && errno == EINTR)
+
+static bool offset_fits(uint64_t off, uint64_t n)
+{
+    uint64_t end;
+
+    if (!__builtin_add_overflow(off, n, &end) && end <= INT64_MAX)
+        return true;
+    errno = EFBIG;
+    return false;
+}
+
+static int kernel_open(const char *path, int flags, unsigned mode)
+{
+    int fd;
+    RETRY(fd, open(path, flags | O_CLOEXEC, (mode_t)mode));
+    return fd;
+}
+
+/* Not repeated: after EINTR the descriptor is gone, and its number may be somebody else's already.
+ */
+static int kernel_close(int fd)
+{
+    int r = close(fd);
+    return r < 0 && errno == EINTR ? 0 : r;
+}
+
+static ssize_t kernel_pread(int fd, void *p, size_t n, uint64_t off)
+{
+    size_t done = 0;
+
+    if (!offset_fits(off, n))
+        return -1;
+    while (done < n) {
+        ssize_t r;
+        RETRY(r, pread(fd, (char *)p + done, n - done, (off_t)(off + done)));
+        if (r < 0)
+            return -1;
+        if (r == 0)
+            break;
+        done += (size_t)r;
+    }
+    return (ssize_t)done;
+}
+
+static ssize_t kernel_pwrite(int fd, const void *p, size_t n, uint64_t off)
+{
+    size_t done = 0;
+
+    if (!offset_fits(off, n))
+        return -1;
+    while (done < n) {
+        ssize_t r;
+        RETRY(r, pwrite(fd, (const char *)p + done, n - done, (off_t)(off + done)));
+        if (r < 0)
+            return -1;
+        done += (size_t)r;
+    }
+    return (ssize_t)done;
+}
+
+/* Drops the first `n` bytes, which have been written, from the vectors. */
+static void iov_advance(struct iovec *v, int *count, size_t n)
+{
+    int gone = 0;
+
+    while (gone < *count && n >= v[gone].iov_len)
+        n -= v[gone++].iov_len;
+    *count -= gone;
+    memmove(v, v + gone, (size_t)*count * sizeof *v);
+    if (*count > 0) {
+        v[0].iov_base = (char *)v[0].iov_base + n;
+        v[0].iov_len -= n;
+    }
+}
+
+static int write_batch(int fd, struct iovec *v, int count, uint64_t *off)
+{
+    iov_advance(v, &count, 0); /* empty vectors at the front would look like no progress */
+    while (count > 0) {
+        ssize_t r;
+        RETRY(r, pwritev(fd, v, count, (off_t)*off));
+        if (r < 0)
+            return -1;
+        *off += (uint64_t)r;
+        iov_advance(v, &count, (size_t)r);
+    }
+    return 0;
+}
+
+static ssize_t kernel_pwritev(int fd, const struct iovec *v, int n, uint64_t off)
+{
+    struct iovec batch[128];
+    uint64_t at = off;
+    size_t total = 0;
+
+    for (int i = 0; i < n; i++)
+        if (!size_add(total, v[i].iov_len, &total) || total > SSIZE_MAX) {
+            errno = EINVAL;
+            return -1;
+        }
+    if (!offset_fits(off, total))
+        return -1;
+    for (int i = 0; i < n;) {
+        int count = MIN_OF(n - i, (int)ARRAY_LEN(batch));
+        memcpy(batch, v + i, (size_t)count * sizeof *v);
+        if (write_batch(fd, batch, count, &at) < 0)
+            return -1;
+        i += count;
+    }
+    return (ssize_t)total;
+}
+
+static int kernel_fsync(int fd)
+{
+    int r;
+    RETRY(r, fsync(fd));
+    return r;
+}
+
+static int kernel_fdatasync(int fd)
+{
+    int r;
+    RETRY(r, fdatasync(fd));
+    return r;
+}
+
+static int kernel_ftruncate(int fd, uint64_t size)
+{
+    int r;
+
+    if (!offset_fits(size, 0))
+        return -1;
+    RETRY(r, ftruncate(fd, (off_t)size));
+    return r;
+}
+
+static int kernel_fallocate(int fd, uint64_t off, uint64_t n)
+{
+    int r;
+
+    if (!offset_fits(off, n))
+        return -1;
+    RETRY(r, fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)n));
+    return r;
+}
+
+static int kernel_size(int fd, uint64_t *out)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return -1;
+    *out = (uint64_t)st.st_size;
+    return 0;
+}
+
+static int kernel_mkdir(const char *path, unsigned mode)
+{
+    return mkdir(path, (mode_t)mode);
+}
+
+static int kernel_sync_dir(const char *path)
+{
+    int fd = kernel_open(path, O_RDONLY | O_DIRECTORY, 0);
+    int r, saved;
+
+    if (fd < 0)
+        return -1;
+    r = kernel_fsync(fd);
+    saved = errno;
+    kernel_close(fd);
+    errno = saved;
+    return r;
+}
+
+static int kernel_list_dir(const char *path, void (*each)(void *arg, const char *name), void *arg)
+{
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+    int saved;
+
+    if (dir == NULL)
+        return -1;
+    for (;;) {
+        errno = 0;
+        entry = readdir(dir);
+        if (entry == NULL)
+            break;
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            each(arg, entry->d_name);
+    }
+    saved = errno;
+    closedir(dir);
+    errno = saved;
+    return saved == 0 ? 0 : -1;
+}
+
+static void *kernel_map(int fd, size_t n)
+{
+    void *p = mmap(NULL, n, PROT_READ, MAP_SHARED, fd, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static int kernel_lock(int fd)
+{
+    int r;
+    RETRY(r, flock(fd, LOCK_EX | LOCK_NB));
+    return r;
+}
+
+const struct os_ops os_kernel = {
+    .open = kernel_open,
+    .close = kernel_close,
+    .pread = kernel_pread,
+    .pwrite = kernel_pwrite,
+    .pwritev = kernel_pwritev,
+    .fsync = kernel_fsync,
+    .fdatasync = kernel_fdatasync,
+    .ftruncate = kernel_ftruncate,
+    .fallocate = kernel_fallocate,
+    .size = kernel_size,
+    .rename = rename,
+    .unlink = unlink,
+    .mkdir = kernel_mkdir,
+    .sync_dir = kernel_sync_dir,
+    .list_dir = kernel_list_dir,
+    .map = kernel_map,
+    .unmap = munmap,
+    .lock = kernel_lock,
+};
+
+static _Atomic(const struct os_ops *) in_force = &os_kernel;
+
+const struct os_ops *os(void)
+{
+    return atomic_load_explicit(&in_force, memory_order_acquire);
+}
+
+void os_test_replace(const struct os_ops *ops)
+{
+    atomic_store(&in_force, ops != NULL ? ops : &os_kernel);
+}
+
+/* Settings and keys may come through a pipe or /dev/stdin, which has no offsets. */
+static ssize_t read_some(int fd, char *p, size_t n, uint64_t off)
+{
+    ssize_t r = os()->pread(fd, p, n, off);
+
+    if (r < 0 && errno == ESPIPE)
+        RETRY(r, read(fd, p, n));
+    return r;
+}
+
+/* Reads to the end, one byte more than `max` at most: that byte tells that there is too much. */
+static enum err read_all(int fd, size_t max, char **out, size_t *out_n)
+{
+    size_t cap = 0, n = 0;
+    char *p = NULL;
+
+    for (;;) {
+        ssize_t r;
+
+        if (n == cap) {
+            size_t bigger = cap < 4 * KIB ? 4 * KIB : cap * 2;
+            char *grown = realloc(p, bigger + 1);
+            if (grown == NULL) {
+                free(p);
+                return ERR_NOMEM;
+            }
+            p = grown;
+            cap = bigger;
+        }
+        r = read_some(fd, p + n, MIN_OF(cap - n, max - n + 1), n);
+        if (r < 0) {
+            int saved = errno;
+            free(p);
+            errno = saved;
+            return err_from_errno(saved);
+        }
+        n += (size_t)r;
+        if (r == 0)
+            break;
+        if (n > max) {
+            free(p);
+            return ERR_LIMIT;
+        }
+    }
+    p[n] = '\0';
+    *out = p;
+    *out_n = n;
+    return OK;
+}
+
+enum err os_read_file(const char *path, size_t max, char **out, size_t *out_n, struct err_detail *d)
+{
+    int fd = os()->open(path, O_RDONLY, 0);
+    enum err e;
+    int saved;
+
+    if (fd < 0) {
+        saved = errno;
+        return err_set(d, err_from_errno(saved), saved, "%s", path);
+    }
+    e = read_all(fd, MIN_OF(max, (size_t)SSIZE_MAX / 4), out, out_n);
+    saved = errno;
+    os()->close(fd);
+    if (e == ERR_LIMIT)
+        return err_set(d, e, 0, "%s: larger than %zu bytes", path, max);
+    if (e == ERR_NOMEM)
+        return err_set(d, e, 0, "%s: %s", path, err_text(e));
+    if (e != OK)
+        return err_set(d, e, saved, "%s", path);
+    return OK;
+}

@@ -1,0 +1,48 @@
+/*
+ * base/os.h - the only caller of the system calls that touch files.
+ *
+ * The engine and whoever else keeps data go through this table, so that a test can put a simulated
+ * disk in its place, or make the n-th call fail. Each function returns the call's result and leaves
+ * errno as the kernel does; EINTR is retried here and short writes are completed here.
+ */
+#ifndef BASE_OS_H
+#define BASE_OS_H
+
+#include "base/err.h"
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct os_ops {
+    int (*open)(const char *path, int flags, unsigned mode);
+    int (*close)(int fd);
+    ssize_t (*pread)(int fd, void *p, size_t n, uint64_t off);        /* short only at the end */
+    ssize_t (*pwrite)(int fd, const void *p, size_t n, uint64_t off); /* all n, or -1 */
+    ssize_t (*pwritev)(int fd, const struct iovec *v, int n, uint64_t off); /* all, or -1 */
+    int (*fsync)(int fd);
+    int (*fdatasync)(int fd);
+    int (*ftruncate)(int fd, uint64_t size);
+    int (*fallocate)(int fd, uint64_t off,
+                     uint64_t n); /* allocates without changing st_size (FALLOC_FL_KEEP_SIZE) */
+    int (*size)(int fd, uint64_t *out);
+    int (*rename)(const char *from, const char *to);
+    int (*unlink)(const char *path);
+    int (*mkdir)(const char *path, unsigned mode);
+    int (*sync_dir)(const char *path); /* open + fsync + close of a directory */
+    int (*list_dir)(const char *path, void (*each)(void *arg, const char *name), void *arg);
+    /* A shared read-only view of [0, n), which may reach past the end of file; bytes beyond the
+     * file's size must not be touched. NULL on failure. */
+    void *(*map)(int fd, size_t n);
+    int (*unmap)(void *p, size_t n);
+    int (*lock)(int fd); /* exclusive, non-blocking; -1 with EWOULDBLOCK when another holds it */
+};
+
+const struct os_ops *os(void);                  /* the table in force */
+void os_test_replace(const struct os_ops *ops); /* tests only; NULL restores the kernel's */
+extern const struct os_ops os_kernel;           /* the real one, for wrappers to call */
+
+/* The whole file into malloc'd memory (caller frees), at most `max` bytes (LIMIT). NUL-terminated.
+ */
+MUST_CHECK enum err os_read_file(const char *path, size_t max, char **out, size_t *out_n,
+                                 struct err_detail *d);
+
+#endif

@@ -1,0 +1,15 @@
+/*
+ * base/rand.h - random bytes from the kernel (getrandom), buffered by each thread. Fit for ids,
+ * nonces and secrets. The process stops if the kernel has none (it never does after boot).
+ */
+#ifndef BASE_RAND_H
+#define BASE_RAND_H
+
+#include "base/base.h"
+
+void rand_bytes(void *out, size_t n);
+uint64_t rand_u64(void);
+void rand_uuid4(char out[37]); /* lower case, with dashes and a NUL (RFC 9562) */
+void rand_name(char *out, size_t n, const char *alphabet); /* n characters and a NUL, unbiased */
+
+#endif

@@ -1,0 +1,83 @@
+/*
+ * base/settings.h - the type of a setting, and the values that are in force.
+ *
+ * Each room that has settings keeps them as rows (key, type, range, default, unit, sentence) in its
+ * own settings.def; kinto.c collects the tables and loads the values from, in this order of
+ * precedence: command line, environment (kinto.storage_url -> KINTO_STORAGE_URL: upper case, '.'
+ * and '-' become '_'; a value that is JSON is taken as JSON, as in the reference), the INI's
+ * [app:main], the default. The start-up warnings, --help and the check that doc/settings.md and
+ * kinto.ini name each setting come out of the same rows.
+ *
+ * A key in a row may hold `*`, which stands for one or more characters (`kinto.*.record_cache_...`,
+ * `multiauth.policy.*.use`). Such rows have no default and are read with settings_each().
+ *
+ * Values live as long as the struct settings; strings are NUL-terminated. Read-only after load:
+ * any thread.
+ */
+#ifndef BASE_SETTINGS_H
+#define BASE_SETTINGS_H
+
+#include "base/ini.h"
+
+enum setting_type {
+    SETTING_BOOL,   /* true/false, yes/no, on/off, 1/0, t/f, y/n in any case */
+    SETTING_INT,    /* decimal within [min, max] */
+    SETTING_FLOAT,  /* decimal within [min, max] */
+    SETTING_STRING, /* any text; empty counts as unset */
+    SETTING_LIST,   /* words separated by white space or commas */
+    SETTING_ENUM,   /* one of the words in `allowed`, separated by spaces */
+    SETTING_IGNORED /* known and without effect here; `help` says why. Accepted in silence */
+};
+
+struct setting_row {
+    const char *key;
+    enum setting_type type;
+    int64_t min, max;    /* INT and FLOAT */
+    const char *def;     /* NULL: unset */
+    const char *unit;    /* "seconds", "bytes", ... or "" */
+    const char *allowed; /* ENUM: "a b c"; else NULL */
+    const char *help;    /* one sentence */
+};
+
+struct setting_table {
+    const struct setting_row *rows;
+    size_t count;
+};
+
+struct settings; /* opaque */
+
+struct setting_override { /* from the command line */
+    const char *key;
+    const char *value;
+};
+
+/*
+ * `ini` may be NULL. Unknown keys of [app:main] are warned of in the log, with file and line; a bad
+ * value is SYNTAX or RANGE with file (or "environment"/"command line"), line, key, what was found
+ * and what is allowed in `d`. Takes nothing over: ini is copied from.
+ */
+MUST_CHECK enum err settings_load(struct settings **out, const struct setting_table *tables,
+                                  size_t ntables, const struct ini *ini,
+                                  const struct setting_override *over, size_t nover,
+                                  struct err_detail *d);
+void settings_free(struct settings *s);
+
+/* The key must be in a table and of the type (else a BUG). Unset: false, def, STR_NONE, empty. */
+bool settings_is_set(const struct settings *s, const char *key); /* other than by its default */
+bool settings_bool(const struct settings *s, const char *key);
+int64_t settings_int(const struct settings *s, const char *key, int64_t if_unset);
+double settings_float(const struct settings *s, const char *key, double if_unset);
+str settings_str(const struct settings *s, const char *key);
+/* A list's words; *n = 0 when unset. The array lives as long as s. */
+const str *settings_list(const struct settings *s, const char *key, size_t *n);
+
+/* Where a value came from, for messages: "kinto.ini:12", "environment", "command line", "default".
+ */
+str settings_origin(const struct settings *s, const char *key);
+
+/* Every set value whose key matches the row `pattern` (the row's own text, with its `*`), in file
+ * order: fn(arg, key, what the `*` stood for (the first one), value, origin). */
+void settings_each(const struct settings *s, const char *pattern,
+                   void (*fn)(void *arg, str key, str star, str value, str origin), void *arg);
+
+#endif

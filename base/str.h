@@ -1,0 +1,73 @@
+/*
+ * base/str.h - bytes by pointer and length; borrowed, never owned, not NUL-terminated.
+ *
+ * A str points into memory that somebody else keeps (an arena, a snapshot, a literal); copying the
+ * struct does not copy the bytes. {NULL, 0} is "no value", {"", 0} an empty one: str_none() tells.
+ * All functions: any thread, no allocation unless they take an arena (base/arena.h).
+ */
+#ifndef BASE_STR_H
+#define BASE_STR_H
+
+#include "base/base.h"
+
+typedef struct str {
+    const char *p;
+    size_t n;
+} str;
+
+#define STR(lit) ((str){("" lit), sizeof(lit) - 1})
+#define STR_INIT(lit)                                                                              \
+    {                                                                                              \
+        ("" lit), sizeof(lit) - 1                                                                  \
+    } /* for static initialisers */
+#define STR_NONE   ((str){NULL, 0})
+#define STR_FMT    "%.*s"
+#define STR_ARG(s) (int)MIN_OF((s).n, (size_t)INT_MAX), ((s).p ? (s).p : "")
+
+static inline str str_from(const char *z)
+{
+    return z ? (str){z, strlen(z)} : STR_NONE;
+}
+
+static inline bool str_none(str s)
+{
+    return s.p == NULL;
+}
+
+static inline bool str_eq(str a, str b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+bool str_eq_nocase(str a, str b); /* ASCII only */
+int str_cmp(str a, str b);        /* by bytes (= by code point in UTF-8); <0, 0, >0 */
+bool str_starts(str s, str prefix);
+bool str_ends(str s, str suffix);
+str str_drop(str s, size_t n);             /* without the first n bytes (n may exceed s.n) */
+str str_sub(str s, size_t from, size_t n); /* clamped */
+str str_trim(str s);                       /* without leading and trailing SP HT CR LF */
+#define STR_NPOS SIZE_MAX
+size_t str_find(str s, char c); /* index or STR_NPOS */
+size_t str_find_str(str s, str needle);
+
+/* Cuts `*rest` at the first `sep`: returns what is before, leaves what is behind (none at the end).
+ * Loop: while (!str_none(rest)) { str part = str_cut(&rest, ','); ... } */
+str str_cut(str *rest, char sep);
+
+/* Next word of a list separated by white space (spaces, tabs, newlines) and/or commas; false at
+ * end. */
+bool str_next_word(str *rest, str *word);
+
+/* Well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, <= U+10FFFF). */
+bool str_utf8_valid(str s);
+
+/* Decimal integers, whole string, optional '-' for int64; RANGE when they do not fit, SYNTAX else.
+ */
+#include "base/err.h"
+MUST_CHECK enum err str_to_u64(str s, uint64_t *out);
+MUST_CHECK enum err str_to_i64(str s, int64_t *out);
+
+/* Equality in time that depends on the lengths only: for secrets. */
+bool str_eq_secret(str a, str b);
+
+#endif

@@ -1,0 +1,152 @@
+/*
+ * engine/engine.h - the storage engine: durable, ordered, transactional keys and values.
+ *
+ * It knows bytes and keys, nothing of what they mean. Keys are ordered as unsigned bytes (memcmp,
+ * the shorter one first). Smallest use:
+ *
+ *     engine_open(&e, &options, &recovery, &detail);
+ *     engine_txn_begin(e, &txn);  engine_put(txn, key, value);  engine_txn_commit(txn, done, arg);
+ *     engine_snap_begin(reader, &snap);  engine_get(engine_snap_view(&snap), key, &value);
+ * engine_snap_end(&snap); engine_close(e);
+ *
+ * Truth is the log: append-only segments of checksummed frames, one frame a transaction
+ * (doc/format.md). The index is a copy-on-write B-tree over it. With options.dir == NULL the same
+ * engine runs without files.
+ *
+ * Writing. One transaction at a time (engine_txn_begin waits for the one before to commit or abort;
+ * nothing that waits for somebody else may happen in between). engine_txn_commit hands the frame to
+ * the committer thread and returns; the next transaction builds on it at once. The committer makes
+ * many transactions durable with one fdatasync, publishes them to the readers, and calls each
+ * `done`. What is acknowledged by done(OK) is on disk.
+ *
+ * Reading. A snapshot is the newest durable state, for as long as it is held; it never waits and
+ * never sees what is not yet durable. Values are borrowed from the snapshot (or from the
+ * transaction, until its next write or its end). Avoid long-lived snapshots: they pin pages.
+ *
+ * Failure. A write or fdatasync that fails aborts every transaction not yet durable: their done()
+ * gets IO (or NOSPACE), readers stay on the last durable state. After a failed fdatasync, or when
+ * the remains of a failed write cannot be cut off again, the engine is FAILED: reads go on, each
+ * engine_txn_begin is refused with FAILED, engine_state says so. It does not retry and hope.
+ *
+ * Threads: a struct engine_reader belongs to one thread; a transaction to the thread that began it;
+ * everything else: any thread.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "base/str.h"
+
+#define ENGINE_MAX_KEY_BYTES   512
+#define ENGINE_MAX_VALUE_BYTES (64 * MIB)
+
+struct engine;
+struct engine_txn;
+struct engine_reader;
+struct engine_view; /* what can be read from: a snapshot, or a transaction with its own changes */
+
+struct engine_options {
+    const char *dir;        /* directory, made when missing (0700); NULL: no files */
+    uint64_t segment_bytes; /* size at which a new segment is begun; 0: 64 MiB */
+    size_t max_txn_bytes;   /* largest frame of one transaction; 0: 256 MiB */
+    size_t max_queue_bytes; /* not yet durable bytes over which begin says AGAIN; 0: 64 MiB */
+};
+
+struct engine_recovery {  /* what engine_open found */
+    uint64_t txns, bytes; /* frames replayed and their bytes */
+    uint64_t torn_bytes;  /* cut off behind the last whole frame; 0: cleanly ended */
+    uint64_t ms;
+};
+
+enum engine_state { ENGINE_OK, ENGINE_FAILED };
+
+/*
+ * Opens or makes a store. BUSY: another process has it (detail names its pid). CORRUPT: damage that
+ * is not a torn tail (detail names file and offset); nothing was changed. UNSUPPORTED: a newer
+ * format. IO, NOSPACE, NOMEM. `recovery` and `detail` may be NULL.
+ */
+MUST_CHECK enum err engine_open(struct engine **out, const struct engine_options *options,
+                                struct engine_recovery *recovery, struct err_detail *detail);
+/* Waits until what was committed is durable (or failed), then releases everything. All readers and
+ * transactions must have ended. */
+void engine_close(struct engine *e);
+enum engine_state engine_state(const struct engine *e);
+
+struct engine_stats {
+    uint64_t version; /* number of the last durable transaction */
+    uint64_t keys;    /* in the index */
+    uint64_t log_bytes, live_value_bytes, segments, pages, free_pages;
+    uint64_t commits, syncs; /* since open */
+};
+void engine_stats(const struct engine *e, struct engine_stats *out);
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+/* A thread's place among the readers. NOMEM. At most one snapshot at a time through each. */
+MUST_CHECK enum err engine_reader_new(struct engine *e, struct engine_reader **out);
+void engine_reader_free(struct engine_reader *r);
+
+/* The view of the newest durable state; valid until engine_snap_end. Cannot fail, does not wait. */
+const struct engine_view *engine_snap_begin(struct engine_reader *r);
+void engine_snap_end(struct engine_reader *r);
+
+/* The number of the transaction that a view shows (a transaction's own changes come after it). */
+uint64_t engine_view_version(const struct engine_view *v);
+
+/* NOTFOUND, or CORRUPT when the value's checksum is wrong. The value is borrowed from the view. */
+MUST_CHECK enum err engine_get(const struct engine_view *v, str key, str *value);
+
+/*
+ * A cursor walks a range of keys in both directions. It is plain memory of the caller, needs no
+ * clean-up, and must not be used after a write in its transaction, nor after its view.
+ */
+struct engine_cursor {
+    const struct engine_view *view;
+    str prefix; /* only keys that begin with it; borrowed */
+    struct {
+        const void *page;
+        uint32_t slot;
+    } path[16];
+    int depth; /* < 0: before the first or behind the last key */
+    char key_buf[ENGINE_MAX_KEY_BYTES];
+};
+
+void engine_cursor_init(struct engine_cursor *c, const struct engine_view *v, str prefix);
+/* Each places the cursor and returns true, or false when there is no such key within the prefix. */
+bool engine_cursor_first(struct engine_cursor *c);
+bool engine_cursor_last(struct engine_cursor *c);
+bool engine_cursor_seek(struct engine_cursor *c, str key);        /* the first key >= key */
+bool engine_cursor_seek_before(struct engine_cursor *c, str key); /* the last key < key */
+bool engine_cursor_next(struct engine_cursor *c);
+bool engine_cursor_prev(struct engine_cursor *c);
+str engine_cursor_key(struct engine_cursor *c); /* borrowed until the cursor moves */
+MUST_CHECK enum err engine_cursor_value(struct engine_cursor *c, str *value); /* CORRUPT */
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+/* Waits for its turn. AGAIN: too much is waiting for the disk. FAILED. NOMEM. CLOSED. */
+MUST_CHECK enum err engine_txn_begin(struct engine *e, struct engine_txn **out);
+const struct engine_view *
+engine_txn_view(struct engine_txn *t); /* sees the transaction's changes */
+
+/* Puts or replaces. Copies both. LIMIT: key empty or over the maximum, value or frame too large;
+ * NOMEM. After an error the transaction can only be aborted. */
+MUST_CHECK enum err engine_put(struct engine_txn *t, str key, str value);
+/* One more key for the value of the last engine_put in this transaction; the value is stored once.
+ */
+MUST_CHECK enum err engine_link(struct engine_txn *t, str key);
+/* Deleting what is not there is OK. */
+MUST_CHECK enum err engine_del(struct engine_txn *t, str key);
+/* Deletes every key that begins with prefix (not empty), in one log entry. *count may be NULL. */
+MUST_CHECK enum err engine_del_prefix(struct engine_txn *t, str prefix, uint64_t *count);
+
+/*
+ * Ends the transaction. done(arg, OK) is called once everything that the transaction wrote *or saw*
+ * is durable, done(arg, error) when it is not and will not be. It may be called before this returns
+ * (nothing left to wait for) or later from the committer thread; it must not block and must not
+ * call the engine. A transaction without changes takes no space in the log.
+ */
+void engine_txn_commit(struct engine_txn *t, void (*done)(void *arg, enum err result), void *arg);
+/* Ends it as if it had not been. */
+void engine_txn_abort(struct engine_txn *t);
+
+#endif

@@ -1,0 +1,161 @@
+/*
+ * http/http.h - the HTTP/1.1 server (RFC 9110, RFC 9112): sockets, TLS, parsing, time-outs,
+ * sending.
+ *
+ * It knows nothing of what is served. A worker thread a core runs an epoll loop with listening
+ * sockets of its own (SO_REUSEPORT); a connection stays on the loop that accepted it. The loop
+ * reads a whole request (head and body, within the limits), hands it to app->handle, and sends the
+ * response that the handler built. One request of a connection is in work at a time; pipelined ones
+ * wait in the buffer.
+ *
+ *     handle(loop_ctx, req):  fill req->res, then http_respond(req)             - at once, or
+ *                             return without; later http_resume(req) from any thread makes the
+ *                             loop call app->resume(loop_ctx, req), which responds - parked
+ *
+ * Memory: everything in `req` (strings, headers, body) is borrowed from the connection and valid
+ * until the response is out; what the handler makes it makes in req->arena, which is reset then.
+ * If the client goes away while a request is parked, the request stays valid until it is resumed
+ * and its response is dropped.
+ *
+ * Threads: app functions run on loop threads; only http_resume and http_server_stop may be called
+ * from elsewhere.
+ */
+#ifndef HTTP_HTTP_H
+#define HTTP_HTTP_H
+
+#include "base/buf.h"
+
+struct http_server;
+
+/* ---- request and response -----------------------------------------------------------------------
+ */
+
+struct http_header {
+    str name, value; /* value without surrounding white space */
+};
+
+#define HTTP_MAX_HEADERS     100 /* of a request; more are refused with 431 */
+#define HTTP_MAX_RES_HEADERS 48
+
+struct http_response {
+    int status;
+    struct http_header headers[HTTP_MAX_RES_HEADERS]; /* borrowed; must not hold CR LF NUL */
+    unsigned nheaders;
+    bool overflow; /* a header too many was added: the request is answered with 500 */
+    str body;      /* borrowed until sent: the request's arena, or static */
+    bool close;    /* close the connection behind this response */
+};
+
+struct http_req {
+    struct arena *arena;
+    str method;      /* as sent: upper case is not forced */
+    str target;      /* as sent: "/v1/buckets?x=1", or "*", or an absolute URL cut to its path */
+    str path, query; /* target split at '?'; still percent-encoded; query may be none */
+    unsigned minor;  /* HTTP/1.minor: 0 or 1 */
+    struct http_header *headers;
+    unsigned nheaders;
+    str body; /* chunked bodies joined; "" when there is none */
+    str peer; /* "192.0.2.1", "::1", "unix" */
+    bool tls;
+    struct http_response res;
+    void *app_data; /* the application's, NULL at first */
+};
+
+/* The value of a header (name in any case); several of one name are joined with ", " in the arena.
+ * STR_NONE: absent. */
+str http_header_get(struct http_req *req, str name);
+
+/* Borrows both. Content-Length, Connection, Date and Server are the server's own business. */
+void http_header_add(struct http_response *res, str name, str value);
+
+/* Sends req->res (loop thread only; exactly once for each request). On HEAD, 204 and 304 the body
+ * is left out; Content-Length is sent as for a GET on HEAD, never on 204 and 304. */
+void http_respond(struct http_req *req);
+
+/* A parked request is ready: app->resume will be called on its loop. Any thread, exactly once. */
+void http_resume(struct http_req *req);
+
+/* ---- the application
+ * ------------------------------------------------------------------------------- */
+
+struct http_app {
+    void *ctx;
+    /* Once for each loop, on its thread, before the first request: returns the loop's context
+     * (NULL: failure, the server does not start). `index` counts from 0. */
+    void *(*loop_start)(void *ctx, unsigned index);
+    void (*loop_stop)(void *loop_ctx);
+    void (*handle)(void *loop_ctx, struct http_req *req);
+    void (*resume)(void *loop_ctx, struct http_req *req);
+    /*
+     * The server itself refuses a request: 400 malformed, 408 too slow, 411, 413 body too large,
+     * 414 target too long, 417, 431 head too large, 501 unknown transfer coding, 505. The
+     * application may fill res (status is set) with its own form of error; it must not park. method
+     * and path may be empty. `reason` is a static sentence.
+     */
+    void (*refuse)(void *loop_ctx, struct http_req *req, const char *reason);
+};
+
+/* ---- the server
+ * -------------------------------------------------------------------------------------- */
+
+struct http_listen {
+    str host;      /* "127.0.0.1", "::1", "0.0.0.0", "::", "localhost", or "unix:/path" */
+    uint16_t port; /* 0: any free one, see http_server_port */
+    bool tls;
+};
+
+struct http_tls_options { /* PEM files; both NULL: no TLS */
+    const char *certificate, *key;
+};
+
+struct http_options {
+    const struct http_listen *listen;
+    unsigned nlisten;
+    unsigned loops; /* worker threads; 0: as many as there are CPUs */
+    struct http_tls_options tls;
+    struct http_app app;
+    const char *server_name; /* value of the Server header, or NULL for none */
+    /* Limits; 0 takes the default in brackets. */
+    size_t max_head_bytes;    /* request line and headers [16 KiB] */
+    size_t max_target_bytes;  /* [8 KiB] */
+    size_t max_body_bytes;    /* [16 MiB] */
+    size_t max_arena_bytes;   /* a request's arena, beside body and head [256 MiB] */
+    unsigned max_connections; /* over all loops; more are closed at once [4096] */
+    unsigned head_timeout_ms; /* from the first byte of a head to its end [10,000] */
+    unsigned body_timeout_ms; /* between two reads of a body [10,000] */
+    unsigned idle_timeout_ms; /* keep-alive without a request [75,000] */
+    unsigned send_timeout_ms; /* without progress in sending [30,000] */
+    unsigned stop_timeout_ms; /* http_server_stop cuts off what is unfinished then [400] */
+};
+
+/* Binds, loads the certificate, and starts the loops. detail names what failed (address, file). */
+MUST_CHECK enum err http_server_start(struct http_server **out, const struct http_options *options,
+                                      struct err_detail *detail);
+/* The port of listen[i] (the one chosen by the kernel for 0); 0 for Unix sockets. */
+uint16_t http_server_port(const struct http_server *s, unsigned i);
+/*
+ * Closes the listening sockets at once, lets requests in work finish (up to stop_timeout_ms),
+ * closes idle connections, ends and joins the loops, and releases everything. Requests that are
+ * still parked then are waited for: whoever parked them must resume them.
+ */
+void http_server_stop(struct http_server *s);
+
+struct http_stats {
+    uint64_t connections, requests, refused;
+    unsigned open_connections;
+};
+void http_server_stats(const struct http_server *s, struct http_stats *out);
+
+/* ---- URLs (RFC 3986)
+ * ----------------------------------------------------------------------------------- */
+
+/* Percent-decoding into the arena (a slice of `in` when there is nothing to decode). `plus`: '+' is
+ * a space (queries). A '%' without two hex digits stays as it is. STR_NONE: the arena is full. */
+str http_url_decode(struct arena *a, str in, bool plus);
+/* Percent-encodes everything but unreserved characters and those in `keep`. */
+void http_url_encode(struct buf *b, str in, const char *keep);
+/* The next name=value of a query, decoded: loop while it returns true. A part without '=' has an
+ * empty value; empty parts are skipped. */
+bool http_query_next(struct arena *a, str *rest, str *name, str *value);
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * json/json.h - JSON values: strict reading, building, comparing, writing, and the three ways to
+ * change a document (pointer, merge patch, patch). Also fields straight out of JSON text.
+ *
+ * Values live in an arena and are never freed singly. A value borrows: strings without escapes and
+ * all numbers point into the text that was parsed, which must live as long as the value. Values
+ * form trees (a value is in one place only; json_copy makes another). One thread at a time.
+ *
+ * Numbers are kept as they were written, digit by digit, and never pass through a double: 1.0 stays
+ * 1.0, forty digits stay forty digits. They are compared by their exact value.
+ *
+ * Objects keep the order of first insertion. Of duplicate names the last value wins (RFC 8259,
+ * section 4 leaves it open; the reference does so). Look-ups in large objects are hashed, so that
+ * no document costs quadratic time.
+ *
+ * Depth: no function here recurses deeper than the depth of the values that json_parse let in
+ * (JSON_MAX_DEPTH); builders keep that limit, too.
+ */
+#ifndef JSON_JSON_H
+#define JSON_JSON_H
+
+#include "base/buf.h"
+
+#define JSON_MAX_DEPTH 128
+
+enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+
+struct json; /* opaque: read by the functions below */
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+struct json_error {
+    size_t offset;         /* byte where the text stops being JSON; text.n at an unexpected end */
+    unsigned line, column; /* both from 1; the column counts code points */
+    const char *what;      /* static text, e.g. "unexpected end of text", "lone surrogate" */
+};
+
+/*
+ * One JSON text (RFC 8259), white space around it allowed, nothing else. Refused, as in the
+ * reference: NaN, Infinity, numbers that overflow a double (1e400), invalid UTF-8, lone surrogates,
+ * control characters in strings, a BOM, trailing commas, comments; and nesting over JSON_MAX_DEPTH.
+ * \u0000 is allowed. `error` may be NULL.
+ * SYNTAX: not JSON (error is filled). LIMIT: too deep (error is filled). NOMEM: the arena is full.
+ */
+MUST_CHECK enum err json_parse(struct arena *a, str text, struct json **out,
+                               struct json_error *error);
+
+enum json_type json_type(const struct json *v);
+bool json_is(const struct json *v, enum json_type t); /* false for NULL */
+bool json_bool(const struct json *v);                 /* of a BOOL (else BUG) */
+str json_string(const struct json *v);                /* of a STRING, decoded (may hold NUL) */
+str json_number(const struct json *v);                /* of a NUMBER, as written */
+bool json_number_is_integer(const struct json *v);    /* written without fraction and exponent */
+/* Of an integer NUMBER: RANGE when it does not fit, SYNTAX when it is not an integer as written. */
+MUST_CHECK enum err json_to_i64(const struct json *v, int64_t *out);
+double json_to_double(const struct json *v);
+
+size_t json_count(const struct json *v);               /* items or members */
+struct json *json_at(const struct json *v, size_t i);  /* array item; NULL: out of range */
+struct json *json_get(const struct json *v, str name); /* member; NULL: absent or no object */
+/* Member i in insertion order; false at the end. */
+bool json_member(const struct json *v, size_t i, str *name, struct json **value);
+/* json_get with a type: NULL unless it is there and of that type. */
+struct json *json_get_typed(const struct json *v, str name, enum json_type t);
+
+/* ---- building (NULL or NOMEM when the arena fails; NULL arguments are passed on as NULL) ------
+ */
+
+struct json *json_new_null(struct arena *a);
+struct json *json_new_bool(struct arena *a, bool b);
+struct json *json_new_i64(struct arena *a, int64_t n);
+struct json *json_new_string(struct arena *a, str s); /* borrows s; must be valid UTF-8 */
+struct json *json_new_array(struct arena *a);
+struct json *json_new_object(struct arena *a);
+struct json *json_copy(struct arena *a, const struct json *v); /* deep; strings stay borrowed */
+
+/* The container takes `value`. json_set replaces in place (keeping its position) or appends;
+ * `name` is borrowed. json_insert: i <= count, else RANGE. NULL values (a failed builder) give
+ * NOMEM. */
+MUST_CHECK enum err json_set(struct arena *a, struct json *object, str name, struct json *value);
+MUST_CHECK enum err json_push(struct arena *a, struct json *array, struct json *value);
+MUST_CHECK enum err json_insert(struct arena *a, struct json *array, size_t i, struct json *value);
+bool json_remove(struct json *object, str name);           /* true: it was there */
+struct json *json_remove_at(struct json *array, size_t i); /* the item, or NULL */
+MUST_CHECK enum err json_replace_at(struct json *array, size_t i, struct json *value);
+
+/* ---- comparing ------------------------------------------------------------------------------ */
+
+/* Deep equality as Python's ==, but for true/1: numbers by value (1 == 1.0), objects without
+ * regard to order, arrays in order; values of different types are different. */
+bool json_equal(const struct json *a, const struct json *b);
+
+/*
+ * A total order over all values: null < string < number < boolean < array < object < absent (NULL),
+ * strings by code point, numbers by exact value, false < true; arrays item by item, then by length;
+ * objects by their members sorted by name. <0, 0, >0. The order of the reference's filters and
+ * sorts.
+ */
+int json_compare(const struct json *a, const struct json *b);
+int json_number_compare(str a, str b); /* two JSON numbers as text, by exact value */
+
+/* ---- writing -------------------------------------------------------------------------------- */
+
+/* Compact text: no white space, `"` `\` and controls escaped (shortest form), all else as UTF-8. */
+void json_write(struct buf *b, const struct json *v);
+void json_write_string(struct buf *b, str s);         /* with the quotes */
+str json_text(struct arena *a, const struct json *v); /* STR_NONE when the arena fails */
+
+/* ---- pointer, merge patch, patch ---------------------------------------------------------------
+ */
+
+/* RFC 6901. SYNTAX: no pointer (not "" and no leading '/', or a bad '~'); NOTFOUND. */
+MUST_CHECK enum err json_pointer_get(struct arena *a, const struct json *root, str pointer,
+                                     struct json **out);
+
+/* RFC 7396. Returns the result: `target` changed in place, or a new value where the patch is not an
+ * object. target may be NULL (absent). The patch is not changed; its values are copied. */
+struct json *json_merge_patch(struct arena *a, struct json *target, const struct json *patch);
+
+struct json_patch_error {
+    size_t op; /* index of the operation */
+    str what;  /* sentence in the wording of the reference's clients; in the arena */
+};
+
+/*
+ * RFC 6902: applies an array of operations to *doc, in place (on an error *doc may be half changed:
+ * work on a json_copy). The caller has checked that each operation is an object with the members
+ * that its `op` needs. SYNTAX: bad pointer; NOTFOUND: no such location; CONFLICT: a failed "test";
+ * `error` is filled in each case. NOMEM.
+ */
+MUST_CHECK enum err json_patch_apply(struct arena *a, struct json **doc, const struct json *ops,
+                                     struct json_patch_error *error);
+
+/* ---- fields out of text, without a tree --------------------------------------------------------
+ */
+
+/* A value in text written by json_write, as a slice of that text. */
+struct json_raw {
+    enum json_type type;
+    str text; /* strings with their quotes and escapes */
+};
+
+/*
+ * Looks up a member of the object `text` (compact, well-formed, as json_write writes it: this is
+ * not for strangers' bytes). `name` is a plain name. False: absent, or text is no object.
+ */
+bool json_scan_member(str text, str name, struct json_raw *out);
+/* The next item of an array: start with *at = 0; false at the end. */
+bool json_scan_item(str array_text, size_t *at, struct json_raw *out);
+/* The next member of an object, name decoded into the arena only when it holds escapes. */
+bool json_scan_next(struct arena *a, str object_text, size_t *at, str *name, struct json_raw *out);
+/* The decoded string of a raw STRING: a slice of the text when it holds no escapes, else in `a`. */
+str json_raw_string(struct arena *a, const struct json_raw *raw);
+/* json_compare between raw values, without trees for scalars; containers are parsed into `a`. */
+int json_raw_compare(struct arena *a, const struct json_raw *x, const struct json_raw *y);
+/* The raw value as a tree. NOMEM. */
+MUST_CHECK enum err json_raw_parse(struct arena *a, const struct json_raw *raw, struct json **out);
+
+#endif

@@ -1,0 +1,275 @@
+/*
+ * store/store.h - Kinto's object model: objects in lists, their timestamps, tombstones and
+ * permissions, the members of groups, and a cache of things that may be forgotten.
+ *
+ * A *list* is named by a resource and a parent: ("bucket", ""), ("collection", "/buckets/b"),
+ * ("record", "/buckets/b/collections/c"). It has a clock of its own: `last_modified` values in
+ * milliseconds, strictly increasing in the order of the writes, also across restarts and when the
+ * wall clock steps back. An *object* is the JSON text that is sent to clients ("id" and
+ * "last_modified" included) with its permissions. Deleting leaves a *tombstone*
+ * {"id","last_modified","deleted":true}.
+ *
+ * Operations are whole ones (a query with its filters, sorts and page; a put with its permissions),
+ * so that a backend can answer them its own way.
+ *
+ * A *session* is what one request sees: a snapshot for reading, or the write transaction, with its
+ * own changes. Sessions belong to the thread that began them; strings and objects that come out of
+ * one are valid until it ends, unless they are said to lie in the arena. Everything the
+ * store allocates for a caller lies in the arena given.
+ *
+ * Errors common to all: NOMEM (arena or heap), CORRUPT and IO (the backend), LIMIT (an object or a
+ * transaction too large). Session functions after a failed write: only store_abort.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "json/json.h"
+
+struct store;
+struct store_thread; /* a loop's place among the readers */
+struct store_session;
+
+/* ---- the store ----------------------------------------------------------------------------------
+ */
+
+struct store_options {
+    const char *dir;        /* NULL: memory, nothing is kept */
+    size_t cache_max_bytes; /* of store_cache_*; 0: 512 KiB (kinto.cache_max_size_bytes) */
+};
+
+struct store_opened { /* for the line that start prints */
+    uint64_t txns, bytes, torn_bytes, ms;
+};
+
+MUST_CHECK enum err store_open(struct store **out, const struct store_options *options,
+                               struct store_opened *opened, struct err_detail *detail);
+void store_close(struct store *s);         /* waits for what was committed */
+bool store_healthy(const struct store *s); /* false: writes are refused (heartbeat) */
+
+MUST_CHECK enum err store_thread_new(struct store *s, struct store_thread **out);
+void store_thread_free(struct store_thread *t);
+
+/* ---- sessions
+ * ------------------------------------------------------------------------------------ */
+
+/* A snapshot of what is durable. `arena` is borrowed until the end and holds the session itself.
+ * NOMEM. */
+MUST_CHECK enum err store_read_begin(struct store_thread *t, struct arena *arena,
+                                     struct store_session **out);
+void store_read_end(struct store_session *s);
+
+/* The write transaction: waits for its turn, microseconds. AGAIN: the disk is behind, tell the
+ * client to retry. FAILED: the engine refuses writes. Nothing that waits for others until it ends.
+ */
+MUST_CHECK enum err store_write_begin(struct store_thread *t, struct arena *arena,
+                                      struct store_session **out);
+/* Ends it; done(arg, result) is called once all that it wrote or saw is durable (or will not be),
+ * on another thread or before this returns. done must not block. The session is gone at return. */
+void store_commit(struct store_session *s, void (*done)(void *arg, enum err result), void *arg);
+void store_abort(struct store_session *s);
+bool store_is_writing(const struct store_session *s);
+
+/* ---- permissions
+ * ------------------------------------------------------------------------------------ */
+
+/* X(constant, name). Stored by their bit: new ones go to the end. */
+#define STORE_PERM_TABLE(X)                                                                        \
+    X(READ, "read")                                                                                \
+    X(WRITE, "write")                                                                              \
+    X(COLLECTION_CREATE, "collection:create")                                                      \
+    X(GROUP_CREATE, "group:create")                                                                \
+    X(RECORD_CREATE, "record:create")                                                              \
+    X(BUCKET_CREATE, "bucket:create")                                                              \
+    X(ACCOUNT_CREATE, "account:create")
+
+enum store_perm_bit {
+#define X(name, text) STORE_PERM_BIT_##name,
+    STORE_PERM_TABLE(X)
+#undef X
+        STORE_PERM_COUNT
+};
+enum store_perm { /* a set of these is an `unsigned` */
+#define X(name, text) STORE_PERM_##name = 1u << STORE_PERM_BIT_##name,
+                  STORE_PERM_TABLE(X)
+#undef X
+};
+str store_perm_name(enum store_perm one);
+unsigned store_perm_from_name(str name); /* 0: no such permission */
+
+struct store_ace { /* one principal and all that it may do */
+    str principal;
+    unsigned perms;
+};
+
+/* The caller's principals, looked up once a request. */
+struct store_principals {
+    const str *names;    /* borrowed */
+    const uint32_t *ids; /* the store's numbers for them; 0: the store has never seen it */
+    size_t count;
+};
+MUST_CHECK enum err store_principals_resolve(struct store_session *s, struct arena *a,
+                                             const str *names, size_t n,
+                                             struct store_principals *out);
+
+/* ---- objects
+ * -------------------------------------------------------------------------------------------- */
+
+struct store_list_id {
+    str resource, parent;
+};
+
+struct store_object {
+    str id;
+    int64_t last_modified;
+    bool deleted; /* a tombstone */
+    str data;     /* compact JSON text of one object */
+    str acl;      /* encoded permissions: for the store_acl functions only */
+};
+
+/* NOTFOUND: never there, or deleted (*tombstone is set when the out-parameter is given and there is
+ * one). */
+MUST_CHECK enum err store_get(struct store_session *s, struct arena *a, struct store_list_id list,
+                              str id, struct store_object *out);
+MUST_CHECK enum err store_get_tombstone(struct store_session *s, struct arena *a,
+                                        struct store_list_id list, str id,
+                                        struct store_object *out);
+
+/* True if one of the principals holds one of the permissions (a set) on the object. */
+bool store_acl_allows(const struct store_object *o, const struct store_principals *p,
+                      unsigned perms);
+/* All of an object's permissions, one entry a principal. */
+MUST_CHECK enum err store_acl_list(struct store_session *s, struct arena *a,
+                                   const struct store_object *o, const struct store_ace **out,
+                                   size_t *n);
+
+struct store_put {
+    str id;                       /* valid for its resource; at most STORE_MAX_ID_BYTES */
+    const struct json *data;      /* an object; its "id" and "last_modified" are ignored */
+    const int64_t *last_modified; /* asked for by the client, or NULL */
+    const struct store_ace *acl;  /* replaces all permissions; NULL: keep what there are */
+    size_t nacl;
+};
+#define STORE_MAX_ID_BYTES 4096
+
+/*
+ * Creates or replaces (a tombstone of that id goes away). The time given by `last_modified`: on
+ * creation any value is taken as it is, and the list's clock moves when the value is ahead; equal
+ * to the clock it becomes clock + 1. On an update a value not greater than the object's is ignored.
+ * Otherwise, and when NULL, it is max(now, clock + 1). `out` (in the arena) shows the object as
+ * stored.
+ */
+MUST_CHECK enum err store_put(struct store_session *s, struct arena *a, struct store_list_id list,
+                              const struct store_put *put, struct store_object *out);
+
+/* Changes permissions only: no new timestamp. NOTFOUND. */
+MUST_CHECK enum err store_set_acl(struct store_session *s, struct arena *a,
+                                  struct store_list_id list, str id, const struct store_ace *acl,
+                                  size_t nacl);
+
+/* Deletes one object and its permissions, leaving a tombstone (`out`, in the arena). last_modified:
+ * as for an update. NOTFOUND. */
+MUST_CHECK enum err store_delete(struct store_session *s, struct arena *a,
+                                 struct store_list_id list, str id, const int64_t *last_modified,
+                                 struct store_object *out);
+
+/* Everything below an object that goes away: all lists whose parent is `uri` or begins with `uri` +
+ * "/", with their objects, tombstones, permissions and clocks, and the memberships of groups below
+ * it. */
+MUST_CHECK enum err store_delete_below(struct store_session *s, str uri);
+
+/* Everything (flush). */
+MUST_CHECK enum err store_delete_everything(struct store_session *s);
+
+/* ---- lists
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/*
+ * The list's clock. A list that was never written nor read has none: it gets one (now) in a write
+ * session, and is kept from then on; in a read session that is AGAIN: begin a write session and ask
+ * again.
+ */
+MUST_CHECK enum err store_timestamp(struct store_session *s, struct store_list_id list,
+                                    int64_t *out);
+
+enum store_op {
+    STORE_EQ,  /* equal (json_equal); absent never matches */
+    STORE_NOT, /* not equal; absent matches */
+    STORE_LT,
+    STORE_GT,      /* by json_compare; absent is the greatest */
+    STORE_MIN,     /* >= */
+    STORE_MAX,     /* <= */
+    STORE_IN,      /* value: array; absent never matches */
+    STORE_EXCLUDE, /* value: array; absent matches */
+    STORE_LIKE,    /* value: string with '*' wildcards, without one: anywhere; ignores case (Unicode
+                      simple    folding for ASCII and Latin-1 at least); matches strings only */
+    STORE_HAS,     /* value: true (present, null counts) or false (absent) */
+    STORE_CONTAINS,    /* value: array; the field is an array that holds all of them (a string field
+                          holds its    one-character strings) */
+    STORE_CONTAINS_ANY /* value: array; holds one of them */
+};
+
+struct store_filter {
+    str field; /* "a.b.c": a literal member of that name wins over nesting; arrays are not entered
+                */
+    enum store_op op;
+    const struct json *value;
+};
+
+struct store_sort {
+    str field;
+    bool descending;
+};
+
+struct store_query {
+    const struct store_filter *filters; /* all must match */
+    size_t nfilters;
+    const struct store_sort *sort; /* order by json_compare of the fields, absent last (first when
+                                      descending); nothing given: last_modified, descending */
+    size_t nsort;
+    const struct json
+        *after;   /* NULL, or an object with the sort fields of the last object of the page before
+                     (absent ones left out): only objects behind it in the order */
+    size_t limit; /* most objects returned; 0: all */
+    bool tombstones; /* tombstones, too (never counted, never with shared_with) */
+    const struct store_principals *shared_with; /* NULL: everything; else only objects on which one
+                                                   of them holds one of shared_perms */
+    unsigned shared_perms;
+    bool want_total; /* fill total: objects (no tombstones) that match, regardless of after and
+                        limit */
+};
+
+struct store_result {
+    struct store_object *objects; /* in the arena; their text may lie in the session */
+    size_t count;
+    bool more; /* there are matching ones behind the limit */
+    uint64_t total;
+};
+
+/* A list that does not exist is empty. */
+MUST_CHECK enum err store_query(struct store_session *s, struct arena *a, struct store_list_id list,
+                                const struct store_query *q, struct store_result *out);
+
+/* The field of an object as the filters see it (for sort keys in page tokens); false: absent. */
+bool store_field(struct arena *a, str data, str field, struct json_raw *out);
+
+/* ---- groups
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+/* The members of a group, replacing those it had. A member is a principal; `uri` becomes one of its
+ * principals. */
+MUST_CHECK enum err store_group_set(struct store_session *s, str uri, const str *members, size_t n);
+/* The groups that a principal is a member of (in the arena). */
+MUST_CHECK enum err store_groups_of(struct store_session *s, struct arena *a, str principal,
+                                    const str **uris, size_t *n);
+
+/* ---- cache: forgets when full, when the time is over, and at a restart. Any thread.
+ * ------------------------------ */
+
+MUST_CHECK enum err store_cache_set(struct store *s, str key, str value, uint64_t ttl_ms);
+bool store_cache_get(struct store *s, struct arena *a, str key, str *value);
+bool store_cache_delete(struct store *s, str key); /* true: it was there */
+void store_cache_flush(struct store *s);
+
+#endif

@@ -1,0 +1,36 @@
+#!/bin/sh
+# Runs the test programs below a folder and adds up Check's totals.
+#   run.sh FOLDER [SUITE [CASE]]    SUITE: a part of the program's path
+# Ends with "N passed, N failed"; the exit status is 1 when anything failed.
+dir=$1 suite=${2:-} passed=0 failed=0
+[ -n "${3:-}" ] && export CK_RUN_CASE=$3
+export CK_VERBOSITY="${CK_VERBOSITY:-normal}"
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+for t in $(find "$dir" -type f -name 'test_*' ! -name '*.*' | sort); do
+    case "$t" in *"$suite"*) ;; *) continue ;; esac
+    name=${t#"$dir"/}
+    "$t" >"$log" 2>&1
+    status=$?
+    # "97%: Checks: 100, Failures: 2, Errors: 1"
+    line=$(grep -E '^[0-9]+%: Checks: ' "$log" | tail -n 1)
+    if [ -z "$line" ]; then
+        echo "FAIL $name: ended with status $status before its totals"
+        cat "$log"
+        failed=$((failed + 1))
+        continue
+    fi
+    set -- $(echo "$line" | tr -c '0-9\n' ' ')
+    bad=$(($3 + $4))
+    passed=$((passed + $2 - bad))
+    failed=$((failed + bad))
+    if [ "$bad" -ne 0 ] || [ "$status" -ne 0 ]; then
+        [ "$bad" -eq 0 ] && failed=$((failed + 1))
+        echo "FAIL $name: $line (status $status)"
+        cat "$log"
+    else
+        echo "  ok  $name: $2"
+    fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,33 @@
+/*
+ * test/support/unit.h - what each test program begins with.
+ *
+ * A program is one suite: static cases, a function that builds the Suite, and UNIT_MAIN(that).
+ * CK_FORK=no runs without forks (debuggers, TSan); CK_TIMEOUT_MULTIPLIER stretches time-outs.
+ */
+#ifndef TEST_SUPPORT_UNIT_H
+#define TEST_SUPPORT_UNIT_H
+
+#include <check.h>
+
+#include "base/base.h"
+
+#define UNIT_MAIN(make_suite)                                                                      \
+    int main(void)                                                                                 \
+    {                                                                                              \
+        SRunner *r = srunner_create(make_suite());                                                 \
+        srunner_run_all(r, CK_ENV);                                                                \
+        int failed = srunner_ntests_failed(r);                                                     \
+        srunner_free(r);                                                                           \
+        return failed ? 1 : 0;                                                                     \
+    }
+
+/* Compares a str with a C string. */
+#define ck_assert_str_is(s, lit)                                                                   \
+    do {                                                                                           \
+        str s_ = (s);                                                                              \
+        const char *l_ = (lit);                                                                    \
+        ck_assert_msg(s_.n == strlen(l_) && memcmp(s_.p ? s_.p : "", l_, s_.n) == 0,               \
+                      "got \"" STR_FMT "\", want \"%s\"", STR_ARG(s_), l_);                        \
+    } while (0)
+
+#endif
