@@ -61,10 +61,13 @@ MUST_CHECK static inline bool size_mul(size_t a, size_t b, size_t *out)
     return true;
 }
 
-/* Functions that cannot be used safely become compile errors. System headers come before this. */
+/* Functions that cannot be used safely become compile errors. System headers come before this.
+ * (Fortified headers define some as macros, and clang refuses to poison a macro.) */
 #ifndef BASE_ALLOW_BANNED
 #include <stdio.h>
 #include <stdlib.h>
+#undef sprintf
+#undef vsprintf
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets strtok atoi atol atoll
 #endif
 
