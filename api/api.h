@@ -1,0 +1,128 @@
+/*
+ * api/api.h - Kinto's HTTP API: what answers a request, and the hooks that plugins fill.
+ *
+ * A request walks the steps of api/pipeline.c (the list there is the code): route, authenticate,
+ * begin a session, authorize, validate, handle, commit, respond. Reads run on a snapshot; writes run
+ * inside one write transaction, and their response leaves when that transaction is durable.
+ *
+ *     api_new(&api, &options, &detail);  plugins_load(api, ...);  http_options.app = api_http_app(api);
+ *
+ * Threads: api_new, the api_add_* functions and api_free belong to the main thread, before and after
+ * the server runs. Handlers and hooks run on loop threads, one request at a time each.
+ *
+ * Memory: a struct api_req and everything made for it lie in the request's arena.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include "base/settings.h"
+#include "http/http.h"
+#include "store/store.h"
+
+struct api;
+struct api_req;
+
+extern const struct setting_table api_settings;
+
+struct api_options {
+    struct store *store;             /* borrowed */
+    const struct settings *settings; /* borrowed */
+    str config_path;                 /* of the INI, or none */
+    str config_sha256;               /* of its bytes, in hex */
+    int64_t config_modified_ms;
+    str version; /* of this program */
+};
+
+/* SYNTAX, UNSUPPORTED: a setting that cannot be used; the detail says which and where. */
+MUST_CHECK enum err api_new(struct api **out, const struct api_options *o, struct err_detail *d);
+struct http_app api_http_app(struct api *a);
+void api_free(struct api *a);
+
+/* ---- for plugins: setting up ------------------------------------------------------------------ */
+
+/* What a step or a handler answers. */
+enum api_step {
+    STEP_NEXT,  /* go on with the next step */
+    STEP_DONE,  /* the response stands (also an error) */
+    STEP_WRITE  /* cannot be done on a snapshot: start again inside a write transaction */
+};
+
+enum api_method {
+    METHOD_HEAD,
+    METHOD_GET,
+    METHOD_POST,
+    METHOD_PUT,
+    METHOD_PATCH,
+    METHOD_DELETE,
+    METHOD_OPTIONS,
+    METHOD_OTHER
+};
+#define METHOD_BIT(m) (1u << (m))
+
+typedef enum api_step (*api_handler)(struct api_req *r);
+
+/* A utility endpoint without parameters. `methods` is a set of METHOD_BITs (HEAD comes with GET);
+ * a writing one runs in a write transaction. `path` is static, without the version prefix. */
+struct api_endpoint {
+    const char *path;
+    unsigned methods;
+    bool writes;
+    api_handler handler;
+};
+
+/* One entry of "capabilities" in the root URL; `json` is the text of an object. Static strings. */
+MUST_CHECK enum err api_add_capability(struct api *a, const char *name, const char *json);
+MUST_CHECK enum err api_add_endpoint(struct api *a, const struct api_endpoint *e);
+
+/*
+ * An alias answers for URLs that stand for others ("/buckets/default"). Each function may be NULL.
+ */
+struct api_alias {
+    void *ctx;
+    /* Does the (decoded, unprefixed) path belong to it? */
+    bool (*claims)(void *ctx, str path);
+    /* Once the user is known: api_rewrite() to the real path, or an error. */
+    enum api_step (*rewrite)(void *ctx, struct api_req *r);
+    /* Inside the session, before anything is looked up. */
+    enum api_step (*prepare)(void *ctx, struct api_req *r);
+    /* More members for "user" in the root URL. */
+    enum err (*user_info)(void *ctx, struct api_req *r, struct json *user);
+    void (*free)(void *ctx);
+};
+MUST_CHECK enum err api_add_alias(struct api *a, const struct api_alias *alias);
+
+struct store *api_store(struct api *a);
+
+/* ---- for plugins: a request ------------------------------------------------------------------------ */
+
+struct api *api_of(struct api_req *r);
+struct arena *api_arena(struct api_req *r);
+enum api_method api_method_of(struct api_req *r);
+str api_user_id(struct api_req *r); /* prefixed user id, or none */
+struct store_session *api_session(struct api_req *r);
+str api_path(struct api_req *r); /* decoded, without the version prefix */
+str api_body(struct api_req *r);
+bool api_readonly(struct api_req *r);
+
+void api_set_body(struct api_req *r, str body);     /* borrowed */
+void api_rewrite(struct api_req *r, str path);      /* decoded path, borrowed */
+
+/* Makes the bucket or collection of that URI unless it is there; the user becomes its writer. */
+enum api_step api_create_if_absent(struct api_req *r, str bucket_id, str collection_id_or_none);
+/* Does an object id have the form that every resource of the core accepts? */
+bool api_valid_id(str id);
+
+enum api_step api_reply_json(struct api_req *r, int status, str body); /* body is borrowed */
+/* X(constant): see errors.def */
+enum api_error {
+#define X(name, status, errno_, title, message) API_ERR_##name,
+#include "api/errors.def"
+#undef X
+};
+enum api_step api_fail(struct api_req *r, enum api_error e);
+/* A failure below: NOMEM, LIMIT, IO, ... -> 413, 503 or 500. */
+enum api_step api_fail_err(struct api_req *r, enum err e);
+/* 400 with one detail; name may be none (null). */
+enum api_step api_fail_invalid(struct api_req *r, const char *location, str name, str description);
+
+#endif

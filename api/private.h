@@ -1,0 +1,319 @@
+/*
+ * api/private.h - what the files of api/ share. Plugins see api/api.h only.
+ */
+#ifndef API_PRIVATE_H
+#define API_PRIVATE_H
+
+#include "api/api.h"
+#include "auth/auth.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/rand.h"
+
+#define API_PREFIX "v1"
+
+/* ---- resources ---------------------------------------------------------------------------------- */
+
+/* The kinds of objects. The order is the nesting where one contains another. */
+enum api_kind {
+#define X(name, text, parent, perms, generator) KIND_##name,
+#include "api/resources.def"
+#undef X
+    KIND_COUNT,
+    KIND_NONE
+};
+
+/* What is asked of an object, before inheritance (rows of inherit.def). */
+enum api_want {
+    WANT_READ,            /* the objects in it */
+    WANT_READ_ATTRIBUTES, /* itself */
+    WANT_WRITE,
+    WANT_CREATE_COLLECTION,
+    WANT_CREATE_GROUP,
+    WANT_CREATE_RECORD,
+    WANT_COUNT
+};
+
+/* The required permission of a request, as settings name it: `kinto.<resource>_<this>_principals`. */
+enum api_required { REQUIRED_CREATE, REQUIRED_READ, REQUIRED_WRITE, REQUIRED_COUNT };
+
+struct api_kind_info {
+    const char *name; /* "bucket"; the plural adds an s */
+    enum api_kind parent;
+    unsigned perms;  /* those that its objects may have */
+    bool name_id;    /* generated ids are 8 characters, not UUIDs */
+};
+extern const struct api_kind_info api_kinds[KIND_COUNT];
+
+/* An object named by the URL, from the bucket down. */
+struct api_level {
+    enum api_kind kind;
+    str id, uri;
+    enum { LEVEL_UNKNOWN, LEVEL_ABSENT, LEVEL_PRESENT } state;
+    struct store_object object;
+};
+#define MAX_LEVELS 3
+
+/* ---- routes --------------------------------------------------------------------------------------- */
+
+enum api_type { TYPE_UTILITY, TYPE_PLURAL, TYPE_OBJECT };
+
+struct api_route {
+    const char *path; /* without prefix; "{}" stands for one segment */
+    enum api_type type;
+    enum api_kind kind;   /* of the objects answered for; KIND_NONE: a utility */
+    unsigned methods;     /* set of METHOD_BITs */
+    unsigned writes;      /* those of them that need a write transaction */
+    unsigned json_body;   /* those whose content type is checked */
+    bool check_accept;
+    api_handler handler;  /* of a utility */
+};
+
+/* ---- configuration (read once) -------------------------------------------------------------------- */
+
+struct api_names {
+    const str *names;
+    size_t count;
+};
+
+struct api_config {
+    bool readonly, explicit_permissions;
+    bool slash_redirect, version_redirect;
+    int64_t slash_redirect_ttl, version_redirect_ttl; /* seconds; < 0: no cache headers */
+    int64_t batch_max, paginate_by, max_fetch;        /* paginate_by 0: unset */
+    int64_t token_ttl_ms, cors_max_age, root_cache, retry_after, backoff, heartbeat_timeout_s;
+    double backoff_percentage; /* < 0: on every response */
+    struct api_names cors_origins;
+    str http_host, http_scheme, error_info, project_name, project_version, project_docs, http_api;
+    str version_path, eos, eos_message, eos_url;
+    bool has_backoff, eos_passed;
+    int64_t cache_seconds[KIND_COUNT]; /* < 0: unset */
+    struct api_names principals[KIND_COUNT][REQUIRED_COUNT];
+    unsigned enabled[2][KIND_COUNT]; /* METHOD_BITs; [0] plural, [1] object */
+};
+
+struct api {
+    struct store *store;
+    const struct settings *settings;
+    struct auth *auth;
+    struct arena arena; /* the process' own: configuration, capabilities */
+    struct api_config conf;
+    struct json *capabilities;
+    struct json *hello_config;
+    struct api_route *extra;
+    size_t nextra;
+    struct api_alias *aliases;
+    size_t naliases;
+    str version;
+};
+
+struct api_loop {
+    struct api *api;
+    struct store_thread *thread;
+};
+
+/* ---- a request -------------------------------------------------------------------------------------- */
+
+/* Query parameters, validated: see query.c. */
+struct api_param {
+    str name;
+    struct json *value; /* native: JSON when it parses, else a string */
+    bool schema;        /* a known parameter whose value has been converted */
+};
+
+struct api_query {
+    struct api_param *params;
+    size_t count;
+    const str *fields; /* _fields, or NULL */
+    size_t nfields;
+};
+
+struct api_tag { /* If-Match, If-None-Match */
+    enum { TAG_NONE, TAG_ANY, TAG_VALUE } kind;
+    int64_t value; /* INT64_MIN: larger than any timestamp */
+};
+
+enum api_patch { PATCH_PLAIN, PATCH_MERGE, PATCH_JSON };
+enum api_behavior { BEHAVIOR_FULL, BEHAVIOR_LIGHT, BEHAVIOR_DIFF };
+
+/* Errors of validation, gathered before one answer is made of them. */
+struct api_invalid {
+    const char *location;
+    str name; /* none: null */
+    str description;
+    struct api_invalid *next;
+};
+
+struct api_req {
+    struct api *api;
+    struct api_loop *loop;
+    struct arena *arena;
+    struct http_req *http;  /* NULL: a part of a batch */
+    struct api_req *parent; /* the batch */
+
+    enum api_method method;
+    str method_name;
+    str raw_path, query; /* percent-encoded */
+    str path;            /* decoded, with prefix */
+    str shown_path;      /* as the client gave it: what a batch answers */
+    struct http_header *headers;
+    unsigned nheaders;
+    str body;
+    str origin; /* "http://host" for absolute URLs */
+
+    const struct api_route *route;
+    const struct api_alias *alias;
+    struct api_level levels[MAX_LEVELS];
+    unsigned nlevels;
+    str plural_uri; /* of a plural endpoint, or the parent list of an object endpoint */
+
+    struct auth_user user;
+    str principal; /* the user, or system.Everyone */
+    struct store_principals who;
+
+    struct store_session *session;
+    enum err commit_result;
+
+    struct store_list_id list;
+    str id;                    /* of the object asked for: URL, or body of a POST; none */
+    bool id_invalid;           /* given in the body and of a wrong form */
+    struct store_object object;
+    bool exists;
+    bool shared_only;          /* a list: only what is shared with the caller */
+    unsigned shared_perms;
+
+    struct json *root;     /* parsed body: set by whoever looks first */
+    enum { BODY_UNREAD, BODY_EMPTY, BODY_JSON, BODY_BAD } body_state;
+    struct json_error body_error;
+    struct json *data, *permissions; /* validated members of the body, or NULL */
+    enum api_patch patch;
+    enum api_behavior behavior;
+    struct api_tag if_match, if_none_match;
+    struct api_query q;
+    struct api_invalid *invalid;
+
+    struct http_response *out;
+    bool failed; /* the response is an error made by error.c */
+    bool no_expose;
+};
+
+str api_req_header(struct api_req *r, const char *name); /* STR_NONE: absent */
+
+/* ---- pipeline.c ----------------------------------------------------------------------------------- */
+
+void api_request_handle(struct api_loop *loop, struct http_req *http);
+void api_request_resume(struct http_req *http);
+/* The steps before a session exists; a batch runs them for each of its parts first. */
+enum api_step api_run_before_session(struct api_req *r);
+enum api_step api_run_in_session(struct api_req *r);
+bool api_needs_write(const struct api_req *r);
+
+/* ---- error.c -------------------------------------------------------------------------------------- */
+
+enum api_step api_fail_message(struct api_req *r, enum api_error e, str message);
+/* details: text of a JSON value, or none */
+enum api_step api_fail_details(struct api_req *r, enum api_error e, str details);
+enum api_step api_fail_missing(struct api_req *r, enum api_error e, str id, const char *resource);
+void api_invalid_add(struct api_req *r, const char *location, str name, str description);
+/* One answer of all that was added; status 400, 406 or 415. */
+enum api_step api_invalid_fail(struct api_req *r, int status);
+
+/* ---- cors.c ----------------------------------------------------------------------------------------- */
+
+enum api_step api_preflight(struct api_req *r);
+void api_cors_headers(struct api_req *r);
+str api_method_list(struct api_req *r, const char *separator); /* of the route, for Allow */
+
+/* ---- routes.c --------------------------------------------------------------------------------------- */
+
+enum api_step api_route_find(struct api_req *r);
+unsigned api_route_methods(const struct api_req *r); /* without those that settings switch off */
+enum api_step api_route_parse_target(struct api_req *r);
+enum api_step api_redirect(struct api_req *r, str location, int64_t cache_seconds);
+void api_cache_seconds(struct api_req *r, int64_t seconds);
+
+/* ---- resource.c, authorize.c ---------------------------------------------------------------------- */
+
+bool api_valid_id_of(enum api_kind k, str id);
+str api_new_id(struct api_req *r);
+str api_list_uri(struct api_req *r, const struct api_level *parent, enum api_kind kind);
+struct store_list_id api_list_of(const struct api_req *r, enum api_kind kind, unsigned nparents);
+/* Loads a level's object once. */
+enum err api_level_load(struct api_req *r, unsigned i);
+enum api_step api_find_principals(struct api_req *r);
+enum api_step api_load_target(struct api_req *r);
+enum api_step api_authorize(struct api_req *r);
+enum api_step api_check_parent(struct api_req *r);
+
+/* ---- body.c, validate.c, query.c, page.c, precond.c ----------------------------------------------- */
+
+void api_body_parse(struct api_req *r); /* fills root and body_state; once */
+enum api_step api_validate(struct api_req *r);
+/* Checks (and converts in place) the data of an object by the rules of its kind; `prefix` is put before the
+ * names of wrong fields ("data." or ""). */
+void api_validate_data(struct api_req *r, enum api_kind kind, struct json *data, const char *prefix);
+str api_python_str(struct arena *a, const struct json *v); /* as messages show a value */
+void api_check_mapping(struct api_req *r, const struct json *v, str name);
+void api_check_string(struct api_req *r, const struct json *v, str name, const char *key);
+
+void api_query_parse(struct api_req *r);
+struct json *api_native_value(struct arena *a, str text);
+const struct api_param *api_query_get(const struct api_query *q, const char *name);
+
+/* A list request's filters, sorts, page and limit, ready for the store. */
+struct api_page {
+    struct store_query query;
+    size_t limit;
+    int64_t offset;
+    bool tombstones;
+};
+enum api_step api_page_build(struct api_req *r, struct api_page *page);
+/* Next-Page behind `last`, the text of the last object. */
+enum err api_page_next(struct api_req *r, const struct api_page *page, str last);
+
+/* NEXT, or 304/412. object NULL with exists: a list, whose timestamp counts. */
+enum api_step api_not_modified(struct api_req *r, int64_t timestamp);
+enum api_step api_precondition(struct api_req *r, const struct store_object *object, bool exists, int64_t timestamp);
+
+/* ---- handlers --------------------------------------------------------------------------------------- */
+
+enum api_step api_get_plural(struct api_req *r);
+enum api_step api_get_object(struct api_req *r);
+enum api_step api_post(struct api_req *r);
+enum api_step api_put(struct api_req *r);
+enum api_step api_patch_object(struct api_req *r);
+enum api_step api_delete_object(struct api_req *r);
+enum api_step api_delete_plural(struct api_req *r);
+
+enum api_step api_hello(struct api_req *r);
+enum api_step api_heartbeat(struct api_req *r);
+enum api_step api_lbheartbeat(struct api_req *r);
+enum api_step api_version(struct api_req *r);
+enum api_step api_contribute(struct api_req *r);
+enum api_step api_batch(struct api_req *r);
+enum api_step api_batch_prepare(struct api_req *r); /* parses the batch and the heads of its parts */
+bool api_batch_writes(const struct api_req *r);
+
+/* ---- render.c --------------------------------------------------------------------------------------- */
+
+void api_timestamp_headers(struct api_req *r, int64_t timestamp);
+void api_cache_header(struct api_req *r);
+enum api_step api_reply_object(struct api_req *r, int status, const struct store_object *o);
+enum api_step api_reply_data(struct api_req *r, const struct json *data); /* {"data": ...} */
+str api_subset(struct arena *a, str data, const str *fields, size_t n);
+enum api_step api_arena_reply(struct api_req *r, int status, struct buf *b);
+
+/* ---- permissions.c ---------------------------------------------------------------------------------- */
+
+/* The object's permissions after the body's were applied. *acl NULL: unchanged. `patched` is the
+ * "permissions" of a JSON patch's result, or NULL. */
+enum err api_new_acl(struct api_req *r, const struct store_object *old, const struct json *changes,
+                     unsigned replaced, const struct store_ace **acl, size_t *n);
+
+/* ---- events.c: what follows from a change -------------------------------------------------------------- */
+
+enum err api_after_write(struct api_req *r, enum api_kind kind, str uri, const struct store_object *new_object);
+enum err api_after_delete(struct api_req *r, enum api_kind kind, str uri);
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * plugins/plugins.h - what `kinto.includes` switches on.
+ *
+ * A plugin is a row of plugins.def (its include name) and a file that registers itself with the
+ * hooks of api/api.h. Nothing below this room knows a plugin by name.
+ */
+#ifndef PLUGINS_PLUGINS_H
+#define PLUGINS_PLUGINS_H
+
+#include "api/api.h"
+
+extern const struct setting_table plugins_settings;
+
+/*
+ * Loads every plugin named in kinto.includes, in that order, into the API that is being set up (before
+ * the first request). UNSUPPORTED: a name that is not there; the detail names it and those there are.
+ */
+MUST_CHECK enum err plugins_load(struct api *a, const struct settings *s, struct err_detail *d);
+
+#endif
