@@ -24,6 +24,7 @@
 #define HTTP_HTTP_H
 
 #include "base/buf.h"
+#include "base/settings.h"
 
 struct http_server;
 
@@ -157,5 +158,22 @@ void http_url_encode(struct buf *b, str in, const char *keep);
 /* The next name=value of a query, decoded: loop while it returns true. A part without '=' has an
  * empty value; empty parts are skipped. */
 bool http_query_next(struct arena *a, str *rest, str *name, str *value);
+
+/* ---- settings -------------------------------------------------------------------------------- */
+
+extern const struct setting_table http_settings;
+
+/* A combination that cannot work: UNSUPPORTED, with file and line in the detail. */
+MUST_CHECK enum err http_settings_check(const struct settings *s, struct err_detail *d);
+
+/* Everything but `listen` and `app`; strings are borrowed from s. Limits that are unset stay 0. */
+void http_options_load(struct http_options *o, const struct settings *s);
+
+/* Where to listen, at most HTTP_MAX_LISTEN places; strings lie in s or the arena. SYNTAX, RANGE,
+ * NOMEM. */
+#define HTTP_MAX_LISTEN 16
+MUST_CHECK enum err http_listen_load(const struct settings *s, struct arena *a,
+                                     struct http_listen *out, unsigned *count,
+                                     struct err_detail *d);
 
 #endif

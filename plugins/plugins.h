@@ -17,4 +17,8 @@ extern const struct setting_table plugins_settings;
  */
 MUST_CHECK enum err plugins_load(struct api *a, const struct settings *s, struct err_detail *d);
 
+/* Settings that no plugin of this build looks at, and that must not be ignored: UNSUPPORTED, with file
+ * and line in the detail. */
+MUST_CHECK enum err plugins_settings_check(const struct settings *s, struct err_detail *d);
+
 #endif

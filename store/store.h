@@ -23,6 +23,7 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include "base/settings.h"
 #include "json/json.h"
 
 struct store;
@@ -271,5 +272,15 @@ MUST_CHECK enum err store_cache_set(struct store *s, str key, str value, uint64_
 bool store_cache_get(struct store *s, struct arena *a, str key, str *value);
 bool store_cache_delete(struct store *s, str key); /* true: it was there */
 void store_cache_flush(struct store *s);
+
+/* ---- settings -------------------------------------------------------------------------------- */
+
+extern const struct setting_table store_settings;
+
+/* A backend that is not there: UNSUPPORTED, with file and line in the detail. */
+MUST_CHECK enum err store_settings_check(const struct settings *s, struct err_detail *d);
+/* The options for store_open; the directory is borrowed from s. UNSUPPORTED: no usable path. */
+MUST_CHECK enum err store_options_load(struct store_options *o, const struct settings *s,
+                                       struct err_detail *d);
 
 #endif

@@ -1,0 +1,27 @@
+/*
+ * plugins/settings.c - the rows of plugins/settings.def. plugins_load checks kinto.includes; here
+ * is the check of what no plugin looks at.
+ */
+#include "plugins/plugins.h"
+
+static const struct setting_row rows[] = {
+#define X(key, type, min, max, def, unit, allowed, help)                                           \
+    {key, SETTING_##type, min, max, def, unit, allowed, help},
+#include "plugins/settings.def"
+#undef X
+};
+
+const struct setting_table plugins_settings = {rows, ARRAY_LEN(rows)};
+
+enum err plugins_settings_check(const struct settings *s, struct err_detail *d)
+{
+    size_t n;
+    const str *names = settings_list(s, "kinto.event_listeners", &n);
+    if (n == 0)
+        return OK;
+    str origin = settings_origin(s, "kinto.event_listeners");
+    return err_set(d, ERR_UNSUPPORTED, 0,
+                   STR_FMT ": kinto.event_listeners: \"" STR_FMT "\" would be told nothing: this "
+                           "build has no listeners yet",
+                   STR_ARG(origin), STR_ARG(names[0]));
+}
