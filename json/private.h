@@ -1,0 +1,87 @@
+/*
+ * json/private.h - what the files of this room share: the shape of a value.
+ *
+ * A scalar is one small node. A container has a box behind it, which holds what scalars do not
+ * need. Nodes do not move, so pointers to values stay good while containers grow.
+ *
+ * Invariants:
+ *   1. A value is in at most one container; a container's box.parent is that container, or NULL.
+ *   2. height is at least the number of containers on the longest way down (0: a scalar). It is
+ *      exact after parsing, and an upper bound once something was removed.
+ *   3. Depth of the root + height <= JSON_MAX_DEPTH, so every recursion over a value is bounded.
+ *   4. In an array, slots [0, used) are the items and used == count.
+ *   5. In an object, slots [0, used) are the members in order of insertion, or holes (name.p NULL)
+ *      that a removal left; count is the number of members. Holes exist only beside an index.
+ *   6. An object of more than JSON_LINEAR_MEMBERS members has an index that leads to each of them.
+ *   7. Names in an object are distinct; str.p of a name is never NULL.
+ */
+#ifndef JSON_PRIVATE_H
+#define JSON_PRIVATE_H
+
+#include "json/json.h"
+
+/* Up to this many members a search through the slots beats hashing the name. */
+#define JSON_LINEAR_MEMBERS 16
+
+struct json_member {
+    str name;
+    struct json *value;
+};
+
+struct json_index; /* value.c */
+
+struct json_box {
+    struct json *parent;
+    union {
+        struct json **items;
+        struct json_member *members;
+    };
+    struct json_index *index;
+    uint32_t used, cap;
+};
+
+struct json {
+    uint8_t type;    /* enum json_type */
+    bool boolean;    /* of a BOOL */
+    uint16_t height; /* of a container */
+    uint32_t count;  /* of a container */
+    union {
+        str text; /* STRING: decoded; NUMBER: as written */
+        struct json_box *box;
+    };
+};
+
+static inline bool json_is_container(const struct json *v)
+{
+    return v->type == JSON_ARRAY || v->type == JSON_OBJECT;
+}
+
+/* Goes over the members of an object in order; `at` is the loop's own counter, from 0. */
+static inline const struct json_member *json_next_member(const struct json *v, uint32_t *at)
+{
+    const struct json_box *box = v->box;
+    while (*at < box->used) {
+        const struct json_member *m = &box->members[(*at)++];
+        if (m->name.p != NULL)
+            return m;
+    }
+    return NULL;
+}
+
+/*
+ * For the parser, which fills the slots itself: makes the names distinct (the last value wins, at
+ * the place of the first), builds the index of a large object, and sets count. NOMEM.
+ */
+MUST_CHECK enum err json_object_finish(struct arena *a, struct json *object);
+
+/* number.c: would the JSON number `s` become infinite as a double (round to nearest)? */
+bool json_number_overflows(str s);
+double json_number_value(str s);
+
+/* compare.c: the place of a type in the total order. */
+int json_type_rank(enum json_type t);
+
+/* parse.c: decodes the inside of a valid JSON string into `out` (raw.n bytes are enough). */
+size_t json_unescape(str raw, char *out);
+
+#endif
