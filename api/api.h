@@ -23,6 +23,8 @@ struct api;
 struct api_req;
 
 extern const struct setting_table api_settings;
+/* What this build cannot do yet: UNSUPPORTED, with file and line in the detail; warnings go to the log. */
+MUST_CHECK enum err api_settings_check(const struct settings *s, struct err_detail *d);
 
 struct api_options {
     struct store *store;             /* borrowed */
