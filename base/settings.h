@@ -9,7 +9,18 @@
  * kinto.ini name each setting come out of the same rows.
  *
  * A key in a row may hold `*`, which stands for one or more characters (`kinto.*.record_cache_...`,
- * `multiauth.policy.*.use`). Such rows have no default and are read with settings_each().
+ * `multiauth.policy.*.use`). Such rows have no default and are read with settings_each(). Of
+ * several that match a key, the longest row counts. The environment can change such a key, but not
+ * bring it up (a name in capitals does not tell which underscores were dots).
+ *
+ * As in the reference: `kinto.x` may be written `x`, and the other way round (both with different
+ * values: SYNTAX); a key without the prefix has two names in the environment, MULTIAUTH_POLICIES
+ * and, stronger, KINTO_MULTIAUTH_POLICIES; a key that is in [DEFAULT] too is dropped (with a
+ * warning); PasteDeploy's `set x`, `get x` and `use` (egg:kinto only) are understood.
+ *
+ * An empty value, or null, stands in place of the default where that makes sense: no text, an empty
+ * list (`kinto.bucket_create_principals =` lets nobody create buckets), false. For numbers and
+ * choices it is as if the line was not there.
  *
  * Values live as long as the struct settings; strings are NUL-terminated. Read-only after load:
  * any thread.
@@ -24,7 +35,7 @@ enum setting_type {
     SETTING_INT,    /* decimal within [min, max] */
     SETTING_FLOAT,  /* decimal within [min, max] */
     SETTING_STRING, /* any text; empty counts as unset */
-    SETTING_LIST,   /* words separated by white space or commas */
+    SETTING_LIST,   /* words separated by white space or commas; or a JSON list of strings */
     SETTING_ENUM,   /* one of the words in `allowed`, separated by spaces */
     SETTING_IGNORED /* known and without effect here; `help` says why. Accepted in silence */
 };
@@ -62,7 +73,8 @@ MUST_CHECK enum err settings_load(struct settings **out, const struct setting_ta
                                   struct err_detail *d);
 void settings_free(struct settings *s);
 
-/* The key must be in a table and of the type (else a BUG). Unset: false, def, STR_NONE, empty. */
+/* The key must be in a table and of the type (else a BUG); settings_str gives the text of any type.
+ * Unset and without default: false, if_unset, STR_NONE, empty. */
 bool settings_is_set(const struct settings *s, const char *key); /* other than by its default */
 bool settings_bool(const struct settings *s, const char *key);
 int64_t settings_int(const struct settings *s, const char *key, int64_t if_unset);

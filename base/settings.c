@@ -1,0 +1,846 @@
+/*
+ * base/settings.c - rows become values.
+ *
+ * Each row without `*` has one struct value, made at load whether it is set or not; each key that
+ * matches a row with `*` gets one when it turns up. Sources are applied from the weakest to the
+ * strongest: default, INI, environment, command line. Each overwrites the value and its origin.
+ *
+ * A key may be written with or without the `kinto.` in front, in the INI and on the command line,
+ * as the reference allows. Both spellings with different values are an error.
+ *
+ * Text from every source goes through the reference's habit of reading what is JSON as JSON: of a
+ * string the contents count, a list of strings is a list, null is no value, and numbers may be
+ * written as 1e3. (The JSON room lies above this one; what is needed of it is three small readers.)
+ */
+#include "base/settings.h"
+
+#include "base/buf.h"
+#include "base/log.h"
+#include <errno.h>
+#include <math.h>
+
+#define ARENA_BUDGET (32 * MIB)
+#define PREFIX       STR("kinto.")
+#define SECTION      STR("app:main")
+#define MAX_STARS    4
+
+struct value {
+    const struct setting_row *row;
+    struct value *next; /* keys of rows with `*`: in the order they turned up */
+    str key, star, origin;
+    bool set; /* by something else than the default */
+    str text; /* STR_NONE: no value */
+    bool yes;
+    int64_t i;
+    double f;
+    const str *words;
+    size_t nwords;
+};
+
+struct settings {
+    struct arena arena;
+    struct map values;           /* key -> struct value; keys of rows with `*` as well */
+    struct map patterns;         /* key of a row with `*` -> row */
+    struct value *first, **tail; /* values of rows with `*` */
+};
+
+/* Where a text comes from and how it is to be called in messages. */
+struct source {
+    struct settings *s;
+    str origin;
+    struct err_detail *detail;
+};
+
+static enum err no_memory(struct err_detail *d)
+{
+    return err_set(d, ERR_NOMEM, 0, "settings: %s", err_text(ERR_NOMEM));
+}
+
+/* --- texts that are JSON ---------------------------------------------------------------------- */
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static bool four_hex(str s, uint32_t *out)
+{
+    uint32_t v = 0;
+
+    if (s.n < 4)
+        return false;
+    for (size_t i = 0; i < 4; i++) {
+        int digit = hex_digit(s.p[i]);
+        if (digit < 0)
+            return false;
+        v = v << 4 | (uint32_t)digit;
+    }
+    *out = v;
+    return true;
+}
+
+static void add_utf8(struct buf *b, uint32_t c)
+{
+    if (c < 0x80) {
+        buf_add_char(b, (char)c);
+        return;
+    }
+    if (c < 0x800) {
+        buf_add_char(b, (char)(0xc0 | c >> 6));
+    } else {
+        if (c < 0x10000) {
+            buf_add_char(b, (char)(0xe0 | c >> 12));
+        } else {
+            buf_add_char(b, (char)(0xf0 | c >> 18));
+            buf_add_char(b, (char)(0x80 | (c >> 12 & 63)));
+        }
+        buf_add_char(b, (char)(0x80 | (c >> 6 & 63)));
+    }
+    buf_add_char(b, (char)(0x80 | (c & 63)));
+}
+
+/* `rest` is behind "\u" and is moved behind the digits, of both halves if it is a pair. */
+static bool json_unicode(str *rest, struct buf *out)
+{
+    uint32_t c, low;
+
+    if (!four_hex(*rest, &c) || c == 0 || (c >= 0xdc00 && c <= 0xdfff))
+        return false;
+    *rest = str_drop(*rest, 4);
+    if (c >= 0xd800 && c <= 0xdbff) {
+        if (!str_starts(*rest, STR("\\u")) || !four_hex(str_drop(*rest, 2), &low) || low < 0xdc00 ||
+            low > 0xdfff)
+            return false;
+        *rest = str_drop(*rest, 6);
+        c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+    }
+    add_utf8(out, c);
+    return true;
+}
+
+static bool json_escape(str *rest, struct buf *out)
+{
+    static const char names[] = "\"\\/bfnrt", means[] = "\"\\/\b\f\n\r\t";
+    const char *at;
+    char c;
+
+    if (rest->n == 0)
+        return false;
+    c = rest->p[0];
+    *rest = str_drop(*rest, 1);
+    if (c == 'u')
+        return json_unicode(rest, out);
+    at = memchr(names, c, sizeof names - 1);
+    if (at == NULL)
+        return false;
+    buf_add_char(out, means[at - names]);
+    return true;
+}
+
+/* Reads a string at the start of `rest` and moves behind it. False: there is none. */
+static bool json_string(struct arena *a, str *rest, str *out)
+{
+    struct buf b;
+    str s = *rest;
+
+    if (!str_starts(s, STR("\"")))
+        return false;
+    s = str_drop(s, 1);
+    buf_init_arena(&b, a, s.n);
+    while (s.n > 0 && s.p[0] != '"') {
+        char c = s.p[0];
+        s = str_drop(s, 1);
+        if (c == '\\') {
+            if (!json_escape(&s, &b))
+                return false;
+        } else if ((uint8_t)c < 0x20) {
+            return false;
+        } else {
+            buf_add_char(&b, c);
+        }
+    }
+    if (s.n == 0)
+        return false;
+    *rest = str_drop(s, 1);
+    *out = arena_str(a, buf_str(&b));
+    return true;
+}
+
+/* The contents of a text that is one JSON string; any other text as it is. */
+static str unquoted(struct arena *a, str text)
+{
+    str rest = str_trim(text), contents;
+
+    if (json_string(a, &rest, &contents) && str_trim(rest).n == 0)
+        return contents;
+    return text;
+}
+
+static bool json_is_null(str text)
+{
+    return str_eq(str_trim(text), STR("null"));
+}
+
+/* --- one reader a type ------------------------------------------------------------------------ */
+
+static bool read_bool(str text, bool *out)
+{
+    static const struct {
+        const char *word;
+        bool means;
+    } words[] = {{"true", true}, {"false", false}, {"yes", true}, {"no", false},
+                 {"on", true},   {"off", false},   {"1", true},   {"0", false},
+                 {"t", true},    {"f", false},     {"y", true},   {"n", false}};
+
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (str_eq_nocase(text, str_from(words[i].word))) {
+            *out = words[i].means;
+            return true;
+        }
+    return false;
+}
+
+/* A decimal number; nothing that strtod takes beyond that (hex, inf, nan, a local comma). */
+static enum err read_float(str text, double *out)
+{
+    char z[64];
+    char *end;
+    double v;
+
+    if (text.n == 0 || text.n >= sizeof z)
+        return ERR_SYNTAX;
+    for (size_t i = 0; i < text.n; i++)
+        if (memchr("0123456789+-.eE", text.p[i], 15) == NULL)
+            return ERR_SYNTAX;
+    memcpy(z, text.p, text.n);
+    z[text.n] = '\0';
+    v = strtod(z, &end);
+    if (*end != '\0')
+        return ERR_SYNTAX;
+    if (!isfinite(v))
+        return ERR_RANGE;
+    *out = v;
+    return OK;
+}
+
+/* Whole numbers; like the reference also "+5", and 1e3 or 10.5, which is cut to 10. */
+static enum err read_int(str text, int64_t *out)
+{
+    enum err e = str_to_i64(str_drop(text, str_starts(text, STR("+"))), out);
+    double f;
+
+    if (e != ERR_SYNTAX)
+        return e;
+    e = read_float(text, &f);
+    if (e != OK)
+        return e;
+    if (f <= -9e18 || f >= 9e18)
+        return ERR_RANGE;
+    *out = (int64_t)f;
+    return OK;
+}
+
+static bool is_allowed(const char *allowed, str text)
+{
+    str rest = str_from(allowed), word;
+
+    while (str_next_word(&rest, &word))
+        if (str_eq(word, text))
+            return true;
+    return false;
+}
+
+struct words {
+    struct arena *arena;
+    str *at; /* NULL while counting */
+    size_t n;
+};
+
+static void add_words(struct words *w, str text)
+{
+    str word;
+
+    while (str_next_word(&text, &word)) {
+        if (w->at != NULL)
+            w->at[w->n] = arena_str(w->arena, word);
+        w->n++;
+    }
+}
+
+/* A text of words, or a JSON list of such texts. False: a list that is not well formed. */
+static bool split(struct words *w, str text)
+{
+    str rest = str_trim(text), item;
+
+    w->n = 0;
+    if (!str_starts(rest, STR("["))) {
+        add_words(w, unquoted(w->arena, text));
+        return true;
+    }
+    rest = str_trim(str_drop(rest, 1));
+    if (str_eq(rest, STR("]")))
+        return true;
+    for (;;) {
+        if (!json_string(w->arena, &rest, &item))
+            return false;
+        add_words(w, item);
+        rest = str_trim(rest);
+        if (str_eq(rest, STR("]")))
+            return true;
+        if (!str_starts(rest, STR(",")))
+            return false;
+        rest = str_trim(str_drop(rest, 1));
+    }
+}
+
+static enum err read_list(struct settings *s, str text, struct value *v)
+{
+    struct words w = {.arena = &s->arena};
+
+    if (!split(&w, text))
+        return ERR_SYNTAX;
+    w.at = ARENA_NEW_ARRAY(&s->arena, str, w.n);
+    if (w.at == NULL)
+        return ERR_NOMEM;
+    if (!split(&w, text))
+        return ERR_SYNTAX;
+    v->words = w.at;
+    v->nwords = w.n;
+    return OK;
+}
+
+static bool in_range(const struct setting_row *row, double v)
+{
+    return v >= (double)row->min && v <= (double)row->max;
+}
+
+static enum err read_typed(struct settings *s, str text, struct value *v)
+{
+    const struct setting_row *row = v->row;
+    str word = str_trim(unquoted(&s->arena, text));
+    enum err e = OK;
+
+    switch (row->type) {
+    case SETTING_BOOL:
+        return word.n == 0 || read_bool(word, &v->yes) ? OK : ERR_SYNTAX;
+    case SETTING_INT:
+        e = read_int(word, &v->i);
+        return e == OK && (v->i < row->min || v->i > row->max) ? ERR_RANGE : e;
+    case SETTING_FLOAT:
+        e = read_float(word, &v->f);
+        return e == OK && !in_range(row, v->f) ? ERR_RANGE : e;
+    case SETTING_ENUM:
+        return is_allowed(row->allowed, word) ? OK : ERR_SYNTAX;
+    case SETTING_LIST:
+        return read_list(s, text, v);
+    case SETTING_STRING:
+    case SETTING_IGNORED:
+        return OK;
+    }
+    return OK;
+}
+
+/* --- one text into one value ------------------------------------------------------------------ */
+
+static void describe_allowed(char *out, size_t size, const struct setting_row *row)
+{
+    const char *unit = row->unit != NULL ? row->unit : "";
+
+    switch (row->type) {
+    case SETTING_BOOL:
+        snprintf(out, size, "true or false");
+        return;
+    case SETTING_INT:
+    case SETTING_FLOAT:
+        snprintf(out, size, "a %snumber from %lld to %lld%s%s",
+                 row->type == SETTING_INT ? "whole " : "", (long long)row->min, (long long)row->max,
+                 *unit != '\0' ? " " : "", unit);
+        return;
+    case SETTING_ENUM:
+        snprintf(out, size, "one of: %s", row->allowed);
+        return;
+    case SETTING_LIST:
+        snprintf(out, size, "words, or a JSON list of strings");
+        return;
+    case SETTING_STRING:
+    case SETTING_IGNORED:
+        snprintf(out, size, "any text");
+        return;
+    }
+}
+
+static enum err refuse(const struct source *from, enum err e, const struct value *v, str text)
+{
+    char allowed[256];
+
+    if (e == ERR_NOMEM)
+        return no_memory(from->detail);
+    describe_allowed(allowed, sizeof allowed, v->row);
+    return err_set(from->detail, e, 0,
+                   STR_FMT ": " STR_FMT ": found \"" STR_FMT "\", allowed is %s",
+                   STR_ARG(from->origin), STR_ARG(v->key), STR_ARG(str_sub(text, 0, 80)), allowed);
+}
+
+/* An empty text, or null. It takes away the default of texts, lists and booleans, where the
+ * reference knows an empty value, and leaves numbers and choices as they were. */
+static void apply_empty(const struct source *from, struct value *v)
+{
+    switch (v->row->type) {
+    case SETTING_INT:
+    case SETTING_FLOAT:
+    case SETTING_ENUM:
+        return;
+    case SETTING_BOOL:
+    case SETTING_LIST:
+        v->set = true;
+        break;
+    case SETTING_STRING:
+    case SETTING_IGNORED:
+        v->set = false;
+        break;
+    }
+    v->text = STR_NONE;
+    v->yes = false;
+    v->words = NULL;
+    v->nwords = 0;
+    v->origin = from->origin;
+}
+
+static enum err apply(const struct source *from, struct value *v, str text)
+{
+    struct settings *s = from->s;
+    struct value fresh = *v;
+    enum err e;
+
+    fresh.text = arena_str(&s->arena, unquoted(&s->arena, text));
+    if (arena_failed(&s->arena))
+        return no_memory(from->detail);
+    if (str_trim(fresh.text).n == 0 || json_is_null(text)) {
+        apply_empty(from, v);
+        return OK;
+    }
+    e = read_typed(s, text, &fresh);
+    if (e == OK && arena_failed(&s->arena))
+        e = ERR_NOMEM;
+    if (e != OK)
+        return refuse(from, e, v, text);
+    if (fresh.row->type == SETTING_ENUM)
+        fresh.text = arena_str(&s->arena, str_trim(fresh.text));
+    fresh.set = true;
+    fresh.origin = from->origin;
+    *v = fresh;
+    return OK;
+}
+
+/* --- keys and patterns ------------------------------------------------------------------------ */
+
+/* Does the key match? Each `*` stands for one or more characters, the first one for as few as can
+ * be. Recursion goes as deep as our own rows have stars. */
+static bool matches(str pattern, str key, str *star, unsigned depth)
+{
+    size_t at = str_find(pattern, '*');
+    str unused, rest;
+
+    CHECK(depth <= MAX_STARS);
+    if (at == STR_NPOS)
+        return str_eq(pattern, key);
+    if (!str_starts(key, str_sub(pattern, 0, at)))
+        return false;
+    rest = str_drop(key, at);
+    for (size_t n = 1; n <= rest.n; n++)
+        if (matches(str_drop(pattern, at + 1), str_drop(rest, n), &unused, depth + 1)) {
+            *star = str_sub(rest, 0, n);
+            return true;
+        }
+    return false;
+}
+
+/* The row with `*` that fits the key best: the one with the longest text of its own. */
+static const struct setting_row *find_pattern(const struct settings *s, str key, str *star)
+{
+    const struct setting_row *best = NULL;
+    size_t it = 0, best_n = 0;
+    str pattern, found;
+    void *row;
+
+    while (map_next(&s->patterns, &it, &pattern, &row))
+        if (pattern.n > best_n && matches(pattern, key, &found, 0)) {
+            best = row;
+            best_n = pattern.n;
+            *star = found;
+        }
+    return best;
+}
+
+/* The key with `kinto.` put in front, or taken away. */
+static str other_spelling(struct arena *a, str key)
+{
+    if (str_starts(key, PREFIX))
+        return str_drop(key, PREFIX.n);
+    return arena_concat(a, (str[]){PREFIX, key}, 2);
+}
+
+static struct value *value_new(struct settings *s, const struct setting_row *row, str key)
+{
+    struct value *v = ARENA_NEW(&s->arena, struct value);
+
+    if (v == NULL)
+        return NULL;
+    v->row = row;
+    v->key = arena_str(&s->arena, key);
+    v->origin = STR("default");
+    if (str_none(v->key) || map_put(&s->values, v->key, v) != OK)
+        return NULL;
+    return v;
+}
+
+static struct value *pattern_value_new(struct settings *s, str key)
+{
+    str star = STR_NONE;
+    const struct setting_row *row = find_pattern(s, key, &star);
+    struct value *v = row != NULL ? value_new(s, row, key) : NULL;
+
+    if (v == NULL)
+        return NULL;
+    v->star = arena_str(&s->arena, star);
+    *s->tail = v;
+    s->tail = &v->next;
+    return v;
+}
+
+/* The value of a key in either spelling, made if a row with `*` fits. NULL: unknown, or no memory.
+ */
+static struct value *value_of(struct settings *s, str key)
+{
+    str other = other_spelling(&s->arena, key);
+    struct value *v = map_get(&s->values, key);
+
+    if (v == NULL)
+        v = map_get(&s->values, other);
+    if (v == NULL)
+        v = pattern_value_new(s, key);
+    if (v == NULL)
+        v = pattern_value_new(s, other);
+    return v;
+}
+
+/* --- the sources ------------------------------------------------------------------------------ */
+
+static enum err add_row(struct settings *s, const struct setting_row *row)
+{
+    struct source from = {s, STR("default"), NULL};
+    struct value *v;
+
+    CHECK(map_get(&s->values, str_from(row->key)) == NULL);
+    CHECK(map_get(&s->patterns, str_from(row->key)) == NULL);
+    if (strchr(row->key, '*') != NULL) {
+        CHECK(row->def == NULL);
+        return map_put(&s->patterns, str_from(row->key), (void *)(uintptr_t)row);
+    }
+    v = value_new(s, row, str_from(row->key));
+    if (v == NULL)
+        return ERR_NOMEM;
+    if (row->def != NULL) {
+        enum err e = apply(&from, v, str_from(row->def));
+        CHECK(e == OK || e == ERR_NOMEM); /* a row's own default must be one that it allows */
+        if (e != OK)
+            return e;
+    }
+    v->set = false;
+    return OK;
+}
+
+static enum err add_tables(struct settings *s, const struct setting_table *tables, size_t n)
+{
+    for (size_t t = 0; t < n; t++)
+        for (size_t i = 0; i < tables[t].count; i++) {
+            enum err e = add_row(s, &tables[t].rows[i]);
+            if (e != OK)
+                return e;
+        }
+    return OK;
+}
+
+/*
+ * What PasteDeploy keeps for itself: `use` names the program, `set x` changes its globals, which
+ * Kinto does not look at. True: the entry is no setting; *e tells whether we can go on.
+ */
+static bool is_loader_key(const struct source *from, const struct ini_entry *it, enum err *e)
+{
+    *e = OK;
+    if (str_eq(it->key, STR("use"))) {
+        if (!str_eq(it->value, STR("egg:kinto")) && !str_starts(it->value, STR("egg:kinto#")))
+            *e = err_set(from->detail, ERR_SYNTAX, 0,
+                         STR_FMT ": use: found \"" STR_FMT "\", allowed is egg:kinto",
+                         STR_ARG(from->origin), STR_ARG(str_sub(it->value, 0, 80)));
+        return true;
+    }
+    return str_starts(it->key, STR("set "));
+}
+
+static void warn_unknown(const struct ini *ini, const struct ini_entry *it, const char *event)
+{
+    log_event(LOG_WARN, event, "key=\"" STR_FMT "\" file=\"" STR_FMT "\" line=%u", STR_ARG(it->key),
+              STR_ARG(ini->file), it->line);
+}
+
+/* `get x = y` sets x to what y is in [DEFAULT]. */
+static enum err loader_get(const struct source *from, const struct ini *ini,
+                           const struct ini_entry *it, str *key, str *value)
+{
+    const struct ini_entry *global;
+
+    *key = it->key;
+    *value = it->value;
+    if (!str_starts(it->key, STR("get ")))
+        return OK;
+    global = ini_get(ini, STR("DEFAULT"), it->value);
+    if (global == NULL)
+        return err_set(from->detail, ERR_SYNTAX, 0,
+                       STR_FMT ": " STR_FMT ": there is no \"" STR_FMT "\" in [DEFAULT]",
+                       STR_ARG(from->origin), STR_ARG(it->key), STR_ARG(it->value));
+    *key = str_trim(str_drop(it->key, 4));
+    *value = global->value;
+    return OK;
+}
+
+static enum err apply_entry(const struct source *from, const struct ini *ini,
+                            const struct ini_entry *it)
+{
+    struct settings *s = from->s;
+    struct value *v;
+    str key, value;
+    enum err e;
+
+    if (is_loader_key(from, it, &e))
+        return e;
+    /* The reference's loader drops keys that are in [DEFAULT] too. So do we, but not in silence. */
+    if (ini_get(ini, STR("DEFAULT"), it->key) != NULL) {
+        warn_unknown(ini, it, "setting_hidden_by_default_section");
+        return OK;
+    }
+    e = loader_get(from, ini, it, &key, &value);
+    if (e != OK)
+        return e;
+    v = value_of(s, key);
+    if (arena_failed(&s->arena))
+        return no_memory(from->detail);
+    if (v == NULL) {
+        warn_unknown(ini, it, "unknown_setting");
+        return OK;
+    }
+    return apply(from, v, value);
+}
+
+/* Both spellings of a key with different values: which one was meant? */
+static enum err check_spellings(const struct source *from, const struct ini *ini,
+                                const struct ini_entry *it)
+{
+    str other = other_spelling(&from->s->arena, it->key);
+    const struct ini_entry *twin = ini_get(ini, SECTION, other);
+
+    if (twin == NULL || !str_eq(twin->section, SECTION) || str_eq(twin->value, it->value))
+        return OK;
+    return err_set(from->detail, ERR_SYNTAX, 0,
+                   STR_FMT ": " STR_FMT ": line %u sets the same as " STR_FMT " to another value",
+                   STR_ARG(from->origin), STR_ARG(it->key), twin->line, STR_ARG(twin->key));
+}
+
+static enum err apply_ini(struct settings *s, const struct ini *ini, struct err_detail *d)
+{
+    for (const struct ini_entry *it = ini->first; it != NULL; it = it->next) {
+        struct source from = {s, STR_NONE, d};
+        enum err e;
+
+        if (!str_eq(it->section, SECTION))
+            continue;
+        from.origin = arena_printf(&s->arena, STR_FMT ":%u", STR_ARG(ini->file), it->line);
+        if (str_none(from.origin))
+            return no_memory(d);
+        e = check_spellings(&from, ini, it);
+        if (e == OK)
+            e = apply_entry(&from, ini, it);
+        if (e != OK)
+            return e;
+    }
+    return OK;
+}
+
+/* "kinto.storage-url" -> "KINTO_STORAGE_URL". NULL: no memory. */
+static char *env_name(struct arena *a, str key)
+{
+    char *z = arena_cstr(a, key);
+
+    for (char *p = z; p != NULL && *p != '\0'; p++) {
+        if (*p == '.' || *p == '-')
+            *p = '_';
+        else if (*p >= 'a' && *p <= 'z')
+            *p = (char)(*p - ('a' - 'A'));
+    }
+    return z;
+}
+
+static enum err apply_env_of(const struct source *from, struct value *v)
+{
+    struct arena *a = &from->s->arena;
+    char *name = env_name(a, v->key), *prefixed = name;
+    const char *text;
+
+    /* multiauth.policies may be MULTIAUTH_POLICIES and, stronger, KINTO_MULTIAUTH_POLICIES. */
+    if (!str_starts(v->key, PREFIX))
+        prefixed = env_name(a, other_spelling(a, v->key));
+    if (name == NULL || prefixed == NULL)
+        return no_memory(from->detail);
+    text = getenv(prefixed);
+    if (text == NULL)
+        text = getenv(name);
+    return text != NULL ? apply(from, v, str_from(text)) : OK;
+}
+
+/* Every key that there is: those of rows with `*` are there when the INI has named them, as in the
+ * reference (a name in capitals does not tell which of its underscores were dots). */
+static enum err apply_env(struct settings *s, struct err_detail *d)
+{
+    struct source from = {s, STR("environment"), d};
+    size_t it = 0;
+    str key;
+    void *v;
+
+    while (map_next(&s->values, &it, &key, &v)) {
+        enum err e = apply_env_of(&from, v);
+        if (e != OK)
+            return e;
+    }
+    return OK;
+}
+
+static enum err apply_overrides(struct settings *s, const struct setting_override *over, size_t n,
+                                struct err_detail *d)
+{
+    struct source from = {s, STR("command line"), d};
+
+    for (size_t i = 0; i < n; i++) {
+        struct value *v = value_of(s, str_from(over[i].key));
+        enum err e;
+
+        if (arena_failed(&s->arena))
+            return no_memory(d);
+        if (v == NULL)
+            return err_set(d, ERR_SYNTAX, 0, "command line: %s: there is no such setting",
+                           over[i].key);
+        e = apply(&from, v, str_from(over[i].value));
+        if (e != OK)
+            return e;
+    }
+    return OK;
+}
+
+enum err settings_load(struct settings **out, const struct setting_table *tables, size_t ntables,
+                       const struct ini *ini, const struct setting_override *over, size_t nover,
+                       struct err_detail *d)
+{
+    struct settings *s = calloc(1, sizeof *s);
+    enum err e;
+
+    if (s == NULL)
+        return no_memory(d);
+    arena_init(&s->arena, NULL, 0, NULL, ARENA_BUDGET);
+    map_init(&s->values, &s->arena);
+    map_init(&s->patterns, &s->arena);
+    s->tail = &s->first;
+
+    e = add_tables(s, tables, ntables);
+    if (e != OK)
+        no_memory(d);
+    if (e == OK && ini != NULL)
+        e = apply_ini(s, ini, d);
+    if (e == OK)
+        e = apply_env(s, d);
+    if (e == OK)
+        e = apply_overrides(s, over, nover, d);
+    if (e != OK) {
+        settings_free(s);
+        return e;
+    }
+    *out = s;
+    return OK;
+}
+
+void settings_free(struct settings *s)
+{
+    if (s == NULL)
+        return;
+    arena_fini(&s->arena);
+    free(s);
+}
+
+/* --- readers ---------------------------------------------------------------------------------- */
+
+static const struct value *value_get(const struct settings *s, const char *key)
+{
+    const struct value *v = map_get(&s->values, str_from(key));
+    CHECK(v != NULL);
+    return v;
+}
+
+static const struct value *value_typed(const struct settings *s, const char *key,
+                                       enum setting_type type)
+{
+    const struct value *v = value_get(s, key);
+    CHECK(v->row->type == type);
+    return v;
+}
+
+bool settings_is_set(const struct settings *s, const char *key)
+{
+    return value_get(s, key)->set;
+}
+
+bool settings_bool(const struct settings *s, const char *key)
+{
+    return value_typed(s, key, SETTING_BOOL)->yes;
+}
+
+int64_t settings_int(const struct settings *s, const char *key, int64_t if_unset)
+{
+    const struct value *v = value_typed(s, key, SETTING_INT);
+    return str_none(v->text) ? if_unset : v->i;
+}
+
+double settings_float(const struct settings *s, const char *key, double if_unset)
+{
+    const struct value *v = value_typed(s, key, SETTING_FLOAT);
+    return str_none(v->text) ? if_unset : v->f;
+}
+
+str settings_str(const struct settings *s, const char *key)
+{
+    return value_get(s, key)->text;
+}
+
+const str *settings_list(const struct settings *s, const char *key, size_t *n)
+{
+    const struct value *v = value_typed(s, key, SETTING_LIST);
+    *n = v->nwords;
+    return v->words;
+}
+
+str settings_origin(const struct settings *s, const char *key)
+{
+    return value_get(s, key)->origin;
+}
+
+void settings_each(const struct settings *s, const char *pattern,
+                   void (*fn)(void *arg, str key, str star, str value, str origin), void *arg)
+{
+    const struct setting_row *row = map_get(&s->patterns, str_from(pattern));
+
+    CHECK(row != NULL);
+    for (const struct value *v = s->first; v != NULL; v = v->next)
+        if (v->row == row && !str_none(v->text))
+            fn(arg, v->key, v->star, v->text, v->origin);
+}
