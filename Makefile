@@ -9,7 +9,7 @@ endif
 SANITIZE   ?=
 BUILD_ROOT ?= build
 ROOMS      := base json engine http store auth api plugins
-PACKAGES   := gcc make pkg-config check libmbedtls-dev libjsmn-dev libinih-dev
+PACKAGES   := gcc make pkg-config check libmbedtls-dev libjsmn-dev
 
 ifeq ($(SANITIZE),)
 VARIANT    := release
