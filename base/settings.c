@@ -22,6 +22,7 @@
 #define ARENA_BUDGET (32 * MIB)
 #define PREFIX       STR("kinto.")
 #define SECTION      STR("app:main")
+#define SERVER       STR("server:main")
 #define MAX_STARS    4
 
 struct value {
@@ -650,6 +651,46 @@ static enum err check_spellings(const struct source *from, const struct ini *ini
                    STR_ARG(from->origin), STR_ARG(it->key), twin->line, STR_ARG(twin->key));
 }
 
+/* A key of [server:main]: `port` is kinto.server.port. `use` names a Python server; there is one.
+ */
+static enum err apply_server_entry(const struct source *from, const struct ini *ini,
+                                   const struct ini_entry *it)
+{
+    struct settings *s = from->s;
+    struct value *v;
+    str key;
+
+    if (str_eq(it->key, STR("use")))
+        return OK;
+    key = arena_concat(&s->arena, (str[]){PREFIX, STR("server."), it->key}, 3);
+    v = str_none(key) ? NULL : value_of(s, key);
+    if (arena_failed(&s->arena))
+        return no_memory(from->detail);
+    if (v == NULL) {
+        warn_unknown(ini, it, "unknown_server_setting");
+        return OK;
+    }
+    return apply(from, v, it->value);
+}
+
+static enum err apply_server(struct settings *s, const struct ini *ini, struct err_detail *d)
+{
+    for (const struct ini_entry *it = ini->first; it != NULL; it = it->next) {
+        struct source from = {s, STR_NONE, d};
+        enum err e;
+
+        if (!str_eq(it->section, SERVER))
+            continue;
+        from.origin = arena_printf(&s->arena, STR_FMT ":%u", STR_ARG(ini->file), it->line);
+        if (str_none(from.origin))
+            return no_memory(d);
+        e = apply_server_entry(&from, ini, it);
+        if (e != OK)
+            return e;
+    }
+    return OK;
+}
+
 static enum err apply_ini(struct settings *s, const struct ini *ini, struct err_detail *d)
 {
     for (const struct ini_entry *it = ini->first; it != NULL; it = it->next) {
@@ -756,6 +797,8 @@ enum err settings_load(struct settings **out, const struct setting_table *tables
     e = add_tables(s, tables, ntables);
     if (e != OK)
         no_memory(d);
+    if (e == OK && ini != NULL)
+        e = apply_server(s, ini, d);
     if (e == OK && ini != NULL)
         e = apply_ini(s, ini, d);
     if (e == OK)

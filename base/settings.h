@@ -16,7 +16,8 @@
  * As in the reference: `kinto.x` may be written `x`, and the other way round (both with different
  * values: SYNTAX); a key without the prefix has two names in the environment, MULTIAUTH_POLICIES
  * and, stronger, KINTO_MULTIAUTH_POLICIES; a key that is in [DEFAULT] too is dropped (with a
- * warning); PasteDeploy's `set x`, `get x` and `use` (egg:kinto only) are understood.
+ * warning); PasteDeploy's `set x`, `get x` and `use` (egg:kinto only) are understood. A key of
+ * [server:main] is the setting kinto.server.key, weaker than the same key in [app:main].
  *
  * An empty value, or null, stands in place of the default where that makes sense: no text, an empty
  * list (`kinto.bucket_create_principals =` lets nobody create buckets), false. For numbers and

@@ -31,6 +31,12 @@ static bool says_engine(str value)
     return str_eq(value, STR("kinto.engine"));
 }
 
+static bool keeps_data(const struct settings *s)
+{
+    str value = settings_str(s, "kinto.storage_backend");
+    return str_none(value) || says_engine(value);
+}
+
 static enum err check_backend(const struct settings *s, const struct backend *b,
                               struct err_detail *d)
 {
@@ -47,8 +53,7 @@ static enum err check_backend(const struct settings *s, const struct backend *b,
 /* Permissions that are to last need objects that last. */
 static enum err check_permissions_last(const struct settings *s, struct err_detail *d)
 {
-    if (says_engine(settings_str(s, "kinto.storage_backend")) ||
-        !says_engine(settings_str(s, "kinto.permission_backend")))
+    if (keeps_data(s) || !says_engine(settings_str(s, "kinto.permission_backend")))
         return OK;
     str origin = settings_origin(s, "kinto.permission_backend");
     return err_set(d, ERR_UNSUPPORTED, 0,
@@ -61,6 +66,8 @@ static enum err check_permissions_last(const struct settings *s, struct err_deta
 static const char *data_dir(const struct settings *s, struct err_detail *d)
 {
     str url = settings_str(s, "kinto.storage_url");
+    if (str_none(url))
+        return "./kinto-data";
     str file = STR("file://");
     str path = str_starts(url, file) ? str_drop(url, file.n) : url;
     bool relative = path.p != url.p && !str_starts(path, STR("/"));
@@ -92,7 +99,7 @@ enum err store_options_load(struct store_options *o, const struct settings *s, s
     struct store_options got = {
         .cache_max_bytes = (size_t)settings_int(s, "kinto.cache_max_size_bytes", 0),
     };
-    if (says_engine(settings_str(s, "kinto.storage_backend"))) {
+    if (keeps_data(s)) {
         got.dir = data_dir(s, d);
         if (!got.dir)
             return ERR_UNSUPPORTED;
