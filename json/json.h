@@ -32,7 +32,7 @@ struct json; /* opaque: read by the functions below */
 struct json_error {
     size_t offset;         /* byte where the text stops being JSON; text.n at an unexpected end */
     unsigned line, column; /* both from 1; the column counts code points */
-    const char *what;      /* static text, e.g. "unexpected end of text", "lone surrogate" */
+    const char *what;      /* static, in the words of the reference's parser: "Invalid value." */
 };
 
 /*
@@ -76,7 +76,8 @@ struct json *json_copy(struct arena *a, const struct json *v); /* deep; strings 
 
 /* The container takes `value`. json_set replaces in place (keeping its position) or appends;
  * `name` is borrowed. json_insert: i <= count, else RANGE. NULL values (a failed builder) give
- * NOMEM. */
+ * NOMEM. LIMIT: it would be nested deeper than JSON_MAX_DEPTH. After an error nothing has changed.
+ */
 MUST_CHECK enum err json_set(struct arena *a, struct json *object, str name, struct json *value);
 MUST_CHECK enum err json_push(struct arena *a, struct json *array, struct json *value);
 MUST_CHECK enum err json_insert(struct arena *a, struct json *array, size_t i, struct json *value);
@@ -106,6 +107,16 @@ void json_write(struct buf *b, const struct json *v);
 void json_write_string(struct buf *b, str s);         /* with the quotes */
 str json_text(struct arena *a, const struct json *v); /* STR_NONE when the arena fails */
 
+/*
+ * As Python writes values, for the reference's messages. repr(v): {'a': [1, None, 1.5]}; str(v),
+ * which differs for a STRING only (no quotes, no escapes); str(type(v)): <class 'dict'>. Integers
+ * that do not fit 64 bits are floats there.
+ */
+void json_write_repr(struct buf *b, const struct json *v);
+void json_write_repr_string(struct buf *b, str s);
+void json_write_pystr(struct buf *b, const struct json *v);
+const char *json_pytype(const struct json *v);
+
 /* ---- pointer, merge patch, patch ---------------------------------------------------------------
  */
 
@@ -114,7 +125,8 @@ MUST_CHECK enum err json_pointer_get(struct arena *a, const struct json *root, s
                                      struct json **out);
 
 /* RFC 7396. Returns the result: `target` changed in place, or a new value where the patch is not an
- * object. target may be NULL (absent). The patch is not changed; its values are copied. */
+ * object. target may be NULL (absent). The patch is not changed; its values are copied, but for the
+ * bytes of its strings, which stay borrowed. NULL: out of memory, or nested too deeply. */
 struct json *json_merge_patch(struct arena *a, struct json *target, const struct json *patch);
 
 struct json_patch_error {
@@ -125,8 +137,12 @@ struct json_patch_error {
 /*
  * RFC 6902: applies an array of operations to *doc, in place (on an error *doc may be half changed:
  * work on a json_copy). The caller has checked that each operation is an object with the members
- * that its `op` needs. SYNTAX: bad pointer; NOTFOUND: no such location; CONFLICT: a failed "test";
- * `error` is filled in each case. NOMEM.
+ * that its `op` needs (one that lacks them is SYNTAX all the same). SYNTAX: bad pointer or
+ * operation; NOTFOUND: no such location; CONFLICT: a failed "test", a move into itself; LIMIT:
+ * nested too deeply; `error` is filled in each case. NOMEM. All pointers in `path` are checked
+ * before anything is changed. The operations are not changed; values are copied, the bytes of
+ * strings stay borrowed. Cost: linear in document and patch, but that each insertion into or
+ * removal from an array moves the items behind it.
  */
 MUST_CHECK enum err json_patch_apply(struct arena *a, struct json **doc, const struct json *ops,
                                      struct json_patch_error *error);
@@ -142,18 +158,22 @@ struct json_raw {
 
 /*
  * Looks up a member of the object `text` (compact, well-formed, as json_write writes it: this is
- * not for strangers' bytes). `name` is a plain name. False: absent, or text is no object.
+ * not for strangers' bytes; damaged text gives a wrong answer but is never read beyond its end).
+ * `name` is the decoded name. False: absent, or text is no object.
  */
 bool json_scan_member(str text, str name, struct json_raw *out);
 /* The next item of an array: start with *at = 0; false at the end. */
 bool json_scan_item(str array_text, size_t *at, struct json_raw *out);
-/* The next member of an object, name decoded into the arena only when it holds escapes. */
+/* The next member of an object, name decoded into the arena only when it holds escapes
+ * (STR_NONE if that fails). */
 bool json_scan_next(struct arena *a, str object_text, size_t *at, str *name, struct json_raw *out);
-/* The decoded string of a raw STRING: a slice of the text when it holds no escapes, else in `a`. */
+/* The decoded string of a raw STRING: a slice of the text when it holds no escapes, else in `a`
+ * (STR_NONE if that fails). */
 str json_raw_string(struct arena *a, const struct json_raw *raw);
-/* json_compare between raw values, without trees for scalars; containers are parsed into `a`. */
+/* json_compare between raw values (NULL: absent), without trees for scalars; containers are parsed
+ * into `a` for the moment. When the arena fails (it remembers) the answer is 0. */
 int json_raw_compare(struct arena *a, const struct json_raw *x, const struct json_raw *y);
-/* The raw value as a tree. NOMEM. */
+/* The raw value as a tree, borrowing its text. NOMEM; SYNTAX when the text was damaged. */
 MUST_CHECK enum err json_raw_parse(struct arena *a, const struct json_raw *raw, struct json **out);
 
 #endif

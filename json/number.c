@@ -143,13 +143,8 @@ static const str first_infinite =
 
 bool json_number_overflows(str s)
 {
-    struct decimal d, limit;
+    struct decimal d = read_decimal(s), limit = read_decimal(first_infinite);
 
-    /* Fewer than 309 characters without an exponent cannot reach 10^308. */
-    if (LIKELY(s.n < 309 && memchr(s.p, 'e', s.n) == NULL && memchr(s.p, 'E', s.n) == NULL))
-        return false;
-    d = read_decimal(s);
-    limit = read_decimal(first_infinite);
     return compare_magnitude(&d, &limit) >= 0;
 }
 

@@ -110,7 +110,7 @@ static unsigned read_hex4(const unsigned char *p)
     unsigned v = 0;
 
     for (int i = 0; i < 4; i++)
-        v = v * 16 + (unsigned)hex_value(p[i]);
+        v = v * 16 + ((unsigned)hex_value(p[i]) & 15);
     return v;
 }
 
@@ -158,8 +158,11 @@ static bool check_unicode_escape(struct checker *c)
             v = 0xDFFF; /* alone */
     }
     if (v <= 0xDBFF) {
-        if (!check_hex4(c, &low))
+        if (!check_hex4(c, &low)) {
+            if (c->what == bad_hex)
+                c->at = start; /* the pair counts as one */
             return false;
+        }
         if (low >= 0xDC00 && low <= 0xDFFF)
             return true;
     }
@@ -267,6 +270,7 @@ static bool skip_digits(struct checker *c)
 static enum state check_number(struct checker *c)
 {
     size_t start = c->at;
+    bool exponent = false;
 
     if (peek(c) == '-')
         c->at++;
@@ -280,13 +284,16 @@ static enum state check_number(struct checker *c)
             return refuse(c, c->at, "Miss fraction part in number.");
     }
     if ((peek(c) | 0x20) == 'e') {
+        exponent = true;
         c->at++;
         if (peek(c) == '+' || peek(c) == '-')
             c->at++;
         if (!skip_digits(c))
             return refuse(c, c->at, "Miss exponent in number.");
     }
-    if (json_number_overflows((str){(const char *)c->p + start, c->at - start}))
+    /* Without an exponent, 10^308 takes 309 digits. */
+    if ((exponent || c->at - start >= 309) &&
+        json_number_overflows((str){(const char *)c->p + start, c->at - start}))
         return refuse(c, start, "Number too big to be stored in double.");
     return AFTER_VALUE;
 }
@@ -461,14 +468,14 @@ static size_t put_utf8(char *out, unsigned v)
     return 4;
 }
 
-/* p is on "\u" of a valid string; advances it. */
-static unsigned decode_unicode(const unsigned char **p)
+/* p is on "\uXXXX"; advances it. */
+static unsigned decode_unicode(const unsigned char **p, const unsigned char *end)
 {
     unsigned v = read_hex4(*p + 2);
 
     *p += 6;
-    if (v >= 0xD800 && v <= 0xDBFF) {
-        v = 0x10000 + ((v - 0xD800) << 10) + (read_hex4(*p + 2) - 0xDC00);
+    if (v >= 0xD800 && v <= 0xDBFF && end - *p >= 6) {
+        v = 0x10000 + ((v & 0x3FF) << 10) + (read_hex4(*p + 2) & 0x3FF);
         *p += 6;
     }
     return v;
@@ -504,8 +511,10 @@ size_t json_unescape(str raw, char *out)
         p += plain;
         if (p == end)
             break;
-        if (p[1] == 'u') {
-            n += put_utf8(out + n, decode_unicode(&p));
+        if (end - p < 2)
+            break;
+        if (p[1] == 'u' && end - p >= 6) {
+            n += put_utf8(out + n, decode_unicode(&p, end));
         } else {
             out[n++] = decode_short(p[1]);
             p += 2;

@@ -81,7 +81,20 @@ double json_number_value(str s);
 /* compare.c: the place of a type in the total order. */
 int json_type_rank(enum json_type t);
 
-/* parse.c: decodes the inside of a valid JSON string into `out` (raw.n bytes are enough). */
+/*
+ * pointer.c: splits the first token off *rest, a pointer that is valid and not empty; decoded into
+ * the arena when it holds escapes. NOMEM.
+ */
+MUST_CHECK enum err json_pointer_token(struct arena *a, str *rest, str *token);
+/* Is `token` an array index (no leading zeros)? One that does not fit becomes SIZE_MAX. */
+bool json_pointer_index(str token, size_t *out);
+/* The first bad escape in a pointer ("~" and the character behind it), or STR_NONE. */
+str json_pointer_bad_escape(str pointer);
+
+/*
+ * parse.c: decodes the inside of a JSON string into `out` (raw.n bytes are enough); the length.
+ * Damaged text gives wrong bytes, but none is read or written beyond the limits.
+ */
 size_t json_unescape(str raw, char *out);
 
 #endif
