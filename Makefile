@@ -8,8 +8,9 @@ CC         := gcc
 endif
 SANITIZE   ?=
 BUILD_ROOT ?= build
+PREFIX     ?= /usr/local
 ROOMS      := base json engine http store auth api plugins
-PACKAGES   := gcc make pkg-config check libmbedtls-dev libjsmn-dev
+PACKAGES   := gcc libc6-dev make pkg-config check libmbedtls-dev libjsmn-dev
 
 ifeq ($(SANITIZE),)
 VARIANT    := release
@@ -48,7 +49,7 @@ TEST_BIN   := $(TEST_SRC:%.c=$(B)/%)
 SUPPORT    := $(patsubst %.c,$(B)/%.o,$(wildcard test/support/*.c))
 Q          := $(if $(V),,@)
 
-.PHONY: all run test test-clients lint metrics clean help deps install crash
+.PHONY: all run test test-clients lint metrics clean help deps install dist check crash
 .SECONDARY:
 
 all: kinto ## the static binary ./kinto
@@ -72,6 +73,9 @@ $(B)/%.o: %.c
 	@echo "  CC    $<"
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# kinto.ini is part of the program (kinto init writes it).
+$(B)/kinto.o: kinto.ini VERSION
+
 # A test is a program of its own; unit tests link what they need out of the library.
 $(B)/test/%: $(B)/test/%.o $(SUPPORT) $(B)/libkinto.a
 	@echo "  LINK  $@"
@@ -89,6 +93,15 @@ test: deps ## install what is missing, build and run every test
 
 check: kinto $(TEST_BIN)
 	$(Q)KINTO_BIN=$(abspath $(B)/kinto) ./test/run.sh $(B)/test "$(SUITE)" "$(CASE)"
+
+install: kinto ## the binary and its papers, below DESTDIR and PREFIX (/usr/local)
+	$(Q)install -D -m 755 kinto $(DESTDIR)$(PREFIX)/bin/kinto
+	$(Q)install -d $(DESTDIR)$(PREFIX)/share/doc/kinto
+	$(Q)install -m 644 kinto.ini README.md $(wildcard doc/*.md) $(DESTDIR)$(PREFIX)/share/doc/kinto
+
+dist: ## kinto-VERSION.tar.gz of what is committed
+	$(Q)git archive --prefix=kinto-$(VERSION)/ -o kinto-$(VERSION).tar.gz HEAD
+	@echo kinto-$(VERSION).tar.gz
 
 clean: ## remove what was built
 	rm -rf build kinto

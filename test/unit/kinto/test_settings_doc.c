@@ -1,0 +1,231 @@
+/*
+ * test/unit/kinto/test_settings_doc.c - the rows of all settings.def files against what users read.
+ *
+ * doc/settings.md must hold the line of each row as it is printed here; a failure shows the lines
+ * that are missing, ready to be put in. kinto.ini may name only settings that there are, with their
+ * real defaults, and must load as it is and with each of its examples switched on.
+ */
+#include "api/api.h"
+#include "auth/auth.h"
+#include "base/log.h"
+#include "base/os.h"
+#include "http/http.h"
+#include "plugins/plugins.h"
+#include "store/store.h"
+#include "test/support/unit.h"
+
+static const struct setting_table *const tables[] = {
+    &store_settings, &http_settings, &auth_settings, &api_settings, &plugins_settings,
+};
+
+static void add_type(struct buf *b, const struct setting_row *row)
+{
+    switch (row->type) {
+    case SETTING_BOOL:
+        buf_add_lit(b, "true, false");
+        return;
+    case SETTING_INT:
+    case SETTING_FLOAT:
+        buf_printf(b, "%lld to %lld%s%s", (long long)row->min, (long long)row->max,
+                   *row->unit ? " " : "", row->unit);
+        return;
+    case SETTING_STRING:
+        buf_add_lit(b, "text");
+        return;
+    case SETTING_LIST:
+        buf_add_lit(b, "words");
+        return;
+    case SETTING_ENUM:
+        buf_printf(b, "one of: %s", row->allowed);
+        return;
+    case SETTING_IGNORED:
+        buf_add_lit(b, "ignored");
+        return;
+    }
+}
+
+/* | `key` | type | default | what it does | */
+static void add_row(struct buf *b, const struct setting_row *row)
+{
+    buf_printf(b, "| `%s` | ", row->key);
+    add_type(b, row);
+    if (row->def)
+        buf_printf(b, " | `%s` | %s |\n", row->def, row->help);
+    else
+        buf_printf(b, " | - | %s |\n", row->help);
+}
+
+static str read_file(const char *path)
+{
+    char *text;
+    size_t n;
+    struct err_detail d = {0};
+    ck_assert_msg(os_read_file(path, 4 * MIB, &text, &n, &d) == OK, "%s (tests run in the root)",
+                  d.text);
+    return (str){text, n};
+}
+
+static void add_missing(struct buf *missing, str doc, const struct setting_row *row)
+{
+    struct buf line;
+    buf_init(&line, MIB);
+    add_row(&line, row);
+    ck_assert(!buf_failed(&line));
+    if (str_find_str(doc, buf_str(&line)) == STR_NPOS)
+        buf_add_str(missing, buf_str(&line));
+    buf_fini(&line);
+}
+
+START_TEST(every_row_is_documented)
+{
+    str doc = read_file("doc/settings.md");
+    struct buf missing;
+    buf_init(&missing, 4 * MIB);
+    for (size_t t = 0; t < ARRAY_LEN(tables); t++)
+        for (size_t i = 0; i < tables[t]->count; i++)
+            add_missing(&missing, doc, &tables[t]->rows[i]);
+    ck_assert_msg(missing.n == 0, "doc/settings.md lacks these lines:\n" STR_FMT,
+                  STR_ARG(buf_str(&missing)));
+    buf_fini(&missing);
+    free((char *)(uintptr_t)doc.p);
+}
+END_TEST
+
+static const struct setting_row *row_of(str key)
+{
+    for (size_t t = 0; t < ARRAY_LEN(tables); t++)
+        for (size_t i = 0; i < tables[t]->count; i++)
+            if (str_eq(key, str_from(tables[t]->rows[i].key)))
+                return &tables[t]->rows[i];
+    return NULL;
+}
+
+START_TEST(the_manual_names_no_setting_that_is_not_there)
+{
+    str doc = read_file("doc/settings.md"), rest = doc;
+    while (rest.n > 0) {
+        str line = str_cut(&rest, '\n'), begin = STR("| `");
+        if (!str_starts(line, begin))
+            continue;
+        str key = str_sub(line, begin.n, str_find(str_drop(line, begin.n), '`'));
+        ck_assert_msg(row_of(key) != NULL, "doc/settings.md: " STR_FMT " is in no table",
+                      STR_ARG(key));
+    }
+    free((char *)(uintptr_t)doc.p);
+}
+END_TEST
+
+/* ---- kinto.ini ---------------------------------------------------------------------------------
+ */
+
+/* "# kinto.x = y" or "# port = y": key and value of an example. */
+static bool example(str line, str *key, str *value)
+{
+    str rest = str_drop(line, 2);
+    if (!str_starts(line, STR("# ")) || str_find_str(rest, STR(" =")) == STR_NPOS)
+        return false;
+    *key = str_cut(&rest, ' ');
+    *value = str_trim(str_drop(rest, 1));
+    return str_starts(rest, STR("=")) && str_find(*key, ',') == STR_NPOS;
+}
+
+static const struct setting_row *row_in_section(str section, str key)
+{
+    char full[128];
+    if (str_eq(section, STR("[app:main]")))
+        return row_of(key);
+    snprintf(full, sizeof full, "kinto.server." STR_FMT, STR_ARG(key));
+    return row_of(str_from(full));
+}
+
+START_TEST(the_ini_shows_real_settings_and_defaults)
+{
+    static const char *const without_default[] = {"unix_socket", "kinto.tls_certificate",
+                                                  "kinto.tls_key", "kinto.eos"};
+    str ini = read_file("kinto.ini"), rest = ini, section = STR(""), key, value;
+    unsigned seen = 0;
+    while (rest.n > 0) {
+        str line = str_cut(&rest, '\n');
+        if (str_starts(line, STR("[")))
+            section = str_trim(line);
+        if (!example(line, &key, &value))
+            continue;
+        const struct setting_row *row = row_in_section(section, key);
+        ck_assert_msg(row != NULL, "kinto.ini: no setting " STR_FMT, STR_ARG(key));
+        bool only_example = false;
+        for (size_t i = 0; i < ARRAY_LEN(without_default); i++)
+            only_example |= str_eq(key, str_from(without_default[i]));
+        if (!only_example)
+            ck_assert_str_is(value, row->def ? row->def : "");
+        seen++;
+    }
+    ck_assert_uint_gt(seen, 20);
+    free((char *)(uintptr_t)ini.p);
+}
+END_TEST
+
+static void fail_on_warning(const char *line, void *arg)
+{
+    (void)arg;
+    ck_abort_msg("the log says: %s", line);
+}
+
+/* With `uncomment`, each "# key = value" becomes a setting. */
+static void load_ini(bool uncomment)
+{
+    str text = read_file("kinto.ini"), rest = text, key, value;
+    struct setting_table all[ARRAY_LEN(tables)];
+    struct err_detail d = {0};
+    struct settings *s;
+    struct ini ini;
+    struct buf b;
+
+    buf_init(&b, MIB);
+    while (rest.n > 0) {
+        str line = str_cut(&rest, '\n');
+        bool on = uncomment && example(line, &key, &value);
+        buf_add_str(&b, on ? str_drop(line, 2) : line);
+        buf_add_char(&b, '\n');
+    }
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+        all[i] = *tables[i];
+    log_test_sink(fail_on_warning, NULL);
+    ck_assert_msg(ini_parse(&ini, buf_str(&b), "kinto.ini", NULL, 0, &d) == OK, "%s", d.text);
+    ck_assert_msg(settings_load(&s, all, ARRAY_LEN(all), &ini, NULL, 0, &d) == OK, "%s", d.text);
+    log_test_sink(NULL, NULL);
+    ck_assert_str_is(settings_str(s, "kinto.server.host"), "127.0.0.1");
+    ck_assert_int_eq(settings_int(s, "kinto.server.port", 0), 8888);
+    settings_free(s);
+    ini_free(&ini);
+    buf_fini(&b);
+    free((char *)(uintptr_t)text.p);
+}
+
+START_TEST(the_ini_loads_as_it_is)
+{
+    load_ini(false);
+}
+END_TEST
+
+START_TEST(the_ini_loads_with_every_example)
+{
+    load_ini(true);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *s = suite_create("kinto/settings_doc");
+    TCase *t = tcase_create("manual");
+    tcase_add_test(t, every_row_is_documented);
+    tcase_add_test(t, the_manual_names_no_setting_that_is_not_there);
+    suite_add_tcase(s, t);
+    t = tcase_create("ini");
+    tcase_add_test(t, the_ini_shows_real_settings_and_defaults);
+    tcase_add_test(t, the_ini_loads_as_it_is);
+    tcase_add_test(t, the_ini_loads_with_every_example);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+UNIT_MAIN(make_suite)
