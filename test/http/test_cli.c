@@ -1,0 +1,691 @@
+/*
+ * test/http/test_cli.c - the command line and the settings as their users meet them: help, usage
+ * errors, init, what stops a start and in which words, where settings come from, what start prints,
+ * how it stops, and what is still there after the next start.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "test/support/api.h"
+#include "test/support/unit.h"
+
+#ifdef KINTO_DEBUG
+#define STOP_MS 5000 /* leak checks */
+#else
+#define STOP_MS 500
+#endif
+
+#define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static char *read_text(const char *path)
+{
+    static char text[65536];
+    FILE *file = fopen(path, "r");
+    ck_assert_msg(file != NULL, "%s is not there", path);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    return text;
+}
+
+static unsigned mode_of(const char *path)
+{
+    struct stat st;
+    ck_assert_msg(stat(path, &st) == 0, "%s is not there", path);
+    return (unsigned)st.st_mode & 0777;
+}
+
+#define want_text(text, part)                                                                      \
+    ck_assert_msg(strstr((text), (part)) != NULL, "no \"%s\" in: %s", (part), (text))
+
+/* ---- words -------------------------------------------------------------------------------------
+ */
+
+START_TEST(help_fits_one_screen)
+{
+    static const char *const ways[][3] = {{"--help"}, {"-h"}, {"start", "--help"}, {"init", "-h"}};
+    const char *out;
+    ck_assert_int_eq(server_run(NULL, ways[_i], &out), 0);
+    int lines = 0;
+    for (const char *c = out; *c; c++)
+        lines += *c == '\n';
+    ck_assert_int_le(lines, 30);
+    static const char *const names[] = {"init",   "start",    "migrate", "version",
+                                        "--port", "--memory", "--data",  "--ini"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        want_text(out, names[i]);
+}
+END_TEST
+
+START_TEST(version_is_a_number)
+{
+    const char *out;
+    ck_assert_int_eq(server_run(NULL, ARGS("version"), &out), 0);
+    ck_assert_str_eq(out, KINTO_VERSION "\n");
+}
+END_TEST
+
+static const char *const bad_usage[][4] = {
+    {NULL},
+    {"serve"},
+    {"create-user"},
+    {"--ini"},
+    {"start", "--reload"},
+    {"start", "now"},
+    {"start", "--port"},
+    {"start", "--port", "http"},
+    {"start", "--port", "65536"},
+    {"start", "--port=-1"},
+    {"start", "--memory=yes"},
+    {"start", "-q", "-v"},
+    {"start", "--backend", "memory"},
+    {"init", "--backend", "postgresql"},
+    {"init", "--cache-backend", "redis"},
+    {"version", "--port", "1"},
+};
+
+START_TEST(bad_usage_is_status_2)
+{
+    const char *out;
+    char dir[160];
+    server_make_dir(dir, sizeof dir);
+    ck_assert_int_eq(server_run(dir, bad_usage[_i], &out), 2);
+    want_text(out, "kinto: ");
+    want_text(out, "--help");
+    ck_assert_msg(rmdir(dir) == 0, "something was written");
+}
+END_TEST
+
+/* ---- init --------------------------------------------------------------------------------------
+ */
+
+/* The value of a key in an INI text, up to the end of its line. */
+static const char *value_of(const char *text, const char *key)
+{
+    const char *at = strstr(text, f("\n%s = ", key));
+    ck_assert_msg(at != NULL, "%s is not set", key);
+    at += strlen(key) + 4;
+    return f("%.*s", (int)strcspn(at, "\n"), at);
+}
+
+START_TEST(init_writes_secrets_of_its_own)
+{
+    const char *secrets[2][2], *out;
+    char dir[160];
+    server_make_dir(dir, sizeof dir);
+    for (int i = 0; i < 2; i++) {
+        const char *path = f("%s/%d/deep/kinto.ini", dir, i);
+        ck_assert_int_eq(server_run(NULL, ARGS("init", "--ini", path), &out), 0);
+        want_text(out, path);
+        ck_assert_uint_eq(mode_of(path), 0600);
+        const char *text = read_text(path);
+        secrets[i][0] = value_of(text, "kinto.userid_hmac_secret");
+        secrets[i][1] = value_of(text, "kinto.default_bucket_hmac_secret");
+        ck_assert_uint_eq(strlen(secrets[i][0]), 64);
+        ck_assert_str_ne(secrets[i][0], secrets[i][1]);
+        ck_assert_str_eq(value_of(text, "kinto.storage_backend"), "kinto.engine");
+        ck_assert_str_eq(value_of(text, "host"), "127.0.0.1");
+    }
+    ck_assert_str_ne(secrets[0][0], secrets[1][0]);
+    struct server gone = {0};
+    snprintf(gone.dir, sizeof gone.dir, "%s", dir);
+    server_remove(&gone);
+}
+END_TEST
+
+START_TEST(init_does_not_overwrite)
+{
+    struct server s = {0};
+    const char *out;
+    server_make_dir(s.dir, sizeof s.dir);
+    server_write_file(s.dir, "kinto.ini", "precious\n");
+    const char *path = f("%s/kinto.ini", s.dir);
+    ck_assert_int_eq(server_run(NULL, ARGS("init", "--ini", path), &out), 1);
+    want_text(out, f("%s already exists", path));
+    ck_assert_str_eq(read_text(path), "precious\n");
+    server_remove(&s);
+}
+END_TEST
+
+START_TEST(init_takes_backend_host_and_place)
+{
+    struct server s = {0};
+    server_make_dir(s.dir, sizeof s.dir);
+    ck_assert_int_eq(
+        server_run(s.dir, ARGS("init", "--backend", "memory", "--host", "0.0.0.0"), NULL), 0);
+    const char *text = read_text(f("%s/config/kinto.ini", s.dir));
+    ck_assert_str_eq(value_of(text, "kinto.storage_backend"), "kinto.core.storage.memory");
+    ck_assert_str_eq(value_of(text, "host"), "0.0.0.0");
+    setenv("KINTO_INI", f("%s/named.ini", s.dir), 1);
+    ck_assert_int_eq(server_run(s.dir, ARGS("init"), NULL), 0);
+    ck_assert_uint_eq(mode_of(f("%s/named.ini", s.dir)), 0600);
+    server_remove(&s);
+}
+END_TEST
+
+START_TEST(init_asks_on_a_terminal)
+{
+    struct server s = {0};
+    int status = 0;
+    server_make_dir(s.dir, sizeof s.dir);
+    const char *path = f("%s/kinto.ini", s.dir);
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    ck_assert(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    int terminal = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    ck_assert_int_ge(terminal, 0);
+    static const char answers[] = "what?\n1\n";
+    ck_assert_int_eq(write(master, answers, sizeof answers - 1), sizeof answers - 1);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(terminal, 0);
+        dup2(terminal, 1);
+        execl(server_binary(), "kinto", "init", "--ini", path, (char *)NULL);
+        _exit(127);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    close(terminal);
+    close(master);
+    ck_assert_str_eq(value_of(read_text(path), "kinto.storage_backend"),
+                     "kinto.core.storage.memory");
+    server_remove(&s);
+}
+END_TEST
+
+START_TEST(what_init_writes_starts)
+{
+    struct server s = {0};
+    server_make_dir(s.dir, sizeof s.dir);
+    ck_assert_int_eq(server_run(s.dir, ARGS("init", "--ini", f("%s/kinto.ini", s.dir)), NULL), 0);
+    server_restart(&s, &(struct server_options){.durable = true});
+    api_use(s.url);
+    as("alice");
+    make("/buckets/b");
+    api_use(NULL);
+    ck_assert_msg(access(f("%s/data/secret", s.dir), F_OK) != 0, "the INI has the secret");
+    server_stop(&s);
+}
+END_TEST
+
+/* ---- what stops a start ------------------------------------------------------------------------
+ */
+
+#define APP "[app:main]\n"
+static const struct {
+    const char *ini, *says;
+} refused[] = {
+    {APP "kinto.paginate_by = many\n", "kinto.ini:2: kinto.paginate_by: found \"many\""},
+    {APP "\nkinto.batch_max_requests = 0\n", "kinto.ini:3: kinto.batch_max_requests: found \"0\""},
+    {APP "kinto.readonly = perhaps\n", "kinto.ini:2: kinto.readonly: found \"perhaps\""},
+    {APP "kinto.http_scheme = gopher\n", "kinto.ini:2: kinto.http_scheme: found \"gopher\""},
+    {APP "[server:main]\nport = 70000\n", "kinto.ini:3: kinto.server.port: found \"70000\""},
+    {APP "kinto.includes = kinto.plugins.flush\n   kinto.plugins.quotas\n",
+     "kinto.ini:2: kinto.includes: \"kinto.plugins.quotas\""},
+    {APP "kinto.includes = my.own.plugin\n", "kinto.plugins.default_bucket"},
+    {APP "kinto.storage_backend = kinto.core.storage.postgresql\n",
+     "only kinto.core.storage.memory"},
+    {APP "kinto.storage_backend = kinto.core.storage.postgresql\n",
+     "kinto.ini:2: kinto.storage_back"},
+    {APP "kinto.permission_backend = kinto_redis.permission\n",
+     "kinto.ini:2: kinto.permission_backe"},
+    {APP "kinto.cache_backend = kinto.core.cache.memcached\n", "kinto.ini:2: kinto.cache_backend"},
+    {APP "kinto.storage_url = postgresql://me@there/db\n", "kinto.ini:2: kinto.storage_url"},
+    {APP "kinto.storage_url = file://relative\n", "kinto.ini:2: kinto.storage_url"},
+    {APP "kinto.experimental_collection_schema_validation = true\n",
+     "kinto.ini:2: kinto.experimental_collection_schema_validation"},
+    {APP "kinto.event_listeners = redis\n", "kinto.ini:2: kinto.event_listeners: \"redis\""},
+    {APP "kinto.http_api_version = 2.0\n", "kinto.ini:2: kinto.http_api_version"},
+    {APP "kinto.record_id_generator = my.Generator\n", "kinto.ini:2: kinto.record_id_generator"},
+    {APP "kinto.tls_key = key.pem\n",
+     "kinto.ini:2: kinto.tls_key is set, but kinto.tls_certificate"},
+    {APP "kinto.tls_certificate = /nowhere/c.pem\nkinto.tls_key = /nowhere/k.pem\n",
+     "/nowhere/c.pem"},
+    {APP "[server:main]\nlisten = here\n", "kinto.ini:3: kinto.server.listen: \"here\""},
+    {APP "[server:main]\nlisten = ::1:80\n", "kinto.ini:3: kinto.server.listen: \"::1:80\""},
+    {APP "[server:main]\nlisten = a:1 a:99999\n", "kinto.ini:3: kinto.server.listen: \"a:99999\""},
+    {APP "[server:main]\nhost = no.such.host.invalid\n", "no.such.host.invalid"},
+    {APP "multiauth.policies = mine\nmultiauth.policy.mine.use = my.Policy\n", "my.Policy"},
+    {APP "multiauth.policies = mine\n", "kinto.ini:2"},
+    {APP "kinto.paginate_by = 1\nkinto.paginate_by = 2\n", "kinto.ini:3"},
+    {APP "no setting\n", "kinto.ini:2"},
+    {"kinto.paginate_by = 1\n", "kinto.ini:1"},
+    {APP "kinto.project_name = %(nothing)s\n", "kinto.ini:2"},
+};
+
+START_TEST(a_bad_setting_stops_the_start)
+{
+    const char *out;
+    const struct server_options o = {
+        .ini = refused[_i].ini, .no_port = strstr(refused[_i].ini, "[server"), .durable = true};
+    ck_assert_int_eq(server_refuse(&o, &out), 1);
+    want_text(out, refused[_i].says);
+    ck_assert_msg(strncmp(out, "kinto: ", 7) == 0 || strstr(out, "\nkinto: "), "%s", out);
+}
+END_TEST
+
+START_TEST(a_missing_ini_stops_the_start)
+{
+    const char *out;
+    ck_assert_int_eq(server_run(NULL, ARGS("start", "--memory", "--ini", "/nowhere/k.ini"), &out),
+                     1);
+    want_text(out, "/nowhere/k.ini");
+    setenv("KINTO_INI", "/nowhere/else.ini", 1);
+    ck_assert_int_eq(server_run(NULL, ARGS("start", "--memory", "--port", "0"), &out), 1);
+    want_text(out, "/nowhere/else.ini");
+}
+END_TEST
+
+START_TEST(a_bad_environment_stops_the_start)
+{
+    const char *out;
+    const struct server_options o = {
+        .env = (const char *const[]){"KINTO_BATCH_MAX_REQUESTS=lots", NULL}};
+    ck_assert_int_eq(server_refuse(&o, &out), 1);
+    want_text(out, "environment: kinto.batch_max_requests: found \"lots\"");
+}
+END_TEST
+
+START_TEST(a_taken_port_stops_the_start)
+{
+    struct server s;
+    const char *out;
+    server_start(&s, &(struct server_options){0});
+    const char *port = strrchr(s.url, ':') + 1;
+    const struct server_options o = {.no_port = true,
+                                     .args = (const char *const[]){"--port", port, NULL}};
+    ck_assert_int_eq(server_refuse(&o, &out), 1);
+    want_text(out, port);
+    server_stop(&s);
+}
+END_TEST
+
+/* ---- where settings come from ------------------------------------------------------------------
+ */
+
+/* Of GET /v1/. */
+static const char *hello(const struct server *s, const char *pointer)
+{
+    api_use(s->url);
+    as(NULL);
+    call("GET", "/", NULL);
+    want(200);
+    const char *value = f("%s", at(pointer));
+    api_use(NULL);
+    return value;
+}
+
+START_TEST(environment_wins_over_the_ini)
+{
+    struct server s;
+    const struct server_options o = {
+        .settings = "kinto.batch_max_requests = 7\nkinto.project_name = ini\nmultiauth.policies =",
+        .env = (const char *const[]){"KINTO_BATCH_MAX_REQUESTS=9", "MULTIAUTH_POLICIES=basicauth",
+                                     "KINTO_PROJECT_DOCS=\"http://docs\"", NULL}};
+    server_start(&s, &o);
+    ck_assert_str_eq(hello(&s, "/settings/batch_max_requests"), "9");
+    ck_assert_str_eq(hello(&s, "/project_name"), "ini");
+    ck_assert_str_eq(hello(&s, "/project_docs"), "http://docs");
+    hello(&s, "/capabilities/basicauth");
+    server_stop(&s);
+}
+END_TEST
+
+START_TEST(unknown_settings_are_named)
+{
+    struct server s;
+    server_start(&s, &(struct server_options){.ini = APP "kinto.frobnicate = 1\n"
+                                                         "[server:main]\nspeed = 2\n"});
+    const char *text = read_text(f("%s/stderr", s.dir));
+    want_text(text, "kinto.frobnicate");
+    want_text(text, "line=2");
+    want_text(text, "speed");
+    want_text(text, "line=4");
+    ck_assert_ptr_null(strstr(strstr(text, "frobnicate") + 1, "frobnicate"));
+    server_stop(&s);
+}
+END_TEST
+
+START_TEST(the_command_line_wins)
+{
+    struct server s;
+    server_start(
+        &s, &(struct server_options){
+                .sections = "[server:main]\nhost = 192.0.2.1\nport = 1\nlisten = 192.0.2.1:1\n",
+                .args = (const char *const[]){"--host", "127.0.0.1", NULL}});
+    ck_assert_int_eq(strncmp(s.url, "http://127.0.0.1:", 17), 0);
+    server_stop(&s);
+}
+END_TEST
+
+START_TEST(the_port_reaches_the_ini)
+{
+    struct server s;
+    server_start(&s, &(struct server_options){.ini = APP
+                                              "kinto.project_name = %(http_port)s in %(here)s\n"
+                                              "[server:main]\nport = %(http_port)s\n",
+                                              .no_port = true,
+                                              .args = (const char *const[]){"--port", "0", NULL}});
+    ck_assert_str_eq(hello(&s, "/project_name"), f("0 in %s", s.dir));
+    server_stop(&s);
+}
+END_TEST
+
+START_TEST(url_scheme_of_the_server_section_counts)
+{
+    struct server s;
+    server_start(&s, &(struct server_options){.sections = "[server:main]\nurl_scheme = https\n"});
+    ck_assert_int_eq(strncmp(hello(&s, "/url"), "https://127.0.0.1:", 18), 0);
+    server_stop(&s);
+}
+END_TEST
+
+START_TEST(several_addresses)
+{
+    struct server s;
+    server_start(
+        &s, &(struct server_options){.sections = "[server:main]\nlisten = 127.0.0.1:0 [::1]:0\n",
+                                     .no_port = true});
+    want_text(s.line, "/v1/ and http://[::1]:");
+    hello(&s, "/url");
+    snprintf(s.url, sizeof s.url, "%s", strstr(s.line, "http://["));
+    s.url[strcspn(s.url, " ") - 4] = '\0';
+    ck_assert_str_eq(hello(&s, "/url"), f("%s/v1/", s.url));
+    server_stop(&s);
+}
+END_TEST
+
+START_TEST(a_unix_socket)
+{
+    struct server s = {0};
+    server_make_dir(s.dir, sizeof s.dir);
+    server_write_file(s.dir, "kinto.ini", APP "[server:main]\nunix_socket = %(here)s/kinto.sock\n");
+    server_restart(&s, &(struct server_options){.no_port = true});
+    ck_assert_str_eq(s.url, f("unix:%s/kinto.sock", s.dir));
+    hello(&s, "/project_name");
+    ck_assert(server_end(&s));
+    server_restart(&s, &(struct server_options){.no_port = true});
+    hello(&s, "/project_name");
+    server_stop(&s);
+}
+END_TEST
+
+/* ---- without --ini -----------------------------------------------------------------------------
+ */
+
+/* Starts `kinto start ...` in the server's folder and reads its first line. */
+static void start_in(struct server *s, const char *const *args)
+{
+    int out[2];
+    size_t n = 0;
+    ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+    s->pid = fork();
+    if (s->pid == 0) {
+        const char *argv[16] = {server_binary(), "start"};
+        for (size_t i = 0; args[i]; i++)
+            argv[i + 2] = args[i];
+        dup2(out[1], 1);
+        if (chdir(s->dir) == 0)
+            execv(argv[0], (char *const *)(uintptr_t)argv);
+        _exit(127);
+    }
+    close(out[1]);
+    s->out = out[0];
+    while (n + 1 < sizeof s->line && read(s->out, s->line + n, 1) == 1 && s->line[n] != '\n')
+        n++;
+    s->line[n] = '\0';
+    const char *url = strstr(s->line, "http://");
+    ck_assert_msg(url != NULL, "no URL in \"%s\"", s->line);
+    snprintf(s->url, sizeof s->url, "%.*s", (int)(7 + strcspn(url + 7, "/")), url);
+}
+
+START_TEST(nothing_given_is_durable_in_the_folder)
+{
+    struct server s = {0};
+    server_make_dir(s.dir, sizeof s.dir);
+    start_in(&s, ARGS("--port", "0"));
+    want_text(s.line, "data=./kinto-data recovered ");
+    ck_assert_uint_eq(mode_of(f("%s/kinto-data/secret", s.dir)), 0600);
+    ck_assert_uint_eq(mode_of(f("%s/kinto-data", s.dir)), 0700);
+    api_use(s.url);
+    as("alice");
+    call("GET", "/buckets/default", NULL);
+    want(200);
+    call("POST", "/__flush__", NULL);
+    want(404);
+    api_use(NULL);
+    server_stop(&s);
+}
+END_TEST
+
+START_TEST(a_kinto_ini_in_the_folder_is_taken)
+{
+    struct server s = {0};
+    server_make_dir(s.dir, sizeof s.dir);
+    server_write_file(s.dir, "kinto.ini", APP "kinto.project_name = folder\n");
+    start_in(&s, ARGS("--port", "0"));
+    ck_assert_str_eq(hello(&s, "/project_name"), "folder");
+    ck_assert(server_end(&s));
+    ck_assert_int_eq(mkdir(f("%s/config", s.dir), 0700), 0);
+    server_write_file(s.dir, "config/kinto.ini", APP "kinto.project_name = config\n");
+    start_in(&s, ARGS("--port=0"));
+    ck_assert_str_eq(hello(&s, "/project_name"), "config");
+    ck_assert(server_end(&s));
+    server_write_file(s.dir, "env.ini", APP "kinto.project_name = env\n");
+    setenv("KINTO_INI", "env.ini", 1);
+    start_in(&s, ARGS("--port", "0"));
+    ck_assert_str_eq(hello(&s, "/project_name"), "env");
+    server_stop(&s);
+}
+END_TEST
+
+START_TEST(memory_means_the_same_in_every_folder)
+{
+    struct server s = {0};
+    server_make_dir(s.dir, sizeof s.dir);
+    server_write_file(s.dir, "kinto.ini", APP "kinto.project_name = folder\n");
+    start_in(&s, ARGS("--memory", "--port", "0", "--data", "nowhere"));
+    want_text(s.line, "kinto " KINTO_VERSION " at http://127.0.0.1:");
+    want_text(s.line, "/v1/ data=memory");
+    ck_assert_str_eq(hello(&s, "/project_name"), "kinto");
+    hello(&s, "/capabilities/default_bucket");
+    api_use(s.url);
+    as(NULL);
+    call("POST", "/__flush__", NULL);
+    want(202);
+    api_use(NULL);
+    ck_assert_int_eq(access(f("%s/nowhere", s.dir), F_OK), -1);
+    server_stop(&s);
+}
+END_TEST
+
+/* ---- stopping, and starting again --------------------------------------------------------------
+ */
+
+START_TEST(a_signal_stops_at_once)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+    struct server s;
+    int status = 0;
+    server_start(&s, &(struct server_options){.durable = true});
+    hello(&s, "/url"); /* leaves a connection open */
+    uint64_t begin = clock_mono_ms();
+    ck_assert_int_eq(kill(s.pid, signals[_i]), 0);
+    ck_assert_int_eq(waitpid(s.pid, &status, 0), s.pid);
+    uint64_t took = clock_mono_ms() - begin;
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
+    ck_assert_uint_lt(took, STOP_MS);
+    struct http_conn *c = http_open(s.url, NULL, 1000);
+    ck_assert_msg(c == NULL, "something still listens on %s", s.url);
+    close(s.out);
+    server_remove(&s);
+}
+END_TEST
+
+START_TEST(data_and_users_survive_a_restart)
+{
+    struct server s;
+    const struct server_options o = {.durable = true, .settings = "kinto.userid_hmac_secret ="};
+    server_start(&s, &o);
+    api_use(s.url);
+    const char *alice = principal("alice");
+    as("alice");
+    make("/buckets/b");
+    put("/buckets/b/collections/c", "{}");
+    put("/buckets/b/collections/c/records/r", "{'a':1}");
+    uint64_t written = stamp();
+    const char *port = f("%s", strrchr(s.url, ':') + 1);
+    api_use(NULL);
+    ck_assert(server_end(&s));
+    ck_assert_uint_eq(mode_of(f("%s/data/secret", s.dir)), 0600);
+
+    const struct server_options same_port = {
+        .durable = true, .no_port = true, .args = (const char *const[]){"--port", port, NULL}};
+    server_restart(&s, &same_port);
+    want_text(s.line, "(torn: 0 bytes)");
+    ck_assert_msg(!strstr(s.line, "recovered 0 "), "%s", s.line);
+    api_use(s.url);
+    ck_assert_str_eq(principal("alice"), alice);
+    as("alice");
+    call("GET", "/buckets/b/collections/c/records/r", NULL);
+    want(200);
+    want_at("/data/a", "1");
+    ck_assert_uint_eq(stamp(), written);
+    api_use(NULL);
+    server_stop(&s);
+}
+END_TEST
+
+START_TEST(a_second_process_is_refused)
+{
+    struct server s;
+    const char *out;
+    server_start(&s, &(struct server_options){.durable = true});
+    const char *data = f("%s/data", s.dir);
+    ck_assert_int_eq(server_run(NULL, ARGS("start", "--data", data, "--port", "0"), &out), 1);
+    want_text(out, f("%d", (int)s.pid));
+    ck_assert_int_eq(server_run(NULL, ARGS("migrate", "--data", data), &out), 1);
+    want_text(out, f("%d", (int)s.pid));
+    hello(&s, "/url");
+    server_stop(&s);
+}
+END_TEST
+
+START_TEST(an_emptied_secret_is_not_replaced)
+{
+    struct server s;
+    const char *out;
+    const struct server_options o = {.durable = true, .settings = "kinto.userid_hmac_secret ="};
+    server_start(&s, &o);
+    ck_assert(server_end(&s));
+    server_write_file(s.dir, "data/secret", "\n");
+    ck_assert_int_eq(server_run(NULL,
+                                ARGS("start", "--ini", f("%s/kinto.ini", s.dir), "--data",
+                                     f("%s/data", s.dir), "--port", "0"),
+                                &out),
+                     1);
+    want_text(out, "data/secret is empty");
+    server_remove(&s);
+}
+END_TEST
+
+START_TEST(migrate_says_what_there_is_to_do)
+{
+    struct server s = {0};
+    const char *out;
+    server_make_dir(s.dir, sizeof s.dir);
+    ck_assert_int_eq(server_run(s.dir, ARGS("migrate", "--data", "d", "--dry-run"), &out), 0);
+    want_text(out, "d: not there yet");
+    ck_assert_int_eq(access(f("%s/d", s.dir), F_OK), -1);
+    ck_assert_int_eq(server_run(s.dir, ARGS("migrate", "--data", "d"), &out), 0);
+    want_text(out, "d: the format is current");
+    setenv("KINTO_STORAGE_BACKEND", "kinto.core.storage.memory", 1);
+    ck_assert_int_eq(server_run(s.dir, ARGS("migrate"), &out), 0);
+    want_text(out, "memory: nothing to migrate");
+    server_remove(&s);
+}
+END_TEST
+
+START_TEST(the_log_level_is_a_choice)
+{
+    struct server s;
+    const struct {
+        const char *sections, *args[2];
+        bool warns, tells;
+    } runs[] = {
+        {"", {NULL}, true, true},
+        {"[logger_root]\nlevel = WARN\n", {NULL}, true, false},
+        {"[logger_root]\nlevel = DEBUG\n[logger_kinto]\nlevel = ERROR\n", {NULL}, false, false},
+        {"[logger_kinto]\nlevel = ERROR\n", {"-q"}, true, false},
+        {"[logger_kinto]\nlevel = ERROR\n", {"-v"}, true, true},
+    };
+    server_start(&s, &(struct server_options){.settings = "kinto.unheard = 1",
+                                              .sections = runs[_i].sections,
+                                              .args = runs[_i].args});
+    ck_assert(server_end(&s));
+    const char *text = read_text(f("%s/stderr", s.dir));
+    ck_assert_int_eq(strstr(text, "unheard") != NULL, runs[_i].warns);
+    ck_assert_int_eq(strstr(text, "stopping") != NULL, runs[_i].tells);
+    server_remove(&s);
+}
+END_TEST
+
+/* ---- suite -------------------------------------------------------------------------------------
+ */
+
+static TCase *own(Suite *s, const char *name)
+{
+    TCase *t = api_case_own(s, name);
+    tcase_set_timeout(t, 60);
+    return t;
+}
+
+static Suite *make_suite(void)
+{
+    Suite *s = suite_create("http/cli");
+    unsetenv("KINTO_INI");
+
+    TCase *t = own(s, "words");
+    tcase_add_loop_test(t, help_fits_one_screen, 0, 4);
+    tcase_add_test(t, version_is_a_number);
+    tcase_add_loop_test(t, bad_usage_is_status_2, 0, ARRAY_LEN(bad_usage));
+
+    t = own(s, "init");
+    tcase_add_test(t, init_writes_secrets_of_its_own);
+    tcase_add_test(t, init_does_not_overwrite);
+    tcase_add_test(t, init_takes_backend_host_and_place);
+    tcase_add_test(t, init_asks_on_a_terminal);
+    tcase_add_test(t, what_init_writes_starts);
+
+    t = own(s, "refused");
+    tcase_add_loop_test(t, a_bad_setting_stops_the_start, 0, ARRAY_LEN(refused));
+    tcase_add_test(t, a_missing_ini_stops_the_start);
+    tcase_add_test(t, a_bad_environment_stops_the_start);
+    tcase_add_test(t, a_taken_port_stops_the_start);
+
+    t = own(s, "sources");
+    tcase_add_test(t, environment_wins_over_the_ini);
+    tcase_add_test(t, unknown_settings_are_named);
+    tcase_add_test(t, the_command_line_wins);
+    tcase_add_test(t, the_port_reaches_the_ini);
+    tcase_add_test(t, url_scheme_of_the_server_section_counts);
+    tcase_add_test(t, several_addresses);
+    tcase_add_test(t, a_unix_socket);
+    tcase_add_test(t, nothing_given_is_durable_in_the_folder);
+    tcase_add_test(t, a_kinto_ini_in_the_folder_is_taken);
+    tcase_add_test(t, memory_means_the_same_in_every_folder);
+    tcase_add_loop_test(t, the_log_level_is_a_choice, 0, 5);
+
+    t = own(s, "again");
+    tcase_add_loop_test(t, a_signal_stops_at_once, 0, 3);
+    tcase_add_test(t, data_and_users_survive_a_restart);
+    tcase_add_test(t, a_second_process_is_refused);
+    tcase_add_test(t, an_emptied_secret_is_not_replaced);
+    tcase_add_test(t, migrate_says_what_there_is_to_do);
+    return s;
+}
+
+API_MAIN(make_suite, "")
