@@ -8,22 +8,19 @@
  * A key may be written with or without the `kinto.` in front, in the INI and on the command line,
  * as the reference allows. Both spellings with different values are an error.
  *
- * Text from every source goes through the reference's habit of reading what is JSON as JSON: of a
- * string the contents count, a list of strings is a list, null is no value, and numbers may be
- * written as 1e3. (The JSON room lies above this one; what is needed of it is three small readers.)
+ * Text from every source goes through the reference's habit of reading what is JSON as JSON
+ * (base/native.h).
  */
 #include "base/settings.h"
 
-#include "base/buf.h"
 #include "base/log.h"
-#include <errno.h>
-#include <math.h>
+#include "base/native.h"
 
 #define ARENA_BUDGET (32 * MIB)
 #define PREFIX       STR("kinto.")
 #define SECTION      STR("app:main")
 #define SERVER       STR("server:main")
-#define MAX_STARS    4
+#define MAX_STARS    4 /* in a key of our own */
 
 struct value {
     const struct setting_row *row;
@@ -57,193 +54,7 @@ static enum err no_memory(struct err_detail *d)
     return err_set(d, ERR_NOMEM, 0, "settings: %s", err_text(ERR_NOMEM));
 }
 
-/* --- texts that are JSON ---------------------------------------------------------------------- */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static bool four_hex(str s, uint32_t *out)
-{
-    uint32_t v = 0;
-
-    if (s.n < 4)
-        return false;
-    for (size_t i = 0; i < 4; i++) {
-        int digit = hex_digit(s.p[i]);
-        if (digit < 0)
-            return false;
-        v = v << 4 | (uint32_t)digit;
-    }
-    *out = v;
-    return true;
-}
-
-static void add_utf8(struct buf *b, uint32_t c)
-{
-    if (c < 0x80) {
-        buf_add_char(b, (char)c);
-        return;
-    }
-    if (c < 0x800) {
-        buf_add_char(b, (char)(0xc0 | c >> 6));
-    } else {
-        if (c < 0x10000) {
-            buf_add_char(b, (char)(0xe0 | c >> 12));
-        } else {
-            buf_add_char(b, (char)(0xf0 | c >> 18));
-            buf_add_char(b, (char)(0x80 | (c >> 12 & 63)));
-        }
-        buf_add_char(b, (char)(0x80 | (c >> 6 & 63)));
-    }
-    buf_add_char(b, (char)(0x80 | (c & 63)));
-}
-
-/* `rest` is behind "\u" and is moved behind the digits, of both halves if it is a pair. */
-static bool json_unicode(str *rest, struct buf *out)
-{
-    uint32_t c, low;
-
-    if (!four_hex(*rest, &c) || c == 0 || (c >= 0xdc00 && c <= 0xdfff))
-        return false;
-    *rest = str_drop(*rest, 4);
-    if (c >= 0xd800 && c <= 0xdbff) {
-        if (!str_starts(*rest, STR("\\u")) || !four_hex(str_drop(*rest, 2), &low) || low < 0xdc00 ||
-            low > 0xdfff)
-            return false;
-        *rest = str_drop(*rest, 6);
-        c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
-    }
-    add_utf8(out, c);
-    return true;
-}
-
-static bool json_escape(str *rest, struct buf *out)
-{
-    static const char names[] = "\"\\/bfnrt", means[] = "\"\\/\b\f\n\r\t";
-    const char *at;
-    char c;
-
-    if (rest->n == 0)
-        return false;
-    c = rest->p[0];
-    *rest = str_drop(*rest, 1);
-    if (c == 'u')
-        return json_unicode(rest, out);
-    at = memchr(names, c, sizeof names - 1);
-    if (at == NULL)
-        return false;
-    buf_add_char(out, means[at - names]);
-    return true;
-}
-
-/* Reads a string at the start of `rest` and moves behind it. False: there is none. */
-static bool json_string(struct arena *a, str *rest, str *out)
-{
-    struct buf b;
-    str s = *rest;
-
-    if (!str_starts(s, STR("\"")))
-        return false;
-    s = str_drop(s, 1);
-    buf_init_arena(&b, a, s.n);
-    while (s.n > 0 && s.p[0] != '"') {
-        char c = s.p[0];
-        s = str_drop(s, 1);
-        if (c == '\\') {
-            if (!json_escape(&s, &b))
-                return false;
-        } else if ((uint8_t)c < 0x20) {
-            return false;
-        } else {
-            buf_add_char(&b, c);
-        }
-    }
-    if (s.n == 0)
-        return false;
-    *rest = str_drop(s, 1);
-    *out = arena_str(a, buf_str(&b));
-    return true;
-}
-
-/* The contents of a text that is one JSON string; any other text as it is. */
-static str unquoted(struct arena *a, str text)
-{
-    str rest = str_trim(text), contents;
-
-    if (json_string(a, &rest, &contents) && str_trim(rest).n == 0)
-        return contents;
-    return text;
-}
-
-static bool json_is_null(str text)
-{
-    return str_eq(str_trim(text), STR("null"));
-}
-
-/* --- one reader a type ------------------------------------------------------------------------ */
-
-static bool read_bool(str text, bool *out)
-{
-    static const struct {
-        const char *word;
-        bool means;
-    } words[] = {{"true", true}, {"false", false}, {"yes", true}, {"no", false},
-                 {"on", true},   {"off", false},   {"1", true},   {"0", false},
-                 {"t", true},    {"f", false},     {"y", true},   {"n", false}};
-
-    for (size_t i = 0; i < ARRAY_LEN(words); i++)
-        if (str_eq_nocase(text, str_from(words[i].word))) {
-            *out = words[i].means;
-            return true;
-        }
-    return false;
-}
-
-/* A decimal number; nothing that strtod takes beyond that (hex, inf, nan, a local comma). */
-static enum err read_float(str text, double *out)
-{
-    char z[64];
-    char *end;
-    double v;
-
-    if (text.n == 0 || text.n >= sizeof z)
-        return ERR_SYNTAX;
-    for (size_t i = 0; i < text.n; i++)
-        if (memchr("0123456789+-.eE", text.p[i], 15) == NULL)
-            return ERR_SYNTAX;
-    memcpy(z, text.p, text.n);
-    z[text.n] = '\0';
-    v = strtod(z, &end);
-    if (*end != '\0')
-        return ERR_SYNTAX;
-    if (!isfinite(v))
-        return ERR_RANGE;
-    *out = v;
-    return OK;
-}
-
-/* Whole numbers; like the reference also "+5", and 1e3 or 10.5, which is cut to 10. */
-static enum err read_int(str text, int64_t *out)
-{
-    enum err e = str_to_i64(str_drop(text, str_starts(text, STR("+"))), out);
-    double f;
-
-    if (e != ERR_SYNTAX)
-        return e;
-    e = read_float(text, &f);
-    if (e != OK)
-        return e;
-    if (f <= -9e18 || f >= 9e18)
-        return ERR_RANGE;
-    *out = (int64_t)f;
-    return OK;
-}
+/* --- one text into one value ------------------------------------------------------------------ */
 
 static bool is_allowed(const char *allowed, str text)
 {
@@ -255,65 +66,6 @@ static bool is_allowed(const char *allowed, str text)
     return false;
 }
 
-struct words {
-    struct arena *arena;
-    str *at; /* NULL while counting */
-    size_t n;
-};
-
-static void add_words(struct words *w, str text)
-{
-    str word;
-
-    while (str_next_word(&text, &word)) {
-        if (w->at != NULL)
-            w->at[w->n] = arena_str(w->arena, word);
-        w->n++;
-    }
-}
-
-/* A text of words, or a JSON list of such texts. False: a list that is not well formed. */
-static bool split(struct words *w, str text)
-{
-    str rest = str_trim(text), item;
-
-    w->n = 0;
-    if (!str_starts(rest, STR("["))) {
-        add_words(w, unquoted(w->arena, text));
-        return true;
-    }
-    rest = str_trim(str_drop(rest, 1));
-    if (str_eq(rest, STR("]")))
-        return true;
-    for (;;) {
-        if (!json_string(w->arena, &rest, &item))
-            return false;
-        add_words(w, item);
-        rest = str_trim(rest);
-        if (str_eq(rest, STR("]")))
-            return true;
-        if (!str_starts(rest, STR(",")))
-            return false;
-        rest = str_trim(str_drop(rest, 1));
-    }
-}
-
-static enum err read_list(struct settings *s, str text, struct value *v)
-{
-    struct words w = {.arena = &s->arena};
-
-    if (!split(&w, text))
-        return ERR_SYNTAX;
-    w.at = ARENA_NEW_ARRAY(&s->arena, str, w.n);
-    if (w.at == NULL)
-        return ERR_NOMEM;
-    if (!split(&w, text))
-        return ERR_SYNTAX;
-    v->words = w.at;
-    v->nwords = w.n;
-    return OK;
-}
-
 static bool in_range(const struct setting_row *row, double v)
 {
     return v >= (double)row->min && v <= (double)row->max;
@@ -322,30 +74,28 @@ static bool in_range(const struct setting_row *row, double v)
 static enum err read_typed(struct settings *s, str text, struct value *v)
 {
     const struct setting_row *row = v->row;
-    str word = str_trim(unquoted(&s->arena, text));
+    str word = str_trim(native_text(&s->arena, text));
     enum err e = OK;
 
     switch (row->type) {
     case SETTING_BOOL:
-        return word.n == 0 || read_bool(word, &v->yes) ? OK : ERR_SYNTAX;
+        return word.n == 0 || native_bool(word, &v->yes) ? OK : ERR_SYNTAX;
     case SETTING_INT:
-        e = read_int(word, &v->i);
+        e = native_int(word, &v->i);
         return e == OK && (v->i < row->min || v->i > row->max) ? ERR_RANGE : e;
     case SETTING_FLOAT:
-        e = read_float(word, &v->f);
+        e = native_float(word, &v->f);
         return e == OK && !in_range(row, v->f) ? ERR_RANGE : e;
     case SETTING_ENUM:
         return is_allowed(row->allowed, word) ? OK : ERR_SYNTAX;
     case SETTING_LIST:
-        return read_list(s, text, v);
+        return native_list(&s->arena, text, &v->words, &v->nwords);
     case SETTING_STRING:
     case SETTING_IGNORED:
         return OK;
     }
     return OK;
 }
-
-/* --- one text into one value ------------------------------------------------------------------ */
 
 static void describe_allowed(char *out, size_t size, const struct setting_row *row)
 {
@@ -417,10 +167,10 @@ static enum err apply(const struct source *from, struct value *v, str text)
     struct value fresh = *v;
     enum err e;
 
-    fresh.text = arena_str(&s->arena, unquoted(&s->arena, text));
+    fresh.text = arena_str(&s->arena, native_text(&s->arena, text));
     if (arena_failed(&s->arena))
         return no_memory(from->detail);
-    if (str_trim(fresh.text).n == 0 || json_is_null(text)) {
+    if (str_trim(fresh.text).n == 0 || native_is_null(text)) {
         apply_empty(from, v);
         return OK;
     }
@@ -609,6 +359,20 @@ static enum err loader_get(const struct source *from, const struct ini *ini,
     return OK;
 }
 
+/* Both spellings of a key with different values: which one was meant? */
+static enum err check_spellings(const struct source *from, const struct ini *ini,
+                                const struct ini_entry *it)
+{
+    str other = other_spelling(&from->s->arena, it->key);
+    const struct ini_entry *twin = ini_get(ini, SECTION, other);
+
+    if (twin == NULL || !str_eq(twin->section, SECTION) || str_eq(twin->value, it->value))
+        return OK;
+    return err_set(from->detail, ERR_SYNTAX, 0,
+                   STR_FMT ": " STR_FMT ": line %u sets the same as " STR_FMT " to another value",
+                   STR_ARG(from->origin), STR_ARG(it->key), twin->line, STR_ARG(twin->key));
+}
+
 static enum err apply_entry(const struct source *from, const struct ini *ini,
                             const struct ini_entry *it)
 {
@@ -618,6 +382,9 @@ static enum err apply_entry(const struct source *from, const struct ini *ini,
     enum err e;
 
     if (is_loader_key(from, it, &e))
+        return e;
+    e = check_spellings(from, ini, it);
+    if (e != OK)
         return e;
     /* The reference's loader drops keys that are in [DEFAULT] too. So do we, but not in silence. */
     if (ini_get(ini, STR("DEFAULT"), it->key) != NULL) {
@@ -635,20 +402,6 @@ static enum err apply_entry(const struct source *from, const struct ini *ini,
         return OK;
     }
     return apply(from, v, value);
-}
-
-/* Both spellings of a key with different values: which one was meant? */
-static enum err check_spellings(const struct source *from, const struct ini *ini,
-                                const struct ini_entry *it)
-{
-    str other = other_spelling(&from->s->arena, it->key);
-    const struct ini_entry *twin = ini_get(ini, SECTION, other);
-
-    if (twin == NULL || !str_eq(twin->section, SECTION) || str_eq(twin->value, it->value))
-        return OK;
-    return err_set(from->detail, ERR_SYNTAX, 0,
-                   STR_FMT ": " STR_FMT ": line %u sets the same as " STR_FMT " to another value",
-                   STR_ARG(from->origin), STR_ARG(it->key), twin->line, STR_ARG(twin->key));
 }
 
 /* A key of [server:main]: `port` is kinto.server.port. `use` names a Python server; there is one.
@@ -673,18 +426,22 @@ static enum err apply_server_entry(const struct source *from, const struct ini *
     return apply(from, v, it->value);
 }
 
-static enum err apply_server(struct settings *s, const struct ini *ini, struct err_detail *d)
+typedef enum err apply_fn(const struct source *from, const struct ini *ini,
+                          const struct ini_entry *it);
+
+static enum err apply_section(struct settings *s, const struct ini *ini, str section,
+                              apply_fn *apply_one, struct err_detail *d)
 {
     for (const struct ini_entry *it = ini->first; it != NULL; it = it->next) {
         struct source from = {s, STR_NONE, d};
         enum err e;
 
-        if (!str_eq(it->section, SERVER))
+        if (!str_eq(it->section, section))
             continue;
         from.origin = arena_printf(&s->arena, STR_FMT ":%u", STR_ARG(ini->file), it->line);
         if (str_none(from.origin))
             return no_memory(d);
-        e = apply_server_entry(&from, ini, it);
+        e = apply_one(&from, ini, it);
         if (e != OK)
             return e;
     }
@@ -693,22 +450,8 @@ static enum err apply_server(struct settings *s, const struct ini *ini, struct e
 
 static enum err apply_ini(struct settings *s, const struct ini *ini, struct err_detail *d)
 {
-    for (const struct ini_entry *it = ini->first; it != NULL; it = it->next) {
-        struct source from = {s, STR_NONE, d};
-        enum err e;
-
-        if (!str_eq(it->section, SECTION))
-            continue;
-        from.origin = arena_printf(&s->arena, STR_FMT ":%u", STR_ARG(ini->file), it->line);
-        if (str_none(from.origin))
-            return no_memory(d);
-        e = check_spellings(&from, ini, it);
-        if (e == OK)
-            e = apply_entry(&from, ini, it);
-        if (e != OK)
-            return e;
-    }
-    return OK;
+    enum err e = apply_section(s, ini, SERVER, apply_server_entry, d);
+    return e != OK ? e : apply_section(s, ini, SECTION, apply_entry, d);
 }
 
 /* "kinto.storage-url" -> "KINTO_STORAGE_URL". NULL: no memory. */
@@ -797,8 +540,6 @@ enum err settings_load(struct settings **out, const struct setting_table *tables
     e = add_tables(s, tables, ntables);
     if (e != OK)
         no_memory(d);
-    if (e == OK && ini != NULL)
-        e = apply_server(s, ini, d);
     if (e == OK && ini != NULL)
         e = apply_ini(s, ini, d);
     if (e == OK)

@@ -9,7 +9,7 @@
 
 #include <check.h>
 
-#include "base/base.h"
+#include "base/str.h"
 
 #define UNIT_MAIN(make_suite)                                                                      \
     int main(void)                                                                                 \
@@ -26,8 +26,8 @@
     do {                                                                                           \
         str s_ = (s);                                                                              \
         const char *l_ = (lit);                                                                    \
-        ck_assert_msg(s_.n == strlen(l_) && memcmp(s_.p ? s_.p : "", l_, s_.n) == 0,               \
-                      "got \"" STR_FMT "\", want \"%s\"", STR_ARG(s_), l_);                        \
+        ck_assert_msg(str_eq(s_, str_from(l_)), "got \"" STR_FMT "\", want \"%s\"", STR_ARG(s_),   \
+                      l_);                                                                         \
     } while (0)
 
 #endif

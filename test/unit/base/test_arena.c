@@ -1,0 +1,415 @@
+/* Arena: alignment, budget, sticky failure, spares, extension, marks, clean-ups, poison. */
+#include "test/support/unit.h"
+
+#include "base/arena.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define WITH_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WITH_ASAN 1
+#endif
+#endif
+#ifdef WITH_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
+static _Alignas(16) char first[4096];
+
+START_TEST(blocks_are_aligned_and_apart)
+{
+    struct arena a;
+    uint8_t *p[200];
+
+    arena_init(&a, first, sizeof first, NULL, MIB);
+    for (size_t i = 0; i < ARRAY_LEN(p); i++) {
+        p[i] = arena_alloc(&a, i * 7);
+        ck_assert_ptr_nonnull(p[i]);
+        ck_assert_uint_eq((uintptr_t)p[i] % 16, 0);
+        memset(p[i], (int)i, i * 7);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(p); i++)
+        for (size_t k = 0; k < i * 7; k++)
+            ck_assert_uint_eq(p[i][k], i);
+    arena_fini(&a);
+}
+END_TEST
+
+START_TEST(blocks_of_no_bytes_are_blocks)
+{
+    struct arena a;
+    void *p, *q;
+
+    arena_init(&a, NULL, 0, NULL, MIB);
+    p = arena_alloc(&a, 0);
+    q = arena_alloc(&a, 0);
+    ck_assert_ptr_nonnull(p);
+    ck_assert_ptr_ne(p, q);
+    arena_fini(&a);
+}
+END_TEST
+
+START_TEST(the_first_chunk_comes_first_and_costs_no_budget)
+{
+    struct arena a;
+    char *p;
+
+    arena_init(&a, first, sizeof first, NULL, 0);
+    p = arena_alloc(&a, 1000);
+    ck_assert_ptr_eq(p, first);
+    ck_assert_uint_eq(a.used, 0);
+    ck_assert_ptr_null(arena_alloc(&a, sizeof first));
+    ck_assert(arena_failed(&a));
+    arena_reset(&a);
+    ck_assert(!arena_failed(&a));
+    ck_assert_ptr_eq(arena_alloc(&a, 1000), first);
+    arena_fini(&a);
+    memset(first, 1, sizeof first); /* given back unpoisoned */
+}
+END_TEST
+
+START_TEST(the_budget_holds_and_failure_sticks)
+{
+    struct arena a;
+    size_t got = 0;
+
+    arena_init(&a, NULL, 0, NULL, 100 * KIB);
+    while (arena_alloc(&a, 1000) != NULL)
+        got++;
+    ck_assert_uint_ge(got, 95); /* the last chunk is cut down to what the budget leaves */
+    ck_assert_uint_le(got, 102);
+    ck_assert_uint_le(a.used, a.budget);
+    ck_assert(arena_failed(&a));
+    arena_reset(&a);
+    ck_assert_uint_eq(a.used, 0);
+    ck_assert_ptr_nonnull(arena_alloc(&a, 90 * KIB));
+    ck_assert_ptr_null(arena_alloc(&a, 90 * KIB));
+    ck_assert_ptr_nonnull(arena_alloc(&a, 10)); /* small ones may still fit; the mark remains */
+    ck_assert(arena_failed(&a));
+    arena_fini(&a);
+}
+END_TEST
+
+START_TEST(sizes_that_overflow_fail)
+{
+    struct arena a;
+
+    arena_init(&a, first, sizeof first, NULL, MIB);
+    ck_assert_ptr_null(arena_alloc(&a, SIZE_MAX));
+    ck_assert_ptr_null(arena_alloc(&a, SIZE_MAX - 15));
+    ck_assert_ptr_null(arena_alloc(&a, SIZE_MAX - 64));
+    arena_reset(&a);
+    ck_assert_ptr_null(arena_array(&a, SIZE_MAX / 2, 3));
+    ck_assert(arena_failed(&a));
+    arena_fini(&a);
+}
+END_TEST
+
+START_TEST(arrays_are_zeroed)
+{
+    struct arena a;
+    uint64_t *p;
+
+    memset(first, 0xff, sizeof first);
+    arena_init(&a, first, sizeof first, NULL, 0);
+    p = ARENA_NEW_ARRAY(&a, uint64_t, 10);
+    for (int i = 0; i < 10; i++)
+        ck_assert_uint_eq(p[i], 0);
+    arena_fini(&a);
+}
+END_TEST
+
+START_TEST(spares_are_kept_and_taken)
+{
+    struct arena_spares spares = {.max_chunks = 2};
+    struct arena a;
+    void *p, *q;
+
+    arena_init(&a, NULL, 0, &spares, MIB);
+    p = arena_alloc(&a, 100);
+    arena_reset(&a);
+    ck_assert_uint_eq(spares.count, 1);
+    q = arena_alloc(&a, 100);
+    ck_assert_ptr_eq(p, q);
+    ck_assert_uint_eq(spares.count, 0);
+
+    for (int i = 0; i < 40; i++)
+        arena_alloc(&a, 10000); /* several chunks */
+    arena_fini(&a);
+    ck_assert_uint_eq(spares.count, 2);
+    arena_spares_fini(&spares);
+    ck_assert_uint_eq(spares.count, 0);
+    ck_assert_ptr_null(spares.head);
+}
+END_TEST
+
+START_TEST(chunks_of_odd_sizes_are_no_spares)
+{
+    struct arena_spares spares = {.max_chunks = 8};
+    struct arena a;
+
+    arena_init(&a, NULL, 0, &spares, 10 * MIB);
+    arena_alloc(&a, 300000);
+    arena_reset(&a);
+    ck_assert_uint_eq(spares.count, 0);
+    arena_fini(&a);
+    arena_spares_fini(&spares);
+}
+END_TEST
+
+START_TEST(a_spare_that_is_over_budget_is_not_taken)
+{
+    struct arena_spares spares = {.max_chunks = 8};
+    struct arena a;
+
+    arena_init(&a, NULL, 0, &spares, MIB);
+    arena_alloc(&a, 100);
+    arena_fini(&a);
+    ck_assert_uint_eq(spares.count, 1);
+    arena_init(&a, NULL, 0, &spares, 8 * KIB);
+    ck_assert_ptr_nonnull(arena_alloc(&a, 100));
+    ck_assert_uint_eq(spares.count, 1);
+    ck_assert_uint_le(a.used, 8 * KIB);
+    arena_fini(&a);
+    arena_spares_fini(&spares);
+}
+END_TEST
+
+START_TEST(the_newest_block_grows_in_place)
+{
+    struct arena a;
+    char *p, *q;
+
+    arena_init(&a, first, sizeof first, NULL, MIB);
+    p = arena_extend(&a, NULL, 0, 10);
+    memcpy(p, "0123456789", 10);
+    ck_assert_ptr_eq(arena_extend(&a, p, 10, 1000), p);
+    ck_assert_mem_eq(p, "0123456789", 10);
+    ck_assert_ptr_eq(arena_extend(&a, p, 1000, 20), p); /* and shrinks */
+    q = arena_alloc(&a, 16);
+    ck_assert_uint_lt((size_t)(q - p), 100);
+    arena_fini(&a);
+}
+END_TEST
+
+START_TEST(other_blocks_grow_by_copy)
+{
+    struct arena a;
+    char *p, *q;
+
+    arena_init(&a, first, sizeof first, NULL, MIB);
+    p = arena_alloc(&a, 10);
+    memcpy(p, "0123456789", 10);
+    arena_alloc(&a, 10);
+    ck_assert_ptr_eq(arena_extend(&a, p, 10, 5), p);
+    q = arena_extend(&a, p, 10, 50);
+    ck_assert_ptr_ne(p, q);
+    ck_assert_mem_eq(q, "0123456789", 10);
+    /* Past the chunk's end, too. */
+    p = arena_extend(&a, q, 50, 100000);
+    ck_assert_mem_eq(p, "0123456789", 10);
+    arena_fini(&a);
+}
+END_TEST
+
+START_TEST(a_failed_extension_leaves_the_block)
+{
+    struct arena a;
+    char *p;
+
+    arena_init(&a, first, sizeof first, NULL, 0);
+    p = arena_alloc(&a, 10);
+    memcpy(p, "0123456789", 10);
+    ck_assert_ptr_null(arena_extend(&a, p, 10, 10000));
+    ck_assert_ptr_null(arena_extend(&a, p, 10, SIZE_MAX));
+    ck_assert_mem_eq(p, "0123456789", 10);
+    ck_assert(arena_failed(&a));
+    arena_fini(&a);
+}
+END_TEST
+
+START_TEST(release_goes_back_to_the_mark)
+{
+    struct arena a;
+    struct arena_mark m;
+    void *p, *q;
+
+    arena_init(&a, first, sizeof first, NULL, MIB);
+    arena_alloc(&a, 100);
+    m = arena_mark(&a);
+    p = arena_alloc(&a, 100);
+    for (int i = 0; i < 50; i++)
+        arena_alloc(&a, 5000);
+    ck_assert_uint_gt(a.used, 0);
+    arena_release(&a, m);
+    ck_assert_uint_eq(a.used, 0);
+    q = arena_alloc(&a, 100);
+    ck_assert_ptr_eq(p, q);
+
+    /* A mark in a later chunk, with that chunk staying. */
+    arena_alloc(&a, 5000);
+    m = arena_mark(&a);
+    p = arena_alloc(&a, 300000);
+    ck_assert_ptr_nonnull(p);
+    arena_release(&a, m);
+    ck_assert_uint_eq(a.used, 16 * KIB);
+    arena_fini(&a);
+}
+END_TEST
+
+static int order[8];
+static int ran;
+
+static void note(void *arg)
+{
+    order[ran++] = *(int *)arg;
+}
+
+START_TEST(deferred_calls_run_in_reverse_once)
+{
+    static int one = 1, two = 2, three = 3;
+    struct arena a;
+
+    ran = 0;
+    arena_init(&a, first, sizeof first, NULL, MIB);
+    ck_assert_int_eq(arena_defer(&a, note, &one), OK);
+    ck_assert_int_eq(arena_defer(&a, note, &two), OK);
+    ck_assert_int_eq(arena_defer(&a, note, &three), OK);
+    arena_reset(&a);
+    ck_assert_int_eq(ran, 3);
+    ck_assert_int_eq(order[0], 3);
+    ck_assert_int_eq(order[1], 2);
+    ck_assert_int_eq(order[2], 1);
+    arena_reset(&a);
+    arena_fini(&a);
+    ck_assert_int_eq(ran, 3);
+}
+END_TEST
+
+START_TEST(a_deferred_call_without_memory_is_refused)
+{
+    static int one = 1;
+    struct arena a;
+
+    ran = 0;
+    arena_init(&a, NULL, 0, NULL, 0);
+    ck_assert_int_eq(arena_defer(&a, note, &one), ERR_NOMEM);
+    arena_fini(&a);
+    ck_assert_int_eq(ran, 0);
+}
+END_TEST
+
+START_TEST(the_nth_chunk_fails_on_command)
+{
+    struct arena a;
+
+    arena_init(&a, NULL, 0, NULL, MIB);
+    arena_test_fail_chunk(2);
+    ck_assert_ptr_nonnull(arena_alloc(&a, 100));
+    ck_assert_ptr_null(arena_alloc(&a, 20000));
+    ck_assert(arena_failed(&a));
+    ck_assert_ptr_nonnull(arena_alloc(&a, 20000)); /* only that one */
+    arena_test_fail_chunk(1);
+    arena_test_fail_chunk(0);
+    ck_assert_ptr_nonnull(arena_alloc(&a, 100000));
+    arena_fini(&a);
+}
+END_TEST
+
+START_TEST(copies_end_with_nul)
+{
+    struct arena a;
+    str s, parts[3] = {STR_INIT("ab"), {NULL, 0}, STR_INIT("cd")};
+    char longer[3000];
+
+    arena_init(&a, first, sizeof first, NULL, MIB);
+    s = arena_str(&a, (str){"abcdef", 3});
+    ck_assert_str_is(s, "abc");
+    ck_assert_int_eq(s.p[3], 0);
+    ck_assert_str_eq(arena_cstr(&a, STR("xyz")), "xyz");
+    s = arena_str(&a, STR_NONE);
+    ck_assert(!str_none(s) && s.n == 0 && s.p[0] == 0);
+    s = arena_concat(&a, parts, 3);
+    ck_assert_str_is(s, "abcd");
+    ck_assert_int_eq(s.p[4], 0);
+    s = arena_concat(&a, NULL, 0);
+    ck_assert_uint_eq(s.n, 0);
+    memset(longer, 'x', sizeof longer);
+    longer[sizeof longer - 1] = 0;
+    s = arena_printf(&a, "%d-%s", 42, longer);
+    ck_assert_uint_eq(s.n, 3 + sizeof longer - 1);
+    ck_assert(str_starts(s, STR("42-xxx")));
+    arena_fini(&a);
+}
+END_TEST
+
+START_TEST(copies_without_memory_are_none)
+{
+    struct arena a;
+
+    arena_init(&a, NULL, 0, NULL, 0);
+    ck_assert(str_none(arena_str(&a, STR("x"))));
+    ck_assert(str_none(arena_printf(&a, "%d", 1)));
+    ck_assert(str_none(arena_concat(&a, (str[]){STR("x")}, 1)));
+    ck_assert_ptr_null(arena_cstr(&a, STR("x")));
+    ck_assert_ptr_null(ARENA_NEW(&a, struct arena));
+    arena_fini(&a);
+}
+END_TEST
+
+#ifdef WITH_ASAN
+START_TEST(what_is_not_allocated_is_poisoned)
+{
+    struct arena a;
+    char *p, *q;
+
+    arena_init(&a, first, sizeof first, NULL, MIB);
+    p = arena_alloc(&a, 10);
+    q = arena_alloc(&a, 16);
+    ck_assert(!__asan_address_is_poisoned(p + 9));
+    ck_assert(__asan_address_is_poisoned(p + 10));
+    ck_assert(__asan_address_is_poisoned(q + 16)); /* a red zone, though 16 fills the step */
+    arena_reset(&a);
+    ck_assert(__asan_address_is_poisoned(p));
+    p = arena_alloc(&a, 10);
+    arena_alloc(&a, 10);
+    q = arena_extend(&a, p, 10, 100);
+    ck_assert(__asan_address_is_poisoned(p)); /* moved away */
+    ck_assert(!__asan_address_is_poisoned(q + 99));
+    arena_fini(&a);
+    ck_assert(!__asan_address_is_poisoned(first + 100));
+}
+END_TEST
+#endif
+
+static Suite *make_suite(void)
+{
+    Suite *s = suite_create("base/arena");
+    TCase *tc = tcase_create("arena");
+
+    tcase_add_test(tc, blocks_are_aligned_and_apart);
+    tcase_add_test(tc, blocks_of_no_bytes_are_blocks);
+    tcase_add_test(tc, the_first_chunk_comes_first_and_costs_no_budget);
+    tcase_add_test(tc, the_budget_holds_and_failure_sticks);
+    tcase_add_test(tc, sizes_that_overflow_fail);
+    tcase_add_test(tc, arrays_are_zeroed);
+    tcase_add_test(tc, spares_are_kept_and_taken);
+    tcase_add_test(tc, chunks_of_odd_sizes_are_no_spares);
+    tcase_add_test(tc, a_spare_that_is_over_budget_is_not_taken);
+    tcase_add_test(tc, the_newest_block_grows_in_place);
+    tcase_add_test(tc, other_blocks_grow_by_copy);
+    tcase_add_test(tc, a_failed_extension_leaves_the_block);
+    tcase_add_test(tc, release_goes_back_to_the_mark);
+    tcase_add_test(tc, deferred_calls_run_in_reverse_once);
+    tcase_add_test(tc, a_deferred_call_without_memory_is_refused);
+    tcase_add_test(tc, the_nth_chunk_fails_on_command);
+    tcase_add_test(tc, copies_end_with_nul);
+    tcase_add_test(tc, copies_without_memory_are_none);
+#ifdef WITH_ASAN
+    tcase_add_test(tc, what_is_not_allocated_is_poisoned);
+#endif
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+UNIT_MAIN(make_suite)

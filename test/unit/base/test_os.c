@@ -1,0 +1,286 @@
+/* The table of system calls: whole transfers, directories, maps, locks, replacement, whole files.
+ */
+#include "test/support/unit.h"
+
+#include "base/os.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char dir[64];
+
+static void setup(void)
+{
+    snprintf(dir, sizeof dir, "/tmp/kinto-test-os-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+}
+
+static void remove_one(void *arg, const char *name)
+{
+    (void)arg;
+    char path[400];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    if (unlink(path) != 0)
+        rmdir(path);
+}
+
+static void teardown(void)
+{
+    os_test_replace(NULL);
+    os()->list_dir(dir, remove_one, NULL);
+    rmdir(dir);
+}
+
+static const char *in_dir(const char *name)
+{
+    static char path[2][128];
+    static unsigned turn;
+    char *p = path[turn++ % 2];
+
+    snprintf(p, sizeof path[0], "%s/%s", dir, name);
+    return p;
+}
+
+static int open_new(const char *name)
+{
+    int fd = os()->open(in_dir(name), O_RDWR | O_CREAT | O_EXCL, 0600);
+    ck_assert_int_ge(fd, 0);
+    return fd;
+}
+
+START_TEST(bytes_written_are_read)
+{
+    int fd = open_new("a");
+    char p[16];
+    uint64_t size;
+
+    ck_assert_int_eq(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    ck_assert_int_eq(os()->pwrite(fd, "hello", 5, 3), 5);
+    ck_assert_int_eq(os()->pread(fd, p, 16, 0), 8); /* short at the end */
+    ck_assert_mem_eq(p, "\0\0\0hello", 8);
+    ck_assert_int_eq(os()->pread(fd, p, 16, 100), 0);
+    ck_assert_int_eq(os()->size(fd, &size), 0);
+    ck_assert_uint_eq(size, 8);
+    ck_assert_int_eq(os()->fsync(fd), 0);
+    ck_assert_int_eq(os()->fdatasync(fd), 0);
+    ck_assert_int_eq(os()->ftruncate(fd, 4), 0);
+    ck_assert_int_eq(os()->size(fd, &size), 0);
+    ck_assert_uint_eq(size, 4);
+    ck_assert_int_eq(os()->fallocate(fd, 0, 65536), 0);
+    ck_assert_int_eq(os()->size(fd, &size), 0);
+    ck_assert_uint_eq(size, 4);
+    ck_assert_int_eq(os()->close(fd), 0);
+    ck_assert_int_eq(os()->open(in_dir("a"), O_RDWR | O_CREAT | O_EXCL, 0600), -1);
+    ck_assert_int_eq(errno, EEXIST);
+}
+END_TEST
+
+START_TEST(vectors_of_any_number_are_written_whole)
+{
+    enum { COUNT = 300 };
+    static char block[COUNT][97], back[COUNT * 97];
+    struct iovec v[2 * COUNT];
+    int fd = open_new("a");
+    size_t at = 0;
+
+    for (int i = 0; i < COUNT; i++) { /* every second one is empty */
+        memset(block[i], i, sizeof block[i]);
+        v[2 * i] = (struct iovec){NULL, 0};
+        v[2 * i + 1] = (struct iovec){block[i], (size_t)i % 97};
+        at += (size_t)i % 97;
+    }
+    ck_assert_int_eq(os()->pwritev(fd, v, 2 * COUNT, 7), (ssize_t)at);
+    ck_assert_int_eq(os()->pread(fd, back, at + 1, 7), (ssize_t)at);
+    at = 0;
+    for (int i = 0; i < COUNT; at += (size_t)i % 97, i++)
+        ck_assert_mem_eq(back + at, block[i], (size_t)i % 97);
+    ck_assert_int_eq(os()->pwritev(fd, v, 0, 0), 0);
+    ck_assert_int_eq(os()->pwritev(fd, v, 1, 0), 0);
+    os()->close(fd);
+}
+END_TEST
+
+START_TEST(offsets_past_the_kernels_are_refused)
+{
+    int fd = open_new("a");
+    struct iovec v = {(char[]){"x"}, 1};
+    char p[1];
+
+    ck_assert_int_eq(os()->pwrite(fd, "x", 1, UINT64_MAX), -1);
+    ck_assert_int_eq(errno, EFBIG);
+    ck_assert_int_eq(os()->pread(fd, p, 1, (uint64_t)INT64_MAX), -1);
+    ck_assert_int_eq(os()->pwritev(fd, &v, 1, (uint64_t)INT64_MAX + 1), -1);
+    ck_assert_int_eq(os()->ftruncate(fd, UINT64_MAX), -1);
+    ck_assert_int_eq(os()->fallocate(fd, UINT64_MAX, 1), -1);
+    os()->close(fd);
+}
+END_TEST
+
+static void count_names(void *arg, const char *name)
+{
+    ck_assert_str_ne(name, ".");
+    ck_assert_str_ne(name, "..");
+    ++*(int *)arg;
+}
+
+START_TEST(directories)
+{
+    int n = 0;
+
+    os()->close(open_new("a"));
+    os()->close(open_new("b"));
+    ck_assert_int_eq(os()->mkdir(in_dir("d"), 0700), 0);
+    ck_assert_int_eq(os()->rename(in_dir("b"), in_dir("c")), 0);
+    ck_assert_int_eq(os()->unlink(in_dir("a")), 0);
+    ck_assert_int_eq(os()->sync_dir(dir), 0);
+    ck_assert_int_eq(os()->list_dir(dir, count_names, &n), 0);
+    ck_assert_int_eq(n, 2);
+    ck_assert_int_eq(access(in_dir("c"), F_OK), 0);
+    ck_assert_int_eq(os()->list_dir(in_dir("nope"), count_names, &n), -1);
+    ck_assert_int_eq(errno, ENOENT);
+    ck_assert_int_eq(os()->sync_dir(in_dir("nope")), -1);
+    ck_assert_int_eq(os()->sync_dir(in_dir("c")), -1);
+}
+END_TEST
+
+START_TEST(a_map_shows_what_is_written_later)
+{
+    int fd = open_new("a");
+    const char *p;
+
+    ck_assert_int_eq(os()->pwrite(fd, "one", 3, 0), 3);
+    p = os()->map(fd, 1 << 20); /* past the end of the file */
+    ck_assert_ptr_nonnull(p);
+    ck_assert_mem_eq(p, "one", 3);
+    ck_assert_int_eq(os()->pwrite(fd, "two", 3, 3), 3);
+    ck_assert_mem_eq(p, "onetwo", 6);
+    ck_assert_int_eq(os()->unmap((void *)(uintptr_t)p, 1 << 20), 0);
+    ck_assert_ptr_null(os()->map(-1, 4096));
+    os()->close(fd);
+}
+END_TEST
+
+START_TEST(a_lock_keeps_others_out)
+{
+    int fd = open_new("a"), other = os()->open(in_dir("a"), O_RDWR, 0);
+
+    ck_assert_int_eq(os()->lock(fd), 0);
+    ck_assert_int_eq(os()->lock(other), -1);
+    ck_assert_int_eq(errno, EWOULDBLOCK);
+    os()->close(fd);
+    ck_assert_int_eq(os()->lock(other), 0);
+    os()->close(other);
+}
+END_TEST
+
+static int pread_calls;
+
+/* Gives one byte at a time, then an error. */
+static ssize_t stingy_pread(int fd, void *p, size_t n, uint64_t off)
+{
+    (void)n;
+    pread_calls++;
+    if (off >= 3) {
+        errno = EIO;
+        return -1;
+    }
+    return os_kernel.pread(fd, p, 1, off);
+}
+
+START_TEST(the_table_can_be_replaced)
+{
+    struct os_ops ops = os_kernel;
+    struct err_detail d;
+    char *out = NULL;
+    size_t n;
+    int fd = open_new("a");
+
+    os()->pwrite(fd, "123456", 6, 0);
+    os()->close(fd);
+    ops.pread = stingy_pread;
+    os_test_replace(&ops);
+    pread_calls = 0;
+    ck_assert_int_eq(os_read_file(in_dir("a"), 100, &out, &n, &d), ERR_IO);
+    ck_assert_int_eq(pread_calls, 4);
+    ck_assert_int_eq(d.sys_errno, EIO);
+    ck_assert_ptr_null(out);
+    os_test_replace(NULL);
+    ck_assert_ptr_eq(os(), &os_kernel);
+}
+END_TEST
+
+START_TEST(whole_files)
+{
+    enum { BIG = 100000 };
+    static char bytes[BIG];
+    struct err_detail d;
+    char *out = NULL;
+    size_t n = 0;
+    int fd = open_new("a");
+
+    memset(bytes, 'x', sizeof bytes);
+    ck_assert_int_eq(os()->pwrite(fd, bytes, BIG, 0), BIG);
+    os()->close(fd);
+    ck_assert_int_eq(os_read_file(in_dir("a"), BIG, &out, &n, &d), OK);
+    ck_assert_uint_eq(n, BIG);
+    ck_assert_mem_eq(out, bytes, BIG);
+    ck_assert_int_eq(out[n], 0);
+    free(out);
+    out = NULL;
+    ck_assert_int_eq(os_read_file(in_dir("a"), BIG - 1, &out, &n, &d), ERR_LIMIT);
+    ck_assert_ptr_nonnull(strstr(d.text, "larger than 99999 bytes"));
+    ck_assert_int_eq(os_read_file(in_dir("nope"), 10, &out, &n, &d), ERR_NOTFOUND);
+    ck_assert_int_eq(d.sys_errno, ENOENT);
+    ck_assert_int_eq(os_read_file(dir, 10, &out, &n, &d), ERR_IO);
+    ck_assert_int_eq(os_read_file(in_dir("nope"), 10, &out, &n, NULL), ERR_NOTFOUND);
+    ck_assert_ptr_null(out);
+
+    os()->close(open_new("empty"));
+    ck_assert_int_eq(os_read_file(in_dir("empty"), 0, &out, &n, &d), OK);
+    ck_assert_uint_eq(n, 0);
+    ck_assert_int_eq(out[0], 0);
+    free(out);
+}
+END_TEST
+
+START_TEST(a_pipe_is_a_file_too)
+{
+    char path[32], *out;
+    struct err_detail d;
+    size_t n;
+    int fd[2];
+
+    ck_assert_int_eq(pipe(fd), 0);
+    ck_assert_int_eq(write(fd[1], "piped", 5), 5);
+    close(fd[1]);
+    snprintf(path, sizeof path, "/dev/fd/%d", fd[0]);
+    ck_assert_int_eq(os_read_file(path, 100, &out, &n, &d), OK);
+    ck_assert_uint_eq(n, 5);
+    ck_assert_str_eq(out, "piped");
+    free(out);
+    close(fd[0]);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *s = suite_create("base/os");
+    TCase *tc = tcase_create("os");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, bytes_written_are_read);
+    tcase_add_test(tc, vectors_of_any_number_are_written_whole);
+    tcase_add_test(tc, offsets_past_the_kernels_are_refused);
+    tcase_add_test(tc, directories);
+    tcase_add_test(tc, a_map_shows_what_is_written_later);
+    tcase_add_test(tc, a_lock_keeps_others_out);
+    tcase_add_test(tc, the_table_can_be_replaced);
+    tcase_add_test(tc, whole_files);
+    tcase_add_test(tc, a_pipe_is_a_file_too);
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+UNIT_MAIN(make_suite)
