@@ -1,0 +1,415 @@
+/*
+ * http/loop.c - one thread: its epoll set, its time-outs, its listening sockets, and the queue
+ * through which other threads hand parked requests back.
+ *
+ * One turn: wait; look at the clock; events; resumed requests; connections that had more to do than
+ * one run allows; time-outs; free what was closed. Connections are freed only at the end of a turn,
+ * because an event fetched earlier in it may still name them.
+ *
+ * Time-outs: one list a kind, each with one duration, so that the first of a list is always the
+ * next to expire; starting and stopping cost a few pointers, and no heap or wheel is needed.
+ *
+ * Waking: an eventfd, edge-triggered and never read (its counter cannot overflow in practice), so a
+ * wake-up costs the waker one write and the loop nothing but its return from epoll_wait. The queue
+ * is a list under a mutex rather than lock-free: whoever pushes also wakes inside the lock, so that
+ * when the loop has seen the last request no other thread is still about to touch the loop.
+ *
+ * Out of descriptors: the listening sockets leave the epoll set until a connection closes, or for
+ * ACCEPT_RETRY_MS; level-triggered as they are, they would wake the loop for nothing otherwise.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/private.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define EVENTS_PER_TURN   256
+#define ACCEPTS_PER_EVENT 64
+#define ACCEPT_RETRY_MS   100
+#define LINGER_MS         5000
+#define SPARE_CHUNKS      32
+#define NEVER             UINT64_MAX
+
+/* ---- listening
+ * ----------------------------------------------------------------------------------- */
+
+static bool listener_watch(struct loop *l, struct listener *s)
+{
+    struct epoll_event e = {.events = EPOLLIN, .data.ptr = s};
+
+    if (s->is_unix) /* every loop waits for the same socket; wake one of them */
+        e.events |= EPOLLEXCLUSIVE;
+    return epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, s->fd, &e) == 0;
+}
+
+static void accept_pause(struct loop *l, int why)
+{
+    if (!l->accept_paused)
+        log_event(LOG_WARN, "http_accept_paused", "errno=%d reason=\"%s\"", why, strerror(why));
+    for (unsigned i = 0; i < l->nlisteners; i++)
+        epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, l->listeners[i].fd, NULL);
+    l->accept_paused = true;
+    l->accept_retry_ms = l->now_ms + ACCEPT_RETRY_MS;
+}
+
+static void accept_again(struct loop *l)
+{
+    l->accept_paused = false;
+    for (unsigned i = 0; i < l->nlisteners; i++)
+        if (!listener_watch(l, &l->listeners[i])) {
+            accept_pause(l, errno);
+            return;
+        }
+}
+
+void loop_conn_closed(struct loop *l)
+{
+    if (l->accept_paused)
+        l->accept_retry_ms = l->now_ms;
+}
+
+static void peer_name(const struct sockaddr_storage *a, char out[46])
+{
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
+
+    if (a->ss_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)a)->sin_addr, out, 46);
+    else if (a->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+        inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], out, 46);
+    else if (a->ss_family == AF_INET6)
+        inet_ntop(AF_INET6, &six->sin6_addr, out, 46);
+    else
+        memcpy(out, "unix", sizeof "unix");
+}
+
+static void accepted(struct loop *l, const struct listener *s, int fd,
+                     const struct sockaddr_storage *a)
+{
+    struct http_server *server = l->server;
+    unsigned open = atomic_fetch_add_explicit(&server->open_connections, 1, memory_order_relaxed);
+    char peer[46];
+
+    if (open >= server->opt.max_connections) {
+        atomic_fetch_sub_explicit(&server->open_connections, 1, memory_order_relaxed);
+        close(fd);
+        return;
+    }
+    peer_name(a, peer);
+    conn_open(l, fd, peer, s->is_tls);
+}
+
+/* Errors of one connection, gone before it was accepted, say nothing about the next one. */
+static bool is_passing(int e)
+{
+    return e == EINTR || e == ECONNABORTED || e == EPROTO || e == EPERM || e == ENETDOWN ||
+           e == ENOPROTOOPT || e == EHOSTDOWN || e == ENONET || e == EHOSTUNREACH ||
+           e == ENETUNREACH;
+}
+
+/* Accepts up to `most` connections; true when there may be more. */
+static bool accept_some(struct loop *l, const struct listener *s, unsigned most)
+{
+    for (unsigned i = 0; i < most; i++) {
+        struct sockaddr_storage a = {0};
+        socklen_t n = sizeof a;
+        int fd = accept4(s->fd, (struct sockaddr *)&a, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            accepted(l, s, fd, &a);
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return false;
+        } else if (!is_passing(errno)) {
+            accept_pause(l, errno);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- time-outs
+ * ------------------------------------------------------------------------------------ */
+
+void loop_timer_start(struct loop *l, struct conn *c, enum timer_kind kind)
+{
+    c->timer_kind = kind;
+    c->deadline_ms = l->now_ms + l->timer_ms[kind];
+    list_push(&l->timers[kind], &c->timer);
+}
+
+void loop_timer_stop(struct conn *c)
+{
+    list_remove(&c->timer);
+    c->timer_kind = TIMER_NONE;
+}
+
+static struct conn *timer_first(struct loop *l, int kind)
+{
+    return list_empty(&l->timers[kind]) ? NULL
+                                        : LIST_ENTRY(l->timers[kind].next, struct conn, timer);
+}
+
+static void run_timers(struct loop *l)
+{
+    struct conn *c;
+
+    for (int kind = TIMER_NONE + 1; kind < TIMERS; kind++)
+        while ((c = timer_first(l, kind)) != NULL && c->deadline_ms <= l->now_ms)
+            conn_timed_out(c); /* it leaves the list first of all */
+}
+
+/* Milliseconds until something must be done without an event; -1: nothing. */
+static int next_turn_ms(struct loop *l)
+{
+    uint64_t at = l->accept_paused ? l->accept_retry_ms : NEVER;
+
+    if (!list_empty(&l->ready))
+        return 0;
+    if (l->stopping && !l->cut)
+        at = MIN_OF(at, l->stop_deadline_ms);
+    for (int kind = TIMER_NONE + 1; kind < TIMERS; kind++) {
+        const struct conn *c = timer_first(l, kind);
+        if (c != NULL)
+            at = MIN_OF(at, c->deadline_ms);
+    }
+    if (at == NEVER)
+        return -1;
+    return at <= l->now_ms ? 0 : (int)MIN_OF(at - l->now_ms, (uint64_t)INT_MAX);
+}
+
+/* ---- the queues
+ * ------------------------------------------------------------------------------------ */
+
+void loop_wake(struct loop *l)
+{
+    uint64_t one = 1;
+    ssize_t r;
+
+    do
+        r = write(l->wake_fd, &one, sizeof one);
+    while (r < 0 && errno == EINTR);
+}
+
+void loop_resume(struct loop *l, struct exchange *ex)
+{
+    pthread_mutex_lock(&l->lock);
+    bool first = l->resumed_head == NULL;
+    ex->next = NULL;
+    *l->resumed_tail = ex;
+    l->resumed_tail = &ex->next;
+    if (first) /* else the loop has been woken and not yet been here */
+        loop_wake(l);
+    pthread_mutex_unlock(&l->lock);
+}
+
+static void run_resumed(struct loop *l)
+{
+    struct exchange *ex, *next;
+
+    pthread_mutex_lock(&l->lock);
+    ex = l->resumed_head;
+    l->resumed_head = NULL;
+    l->resumed_tail = &l->resumed_head;
+    pthread_mutex_unlock(&l->lock);
+    for (; ex != NULL; ex = next) {
+        next = ex->next; /* the exchange may be another request's behind the call */
+        conn_resumed(ex);
+    }
+}
+
+void loop_make_ready(struct loop *l, struct conn *c)
+{
+    list_remove(&c->ready); /* it may be there already */
+    list_push(&l->ready, &c->ready);
+}
+
+/* Those that are ready now; who becomes ready again waits for the next turn. */
+static void run_ready(struct loop *l)
+{
+    struct list_node *last = l->ready.prev, *n;
+
+    while ((n = list_pop(&l->ready)) != NULL) {
+        conn_run(LIST_ENTRY(n, struct conn, ready));
+        if (n == last)
+            break;
+    }
+}
+
+/* ---- stopping
+ * -------------------------------------------------------------------------------------- */
+
+static void each_conn(struct loop *l, void (*fn)(struct conn *c))
+{
+    struct list_node *next;
+
+    for (struct list_node *n = l->conns.next; n != &l->conns; n = next) {
+        next = n->next; /* fn may close this one, and no other */
+        fn(LIST_ENTRY(n, struct conn, all));
+    }
+}
+
+static void close_listeners(struct loop *l)
+{
+    for (unsigned i = 0; i < l->nlisteners; i++)
+        close(l->listeners[i].fd);
+    l->nlisteners = 0;
+    l->accept_paused = false;
+}
+
+/* Who has connected already is still served; then the port is free. */
+static void begin_stop(struct loop *l)
+{
+    for (unsigned i = 0; i < l->nlisteners; i++)
+        while (accept_some(l, &l->listeners[i], ACCEPTS_PER_EVENT))
+            ;
+    close_listeners(l);
+    l->stopping = true;
+    l->stop_deadline_ms = l->now_ms + l->server->opt.stop_timeout_ms;
+    each_conn(l, conn_stop);
+}
+
+static void check_stop(struct loop *l)
+{
+    if (!l->stopping && atomic_load(&l->server->stopping))
+        begin_stop(l);
+    if (l->stopping && !l->cut && l->now_ms >= l->stop_deadline_ms) {
+        l->cut = true;
+        each_conn(l, conn_cut);
+    }
+}
+
+/* ---- the thread
+ * -------------------------------------------------------------------------------------- */
+
+static void run_events(struct loop *l, const struct epoll_event *events, int n)
+{
+    for (int i = 0; i < n; i++) {
+        void *p = events[i].data.ptr;
+        switch (*(enum source *)p) {
+        case SOURCE_WAKE:
+            run_resumed(l);
+            break;
+        case SOURCE_LISTENER:
+            accept_some(l, p, ACCEPTS_PER_EVENT);
+            break;
+        case SOURCE_CONN:
+            conn_event(p, events[i].events);
+            break;
+        }
+    }
+}
+
+static void one_turn(struct loop *l)
+{
+    struct epoll_event events[EVENTS_PER_TURN];
+    int n = epoll_wait(l->epoll_fd, events, EVENTS_PER_TURN, next_turn_ms(l));
+
+    CHECK(n >= 0 || errno == EINTR);
+    l->now_ms = clock_mono_ms();
+    send_clock(l);
+    run_events(l, events, n);
+    run_ready(l);
+    run_timers(l);
+    check_stop(l);
+    if (l->accept_paused && l->now_ms >= l->accept_retry_ms)
+        accept_again(l);
+    conn_free_dead(l);
+}
+
+void *loop_main(void *arg)
+{
+    struct loop *l = arg;
+    const struct http_app *app = &l->server->opt.app;
+    bool ok = true;
+
+    if (app->loop_start != NULL) {
+        l->ctx = app->loop_start(app->ctx, l->index);
+        ok = l->ctx != NULL;
+    }
+    server_loop_started(l->server, ok);
+    if (!ok) {
+        close_listeners(l);
+        return NULL;
+    }
+    l->now_ms = clock_mono_ms();
+    while (!l->stopping || !list_empty(&l->conns))
+        one_turn(l);
+    if (app->loop_stop != NULL)
+        app->loop_stop(l->ctx);
+    return NULL;
+}
+
+/* ---- making and releasing
+ * ---------------------------------------------------------------------------- */
+
+static void init_lists(struct loop *l)
+{
+    const struct http_options *o = &l->server->opt;
+
+    list_init(&l->conns);
+    list_init(&l->ready);
+    list_init(&l->dead);
+    list_init(&l->free_conns);
+    for (int kind = 0; kind < TIMERS; kind++)
+        list_init(&l->timers[kind]);
+    l->timer_ms[TIMER_IDLE] = o->idle_timeout_ms;
+    l->timer_ms[TIMER_HEAD] = o->head_timeout_ms;
+    l->timer_ms[TIMER_BODY] = o->body_timeout_ms;
+    l->timer_ms[TIMER_SEND] = o->send_timeout_ms;
+    l->timer_ms[TIMER_LINGER] = LINGER_MS;
+    l->arena_spares.max_chunks = SPARE_CHUNKS;
+    l->resumed_tail = &l->resumed_head;
+}
+
+static bool watch_all(struct loop *l)
+{
+    struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.ptr = &l->wake_source};
+
+    l->wake_source = SOURCE_WAKE;
+    if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->wake_fd, &e) < 0)
+        return false;
+    for (unsigned i = 0; i < l->nlisteners; i++)
+        if (!listener_watch(l, &l->listeners[i]))
+            return false;
+    return true;
+}
+
+void loop_prepare(struct loop *l, struct http_server *s, unsigned index)
+{
+    l->server = s;
+    l->index = index;
+    l->epoll_fd = l->wake_fd = -1;
+    pthread_mutex_init(&l->lock, NULL);
+}
+
+enum err loop_open(struct loop *l, struct err_detail *d)
+{
+    init_lists(l);
+    l->out = malloc(OUT_BYTES);
+    if (l->out == NULL)
+        return err_set(d, ERR_NOMEM, 0, "event loop");
+    l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (l->epoll_fd < 0 || l->wake_fd < 0 || !watch_all(l))
+        return err_set(d, err_from_errno(errno), errno, "event loop");
+    return OK;
+}
+
+void loop_fini(struct loop *l)
+{
+    close_listeners(l);
+    free(l->listeners);
+    conn_free_spares(l);
+    exchange_free_spares(l);
+    arena_spares_fini(&l->arena_spares);
+    tls_context_free(l->tls);
+    if (l->epoll_fd >= 0)
+        close(l->epoll_fd);
+    if (l->wake_fd >= 0)
+        close(l->wake_fd);
+    pthread_mutex_destroy(&l->lock);
+    free(l->out);
+}

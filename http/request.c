@@ -1,0 +1,144 @@
+/*
+ * http/request.c - request and response objects: their memory, and what an application calls.
+ *
+ * An exchange is one request with its response and its arena. A loop keeps some of them as spares,
+ * so that the ordinary request takes no memory from malloc, and the same few kilobytes (warm in the
+ * cache) serve one request after the other.
+ *
+ * http_respond() only marks: the bytes go out when the handler has returned, so a handler is never
+ * entered again from below itself, and what it borrowed stays valid until it is done.
+ */
+#include "http/private.h"
+
+static struct exchange *exchange_new(struct loop *l)
+{
+    const struct http_options *o = &l->server->opt;
+    struct exchange *ex = malloc(sizeof *ex);
+    size_t budget;
+
+    if (ex == NULL)
+        return NULL;
+    /* A growing body is copied to a block twice as large: beside the last one lie those before. */
+    if (!size_mul(o->max_body_bytes, 4, &budget) ||
+        !size_add(budget, BODY_FIRST_BYTES + o->max_arena_bytes, &budget))
+        budget = SIZE_MAX;
+    arena_init(&ex->arena, ex->first_chunk, sizeof ex->first_chunk, &l->arena_spares, budget);
+    return ex;
+}
+
+struct exchange *exchange_take(struct loop *l, struct conn *c)
+{
+    struct exchange *ex = l->spare_exchanges;
+
+    if (ex != NULL) {
+        l->spare_exchanges = ex->next;
+        l->nspare_exchanges--;
+    } else {
+        ex = exchange_new(l);
+        if (ex == NULL)
+            return NULL;
+    }
+    /* Not the whole struct: most of it are tables of which nheaders says what is in them. */
+    ex->conn = c;
+    ex->next = NULL;
+    ex->responded = ex->keep_alive = ex->expect_continue = ex->chunked = false;
+    ex->content_length = 0;
+    ex->head_at = 0;
+    ex->decoder = (struct chunked){0};
+    buf_init_arena(&ex->body, &ex->arena, l->server->opt.max_body_bytes);
+    ex->req.arena = &ex->arena;
+    ex->req.method = ex->req.target = ex->req.path = STR("");
+    ex->req.query = STR_NONE;
+    ex->req.minor = 1;
+    ex->req.headers = ex->headers;
+    ex->req.nheaders = 0;
+    ex->req.body = STR("");
+    ex->req.peer = str_from(c->peer);
+    ex->req.tls = c->is_tls;
+    ex->req.app_data = NULL;
+    ex->req.res.status = 0;
+    ex->req.res.nheaders = 0;
+    ex->req.res.overflow = ex->req.res.close = false;
+    ex->req.res.body = STR("");
+    return ex;
+}
+
+void exchange_give_back(struct loop *l, struct exchange *ex)
+{
+    arena_reset(&ex->arena);
+    ex->conn = NULL;
+    if (l->nspare_exchanges >= MAX_SPARES) {
+        arena_fini(&ex->arena);
+        free(ex);
+        return;
+    }
+    ex->next = l->spare_exchanges;
+    l->spare_exchanges = ex;
+    l->nspare_exchanges++;
+}
+
+void exchange_free_spares(struct loop *l)
+{
+    while (l->spare_exchanges != NULL) {
+        struct exchange *ex = l->spare_exchanges;
+        l->spare_exchanges = ex->next;
+        arena_fini(&ex->arena);
+        free(ex);
+    }
+    l->nspare_exchanges = 0;
+}
+
+str http_header_get(struct http_req *req, str name)
+{
+    str found = STR_NONE;
+
+    for (unsigned i = 0; i < req->nheaders; i++) {
+        const struct http_header *f = &req->headers[i];
+        if (f->name.n != name.n || !str_eq_nocase(f->name, name))
+            continue;
+        if (str_none(found)) {
+            found = f->value;
+            continue;
+        }
+        found = arena_concat(req->arena, (str[]){found, STR(", "), f->value}, 3);
+        if (str_none(found))
+            return STR_NONE;
+    }
+    return found;
+}
+
+/* A line end inside a header would let whoever chose the value write headers of his own. */
+static bool has_line_break(str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == '\0')
+            return true;
+    return false;
+}
+
+void http_header_add(struct http_response *res, str name, str value)
+{
+    if (res->nheaders == HTTP_MAX_RES_HEADERS || has_line_break(name) || has_line_break(value)) {
+        res->overflow = true;
+        return;
+    }
+    res->headers[res->nheaders++] = (struct http_header){name, value};
+}
+
+void http_respond(struct http_req *req)
+{
+    struct exchange *ex = CONTAINER_OF(req, struct exchange, req);
+    struct conn *c = ex->conn;
+
+    CHECK(!ex->responded);
+    ex->responded = true;
+    if (c->loop->current != c) /* from the work on another request of this loop */
+        loop_make_ready(c->loop, c);
+}
+
+void http_resume(struct http_req *req)
+{
+    struct exchange *ex = CONTAINER_OF(req, struct exchange, req);
+
+    loop_resume(ex->conn->loop, ex);
+}

@@ -1,0 +1,317 @@
+/*
+ * http/send.c - responses on their way out.
+ *
+ * What a connection still has to send is, in this order,
+ *
+ *     out[out_at..]        bytes that the kernel did not take at an earlier try (malloc'd)
+ *     loop->out[0, out_n)  heads and small bodies gathered in this run of the connection
+ *     body_rest            a large body, borrowed from the request
+ *
+ * Invariants:
+ *  1. loop->out belongs to the connection that is being run, and is empty between two runs:
+ *     send_flush() sends it or moves what is left to `out`.
+ *  2. While body_rest is not empty nothing more is queued, and its request is kept.
+ *
+ * So the ordinary response is put together in memory that is always warm and leaves by one send();
+ * pipelined responses leave together; only a client that does not read costs memory of its own,
+ * and that is bounded (OUT_MAX_BYTES).
+ */
+#include "base/clock.h"
+#include "http/private.h"
+
+#define COPIED_BODY_BYTES (16 * KIB) /* up to here copying is cheaper than a second iovec */
+#define MAX_HEAD_BYTES    (32 * KIB) /* of a response */
+
+_Static_assert(OUT_BYTES >= MAX_HEAD_BYTES + COPIED_BODY_BYTES, "one response fits");
+
+static const struct {
+    int status;
+    const char *line;
+} status_lines[] = {
+#define S(code, text)                                                                              \
+    {                                                                                              \
+        code, "HTTP/1.1 " #code " " text "\r\n"                                                    \
+    }
+    S(200, "OK"),
+    S(201, "Created"),
+    S(202, "Accepted"),
+    S(204, "No Content"),
+    S(206, "Partial Content"),
+    S(301, "Moved Permanently"),
+    S(302, "Found"),
+    S(303, "See Other"),
+    S(304, "Not Modified"),
+    S(307, "Temporary Redirect"),
+    S(308, "Permanent Redirect"),
+    S(400, "Bad Request"),
+    S(401, "Unauthorized"),
+    S(403, "Forbidden"),
+    S(404, "Not Found"),
+    S(405, "Method Not Allowed"),
+    S(406, "Not Acceptable"),
+    S(408, "Request Timeout"),
+    S(409, "Conflict"),
+    S(410, "Gone"),
+    S(411, "Length Required"),
+    S(412, "Precondition Failed"),
+    S(413, "Content Too Large"),
+    S(414, "URI Too Long"),
+    S(415, "Unsupported Media Type"),
+    S(416, "Range Not Satisfiable"),
+    S(417, "Expectation Failed"),
+    S(422, "Unprocessable Content"),
+    S(428, "Precondition Required"),
+    S(429, "Too Many Requests"),
+    S(431, "Request Header Fields Too Large"),
+    S(500, "Internal Server Error"),
+    S(501, "Not Implemented"),
+    S(502, "Bad Gateway"),
+    S(503, "Service Unavailable"),
+    S(504, "Gateway Timeout"),
+    S(505, "HTTP Version Not Supported"),
+    S(507, "Insufficient Storage"),
+#undef S
+};
+
+static str status_line(int status, char space[32])
+{
+    int n;
+
+    for (size_t i = 0; i < ARRAY_LEN(status_lines); i++)
+        if (status_lines[i].status == status)
+            return str_from(status_lines[i].line);
+    n = snprintf(space, 32, "HTTP/1.1 %d Status\r\n", status);
+    return (str){space, (size_t)n};
+}
+
+void send_clock(struct loop *l)
+{
+    int64_t second = clock_wall_ms() / 1000;
+    const char *name = l->server->server_name;
+    char date[30];
+    int n;
+
+    if (second == l->date_second && l->date_n > 0)
+        return;
+    clock_http_date(second, date);
+    n = name != NULL ? snprintf(l->date, sizeof l->date, "Date: %s\r\nServer: %s\r\n", date, name)
+                     : snprintf(l->date, sizeof l->date, "Date: %s\r\n", date);
+    CHECK(n > 0 && (size_t)n < sizeof l->date); /* server.c bounds the name */
+    l->date_n = (size_t)n;
+    l->date_second = second;
+}
+
+/* ---- the queue ------------------------------------------------------------------------------- */
+
+/* Moves what is left of the gathered bytes (from `from` on) out of the loop's buffer. */
+static bool spill(struct conn *c, size_t from)
+{
+    struct loop *l = c->loop;
+    size_t n = l->out_n - from;
+
+    l->out_n = 0;
+    if (n == 0)
+        return true;
+    if (c->out.n == 0)
+        buf_init(&c->out, OUT_MAX_BYTES);
+    buf_add(&c->out, l->out + from, n);
+    return !buf_failed(&c->out);
+}
+
+/* The parts of the queue in order; returns how many there are. */
+static int collect(const struct conn *c, size_t gathered_at, struct iovec v[3])
+{
+    const struct loop *l = c->loop;
+    int n = 0;
+
+    if (c->out.n > c->out_at)
+        v[n++] = (struct iovec){c->out.p + c->out_at, c->out.n - c->out_at};
+    if (l->out_n > gathered_at)
+        v[n++] = (struct iovec){l->out + gathered_at, l->out_n - gathered_at};
+    if (c->body_rest.n > 0)
+        v[n++] = (struct iovec){(void *)(uintptr_t)c->body_rest.p, c->body_rest.n};
+    return n;
+}
+
+/* The first `n` bytes of the queue are sent. */
+static void consume(struct conn *c, size_t *gathered_at, size_t n)
+{
+    size_t part = MIN_OF(n, c->out.n - c->out_at);
+
+    c->out_at += part;
+    n -= part;
+    if (c->out.n > 0 && c->out_at == c->out.n) {
+        buf_fini(&c->out);
+        c->out_at = 0;
+    }
+    part = MIN_OF(n, c->loop->out_n - *gathered_at);
+    *gathered_at += part;
+    c->body_rest = str_drop(c->body_rest, n - part);
+}
+
+int send_flush(struct conn *c)
+{
+    size_t gathered_at = 0;
+    struct iovec v[3];
+    bool progress = false;
+    int n;
+
+    while ((n = collect(c, gathered_at, v)) > 0) {
+        ssize_t r = c->transport->write(c, v, n);
+        if (r == IO_AGAIN) {
+            if (progress && c->timer_kind == TIMER_SEND)
+                loop_timer_stop(c); /* the time-out counts from the last progress */
+            return spill(c, gathered_at) ? IO_AGAIN : IO_ERROR;
+        }
+        if (r < 0) {
+            send_drop(c);
+            return IO_ERROR;
+        }
+        progress = true;
+        consume(c, &gathered_at, (size_t)r);
+    }
+    c->loop->out_n = 0;
+    return 1;
+}
+
+void send_drop(struct conn *c)
+{
+    c->loop->out_n = 0; /* invariant 1: it is this connection's, or empty */
+    buf_fini(&c->out);
+    c->out_at = 0;
+    c->body_rest = STR_NONE;
+}
+
+bool send_may_gather(const struct conn *c)
+{
+    return c->body_rest.n == 0 && c->out.n == 0 &&
+           OUT_BYTES - c->loop->out_n >= MAX_HEAD_BYTES + COPIED_BODY_BYTES;
+}
+
+/* Room for n bytes behind what is queued. Bytes that do not fit are flushed or moved before. */
+static char *room(struct conn *c, size_t n)
+{
+    struct loop *l = c->loop;
+
+    if (OUT_BYTES - l->out_n < n && send_flush(c) == IO_ERROR)
+        return NULL;
+    return l->out + l->out_n;
+}
+
+bool send_interim(struct conn *c, str bytes)
+{
+    char *p = room(c, bytes.n);
+
+    if (p == NULL)
+        return false;
+    memcpy(p, bytes.p, bytes.n);
+    c->loop->out_n += bytes.n;
+    return true;
+}
+
+/* ---- response heads ---------------------------------------------------------------------------
+ */
+
+static char *put(char *p, str s)
+{
+    memcpy(p, s.p, s.n);
+    return p + s.n;
+}
+
+static char *put_u64(char *p, uint64_t v)
+{
+    char digits[20];
+    char *d = digits + sizeof digits;
+
+    do {
+        *--d = (char)('0' + v % 10);
+        v /= 10;
+    } while (v != 0);
+    return put(p, (str){d, (size_t)(digits + sizeof digits - d)});
+}
+
+static char *put_header(char *p, const struct http_header *f)
+{
+    p = put(p, f->name);
+    p = put(p, STR(": "));
+    p = put(p, f->value);
+    return put(p, STR("\r\n"));
+}
+
+/* At least the bytes that put_head() writes; more than MAX_HEAD_BYTES means too many. */
+static size_t head_bound(const struct http_response *res)
+{
+    size_t n = 512; /* status line, Content-Length, Connection, Date and Server */
+
+    for (unsigned i = 0; i < res->nheaders && n <= MAX_HEAD_BYTES; i++)
+        n += MIN_OF(res->headers[i].name.n, MAX_HEAD_BYTES) +
+             MIN_OF(res->headers[i].value.n, MAX_HEAD_BYTES) + 4;
+    return n;
+}
+
+static bool has_length(int status)
+{
+    return status != 204 && status != 304;
+}
+
+static char *put_head(struct conn *c, char *p)
+{
+    const struct exchange *ex = c->ex;
+    const struct http_response *res = &ex->req.res;
+    char space[32];
+
+    p = put(p, status_line(res->status, space));
+    for (unsigned i = 0; i < res->nheaders; i++)
+        p = put_header(p, &res->headers[i]);
+    if (has_length(res->status)) {
+        p = put(p, STR("Content-Length: "));
+        p = put_u64(p, res->body.n);
+        p = put(p, STR("\r\n"));
+    }
+    if (c->close_after)
+        p = put(p, STR("Connection: close\r\n"));
+    else if (ex->req.minor == 0)
+        p = put(p, STR("Connection: keep-alive\r\n"));
+    p = put(p, (str){c->loop->date, c->loop->date_n});
+    return put(p, STR("\r\n"));
+}
+
+/* A response that cannot be sent as it is becomes a 500. */
+static void mend(struct conn *c)
+{
+    struct http_response *res = &c->ex->req.res;
+
+    if (!res->overflow && res->status >= 200 && res->status <= 999 &&
+        head_bound(res) <= MAX_HEAD_BYTES)
+        return;
+    res->status = 500;
+    res->nheaders = 0;
+    res->body = STR("");
+    c->close_after = true;
+}
+
+bool send_response(struct conn *c)
+{
+    struct exchange *ex = c->ex;
+    struct http_response *res = &ex->req.res;
+    bool bodyless = str_eq(ex->req.method, STR("HEAD")) || !has_length(res->status);
+    size_t n;
+    char *p;
+
+    mend(c);
+    n = head_bound(res);
+    if (!bodyless && res->body.n > 0 && res->body.n <= COPIED_BODY_BYTES)
+        n += res->body.n;
+    p = room(c, n);
+    if (p == NULL)
+        return false;
+    p = put_head(c, p);
+    if (!bodyless && res->body.n > 0) {
+        if (res->body.n <= COPIED_BODY_BYTES)
+            p = put(p, res->body);
+        else
+            c->body_rest = res->body;
+    }
+    c->loop->out_n = (size_t)(p - c->loop->out);
+    return true;
+}

@@ -1,0 +1,83 @@
+/*
+ * http/url.c - percent-encoding and queries (RFC 3986). Pure functions; the arena takes what had to
+ * be decoded, everything else stays a slice of the input.
+ */
+#include "http/http.h"
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+static bool needs_decoding(str in, bool plus)
+{
+    for (size_t i = 0; i < in.n; i++)
+        if (in.p[i] == '%' || (plus && in.p[i] == '+'))
+            return true;
+    return false;
+}
+
+str http_url_decode(struct arena *a, str in, bool plus)
+{
+    size_t n = 0;
+    char *out;
+
+    if (!needs_decoding(in, plus))
+        return in.p != NULL ? in : STR("");
+    out = arena_alloc(a, in.n);
+    if (out == NULL)
+        return STR_NONE;
+    for (size_t i = 0; i < in.n; i++) {
+        char c = in.p[i];
+        if (c == '%' && in.n - i > 2 && hex_value(in.p[i + 1]) >= 0 &&
+            hex_value(in.p[i + 2]) >= 0) {
+            c = (char)(hex_value(in.p[i + 1]) << 4 | hex_value(in.p[i + 2]));
+            i += 2;
+        } else if (c == '+' && plus) {
+            c = ' ';
+        }
+        out[n++] = c;
+    }
+    return (str){out, n};
+}
+
+static bool is_unreserved(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
+}
+
+void http_url_encode(struct buf *b, str in, const char *keep)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    for (size_t i = 0; i < in.n; i++) {
+        unsigned char c = (unsigned char)in.p[i];
+        if (is_unreserved((char)c) || (c != '\0' && keep != NULL && strchr(keep, c) != NULL)) {
+            buf_add_char(b, (char)c);
+            continue;
+        }
+        char coded[3] = {'%', digits[c >> 4], digits[c & 15]};
+        buf_add(b, coded, sizeof coded);
+    }
+}
+
+bool http_query_next(struct arena *a, str *rest, str *name, str *value)
+{
+    while (!str_none(*rest)) {
+        str part = str_cut(rest, '&');
+        size_t eq = str_find(part, '=');
+        if (part.n == 0)
+            continue;
+        *name = http_url_decode(a, eq == STR_NPOS ? part : str_sub(part, 0, eq), true);
+        *value = eq == STR_NPOS ? STR("") : http_url_decode(a, str_drop(part, eq + 1), true);
+        return true;
+    }
+    return false;
+}
