@@ -18,7 +18,8 @@
  * store allocates for a caller lies in the arena given.
  *
  * Errors common to all: NOMEM (arena or heap), CORRUPT and IO (the backend), LIMIT (an object or a
- * transaction too large). Session functions after a failed write: only store_abort.
+ * transaction too large). After a write that failed with any of these nothing more is written in
+ * the session: end it by store_abort (store_commit would abort as well, and report the error).
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -30,8 +31,7 @@ struct store;
 struct store_thread; /* a loop's place among the readers */
 struct store_session;
 
-/* ---- the store ----------------------------------------------------------------------------------
- */
+/* ---- the store ------------------------------------------------------------------------------- */
 
 struct store_options {
     const char *dir;        /* NULL: memory, nothing is kept */
@@ -50,8 +50,7 @@ bool store_healthy(const struct store *s); /* false: writes are refused (heartbe
 MUST_CHECK enum err store_thread_new(struct store *s, struct store_thread **out);
 void store_thread_free(struct store_thread *t);
 
-/* ---- sessions
- * ------------------------------------------------------------------------------------ */
+/* ---- sessions -------------------------------------------------------------------------------- */
 
 /* A snapshot of what is durable. `arena` is borrowed until the end and holds the session itself.
  * NOMEM. */
@@ -70,8 +69,7 @@ void store_commit(struct store_session *s, void (*done)(void *arg, enum err resu
 void store_abort(struct store_session *s);
 bool store_is_writing(const struct store_session *s);
 
-/* ---- permissions
- * ------------------------------------------------------------------------------------ */
+/* ---- permissions ----------------------------------------------------------------------------- */
 
 /* X(constant, name). Stored by their bit: new ones go to the end. */
 #define STORE_PERM_TABLE(X)                                                                        \
@@ -112,12 +110,17 @@ MUST_CHECK enum err store_principals_resolve(struct store_session *s, struct are
                                              const str *names, size_t n,
                                              struct store_principals *out);
 
-/* ---- objects
- * -------------------------------------------------------------------------------------------- */
-
 struct store_list_id {
     str resource, parent;
 };
+
+/* The lists in which one of the principals holds a permission on an object, in no order that means
+ * something (in the arena; *out may be NULL when *n is 0). */
+MUST_CHECK enum err store_shared_lists(struct store_session *s, struct arena *a,
+                                       const struct store_principals *p,
+                                       const struct store_list_id **out, size_t *n);
+
+/* ---- objects --------------------------------------------------------------------------------- */
 
 struct store_object {
     str id;
@@ -127,10 +130,10 @@ struct store_object {
     str acl;      /* encoded permissions: for the store_acl functions only */
 };
 
-/* NOTFOUND: never there, or deleted (*tombstone is set when the out-parameter is given and there is
- * one). */
+/* An object; NOTFOUND: never there, or deleted. */
 MUST_CHECK enum err store_get(struct store_session *s, struct arena *a, struct store_list_id list,
                               str id, struct store_object *out);
+/* What a deletion left; NOTFOUND: it is there, or never was. */
 MUST_CHECK enum err store_get_tombstone(struct store_session *s, struct arena *a,
                                         struct store_list_id list, str id,
                                         struct store_object *out);
@@ -150,14 +153,18 @@ struct store_put {
     const struct store_ace *acl;  /* replaces all permissions; NULL: keep what there are */
     size_t nacl;
 };
-#define STORE_MAX_ID_BYTES 4096
+#define STORE_MAX_ID_BYTES  4096
+#define STORE_MAX_TIMESTAMP (INT64_MAX / 2) /* either side of 0: a clock never reaches its end */
 
 /*
  * Creates or replaces (a tombstone of that id goes away). The time given by `last_modified`: on
  * creation any value is taken as it is, and the list's clock moves when the value is ahead; equal
- * to the clock it becomes clock + 1. On an update a value not greater than the object's is ignored.
- * Otherwise, and when NULL, it is max(now, clock + 1). `out` (in the arena) shows the object as
- * stored.
+ * to the clock it becomes clock + 1 (a list that was never asked for its clock has clock 0). On an
+ * update a value not greater than the object's is ignored; a greater one is taken by the same
+ * rules. When ignored, and when NULL, the time is max(now, clock + 1). `out` (in the arena) shows
+ * the object as stored: the fields of `data`, then "id" and "last_modified".
+ * SYNTAX: an id that is no UTF-8, or would need an escape in JSON; LIMIT: an id or parent that is
+ * too long; RANGE: a time over STORE_MAX_TIMESTAMP: nothing was changed, the session goes on.
  */
 MUST_CHECK enum err store_put(struct store_session *s, struct arena *a, struct store_list_id list,
                               const struct store_put *put, struct store_object *out);
@@ -174,16 +181,14 @@ MUST_CHECK enum err store_delete(struct store_session *s, struct arena *a,
                                  struct store_object *out);
 
 /* Everything below an object that goes away: all lists whose parent is `uri` or begins with `uri` +
- * "/", with their objects, tombstones, permissions and clocks, and the memberships of groups below
- * it. */
+ * "/", with their objects, tombstones, permissions and clocks, and the memberships of `uri` itself
+ * (when it is a group) and of groups below it. */
 MUST_CHECK enum err store_delete_below(struct store_session *s, str uri);
 
-/* Everything (flush). */
+/* Everything (flush), but for the cache. */
 MUST_CHECK enum err store_delete_everything(struct store_session *s);
 
-/* ---- lists
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 /*
  * The list's clock. A list that was never written nor read has none: it gets one (now) in a write
@@ -193,26 +198,27 @@ MUST_CHECK enum err store_delete_everything(struct store_session *s);
 MUST_CHECK enum err store_timestamp(struct store_session *s, struct store_list_id list,
                                     int64_t *out);
 
+/* What is compared with what, "x" being the operator's value. Times are compared as the numbers
+ * that they are; x as an integer on the field "id" means its digits. */
 enum store_op {
-    STORE_EQ,  /* equal (json_equal); absent never matches */
-    STORE_NOT, /* not equal; absent matches */
-    STORE_LT,
-    STORE_GT,      /* by json_compare; absent is the greatest */
+    STORE_EQ,      /* equal to x (json_equal); absent never matches */
+    STORE_NOT,     /* not equal; absent matches */
+    STORE_LT,      /* these four by json_compare; absent is the greatest */
+    STORE_GT,      /* > */
     STORE_MIN,     /* >= */
     STORE_MAX,     /* <= */
-    STORE_IN,      /* value: array; absent never matches */
-    STORE_EXCLUDE, /* value: array; absent matches */
-    STORE_LIKE,    /* value: string with '*' wildcards, without one: anywhere; ignores case (Unicode
-                      simple    folding for ASCII and Latin-1 at least); matches strings only */
-    STORE_HAS,     /* value: true (present, null counts) or false (absent) */
-    STORE_CONTAINS,    /* value: array; the field is an array that holds all of them (a string field
-                          holds its    one-character strings) */
-    STORE_CONTAINS_ANY /* value: array; holds one of them */
+    STORE_IN,      /* equal to an item of x, an array; absent never matches */
+    STORE_EXCLUDE, /* to none of them; absent matches */
+    STORE_LIKE,    /* x: a string, in which '*' is anything; without one it may be anywhere. Ignores
+                      case (Latin, Greek, Cyrillic, Armenian). Matches strings only */
+    STORE_HAS,     /* x: true (present, null counts) or false (absent) */
+    STORE_CONTAINS,    /* holds all items of x, an array. What a field holds: the items of an array,
+                          the characters of a string, the names in an object; others nothing */
+    STORE_CONTAINS_ANY /* holds one of them */
 };
 
 struct store_filter {
-    str field; /* "a.b.c": a literal member of that name wins over nesting; arrays are not entered
-                */
+    str field; /* "a.b.c": the longest literal name wins at each level; arrays are not entered */
     enum store_op op;
     const struct json *value;
 };
@@ -225,13 +231,17 @@ struct store_sort {
 struct store_query {
     const struct store_filter *filters; /* all must match */
     size_t nfilters;
-    const struct store_sort *sort; /* order by json_compare of the fields, absent last (first when
-                                      descending); nothing given: last_modified, descending */
+    /* The order by json_compare of the fields, absent last (first when descending); nothing given:
+     * last_modified, descending. Objects that are equal in all of them are ordered by id, in the
+     * direction of the last one. */
+    const struct store_sort *sort;
     size_t nsort;
-    const struct json
-        *after;   /* NULL, or an object with the sort fields of the last object of the page before
-                     (absent ones left out): only objects behind it in the order */
-    size_t limit; /* most objects returned; 0: all */
+    /* NULL, or an object with the sort fields of the last object of the page before (absent ones
+     * left out; a name with dots is one literal name): only what is behind it in the order. With
+     * its "id", too, nothing is left out and nothing given twice, whatever is equal; without it,
+     * objects that equal it in all the fields are not behind it. */
+    const struct json *after;
+    size_t limit;    /* most objects returned; 0: all */
     bool tombstones; /* tombstones, too (never counted, never with shared_with) */
     const struct store_principals *shared_with; /* NULL: everything; else only objects on which one
                                                    of them holds one of shared_perms */
@@ -251,25 +261,24 @@ struct store_result {
 MUST_CHECK enum err store_query(struct store_session *s, struct arena *a, struct store_list_id list,
                                 const struct store_query *q, struct store_result *out);
 
-/* The field of an object as the filters see it (for sort keys in page tokens); false: absent. */
+/* The field of an object as the filters see it (for sort keys in page tokens), a slice of `data`;
+ * false: absent. The arena is for scratch. */
 bool store_field(struct arena *a, str data, str field, struct json_raw *out);
 
-/* ---- groups
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- groups ---------------------------------------------------------------------------------- */
 
-/* The members of a group, replacing those it had. A member is a principal; `uri` becomes one of its
- * principals. */
+/* The members of a group, replacing those it had (n = 0: it has none, or goes away). A member is a
+ * principal; `uri` becomes one of its principals. LIMIT: no such URI can be. */
 MUST_CHECK enum err store_group_set(struct store_session *s, str uri, const str *members, size_t n);
-/* The groups that a principal is a member of (in the arena). */
+/* The groups that a principal is a member of (in the arena; *uris may be NULL when *n is 0). */
 MUST_CHECK enum err store_groups_of(struct store_session *s, struct arena *a, str principal,
                                     const str **uris, size_t *n);
 
-/* ---- cache: forgets when full, when the time is over, and at a restart. Any thread.
- * ------------------------------ */
+/* ---- cache: forgets when full, when the time is over, and at a restart. Any thread. ---------- */
 
+/* OK also when it is too large to be kept. NOMEM. */
 MUST_CHECK enum err store_cache_set(struct store *s, str key, str value, uint64_t ttl_ms);
-bool store_cache_get(struct store *s, struct arena *a, str key, str *value);
+bool store_cache_get(struct store *s, struct arena *a, str key, str *value); /* a copy */
 bool store_cache_delete(struct store *s, str key); /* true: it was there */
 void store_cache_flush(struct store *s);
 

@@ -1,0 +1,418 @@
+/*
+ * store/acl.c - principals, permissions, and the index of what is shared with whom.
+ *
+ * A principal is a number: given at its first appearance in an ACL and kept for good, so that an
+ * ACL of an object is a few bytes and a key of the sharing index is short. A caller's principals
+ * are looked up once a request; one that was never seen can hold nothing.
+ *
+ * The sharing index answers "which objects of this list does this principal hold permissions on",
+ * in the order of time. It has no permission bits: what it finds is checked against the object's
+ * ACL, which is the one truth.
+ */
+#include "store/private.h"
+
+#define COUNTER_PRINCIPAL "principal"
+
+/* ---- names of permissions -------------------------------------------------------------------- */
+
+static const str perm_names[] = {
+#define X(name, text) STR_INIT(text),
+    STORE_PERM_TABLE(X)
+#undef X
+};
+
+str store_perm_name(enum store_perm one)
+{
+    for (unsigned i = 0; i < STORE_PERM_COUNT; i++)
+        if ((unsigned)one == 1u << i)
+            return perm_names[i];
+    return STR_NONE;
+}
+
+unsigned store_perm_from_name(str name)
+{
+    for (unsigned i = 0; i < STORE_PERM_COUNT; i++)
+        if (str_eq(perm_names[i], name))
+            return 1u << i;
+    return 0;
+}
+
+/* ---- principals ------------------------------------------------------------------------------ */
+
+/* NOTFOUND: never seen. */
+static enum err principal_find(struct store_session *s, str name, uint32_t *out)
+{
+    struct reader r;
+    struct key k;
+    uint32_t number;
+    str value;
+    enum err e;
+
+    store_key_init(&k, KEY_PRINCIPAL);
+    store_key_add_text(&k, name);
+    e = store_db_get(s, &k, &value);
+    if (e != OK)
+        return e;
+    r = store_reader(value);
+    number = store_dec_u32(&r);
+    e = store_dec_end(&r, true);
+    if (e == OK)
+        *out = number;
+    return e;
+}
+
+static enum err principal_make(struct store_session *s, str name, uint32_t *out)
+{
+    struct key k, v = {.n = 0};
+    uint32_t number;
+    enum err e = principal_find(s, name, out);
+
+    if (e != ERR_NOTFOUND)
+        return e;
+    e = store_db_count(s, COUNTER_PRINCIPAL, &number);
+    if (e != OK)
+        return e;
+    store_key_init(&k, KEY_PRINCIPAL);
+    store_key_add_text(&k, name);
+    store_key_add_u32(&v, number);
+    e = store_db_put(s, &k, key_str(&v));
+    store_key_init(&k, KEY_PRINCIPAL_NAME);
+    store_key_add_u32(&k, number);
+    if (e == OK)
+        e = store_db_put(s, &k, name);
+    if (e == OK)
+        *out = number;
+    return e;
+}
+
+static enum err principal_name(struct store_session *s, struct arena *a, uint32_t number, str *out)
+{
+    struct key k;
+    str name;
+    enum err e;
+
+    store_key_init(&k, KEY_PRINCIPAL_NAME);
+    store_key_add_u32(&k, number);
+    e = store_db_get(s, &k, &name);
+    if (e == OK)
+        e = store_keep(s, a, &name);
+    if (e == OK)
+        *out = name;
+    return e == ERR_NOTFOUND ? ERR_CORRUPT : e;
+}
+
+enum err store_principals_resolve(struct store_session *s, struct arena *a, const str *names,
+                                  size_t n, struct store_principals *out)
+{
+    uint32_t *ids = ARENA_NEW_ARRAY(a, uint32_t, n);
+
+    if (ids == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        enum err e = principal_find(s, names[i], &ids[i]);
+        if (e != OK && e != ERR_NOTFOUND)
+            return e;
+    }
+    *out = (struct store_principals){names, ids, n};
+    return OK;
+}
+
+/* ---- access control lists -------------------------------------------------------------------- */
+
+bool store_acl_next(struct reader *r, struct ace *out)
+{
+    uint64_t who, perms;
+
+    if (r->at == r->end)
+        return false;
+    who = store_dec_varint(r);
+    perms = store_dec_varint(r);
+    if (r->bad || who == 0 || who > UINT32_MAX || perms == 0 || perms > UINT_MAX) {
+        r->bad = true;
+        return false;
+    }
+    *out = (struct ace){(uint32_t)who, (unsigned)perms};
+    return true;
+}
+
+static bool holds(const struct store_principals *p, uint32_t who)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (p->ids[i] == who)
+            return true;
+    return false;
+}
+
+bool store_acl_allows(const struct store_object *o, const struct store_principals *p,
+                      unsigned perms)
+{
+    struct reader r = store_reader(o->acl);
+    struct ace ace;
+
+    while (store_acl_next(&r, &ace))
+        if ((ace.perms & perms) != 0 && holds(p, ace.who))
+            return true;
+    return false;
+}
+
+enum err store_acl_list(struct store_session *s, struct arena *a, const struct store_object *o,
+                        const struct store_ace **out, size_t *n)
+{
+    struct reader r = store_reader(o->acl);
+    struct store_ace *list;
+    struct ace ace;
+    size_t count = 0;
+
+    while (store_acl_next(&r, &ace))
+        count++;
+    if (r.bad)
+        return ERR_CORRUPT;
+    list = ARENA_NEW_ARRAY(a, struct store_ace, count);
+    if (list == NULL)
+        return ERR_NOMEM;
+    r = store_reader(o->acl);
+    for (size_t i = 0; store_acl_next(&r, &ace); i++) {
+        enum err e = principal_name(s, a, ace.who, &list[i].principal);
+        if (e != OK)
+            return e;
+        list[i].perms = ace.perms;
+    }
+    *out = list;
+    *n = count;
+    return OK;
+}
+
+static int ace_compare(const void *x, const void *y)
+{
+    const struct ace *a = x, *b = y;
+
+    return (a->who > b->who) - (a->who < b->who);
+}
+
+/* Sorts by principal and joins the entries of the same one; those without permissions go. */
+static size_t aces_normalise(struct ace *list, size_t n)
+{
+    size_t kept = 0;
+
+    qsort(list, n, sizeof *list, ace_compare);
+    for (size_t i = 0; i < n; i++) {
+        if (kept > 0 && list[kept - 1].who == list[i].who)
+            list[kept - 1].perms |= list[i].perms;
+        else
+            list[kept++] = list[i];
+    }
+    return kept;
+}
+
+enum err store_acl_encode(struct store_session *s, struct arena *a, const struct store_ace *acl,
+                          size_t n, str *out)
+{
+    struct ace *list = ARENA_NEW_ARRAY(a, struct ace, n);
+    struct buf b;
+    size_t used = 0;
+
+    if (list == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        enum err e;
+        if (acl[i].perms == 0)
+            continue;
+        e = principal_make(s, acl[i].principal, &list[used].who);
+        if (e != OK)
+            return e;
+        list[used++].perms = acl[i].perms;
+    }
+    used = aces_normalise(list, used);
+    buf_init_arena(&b, a, ENGINE_MAX_VALUE_BYTES);
+    for (size_t i = 0; i < used; i++) {
+        struct key pair = {.n = 0};
+        store_key_add_varint(&pair, list[i].who);
+        store_key_add_varint(&pair, list[i].perms);
+        buf_add_str(&b, key_str(&pair));
+    }
+    if (b.err == OK)
+        *out = buf_str(&b);
+    return b.err;
+}
+
+/* ---- what is shared with whom ---------------------------------------------------------------- */
+
+static void shared_list_key(struct key *k, uint32_t who, uint32_t list)
+{
+    store_key_init(k, KEY_SHARED_LIST);
+    store_key_add_u32(k, who);
+    store_key_add_u32(k, list);
+}
+
+static void shared_key(struct key *k, uint32_t list, uint32_t who, const struct object *o)
+{
+    store_key_init_list(k, list, SUB_SHARED);
+    store_key_add_u32(k, who);
+    if (o != NULL)
+        store_key_add_time(k, o);
+}
+
+static enum err share_add(struct store_session *s, uint32_t list, uint32_t who,
+                          const struct object *o)
+{
+    struct key k;
+    bool known;
+    enum err e;
+
+    shared_key(&k, list, who, o);
+    e = store_db_put(s, &k, STR(""));
+    shared_list_key(&k, who, list);
+    if (e == OK)
+        e = store_db_has(s, &k, &known);
+    return e == OK && !known ? store_db_put(s, &k, STR("")) : e;
+}
+
+/* `gone`: the principal holds nothing on the object any more, so perhaps nothing in the list. */
+static enum err share_remove(struct store_session *s, uint32_t list, uint32_t who,
+                             const struct object *o, bool gone)
+{
+    struct key k;
+    enum err e;
+
+    shared_key(&k, list, who, o);
+    e = store_db_del(s, &k);
+    if (e != OK || !gone)
+        return e;
+    shared_key(&k, list, who, NULL);
+    if (store_db_any(s, &k))
+        return OK;
+    shared_list_key(&k, who, list);
+    return store_db_del(s, &k);
+}
+
+static bool same_time(const struct object *x, const struct object *y)
+{
+    return x->o.last_modified == y->o.last_modified && x->tied == y->tied;
+}
+
+/* One principal that is in the ACL before, or after, or in both. */
+static enum err share_one(struct store_session *s, uint32_t list, uint32_t who,
+                          const struct object *before, const struct object *after)
+{
+    enum err e = OK;
+
+    if (before != NULL && after != NULL && same_time(before, after))
+        return OK;
+    if (before != NULL)
+        e = share_remove(s, list, who, before, after == NULL);
+    if (e == OK && after != NULL)
+        e = share_add(s, list, who, after);
+    return e;
+}
+
+/* Both ACLs are in the order of the principals: walked through side by side. */
+enum err store_share(struct store_session *s, uint32_t list, const struct object *before,
+                     const struct object *after)
+{
+    struct reader rb = store_reader(before != NULL ? before->o.acl : STR(""));
+    struct reader ra = store_reader(after != NULL ? after->o.acl : STR(""));
+    struct ace b, a;
+    bool has_b = store_acl_next(&rb, &b), has_a = store_acl_next(&ra, &a);
+    enum err e = OK;
+
+    while (e == OK && (has_b || has_a)) {
+        bool use_b = has_b && (!has_a || b.who <= a.who);
+        bool use_a = has_a && (!has_b || a.who <= b.who);
+        e = share_one(s, list, use_b ? b.who : a.who, use_b ? before : NULL, use_a ? after : NULL);
+        if (use_b)
+            has_b = store_acl_next(&rb, &b);
+        if (use_a)
+            has_a = store_acl_next(&ra, &a);
+    }
+    return e == OK && (rb.bad || ra.bad) ? ERR_CORRUPT : e;
+}
+
+enum err store_share_forget(struct store_session *s, uint32_t list)
+{
+    struct engine_cursor c;
+    struct key prefix, at;
+    struct reader r;
+
+    store_key_init_list(&prefix, list, SUB_SHARED);
+    at = prefix;
+    for (;;) { /* a cursor does not outlive a write: from principal to principal by seeking */
+        uint32_t who;
+        enum err e;
+        engine_cursor_init(&c, s->view, key_str(&prefix));
+        if (!engine_cursor_seek(&c, key_str(&at)))
+            return OK;
+        r = store_reader(str_drop(engine_cursor_key(&c), prefix.n));
+        who = store_dec_u32(&r);
+        if (r.bad)
+            return ERR_CORRUPT;
+        shared_list_key(&at, who, list);
+        e = store_db_del(s, &at);
+        if (e != OK || who == UINT32_MAX)
+            return e;
+        at = prefix;
+        store_key_add_u32(&at, who + 1);
+    }
+}
+
+/* The lowest number >= *list of a list that is shared with one of them; 0: none. */
+static enum err shared_list_from(struct store_session *s, const struct store_principals *p,
+                                 uint32_t from, uint32_t *out)
+{
+    uint32_t lowest = 0;
+
+    for (size_t i = 0; i < p->count; i++) {
+        struct engine_cursor c;
+        struct key prefix, at;
+        struct reader r;
+        uint32_t list;
+        if (p->ids[i] == 0)
+            continue;
+        store_key_init(&prefix, KEY_SHARED_LIST);
+        store_key_add_u32(&prefix, p->ids[i]);
+        shared_list_key(&at, p->ids[i], from);
+        engine_cursor_init(&c, s->view, key_str(&prefix));
+        if (!engine_cursor_seek(&c, key_str(&at)))
+            continue;
+        r = store_reader(str_drop(engine_cursor_key(&c), prefix.n));
+        list = store_dec_u32(&r);
+        if (store_dec_end(&r, true) != OK || list == 0)
+            return ERR_CORRUPT;
+        if (lowest == 0 || list < lowest)
+            lowest = list;
+    }
+    *out = lowest;
+    return OK;
+}
+
+enum err store_shared_lists(struct store_session *s, struct arena *a,
+                            const struct store_principals *p, const struct store_list_id **out,
+                            size_t *n)
+{
+    struct store_list_id *lists = NULL;
+    size_t count = 0, cap = 0;
+    uint32_t at = 1;
+
+    for (;
+         ;) { /* every range is in the order of the numbers: the next one of all, again and again */
+        enum err e = shared_list_from(s, p, at, &at);
+        if (e != OK)
+            return e;
+        if (at == 0)
+            break;
+        if (count == cap) {
+            size_t more = cap == 0 ? 16 : 2 * cap;
+            lists = arena_extend(a, lists, cap * sizeof *lists, more * sizeof *lists);
+            if (lists == NULL)
+                return ERR_NOMEM;
+            cap = more;
+        }
+        e = store_list_name(s, a, at, &lists[count++]);
+        if (e != OK)
+            return e;
+        if (at++ == UINT32_MAX)
+            break;
+    }
+    *out = lists;
+    *n = count;
+    return OK;
+}

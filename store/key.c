@@ -1,0 +1,276 @@
+/*
+ * store/key.c - how keys are put together, and the small codec of what is stored under them.
+ *
+ * Keys are compared as unsigned bytes, so each part keeps its own order: numbers are big-endian,
+ * times have their sign bit turned over, so that negative ones come first.
+ *
+ * No string may make a key longer than the engine takes, and none may be mistaken for another:
+ *
+ * TEXT. Up to TEXT_MAX bytes stand in the key as they are; a longer one is its first TEXT_MAX bytes
+ * and its SHA-256. The second form is longer than any of the first. It ends a key, or its length
+ * stands before it.
+ *
+ * PATH. Each part between slashes stands as it is up to PART_MAX bytes; a longer one is its first
+ * PART_HEAD bytes and its SHA-256 in hex, which again is longer than any part of the first form,
+ * and holds neither '/' nor NUL. So what lies below a path, and nothing else, begins with
+ * PATH(path) and a '/', however long the parts are. A NUL ends it.
+ */
+#include "store/private.h"
+
+#include "base/hash.h"
+
+void store_key_init(struct key *k, enum key_tag tag)
+{
+    k->n = 0;
+    store_key_add_u8(k, tag);
+}
+
+void store_key_init_list(struct key *k, uint32_t list, enum key_sub sub)
+{
+    store_key_init(k, KEY_OBJECT);
+    store_key_add_u32(k, list);
+    store_key_add_u8(k, sub);
+}
+
+void store_key_add(struct key *k, str bytes)
+{
+    CHECK(bytes.n <= sizeof k->b - k->n);
+    if (bytes.n > 0)
+        memcpy(k->b + k->n, bytes.p, bytes.n);
+    k->n += bytes.n;
+}
+
+void store_key_add_u8(struct key *k, unsigned v)
+{
+    char b = (char)v;
+
+    store_key_add(k, (str){&b, 1});
+}
+
+static void put_big_endian(char *p, uint64_t v, unsigned n)
+{
+    for (unsigned i = n; i-- > 0; v >>= 8)
+        p[i] = (char)(v & 0xff);
+}
+
+void store_key_add_u32(struct key *k, uint32_t v)
+{
+    char b[4];
+
+    put_big_endian(b, v, sizeof b);
+    store_key_add(k, (str){b, sizeof b});
+}
+
+#define SIGN_BIT (UINT64_C(1) << 63)
+
+void store_key_add_ms(struct key *k, int64_t ms)
+{
+    char b[KEY_TIME_LEN];
+
+    put_big_endian(b, (uint64_t)ms ^ SIGN_BIT, sizeof b);
+    store_key_add(k, (str){b, sizeof b});
+}
+
+int64_t store_time_ms(str time)
+{
+    uint64_t v = 0;
+
+    for (unsigned i = 0; i < KEY_TIME_LEN; i++)
+        v = v << 8 | (uint8_t)time.p[i];
+    return (int64_t)(v ^ SIGN_BIT);
+}
+
+#define TEXT_MAX ((size_t)200)
+
+void store_key_add_text(struct key *k, str text)
+{
+    uint8_t sum[HASH_SHA256_LEN];
+
+    if (text.n <= TEXT_MAX) {
+        store_key_add(k, text);
+        return;
+    }
+    hash_sha256(text, sum);
+    store_key_add(k, str_sub(text, 0, TEXT_MAX));
+    store_key_add(k, (str){(const char *)sum, sizeof sum});
+}
+
+#define PART_MAX       ((size_t)64)
+#define PART_HEAD      ((size_t)16)
+#define PATH_MAX_BYTES ((size_t)276) /* with a TEXT, a NUL and a tag it fills a key */
+
+static void add_part(struct key *k, str part)
+{
+    uint8_t sum[HASH_SHA256_LEN];
+    char hex[2 * HASH_SHA256_LEN + 1];
+
+    if (part.n <= PART_MAX) {
+        store_key_add(k, part);
+        return;
+    }
+    hash_sha256(part, sum);
+    hash_hex(sum, sizeof sum, hex);
+    store_key_add(k, str_sub(part, 0, PART_HEAD));
+    store_key_add(k, (str){hex, sizeof hex - 1});
+}
+
+enum err store_key_add_path(struct key *k, str path)
+{
+    struct key bounded = {.n = 0};
+    str rest = path;
+    bool first = true;
+
+    if (str_find(path, '\0') != STR_NPOS)
+        return ERR_LIMIT;
+    while (!str_none(rest)) {
+        str part = str_cut(&rest, '/');
+        if (bounded.n + 1 + PART_HEAD + PART_MAX > sizeof bounded.b)
+            return ERR_LIMIT;
+        if (!first)
+            store_key_add_u8(&bounded, '/');
+        first = false;
+        add_part(&bounded, part);
+    }
+    if (bounded.n > PATH_MAX_BYTES)
+        return ERR_LIMIT;
+    store_key_add(k, key_str(&bounded));
+    return OK;
+}
+
+#define UUID_TEXT_LEN 36
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Only the canonical form is packed: what comes out must be what went in. */
+static bool pack_uuid(str id, char out[16])
+{
+    size_t n = 0;
+
+    if (id.n != UUID_TEXT_LEN)
+        return false;
+    for (size_t i = 0; i < UUID_TEXT_LEN;) {
+        if (i == 8 || i == 13 || i == 18 || i == 23) {
+            if (id.p[i++] != '-')
+                return false;
+            continue;
+        }
+        int high = hex_value(id.p[i]), low = hex_value(id.p[i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[n++] = (char)(high << 4 | low);
+        i += 2;
+    }
+    return true;
+}
+
+void store_key_add_id(struct key *k, str id)
+{
+    char packed[16];
+
+    if (pack_uuid(id, packed)) {
+        store_key_add_u8(k, 0);
+        store_key_add(k, (str){packed, sizeof packed});
+    } else {
+        store_key_add_u8(k, 1);
+        store_key_add_text(k, id);
+    }
+}
+
+int store_id_compare(str x, str y)
+{
+    struct key kx, ky;
+
+    kx.n = ky.n = 0;
+    store_key_add_id(&kx, x);
+    store_key_add_id(&ky, y);
+    return str_cmp(key_str(&kx), key_str(&ky));
+}
+
+/* ---- small values ---------------------------------------------------------------------------- */
+
+void store_key_add_varint(struct key *k, uint64_t v)
+{
+    for (; v >= 0x80; v >>= 7)
+        store_key_add_u8(k, (unsigned)(v & 0x7f) | 0x80);
+    store_key_add_u8(k, (unsigned)v);
+}
+
+void store_key_add_signed(struct key *k, int64_t v)
+{
+    store_key_add_varint(k, (uint64_t)v << 1 ^ (v < 0 ? UINT64_MAX : 0));
+}
+
+struct reader store_reader(str value)
+{
+    const uint8_t *p = (const uint8_t *)(value.p != NULL ? value.p : "");
+
+    return (struct reader){p, p + value.n, false};
+}
+
+static void reader_fail(struct reader *r)
+{
+    r->bad = true;
+    r->at = r->end;
+}
+
+/* Base 128, low bits first, as many bytes as needed, at most ten. */
+uint64_t store_dec_varint(struct reader *r)
+{
+    uint64_t v = 0;
+
+    for (unsigned shift = 0; r->at < r->end && shift < 64; shift += 7) {
+        uint8_t b = *r->at++;
+        if (shift == 63 && b > 1)
+            break;
+        v |= (uint64_t)(b & 0x7f) << shift;
+        if (b < 0x80)
+            return v;
+    }
+    reader_fail(r);
+    return 0;
+}
+
+int64_t store_dec_signed(struct reader *r)
+{
+    uint64_t v = store_dec_varint(r);
+
+    return (int64_t)(v >> 1 ^ (0 - (v & 1)));
+}
+
+str store_dec_bytes(struct reader *r, uint64_t n)
+{
+    str bytes;
+
+    if (n > (uint64_t)(r->end - r->at)) {
+        reader_fail(r);
+        return STR("");
+    }
+    bytes = (str){(const char *)r->at, (size_t)n};
+    r->at += n;
+    return bytes;
+}
+
+str store_dec_rest(struct reader *r)
+{
+    return store_dec_bytes(r, (uint64_t)(r->end - r->at));
+}
+
+uint32_t store_dec_u32(struct reader *r)
+{
+    str b = store_dec_bytes(r, 4);
+    uint32_t v = 0;
+
+    for (size_t i = 0; i < b.n; i++)
+        v = v << 8 | (uint8_t)b.p[i];
+    return v;
+}
+
+enum err store_dec_end(const struct reader *r, bool whole)
+{
+    return r->bad || (whole && r->at != r->end) ? ERR_CORRUPT : OK;
+}

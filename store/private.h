@@ -1,0 +1,336 @@
+/*
+ * store/private.h - what the files of the store share. The store's own; others include store.h.
+ *
+ * Who does what:
+ *     store.c    the store, its threads and sessions, and the only calls that write to the engine
+ *     key.c      the keys (order, bounds), and the codec of the small values
+ *     list.c     lists: their numbers, clocks and counts; what goes away with a parent
+ *     value.c    the value of an object: header and JSON text
+ *     object.c   get, put, delete
+ *     acl.c      principals and permissions, and the index of what is shared with whom
+ *     group.c    members of groups
+ *     scan.c     ranges of objects in the order of time
+ *     query.c    how a query is answered
+ *     match.c    one filter against one object       like.c  the `like` operator
+ *     sort.c     order of objects, the best n of many
+ *     cache.c    what may be forgotten
+ *
+ * Keys (doc/format.md, "What the store keeps in it"). Numbers are big-endian. No string makes a key
+ * too long: TEXT and PATH end in a hash where one is over its bound (key.c).
+ *     01 name                        counters and the version of this layout
+ *     02 TEXT(principal)             -> its number
+ *     03 principal                   -> its name
+ *     04 PATH(parent) 00 resource    -> the list: number, parent, resource
+ *     05 principal list              the principal holds permissions on something in the list
+ *     06 n TEXT(member)[n] PATH(uri) -> group uri, member
+ *     07 PATH(uri) 00 TEXT(member)   -> the same value
+ *     08 list                        -> the same value as 04
+ *     10 list 00                     -> clock and counts
+ *     10 list 01 ID                  -> object or tombstone
+ *     10 list 02 TIME                -> the same value; objects only
+ *     10 list 03 principal TIME      an object that the principal holds permissions on
+ *     10 list 04                     left for indexes of declared fields
+ *     10 list 05 TIME                -> the value of 01; tombstones only
+ * ID: 00 and the 16 bytes of a canonical UUID, or 01 TEXT(id). TIME: the milliseconds with the sign
+ * turned over, and behind them the ID where two objects or tombstones of a list have the same time.
+ *
+ * Invariants:
+ *  1. A TIME without ID stands alone: no other key of the list (under 02 and 05 together) begins
+ *     with those milliseconds. A value knows whether its TIME has the ID (`tied`).
+ *  2. No object's time is ahead of its list's clock; so a fresh stamp never ties.
+ *  3. There is a key 05 for (principal, list) exactly when there is one under (10 list 03
+ *     principal), and one of these for each pair of an object and a principal in its ACL.
+ *  4. The counts of a list are the keys under 02 and 05. They and the clock lie in the session
+ *     (struct list) while it writes, and reach the engine at eviction or commit.
+ *  5. Numbers of lists and principals are never given out twice, not even after a flush.
+ *
+ * Bytes out of the engine are checked whenever they are decoded: what makes no sense is CORRUPT.
+ */
+#ifndef STORE_PRIVATE_H
+#define STORE_PRIVATE_H
+
+#include "base/clock.h"
+#include "engine/engine.h"
+#include "store/store.h"
+
+/* ---- key.c ----------------------------------------------------------------------------------- */
+
+enum key_tag {
+    KEY_META = 0x01,
+    KEY_PRINCIPAL = 0x02,
+    KEY_PRINCIPAL_NAME = 0x03,
+    KEY_LIST = 0x04,
+    KEY_SHARED_LIST = 0x05,
+    KEY_MEMBER = 0x06,
+    KEY_GROUP = 0x07,
+    KEY_LIST_NAME = 0x08,
+    KEY_OBJECT = 0x10
+};
+enum key_sub { SUB_STATE, SUB_ID, SUB_TIME, SUB_SHARED, SUB_FIELD, SUB_TOMBSTONE };
+
+#define KEY_TIME_LEN 8
+
+struct key { /* a key, or a small value; none comes near the size: going over it is a BUG */
+    size_t n;
+    char b[ENGINE_MAX_KEY_BYTES];
+};
+
+static inline str key_str(const struct key *k)
+{
+    return (str){k->b, k->n};
+}
+
+void store_key_init(struct key *k, enum key_tag tag);
+void store_key_init_list(struct key *k, uint32_t list, enum key_sub sub);
+void store_key_add(struct key *k, str bytes);
+void store_key_add_u8(struct key *k, unsigned v);
+void store_key_add_u32(struct key *k, uint32_t v);
+void store_key_add_ms(struct key *k, int64_t ms); /* keeps the order of the numbers */
+void store_key_add_text(struct key *k, str text);
+/* LIMIT: too many parts (a URI of a bucket's grandchild has room), or a NUL in it. */
+MUST_CHECK enum err store_key_add_path(struct key *k, str path);
+void store_key_add_id(struct key *k, str id);
+void store_key_add_varint(struct key *k, uint64_t v);
+void store_key_add_signed(struct key *k, int64_t v); /* zigzag varint */
+
+/* The order of ids where all else is equal: that of their keys. <0, 0, >0. */
+int store_id_compare(str x, str y);
+int64_t store_time_ms(str time); /* of a TIME of at least KEY_TIME_LEN bytes */
+
+/* Reading a value: every function gives zeros after the first one that ran over the end. */
+struct reader {
+    const uint8_t *at, *end;
+    bool bad;
+};
+struct reader store_reader(str value);
+uint64_t store_dec_varint(struct reader *r);
+int64_t store_dec_signed(struct reader *r);
+uint32_t store_dec_u32(struct reader *r);
+str store_dec_bytes(struct reader *r, uint64_t n);
+str store_dec_rest(struct reader *r);
+/* OK when all was there and, with `whole`, nothing is left; else CORRUPT. */
+MUST_CHECK enum err store_dec_end(const struct reader *r, bool whole);
+
+/* ---- store.c --------------------------------------------------------------------------------- */
+
+struct list { /* a list's state within a session */
+    uint32_t number;
+    bool dirty;
+    int64_t clock;
+    uint64_t live, tombstones;
+};
+#define SESSION_LISTS 8
+
+struct store_cache;
+struct store {
+    struct engine *engine;
+    struct store_cache *cache;
+};
+
+struct store_thread {
+    struct store *store;
+    struct engine_reader *reader;
+};
+
+struct store_session {
+    struct store_thread *thread;
+    struct engine_txn *txn; /* NULL: reading */
+    const struct engine_view *view;
+    struct arena *arena;
+    enum err err; /* of the first write that failed: nothing is written any more */
+    struct list lists[SESSION_LISTS];
+    unsigned nlists, evict;
+};
+
+MUST_CHECK enum err store_db_get(struct store_session *s, const struct key *k, str *value);
+/* NOTFOUND becomes *found = false. */
+MUST_CHECK enum err store_db_has(struct store_session *s, const struct key *k, bool *found);
+/* True if a key begins with k. */
+bool store_db_any(struct store_session *s, const struct key *k);
+
+/* Values taken from the view are gone after each of these. */
+MUST_CHECK enum err store_db_put(struct store_session *s, const struct key *k, str value);
+MUST_CHECK enum err store_db_link(struct store_session *s, const struct key *k);
+MUST_CHECK enum err store_db_del(struct store_session *s, const struct key *k);
+MUST_CHECK enum err store_db_del_prefix(struct store_session *s, const struct key *k);
+/* Makes e stick to the session when it is an error, so that a half-done write is never committed.
+ */
+enum err store_fail(struct store_session *s, enum err e);
+/* The next number of a counter, from 1. LIMIT: used up. */
+MUST_CHECK enum err store_db_count(struct store_session *s, const char *counter, uint32_t *out);
+
+/* What has come out of the view, for the caller: as it is while reading, a copy while writing (the
+ * next write would take it away). NOMEM. */
+MUST_CHECK enum err store_keep(struct store_session *s, struct arena *a, str *bytes);
+
+/* ---- list.c ---------------------------------------------------------------------------------- */
+
+/* LIMIT: such a list cannot be. */
+MUST_CHECK enum err store_list_check(struct store_list_id id);
+/* The list's state, until the next call of either. NOTFOUND: never written, nor asked for its
+ * clock. */
+MUST_CHECK enum err store_list_find(struct store_session *s, struct store_list_id id,
+                                    struct list **out);
+MUST_CHECK enum err store_list_make(struct store_session *s, struct store_list_id id,
+                                    struct list **out);
+/* The name behind a number, in the arena or the view. CORRUPT: there is no such list. */
+MUST_CHECK enum err store_list_name(struct store_session *s, struct arena *a, uint32_t number,
+                                    struct store_list_id *out);
+MUST_CHECK enum err store_lists_write(struct store_session *s); /* what is dirty */
+
+/* The time for a write: `asked` as store_put describes it, or NULL. Moves the clock. */
+int64_t store_list_stamp(struct list *l, const int64_t *asked);
+
+/* Every key `tag PATH(name) 00 ...` of a name that is `uri` or lies below it. */
+struct below {
+    struct engine_cursor cursor;
+    struct key prefix;
+    bool started, children;
+};
+MUST_CHECK enum err store_below_init(struct below *b, struct store_session *s, enum key_tag tag,
+                                     str uri);
+/* OK and a value, borrowed; NOTFOUND at the end; CORRUPT. */
+MUST_CHECK enum err store_below_next(struct below *b, str *value);
+
+/* ---- value.c --------------------------------------------------------------------------------- */
+
+struct object { /* a decoded value */
+    struct store_object o;
+    str value;
+    bool tied; /* its TIME has the ID */
+    struct json_raw id, time;
+};
+
+MUST_CHECK enum err store_value_decode(str value, struct object *out);
+struct value_parts {
+    str id, acl;
+    int64_t last_modified;
+    bool tied;
+    const struct json *data; /* its fields are written; or */
+    str text;                /* the text that is there already; with neither it is a tombstone */
+};
+/* Appends the value. NOMEM, LIMIT. */
+MUST_CHECK enum err store_value_encode(struct buf *b, const struct value_parts *parts);
+void store_value_set_tied(char *value);
+void store_key_add_time(struct key *k, const struct object *o);
+
+/* ---- object.c -------------------------------------------------------------------------------- */
+
+/* The object or tombstone, borrowed from the view. NOTFOUND. */
+MUST_CHECK enum err store_object_get(struct store_session *s, uint32_t list, str id,
+                                     struct object *out);
+
+/* ---- acl.c ----------------------------------------------------------------------------------- */
+
+struct ace {
+    uint32_t who;
+    unsigned perms;
+};
+/* The next of an encoded ACL: false at the end, or where it makes no sense (r->bad). */
+bool store_acl_next(struct reader *r, struct ace *out);
+/* Interns the principals. Into the arena; an empty one is {"", 0}. */
+MUST_CHECK enum err store_acl_encode(struct store_session *s, struct arena *a,
+                                     const struct store_ace *acl, size_t n, str *out);
+/*
+ * Keeps invariant 3 when an object changes: `before` and `after` may be NULL (it was not, it is
+ * no more). Neither may be borrowed from the view.
+ */
+MUST_CHECK enum err store_share(struct store_session *s, uint32_t list, const struct object *before,
+                                const struct object *after);
+/* Removes the keys 05 of a list that goes away, before its own keys are removed. */
+MUST_CHECK enum err store_share_forget(struct store_session *s, uint32_t list);
+
+/* ---- group.c --------------------------------------------------------------------------------- */
+
+MUST_CHECK enum err store_groups_delete_below(struct store_session *s, str uri);
+
+/* ---- scan.c ---------------------------------------------------------------------------------- */
+
+/* Objects of a list in the order of (time, id), out of one or more ranges of keys, each once. */
+struct scan_range {
+    struct engine_cursor cursor;
+    struct key prefix;
+    str time; /* TIME of the key that it stands at */
+};
+struct scan {
+    struct store_session *s;
+    uint32_t list;
+    bool descending;
+    bool shared;      /* the ranges are of SUB_SHARED: values are found through SUB_TIME */
+    int64_t lo, hi;   /* bounds, inclusive */
+    struct key start; /* where to begin, a TIME with ID; n = 0: at the bound */
+    struct scan_range *ranges;
+    size_t n, cap;
+};
+
+/* Makes room for `cap` ranges. The rest of the struct is set by the caller, first. NOMEM. */
+MUST_CHECK enum err store_scan_init(struct scan *sc, struct arena *a, size_t cap);
+/* Adds the range of a prefix (made of the list and a sub), unless nothing is in it within the
+ * bounds. CORRUPT. */
+MUST_CHECK enum err store_scan_add(struct scan *sc, const struct key *prefix);
+/* OK; NOTFOUND at the end; CORRUPT, IO. `out` NULL: only steps over it. */
+MUST_CHECK enum err store_scan_next(struct scan *sc, struct object *out);
+
+/* ---- match.c, like.c ------------------------------------------------------------------------- */
+
+/* The field as filters and sorts see it; false: absent. */
+bool store_object_field(struct arena *a, const struct object *o, str name, struct json_raw *out);
+
+struct like;                                               /* a pattern made ready */
+struct like *store_like_new(struct arena *a, str pattern); /* NULL: NOMEM */
+bool store_like_test(const struct like *l, str text);      /* takes time linear in the text */
+
+struct match { /* a filter made ready */
+    const struct store_filter *filter;
+    struct json_raw value; /* the operand as text */
+    struct json_raw *set;  /* IN, EXCLUDE, CONTAINS*: its items in order, each once */
+    size_t nset;
+    bool *seen; /* of CONTAINS, as long as set */
+    const struct like *like;
+};
+/* NOMEM. */
+MUST_CHECK enum err store_match_init(struct arena *a, const struct store_filter *f,
+                                     struct match *out);
+/* Scratch in the arena is given back. Where the arena fails the answer is worth nothing: look at
+ * arena_failed in the end. */
+bool store_match_test(struct arena *a, const struct match *m, const struct object *o);
+/* A value as text. NOMEM. */
+MUST_CHECK enum err store_raw_from(struct arena *a, const struct json *v, struct json_raw *out);
+
+/* ---- sort.c ---------------------------------------------------------------------------------- */
+
+struct order {           /* by the keys, then by id in the direction of the last key */
+    struct arena *arena; /* for scratch */
+    struct store_sort *keys;
+    size_t n;
+};
+
+struct entry { /* an object and its sort fields, order.n of them */
+    struct object object;
+    struct json_raw *fields;
+    bool *present;
+};
+MUST_CHECK enum err store_entry_init(struct arena *a, const struct order *order, struct entry *e);
+void store_entry_set(const struct order *order, struct entry *e, const struct object *o);
+/* <0, 0, >0. Without an id on one side (the end of a page) equal fields are 0. */
+int store_order_compare(const struct order *order, const struct entry *x, const struct entry *y);
+
+struct best { /* the first `limit` of what was added (0: all) */
+    const struct order *order;
+    struct arena *arena;
+    struct entry *heap; /* the last in the order on top */
+    size_t n, cap, limit;
+    bool more;          /* there were more than that */
+    struct entry spare; /* its fields are used for the next one */
+};
+MUST_CHECK enum err store_best_init(struct best *b, struct arena *a, const struct order *order,
+                                    size_t limit);
+MUST_CHECK enum err store_best_add(struct best *b, const struct object *o);
+void store_best_sort(struct best *b); /* heap[0..n) is in order; nothing can be added any more */
+
+/* ---- cache.c --------------------------------------------------------------------------------- */
+
+MUST_CHECK enum err store_cache_new(size_t max_bytes, struct store_cache **out);
+void store_cache_free(struct store_cache *c);
+
+#endif

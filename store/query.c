@@ -1,0 +1,433 @@
+/*
+ * store/query.c - how a query is answered.
+ *
+ * Where candidates come from, the first that fits:
+ *     a filter on id (EQ, IN)      one look-up an id
+ *     shared_with                  the ranges of the principals, merged
+ *     else                         the range of the objects, with that of the tombstones if wanted
+ * Filters on last_modified that compare with an integer become bounds of the ranges; all others are
+ * tested on each candidate (match.c).
+ *
+ * In which order: where last_modified decides and the candidates come from ranges, they come in
+ * order, and the walk begins behind `after` and stops one behind the limit. Everything else goes
+ * through a heap of the best `limit` (sort.c).
+ *
+ * The total is O(1) out of the list's state when nothing narrows the query; else it is a walk of
+ * its own, done only when it is asked for.
+ */
+#include "store/private.h"
+
+static const str time_field = STR_INIT("last_modified");
+
+struct run {
+    struct store_session *s;
+    struct arena *a;
+    const struct store_query *q;
+    uint32_t list;
+    uint64_t live;
+    struct match *matches; /* all filters but those that became bounds */
+    size_t nmatches;
+    int64_t lo, hi;
+    const struct match *ids; /* one of them, to take candidates from; or NULL */
+    struct order order;
+    bool has_after;
+    struct entry after, probe; /* probe: the fields of the candidate that is compared with it */
+};
+
+/* ---- preparation ----------------------------------------------------------------------------- */
+
+/* Turns the filter into a bound: last_modified against an integer. */
+static bool bound_take(struct run *r, const struct store_filter *f)
+{
+    int64_t v;
+
+    if (!str_eq(f->field, time_field) || !json_is(f->value, JSON_NUMBER) ||
+        json_to_i64(f->value, &v) != OK)
+        return false;
+    switch (f->op) {
+    case STORE_EQ:
+        r->lo = MAX_OF(r->lo, v);
+        r->hi = MIN_OF(r->hi, v);
+        return true;
+    case STORE_GT:
+        r->lo = v < INT64_MAX ? MAX_OF(r->lo, v + 1) : INT64_MAX; /* no time is that late */
+        return true;
+    case STORE_MIN:
+        r->lo = MAX_OF(r->lo, v);
+        return true;
+    case STORE_LT:
+        r->hi = v > INT64_MIN ? MIN_OF(r->hi, v - 1) : INT64_MIN;
+        return true;
+    case STORE_MAX:
+        r->hi = MIN_OF(r->hi, v);
+        return true;
+    case STORE_NOT:
+    case STORE_IN:
+    case STORE_EXCLUDE:
+    case STORE_LIKE:
+    case STORE_HAS:
+    case STORE_CONTAINS:
+    case STORE_CONTAINS_ANY:
+        break;
+    }
+    return false;
+}
+
+static bool names_ids(const struct store_filter *f)
+{
+    return str_eq(f->field, STR("id")) && (f->op == STORE_EQ || f->op == STORE_IN);
+}
+
+static enum err filters_prepare(struct run *r)
+{
+    r->lo = INT64_MIN;
+    r->hi = INT64_MAX;
+    r->matches = ARENA_NEW_ARRAY(r->a, struct match, r->q->nfilters);
+    if (r->matches == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < r->q->nfilters; i++) {
+        const struct store_filter *f = &r->q->filters[i];
+        struct match *m = &r->matches[r->nmatches];
+        enum err e;
+        if (bound_take(r, f))
+            continue;
+        e = store_match_init(r->a, f, m);
+        if (e != OK)
+            return e;
+        r->nmatches++;
+        if (names_ids(f) && r->ids == NULL)
+            r->ids = m;
+    }
+    return OK;
+}
+
+/* A field that was named before decides nothing any more. */
+static bool sorted_by(const struct order *order, str field)
+{
+    for (size_t i = 0; i < order->n; i++)
+        if (str_eq(order->keys[i].field, field))
+            return true;
+    return false;
+}
+
+static enum err order_prepare(struct run *r)
+{
+    const struct store_query *q = r->q;
+
+    r->order = (struct order){.arena = r->a};
+    r->order.keys = ARENA_NEW_ARRAY(r->a, struct store_sort, q->nsort + 1);
+    if (r->order.keys == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < q->nsort; i++)
+        if (!sorted_by(&r->order, q->sort[i].field))
+            r->order.keys[r->order.n++] = q->sort[i];
+    if (r->order.n == 0)
+        r->order.keys[r->order.n++] = (struct store_sort){time_field, true};
+    return OK;
+}
+
+static enum err after_prepare(struct run *r)
+{
+    const struct json *id;
+    enum err e;
+
+    if (r->q->after == NULL)
+        return OK;
+    r->has_after = true;
+    e = store_entry_init(r->a, &r->order, &r->after);
+    if (e == OK)
+        e = store_entry_init(r->a, &r->order, &r->probe);
+    for (size_t i = 0; i < r->order.n && e == OK; i++) {
+        const struct json *v = json_get(r->q->after, r->order.keys[i].field);
+        r->after.present[i] = v != NULL;
+        if (v != NULL)
+            e = store_raw_from(r->a, v, &r->after.fields[i]);
+    }
+    id = json_get_typed(r->q->after, STR("id"), JSON_STRING);
+    if (id != NULL)
+        r->after.object.o.id = json_string(id);
+    return e;
+}
+
+/* ---- candidates ------------------------------------------------------------------------------ */
+
+static bool visible(struct run *r, const struct object *o)
+{
+    const struct store_query *q = r->q;
+
+    if (o->o.last_modified < r->lo || o->o.last_modified > r->hi)
+        return false;
+    if (o->o.deleted && (!q->tombstones || q->shared_with != NULL))
+        return false;
+    if (q->shared_with != NULL && !store_acl_allows(&o->o, q->shared_with, q->shared_perms))
+        return false;
+    for (size_t i = 0; i < r->nmatches; i++)
+        if (!store_match_test(r->a, &r->matches[i], o))
+            return false;
+    return true;
+}
+
+static bool behind(struct run *r, const struct object *o)
+{
+    if (!r->has_after)
+        return true;
+    store_entry_set(&r->order, &r->probe, o);
+    return store_order_compare(&r->order, &r->probe, &r->after) > 0;
+}
+
+struct source {
+    bool by_id;
+    size_t at;
+    struct scan scan;
+};
+
+static enum err source_add(struct run *r, struct source *src, enum key_sub sub)
+{
+    struct key prefix;
+
+    store_key_init_list(&prefix, r->list, sub);
+    return store_scan_add(&src->scan, &prefix);
+}
+
+static enum err source_add_shared(struct run *r, struct source *src)
+{
+    const struct store_principals *p = r->q->shared_with;
+
+    for (size_t i = 0; i < p->count; i++) {
+        struct key prefix;
+        enum err e;
+        if (p->ids[i] == 0)
+            continue;
+        store_key_init_list(&prefix, r->list, SUB_SHARED);
+        store_key_add_u32(&prefix, p->ids[i]);
+        e = store_scan_add(&src->scan, &prefix);
+        if (e != OK)
+            return e;
+    }
+    return OK;
+}
+
+/* The scan's bounds and direction are set. */
+static enum err source_open(struct run *r, struct source *src, bool tombstones)
+{
+    const struct store_principals *p = r->q->shared_with;
+    enum err e;
+
+    src->scan.s = r->s;
+    src->scan.list = r->list;
+    src->scan.shared = p != NULL;
+    e = store_scan_init(&src->scan, r->a, p != NULL ? p->count : 2);
+    if (e == OK && p != NULL)
+        return source_add_shared(r, src);
+    if (e == OK)
+        e = source_add(r, src, SUB_TIME);
+    if (e == OK && tombstones)
+        e = source_add(r, src, SUB_TOMBSTONE);
+    return e;
+}
+
+/* The object with the next id of the filter that is there. */
+static enum err next_by_id(struct run *r, struct source *src, struct object *out)
+{
+    const struct json_raw *ids = r->ids->set != NULL ? r->ids->set : &r->ids->value;
+    size_t n = r->ids->set != NULL ? r->ids->nset : 1;
+
+    while (src->at < n) {
+        const struct json_raw *raw = &ids[src->at++];
+        enum err e;
+        str id;
+        if (raw->type != JSON_STRING)
+            continue;
+        id = json_raw_string(r->a, raw);
+        if (str_none(id))
+            return ERR_NOMEM;
+        e = store_object_get(r->s, r->list, id, out);
+        if (e != ERR_NOTFOUND)
+            return e;
+    }
+    return ERR_NOTFOUND;
+}
+
+/* The next candidate that is visible. OK, NOTFOUND at the end. */
+static enum err source_next(struct run *r, struct source *src, struct object *out)
+{
+    enum err e;
+
+    do {
+        e = src->by_id ? next_by_id(r, src, out) : store_scan_next(&src->scan, out);
+    } while (e == OK && !visible(r, out));
+    return e == OK && arena_failed(r->a) ? ERR_NOMEM : e;
+}
+
+/* ---- the total ------------------------------------------------------------------------------- */
+
+static enum err count_keys(struct run *r, uint64_t *total)
+{
+    struct source src = {.scan = {.lo = r->lo, .hi = r->hi}};
+    enum err e = source_open(r, &src, false);
+
+    *total = 0;
+    for (; e == OK; *total += e == OK)
+        e = store_scan_next(&src.scan, NULL);
+    return e == ERR_NOTFOUND ? OK : e;
+}
+
+static enum err count_matches(struct run *r, uint64_t *total)
+{
+    struct source src = {.by_id = r->ids != NULL, .scan = {.lo = r->lo, .hi = r->hi}};
+    struct object o;
+    enum err e = src.by_id ? OK : source_open(r, &src, false);
+
+    *total = 0;
+    while (e == OK) {
+        e = source_next(r, &src, &o);
+        if (e == OK && !o.o.deleted)
+            ++*total;
+    }
+    return e == ERR_NOTFOUND ? OK : e;
+}
+
+static enum err count(struct run *r, uint64_t *total)
+{
+    if (r->nmatches > 0 || r->q->shared_with != NULL)
+        return count_matches(r, total);
+    if (r->lo > INT64_MIN || r->hi < INT64_MAX)
+        return count_keys(r, total);
+    *total = r->live;
+    return OK;
+}
+
+/* ---- the page -------------------------------------------------------------------------------- */
+
+/* One object for the result; what lies in the transaction is copied. */
+static enum err deliver(struct run *r, const struct object *o, struct store_object *out)
+{
+    struct object kept;
+    str value = o->value;
+    enum err e = store_keep(r->s, r->a, &value);
+
+    if (e == OK && value.p == o->value.p)
+        *out = o->o;
+    else if (e == OK && (e = store_value_decode(value, &kept)) == OK)
+        *out = kept.o;
+    return e;
+}
+
+/* Narrows the walk to what can lie behind `after`. */
+static void walk_from(struct run *r, struct scan *scan)
+{
+    const struct json *v = json_get(r->q->after, time_field);
+    bool exact = !str_none(r->after.object.o.id);
+    int64_t ms;
+
+    if (!json_is(v, JSON_NUMBER) || json_to_i64(v, &ms) != OK || ms < scan->lo || ms > scan->hi)
+        return;
+    if (scan->descending)
+        scan->hi = ms;
+    else
+        scan->lo = ms;
+    if (exact) {
+        store_key_add_ms(&scan->start, ms);
+        store_key_add_id(&scan->start, r->after.object.o.id);
+    }
+}
+
+static enum err page_in_order(struct run *r, struct store_result *out)
+{
+    bool descending = r->order.keys[0].descending;
+    struct source src = {.scan = {.lo = r->lo, .hi = r->hi, .descending = descending}};
+    size_t cap = 0;
+    enum err e;
+
+    if (r->has_after)
+        walk_from(r, &src.scan);
+    e = source_open(r, &src, r->q->tombstones);
+    while (e == OK) {
+        struct object o;
+        e = source_next(r, &src, &o);
+        if (e != OK || !behind(r, &o))
+            continue;
+        if (r->q->limit > 0 && out->count == r->q->limit) {
+            out->more = true;
+            break;
+        }
+        if (out->count == cap) {
+            size_t more = cap == 0 ? 16 : 2 * cap;
+            struct store_object *objects =
+                arena_extend(r->a, out->objects, cap * sizeof *objects, more * sizeof *objects);
+            if (objects == NULL)
+                return ERR_NOMEM;
+            out->objects = objects;
+            cap = more;
+        }
+        e = deliver(r, &o, &out->objects[out->count]);
+        out->count += e == OK;
+    }
+    return e == ERR_NOTFOUND ? OK : e;
+}
+
+static enum err page_sorted(struct run *r, struct store_result *out)
+{
+    struct source src = {.by_id = r->ids != NULL, .scan = {.lo = r->lo, .hi = r->hi}};
+    struct best best;
+    struct object o;
+    enum err e = store_best_init(&best, r->a, &r->order, r->q->limit);
+
+    if (e == OK && !src.by_id)
+        e = source_open(r, &src, r->q->tombstones);
+    while (e == OK) {
+        e = source_next(r, &src, &o);
+        if (e == OK && behind(r, &o))
+            e = store_best_add(&best, &o);
+    }
+    if (e != ERR_NOTFOUND)
+        return e;
+    store_best_sort(&best);
+    out->objects = ARENA_NEW_ARRAY(r->a, struct store_object, best.n);
+    if (out->objects == NULL)
+        return ERR_NOMEM;
+    for (e = OK; out->count < best.n && e == OK; out->count++)
+        e = deliver(r, &best.heap[out->count].object, &out->objects[out->count]);
+    out->more = best.more;
+    return e;
+}
+
+static enum err prepare(struct run *r)
+{
+    enum err e = filters_prepare(r);
+
+    if (e == OK)
+        e = order_prepare(r);
+    return e == OK ? after_prepare(r) : e;
+}
+
+enum err store_query(struct store_session *s, struct arena *a, struct store_list_id list,
+                     const struct store_query *q, struct store_result *out)
+{
+    struct store_result result = {.count = 0};
+    struct run r = {.s = s, .a = a, .q = q};
+    struct list *l;
+    bool in_order;
+    enum err e = store_list_find(s, list, &l);
+
+    if (e == ERR_NOTFOUND) {
+        *out = result;
+        return OK;
+    }
+    if (e == OK) {
+        r.list = l->number;
+        r.live = l->live;
+        e = prepare(&r);
+    }
+    if (e == OK && q->want_total)
+        e = count(&r, &result.total);
+    if (e != OK)
+        return e;
+    in_order = r.order.n == 1 && str_eq(r.order.keys[0].field, time_field) && r.ids == NULL;
+    e = in_order ? page_in_order(&r, &result) : page_sorted(&r, &result);
+    if (e == OK && arena_failed(a))
+        e = ERR_NOMEM;
+    if (e == OK)
+        *out = result;
+    return e;
+}

@@ -1,0 +1,304 @@
+/*
+ * store/store.c - the store, its threads, its sessions, and every write to the engine.
+ *
+ * A session is a view of the engine: a snapshot, or the write transaction. While writing, the
+ * states of the lists that were touched lie in the session (struct list) and are written once, when
+ * one has to make room for another or at the commit: a batch of writes to one list costs one write
+ * of its state.
+ *
+ * The first write that fails, for whatever reason, marks the session. From then on nothing is
+ * written and store_commit answers with that error: what is half done is never made durable.
+ */
+#include "store/private.h"
+
+#define LAYOUT_VERSION      1
+#define META_LAYOUT         "layout"
+#define DEFAULT_CACHE_BYTES (512 * KIB)
+
+/* ---- the store ------------------------------------------------------------------------------- */
+
+static enum err layout_check(str value, struct err_detail *detail)
+{
+    struct reader r = store_reader(value);
+    uint64_t version = store_dec_varint(&r);
+
+    if (store_dec_end(&r, true) != OK)
+        return err_set(detail, ERR_CORRUPT, 0, "the version of the data's layout is damaged");
+    if (version != LAYOUT_VERSION)
+        return err_set(detail, ERR_UNSUPPORTED, 0,
+                       "the data has layout %llu, this program knows layout %d",
+                       (unsigned long long)version, LAYOUT_VERSION);
+    return OK;
+}
+
+/* Nobody waits for it: if it does not become durable, nothing that comes behind it does. */
+static void layout_written(void *arg, enum err result)
+{
+    (void)arg;
+    (void)result;
+}
+
+/* Looks at the version of the layout; an engine without one is new and gets it. */
+static enum err layout_open(struct engine *engine, struct err_detail *detail)
+{
+    static const char version = LAYOUT_VERSION;
+    struct engine_txn *txn;
+    struct key k;
+    str value;
+    enum err e = engine_txn_begin(engine, &txn);
+
+    if (e != OK)
+        return e;
+    store_key_init(&k, KEY_META);
+    store_key_add(&k, STR(META_LAYOUT));
+    e = engine_get(engine_txn_view(txn), key_str(&k), &value);
+    if (e == OK)
+        e = layout_check(value, detail);
+    else if (e == ERR_NOTFOUND)
+        e = engine_put(txn, key_str(&k), (str){&version, 1});
+    if (e == OK)
+        engine_txn_commit(txn, layout_written, NULL);
+    else
+        engine_txn_abort(txn);
+    return e;
+}
+
+enum err store_open(struct store **out, const struct store_options *options,
+                    struct store_opened *opened, struct err_detail *detail)
+{
+    struct engine_options eo = {.dir = options->dir};
+    struct engine_recovery found = {0};
+    struct store *s = calloc(1, sizeof *s);
+    enum err e;
+
+    if (s == NULL)
+        return ERR_NOMEM;
+    e = store_cache_new(options->cache_max_bytes ? options->cache_max_bytes : DEFAULT_CACHE_BYTES,
+                        &s->cache);
+    if (e == OK)
+        e = engine_open(&s->engine, &eo, &found, detail);
+    if (e == OK)
+        e = layout_open(s->engine, detail);
+    if (e != OK) {
+        store_close(s);
+        return e;
+    }
+    if (opened != NULL)
+        *opened = (struct store_opened){found.txns, found.bytes, found.torn_bytes, found.ms};
+    *out = s;
+    return OK;
+}
+
+void store_close(struct store *s)
+{
+    if (s == NULL)
+        return;
+    if (s->engine != NULL)
+        engine_close(s->engine);
+    store_cache_free(s->cache);
+    free(s);
+}
+
+bool store_healthy(const struct store *s)
+{
+    return engine_state(s->engine) == ENGINE_OK;
+}
+
+enum err store_thread_new(struct store *s, struct store_thread **out)
+{
+    struct store_thread *t = calloc(1, sizeof *t);
+    enum err e;
+
+    if (t == NULL)
+        return ERR_NOMEM;
+    t->store = s;
+    e = engine_reader_new(s->engine, &t->reader);
+    if (e != OK) {
+        free(t);
+        return e;
+    }
+    *out = t;
+    return OK;
+}
+
+void store_thread_free(struct store_thread *t)
+{
+    if (t == NULL)
+        return;
+    engine_reader_free(t->reader);
+    free(t);
+}
+
+/* ---- sessions -------------------------------------------------------------------------------- */
+
+static struct store_session *session_new(struct store_thread *t, struct arena *arena)
+{
+    struct store_session *s = arena_alloc(arena, sizeof *s);
+
+    if (s == NULL)
+        return NULL;
+    *s = (struct store_session){.thread = t, .arena = arena};
+    return s;
+}
+
+enum err store_read_begin(struct store_thread *t, struct arena *arena, struct store_session **out)
+{
+    struct store_session *s = session_new(t, arena);
+
+    if (s == NULL)
+        return ERR_NOMEM;
+    s->view = engine_snap_begin(t->reader);
+    *out = s;
+    return OK;
+}
+
+void store_read_end(struct store_session *s)
+{
+    CHECK(s->txn == NULL);
+    engine_snap_end(s->thread->reader);
+}
+
+enum err store_write_begin(struct store_thread *t, struct arena *arena, struct store_session **out)
+{
+    struct store_session *s = session_new(t, arena);
+    enum err e;
+
+    if (s == NULL)
+        return ERR_NOMEM;
+    e = engine_txn_begin(t->store->engine, &s->txn);
+    if (e != OK)
+        return e;
+    s->view = engine_txn_view(s->txn);
+    *out = s;
+    return OK;
+}
+
+void store_commit(struct store_session *s, void (*done)(void *arg, enum err result), void *arg)
+{
+    enum err e = s->err;
+
+    CHECK(s->txn != NULL);
+    if (e == OK)
+        e = store_lists_write(s);
+    if (e == OK) {
+        engine_txn_commit(s->txn, done, arg);
+        return;
+    }
+    engine_txn_abort(s->txn);
+    done(arg, e);
+}
+
+void store_abort(struct store_session *s)
+{
+    CHECK(s->txn != NULL);
+    engine_txn_abort(s->txn);
+}
+
+bool store_is_writing(const struct store_session *s)
+{
+    return s->txn != NULL;
+}
+
+/* ---- to and from the engine ------------------------------------------------------------------ */
+
+enum err store_fail(struct store_session *s, enum err e)
+{
+    if (s->err == OK)
+        s->err = e;
+    return e;
+}
+
+enum err store_db_get(struct store_session *s, const struct key *k, str *value)
+{
+    return engine_get(s->view, key_str(k), value);
+}
+
+enum err store_db_has(struct store_session *s, const struct key *k, bool *found)
+{
+    str value;
+    enum err e = store_db_get(s, k, &value);
+
+    if (e != OK && e != ERR_NOTFOUND)
+        return e;
+    *found = e == OK;
+    return OK;
+}
+
+bool store_db_any(struct store_session *s, const struct key *k)
+{
+    struct engine_cursor c;
+
+    engine_cursor_init(&c, s->view, key_str(k));
+    return engine_cursor_first(&c);
+}
+
+/* A write may give the transaction another view of itself. */
+static enum err written(struct store_session *s, enum err e)
+{
+    s->view = engine_txn_view(s->txn);
+    return store_fail(s, e);
+}
+
+enum err store_db_put(struct store_session *s, const struct key *k, str value)
+{
+    CHECK(s->txn != NULL);
+    return s->err != OK ? s->err : written(s, engine_put(s->txn, key_str(k), value));
+}
+
+enum err store_db_link(struct store_session *s, const struct key *k)
+{
+    return s->err != OK ? s->err : written(s, engine_link(s->txn, key_str(k)));
+}
+
+enum err store_db_del(struct store_session *s, const struct key *k)
+{
+    CHECK(s->txn != NULL);
+    return s->err != OK ? s->err : written(s, engine_del(s->txn, key_str(k)));
+}
+
+enum err store_db_del_prefix(struct store_session *s, const struct key *k)
+{
+    CHECK(s->txn != NULL);
+    return s->err != OK ? s->err : written(s, engine_del_prefix(s->txn, key_str(k), NULL));
+}
+
+enum err store_db_count(struct store_session *s, const char *counter, uint32_t *out)
+{
+    struct key k, v;
+    struct reader r;
+    uint32_t last = 0;
+    str value;
+    enum err e;
+
+    store_key_init(&k, KEY_META);
+    store_key_add(&k, str_from(counter));
+    e = store_db_get(s, &k, &value);
+    if (e == OK) {
+        r = store_reader(value);
+        last = store_dec_u32(&r);
+        e = store_dec_end(&r, true);
+    }
+    if (e != OK && e != ERR_NOTFOUND)
+        return e;
+    if (last == UINT32_MAX)
+        return ERR_LIMIT;
+    v.n = 0;
+    store_key_add_u32(&v, last + 1);
+    e = store_db_put(s, &k, key_str(&v));
+    if (e == OK)
+        *out = last + 1;
+    return e;
+}
+
+enum err store_keep(struct store_session *s, struct arena *a, str *bytes)
+{
+    str copy;
+
+    if (s->txn == NULL)
+        return OK;
+    copy = arena_str(a, *bytes);
+    if (str_none(copy))
+        return ERR_NOMEM;
+    *bytes = copy;
+    return OK;
+}
