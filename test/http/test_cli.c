@@ -688,4 +688,4 @@ static Suite *make_suite(void)
     return s;
 }
 
-API_MAIN(make_suite, "")
+UNIT_MAIN(make_suite)
