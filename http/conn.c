@@ -52,8 +52,7 @@ static const enum timer_kind state_timers[] = {
     [CONN_LINGER] = TIMER_LINGER,  [CONN_GONE] = TIMER_NONE, [CONN_CLOSED] = TIMER_NONE,
 };
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---- memory ------------------------------------------------------------------------------ */
 
 struct conn_slab {
     struct conn_slab *next;
@@ -161,8 +160,7 @@ static bool input_room(struct conn *c)
     return c->in_end < c->in_cap || input_grow(c, 0);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------
- */
+/* ---- the end ----------------------------------------------------------------------------- */
 
 static void bury(struct conn *c)
 {
@@ -215,8 +213,7 @@ static enum step step_gone(struct conn *c)
     return WAIT;
 }
 
-/* ---- handing over ------------------------------------------------------------------------------
- */
+/* ---- handing over ------------------------------------------------------------------------ */
 
 static void dispatch(struct conn *c)
 {
@@ -257,8 +254,7 @@ static enum step refuse(struct conn *c, int status, const char *reason)
     return NEXT;
 }
 
-/* ---- the head -----------------------------------------------------------------------------------
- */
+/* ---- the head ---------------------------------------------------------------------------- */
 
 static enum step step_handshake(struct conn *c)
 {
@@ -365,8 +361,7 @@ static enum step step_head(struct conn *c)
     return NEXT;
 }
 
-/* ---- the body -----------------------------------------------------------------------------------
- */
+/* ---- the body ---------------------------------------------------------------------------- */
 
 static enum step body_complete(struct conn *c, str body)
 {
@@ -502,8 +497,7 @@ static enum step step_body_chunked(struct conn *c)
     return NEXT;
 }
 
-/* ---- the response -------------------------------------------------------------------------------
- */
+/* ---- the response ------------------------------------------------------------------------ */
 
 static enum step step_work(struct conn *c)
 {
@@ -569,8 +563,7 @@ static enum step step_linger(struct conn *c)
     return r <= 0 ? closed(c) : NEXT;
 }
 
-/* ---- running ------------------------------------------------------------------------------------
- */
+/* ---- running ----------------------------------------------------------------------------- */
 
 static enum step step(struct conn *c)
 {
@@ -723,8 +716,7 @@ void conn_cut(struct conn *c)
     conn_close(c);
 }
 
-/* ---- the beginning ------------------------------------------------------------------------------
- */
+/* ---- the beginning ----------------------------------------------------------------------- */
 
 static bool conn_register(struct conn *c)
 {

@@ -17,8 +17,17 @@
  * If the client goes away while a request is parked, the request stays valid until it is resumed
  * and its response is dropped.
  *
- * Threads: app functions run on loop threads; only http_resume and http_server_stop may be called
- * from elsewhere.
+ * What a request may look like is strict (http/parse.c): whatever two servers in a row might read
+ * in two ways is refused. After a refusal the connection is closed, in such a way that the client
+ * can still read why.
+ *
+ * Cost: a keep-alive request is one read and one write, without malloc; responses to pipelined
+ * requests leave together. An idle connection holds some 400 bytes (TLS: mbedtls' buffers too), a
+ * head on its way 4 KiB more, a request in work about 14 KiB and its body.
+ *
+ * Threads: app functions run on loop threads; only http_resume, http_server_stats and
+ * http_server_stop may be called from elsewhere. The loops' threads block all signals. SIGPIPE is
+ * never raised by this room, so the process need not ignore it for its sake.
  */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
@@ -28,8 +37,7 @@
 
 struct http_server;
 
-/* ---- request and response -----------------------------------------------------------------------
- */
+/* ---- request and response ---------------------------------------------------------------- */
 
 struct http_header {
     str name, value; /* value without surrounding white space */
@@ -42,15 +50,17 @@ struct http_response {
     int status;
     struct http_header headers[HTTP_MAX_RES_HEADERS]; /* borrowed; must not hold CR LF NUL */
     unsigned nheaders;
-    bool overflow; /* a header too many was added: the request is answered with 500 */
+    bool overflow; /* a header too many, or one with a line break: 500 is sent instead */
     str body;      /* borrowed until sent: the request's arena, or static */
     bool close;    /* close the connection behind this response */
 };
 
 struct http_req {
     struct arena *arena;
-    str method;      /* as sent: upper case is not forced */
-    str target;      /* as sent: "/v1/buckets?x=1", or "*", or an absolute URL cut to its path */
+    str method; /* as sent: upper case is not forced */
+    /* As sent: "/v1/buckets?x=1", or "*" (OPTIONS only), or an absolute URL cut to its path, whose
+     * host is then the value of the Host header (RFC 9112, 3.2.2). */
+    str target;
     str path, query; /* target split at '?'; still percent-encoded; query may be none */
     unsigned minor;  /* HTTP/1.minor: 0 or 1 */
     struct http_header *headers;
@@ -63,17 +73,23 @@ struct http_req {
 };
 
 /* The value of a header (name in any case); several of one name are joined with ", " in the arena.
- * STR_NONE: absent. */
+ * STR_NONE: absent (or the arena is full). */
 str http_header_get(struct http_req *req, str name);
 
-/* Borrows both. Content-Length, Connection, Date and Server are the server's own business. */
+/* Borrows both. Content-Length, Connection, Date and Server are the server's own business. A head
+ * of more than 32 KiB is replaced by a 500. */
 void http_header_add(struct http_response *res, str name, str value);
 
-/* Sends req->res (loop thread only; exactly once for each request). On HEAD, 204 and 304 the body
- * is left out; Content-Length is sent as for a GET on HEAD, never on 204 and 304. */
+/*
+ * Sends req->res (the request's loop thread only; exactly once for each request). On HEAD, 204 and
+ * 304 the body is left out; Content-Length is sent as for a GET on HEAD, never on 204 and 304.
+ * A handler may call it for other parked requests of its loop, too. Nothing is sent before the
+ * calling handler has returned: until then the request is valid.
+ */
 void http_respond(struct http_req *req);
 
-/* A parked request is ready: app->resume will be called on its loop. Any thread, exactly once. */
+/* A parked request is ready: app->resume will be called on its loop. Any thread, exactly once for
+ * each time that it was parked (resume may park it again, by not responding). */
 void http_resume(struct http_req *req);
 
 /* ---- the application
@@ -88,10 +104,11 @@ struct http_app {
     void (*handle)(void *loop_ctx, struct http_req *req);
     void (*resume)(void *loop_ctx, struct http_req *req);
     /*
-     * The server itself refuses a request: 400 malformed, 408 too slow, 411, 413 body too large,
-     * 414 target too long, 417, 431 head too large, 501 unknown transfer coding, 505. The
-     * application may fill res (status is set) with its own form of error; it must not park. method
-     * and path may be empty. `reason` is a static sentence.
+     * The server itself refuses a request: 400 malformed, 408 too slow, 413 body too large, 414
+     * target too long, 417, 431 head too large, 501 unknown transfer coding, 503 no memory for the
+     * body, 505. The application may fill res (status is set) with its own form of error; it must
+     * not park and need not call http_respond. method and path may be empty; headers are those that
+     * had been read. `reason` is a static sentence. NULL: the reason is sent as text.
      */
     void (*refuse)(void *loop_ctx, struct http_req *req, const char *reason);
 };
@@ -100,7 +117,10 @@ struct http_app {
  * -------------------------------------------------------------------------------------- */
 
 struct http_listen {
-    str host;      /* "127.0.0.1", "::1", "0.0.0.0", "::", "localhost", or "unix:/path" */
+    /* "127.0.0.1", "::1", "0.0.0.0" or "*"; "::" (IPv4 too, unless an IPv4 address with the same
+     * port is in the list); "localhost" (127.0.0.1, and ::1 where there is one); "unix:/path" (a
+     * stale file is replaced, ours is removed at the stop). Other names are not looked up. */
+    str host;
     uint16_t port; /* 0: any free one, see http_server_port */
     bool tls;
 };
@@ -129,7 +149,13 @@ struct http_options {
     unsigned stop_timeout_ms; /* http_server_stop cuts off what is unfinished then [400] */
 };
 
-/* Binds, loads the certificate, and starts the loops. detail names what failed (address, file). */
+/*
+ * Binds, loads the certificate, and starts the loops; `options` and what it points to are needed
+ * during the call only. detail names what failed (address, file): BUSY the address is in use,
+ * SYNTAX it is none, or a file is not what it should be, CONFLICT key and certificate differ,
+ * EXISTS the Unix socket's path is another file, FAILED a loop_start returned NULL, RANGE the
+ * server's name is too long; NOMEM, IO.
+ */
 MUST_CHECK enum err http_server_start(struct http_server **out, const struct http_options *options,
                                       struct err_detail *detail);
 /* The port of listen[i] (the one chosen by the kernel for 0); 0 for Unix sockets. */
@@ -153,13 +179,13 @@ void http_server_stats(const struct http_server *s, struct http_stats *out);
 /* Percent-decoding into the arena (a slice of `in` when there is nothing to decode). `plus`: '+' is
  * a space (queries). A '%' without two hex digits stays as it is. STR_NONE: the arena is full. */
 str http_url_decode(struct arena *a, str in, bool plus);
-/* Percent-encodes everything but unreserved characters and those in `keep`. */
+/* Percent-encodes everything but unreserved characters and those in `keep` (NULL: none). */
 void http_url_encode(struct buf *b, str in, const char *keep);
 /* The next name=value of a query, decoded: loop while it returns true. A part without '=' has an
- * empty value; empty parts are skipped. */
+ * empty value; empty parts are skipped. STR_NONE for either: the arena is full. */
 bool http_query_next(struct arena *a, str *rest, str *name, str *value);
 
-/* ---- settings -------------------------------------------------------------------------------- */
+/* ---- settings ---------------------------------------------------------------------------- */
 
 extern const struct setting_table http_settings;
 

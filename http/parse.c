@@ -105,7 +105,7 @@ static enum parse_status line_end(struct cursor *c)
     return PARSE_DONE;
 }
 
-/* ---- the request line ------------------------------------------------------------------------ */
+/* ---- the request line -------------------------------------------------------------------- */
 
 static enum parse_status parse_method(struct cursor *c)
 {
@@ -211,7 +211,7 @@ static enum parse_status parse_request_line(struct cursor *c, size_t max_target,
     return s == PARSE_DONE ? parse_version(c) : s;
 }
 
-/* ---- header lines ---------------------------------------------------------------------------- */
+/* ---- header lines ------------------------------------------------------------------------ */
 
 #define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
 
@@ -391,7 +391,7 @@ static enum parse_status parse_headers(struct cursor *c, struct http_header *hea
     }
 }
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------- */
 
 /* What can only be judged when all the headers are known. */
 static enum parse_status conclude(struct cursor *c, str absolute_host)

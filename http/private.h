@@ -25,7 +25,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-/* ---- parse.c: request heads ------------------------------------------------------------------ */
+/* ---- parse.c: request heads -------------------------------------------------------------- */
 
 enum parse_status { PARSE_DONE, PARSE_MORE, PARSE_BAD };
 
@@ -53,7 +53,7 @@ enum parse_status parse_head(const char *p, size_t n, size_t seen,
                              const struct parse_limits *limits, struct http_header *headers,
                              struct head *h);
 
-/* ---- chunked.c: chunked bodies --------------------------------------------------------------- */
+/* ---- chunked.c: chunked bodies ----------------------------------------------------------- */
 
 enum chunked_status { CHUNKED_MORE, CHUNKED_DONE, CHUNKED_BAD };
 
@@ -72,7 +72,7 @@ struct chunked { /* zero-initialise */
 enum chunked_status chunked_decode(struct chunked *d, char *p, size_t n, size_t *data_n,
                                    size_t *used);
 
-/* ---- request.c: requests and their memory ---------------------------------------------------- */
+/* ---- request.c: requests and their memory ------------------------------------------------ */
 
 #define FIRST_CHUNK_BYTES (8 * KIB)   /* an arena's first chunk */
 #define IN_SMALL_BYTES    (4 * KIB)   /* the input buffer of an ordinary request */
@@ -104,8 +104,7 @@ struct exchange *exchange_take(struct loop *l, struct conn *c); /* NULL: out of 
 void exchange_give_back(struct loop *l, struct exchange *ex);
 void exchange_free_spares(struct loop *l);
 
-/* ---- transports -------------------------------------------------------------------------------
- */
+/* ---- transports -------------------------------------------------------------------------- */
 
 /* What a transport answers beside a count of bytes (> 0). */
 enum { IO_EOF = 0, IO_AGAIN = -1, IO_ERROR = -2 };
@@ -135,8 +134,7 @@ MUST_CHECK enum err tls_context_new(struct tls_context **out, const struct http_
 void tls_context_free(struct tls_context *t);
 MUST_CHECK enum err tls_conn_open(struct conn *c, struct tls_context *t); /* sets c->tls */
 
-/* ---- connections -------------------------------------------------------------------------------
- */
+/* ---- connections ------------------------------------------------------------------------- */
 
 /* What an epoll event points to. */
 enum source { SOURCE_WAKE, SOURCE_LISTENER, SOURCE_CONN };

@@ -101,7 +101,7 @@ void send_clock(struct loop *l)
     l->date_second = second;
 }
 
-/* ---- the queue ------------------------------------------------------------------------------- */
+/* ---- the queue --------------------------------------------------------------------------- */
 
 /* Moves what is left of the gathered bytes (from `from` on) out of the loop's buffer. */
 static bool spill(struct conn *c, size_t from)
@@ -209,8 +209,7 @@ bool send_interim(struct conn *c, str bytes)
     return true;
 }
 
-/* ---- response heads ---------------------------------------------------------------------------
- */
+/* ---- response heads ---------------------------------------------------------------------- */
 
 static char *put(char *p, str s)
 {

@@ -43,8 +43,7 @@ void http_options_load(struct http_options *o, const struct settings *s)
     o->stop_timeout_ms = (unsigned)settings_int(s, "kinto.server.stop_timeout_milliseconds", 0);
 }
 
-/* ---- where to listen ---------------------------------------------------------------------------
- */
+/* ---- where to listen --------------------------------------------------------------------- */
 
 static bool on_command_line(const struct settings *s, const char *key)
 {

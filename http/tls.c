@@ -285,7 +285,8 @@ static ssize_t tls_read(struct conn *c, void *p, size_t n)
     size_t ahead_at;
     int r;
 
-    /* A record without data for us ends the call; no event tells of what was read ahead behind it. */
+    /* A record without data for us ends the call; no event tells of what was read ahead behind it.
+     */
     do {
         ahead_at = t->ahead_at;
         r = mbedtls_ssl_read(&t->ssl, p, MIN_OF(n, (size_t)INT_MAX));
