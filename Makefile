@@ -94,6 +94,11 @@ test: deps ## install what is missing, build and run every test
 check: kinto $(TEST_BIN)
 	$(Q)KINTO_BIN=$(abspath $(B)/kinto) ./test/run.sh $(B)/test "$(SUITE)" "$(CASE)"
 
+.PHONY: parity
+parity: kinto ## ours beside the reference (installed when missing): REQUESTS=10000 SEED=1 PROFILE=
+	$(Q)KINTO_BIN=$(abspath $(B)/kinto) python3 test/parity/parity.py --requests $(or $(REQUESTS),10000) \
+	    --seed $(or $(SEED),1) $(addprefix --profile ,$(PROFILE)) --report $(B)/parity.md
+
 install: kinto ## the binary and its papers, below DESTDIR and PREFIX (/usr/local)
 	$(Q)install -D -m 755 kinto $(DESTDIR)$(PREFIX)/bin/kinto
 	$(Q)install -d $(DESTDIR)$(PREFIX)/share/doc/kinto

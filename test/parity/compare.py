@@ -1,0 +1,287 @@
+"""Comparing two answers to the same request.
+
+What may differ between two correct servers is mapped, not ignored:
+ - Timestamps: milliseconds near now. Within one list (its URL is the scope) the two sides' timestamps must map one
+   to one and in the same order. Any other number must be equal.
+ - Generated ids: the id of an object made without one; the two must have the same form, later they are one.
+ - Page tokens: opaque; that there is one, and the rest of the URL, is compared.
+ - Lists that are sets (principals, header lists), and the order of keys in objects.
+ - Last-Modified must be its own ETag's second; Expires is compared as distance from Date.
+A difference is a tuple (where, reference's value, our value); `where` is a path such as `header etag` or `body.data[].n`.
+"""
+
+import bisect
+import email.utils
+import json
+import math
+import re
+import time
+from urllib.parse import unquote
+
+IGNORED = {"date", "server", "connection", "keep-alive", "via", "transfer-encoding"}
+SETS = {"access-control-expose-headers", "access-control-allow-headers", "access-control-allow-methods", "allow", "vary"}
+NEAR = 2 * 3600 * 1000
+STAMP = re.compile(r"(?:(?<![\w.-])|(?<=%22))\d{13}(?![\w.])")
+UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+NAME = re.compile(r"^[A-Za-z0-9_-]{8}$")
+SET_TEXT = re.compile(r"not found in|should be one of|do not exist")  # messages that print a set, in any order
+TOKEN = re.compile(r"([?&]_token=)[^&]*")
+
+
+class Scope:
+    """The timestamps of one list seen so far, in pairs that must keep their order."""
+
+    def __init__(self):
+        self.pairs = []  # sorted by the reference's, hence also by ours
+        self.known = {}
+        self.back = {}
+
+    def same(self, ref, our):
+        if ref in self.known or our in self.back:
+            return self.known.get(ref) == our
+        at = bisect.bisect(self.pairs, (ref, our))
+        if at > 0 and self.pairs[at - 1][1] >= our:
+            return False
+        if at < len(self.pairs) and self.pairs[at][1] <= our:
+            return False
+        self.pairs.insert(at, (ref, our))
+        self.known[ref] = our
+        self.back[our] = ref
+        return True
+
+
+class Context:
+    """What a sequence has taught: timestamps by list, and pairs of generated ids."""
+
+    def __init__(self, aliases):
+        self.scopes = {}
+        self.ids = {}  # ours -> reference's
+        self.aliases = aliases  # user -> the bucket that "default" stands for
+        self.now = int(time.time() * 1000)
+
+    def scope(self, path, user):
+        path = path.split("?")[0].replace("/buckets/default", "/buckets/" + self.aliases.get(user, "default"))
+        if not path.startswith("/v1"):
+            path = "/v1" + path
+        parts = path.split("/")
+        if len(parts) % 2 == 0 and len(parts) > 3:  # an object: its list is one up
+            parts.pop()
+        return "/".join(parts)
+
+    def forget(self, path, user):
+        """A deleted bucket or collection takes the clocks below it along."""
+        path = path.split("?")[0]
+        if path.startswith("⟨"):
+            return
+        whole = self.scope(path + "/x/y", user).rsplit("/", 1)[0]
+        for name in [n for n in self.scopes if n.startswith(whole + "/")]:
+            del self.scopes[name]
+
+    def near(self, number):
+        return abs(number - self.now) < NEAR
+
+    def same_stamp(self, scope, ref, our):
+        if self.near(ref) and self.near(our):
+            return self.scopes.setdefault(scope, Scope()).same(ref, our)
+        return ref == our
+
+
+class Comparison:
+    """One pair of answers. `differences` grows; at most a dozen are kept, the first tells most."""
+
+    def __init__(self, context, request, scope, sent=None):
+        self.context = context
+        self.request = request
+        self.scope = scope
+        self.sent = sent
+        self.differences = []
+
+    def differ(self, where, ref, our):
+        if len(self.differences) < 12:
+            self.differences.append((where, ref, our))
+
+    # -- values
+
+    def same_text(self, ref, our):
+        if ref == our:
+            return True
+        for ours, theirs in self.context.ids.items():
+            our = our.replace(ours, theirs)
+        if ref == our:
+            return True
+        left, right = STAMP.sub("T", ref), STAMP.sub("T", our)
+        if left != right and not (SET_TEXT.search(ref) and sorted(left) == sorted(right)):
+            return False
+        pairs = zip(STAMP.findall(ref), STAMP.findall(our))
+        return all(self.context.same_stamp(self.scope, int(r), int(o)) for r, o in pairs)
+
+    def value(self, where, ref, our):
+        if isinstance(ref, dict) and isinstance(our, dict):
+            return self.mapping(where, ref, our)
+        if isinstance(ref, list) and isinstance(our, list):
+            return self.array(where, ref, our)
+        if isinstance(ref, str) and isinstance(our, str):
+            if not self.same_text(ref, our) and not self.generated(where, ref, our):
+                self.differ(where, ref, our)
+        elif type(ref) is not type(our):
+            self.differ(where, ref, our)
+        elif isinstance(ref, int) and not isinstance(ref, bool):
+            if not self.context.same_stamp(self.scope, ref, our):
+                self.differ(where, ref, our)
+        elif isinstance(ref, float):
+            if ref != our or math.copysign(1, ref) != math.copysign(1, our):
+                self.differ(where, ref, our)
+        elif ref != our:
+            self.differ(where, ref, our)
+
+    def generated(self, where, ref, our):
+        """A new object's id that the server made."""
+        if not where.endswith("data.id") or our in self.context.ids:
+            return False
+        if not any(form.match(ref) and form.match(our) for form in (UUID, NAME)):
+            return False
+        self.context.ids[our] = ref
+        return True
+
+    def mapping(self, where, ref, our):
+        for key in ref:
+            if key not in our:
+                self.differ("%s.%s" % (where, key), ref[key], "(absent)")
+        for key in our:
+            if key not in ref:
+                self.differ("%s.%s" % (where, key), "(absent)", our[key])
+        for key in ref:
+            if key not in our:
+                continue
+            name = "*" if where.endswith("permissions") else key
+            if where.endswith("permissions") or key in ("permissions", "principals"):
+                self.value("%s.%s" % (where, name), self.as_set(ref[key]), self.as_set(our[key]))
+            else:
+                self.value("%s.%s" % (where, name), ref[key], our[key])
+
+    def as_set(self, found):
+        if isinstance(found, list) and all(isinstance(v, str) for v in found):
+            return sorted(self.context.ids.get(v, v) for v in found)
+        return found
+
+    def array(self, where, ref, our):
+        if len(ref) != len(our):
+            self.differ(where + "[] length", ref, our)
+            return
+        for r, o in zip(ref, our):
+            before = len(self.differences)
+            self.value(where + "[]", r, o)
+            if len(self.differences) > before:
+                break
+
+    # -- answers
+
+    def headers(self, prefix, ref, our, date_ref, date_our, exact_names):
+        ref, our = (gather(h, exact_names) for h in (ref, our))
+        for name in sorted(set(ref) | set(our)):
+            low = name.lower()
+            if low in IGNORED:
+                continue
+            r, o = ref.get(name), our.get(name)
+            if r is None or o is None:
+                self.differ(prefix + name, r, o)
+            elif low in SETS:
+                if as_names(r) != as_names(o):
+                    self.differ(prefix + name, sorted(as_names(r)), sorted(as_names(o)))
+            elif low == "last-modified":
+                r, o = second_of(r, ref, name), second_of(o, our, name)
+                if r != o:
+                    self.differ(prefix + name, r, o)
+            elif low == "expires":
+                r, o = distance(r, date_ref), distance(o, date_our)
+                if r is None or o is None or abs(r - o) > 1:
+                    self.differ(prefix + name, r, o)
+            elif low in ("next-page", "location"):
+                if not self.same_text(*(unquote(TOKEN.sub(r"\1…", v)) for v in (r, o))):
+                    self.differ(prefix + name, r, o)
+            elif not self.same_text(r, o):
+                self.differ(prefix + name, r, o)
+
+    def answers(self, ref, our):
+        if ref.status != our.status:
+            self.differ("status", ref.status, our.status)
+            return
+        self.body(ref, our)
+        # A length that the client just read by needs no comparing: the bodies were. Stamps and ids have equal lengths.
+        before = bool(self.differences)
+        self.headers("header ", ref.headers, our.headers, ref.get("date"), our.get("date"), False)
+        if before or self.request["method"] != "HEAD" and None not in (ref.get("content-length"), our.get("content-length")):
+            self.differences = [d for d in self.differences if d[0] != "header content-length"]
+
+    def body(self, ref, our):
+        if (ref.get("content-type") or "").startswith("application/json") and ref.body:
+            try:
+                theirs, ours = parse(ref.body), parse(our.body)
+            except ValueError:
+                self.differ("body", text_of(ref.body), text_of(our.body))
+                return
+            if self.request["target"].split("?")[0].endswith("/batch") and isinstance(theirs, dict) and "responses" in theirs:
+                self.batch(ref, our, theirs, ours)
+            else:
+                self.value("body", theirs, ours)
+        elif not self.same_text(text_of(ref.body), text_of(our.body)):
+            self.differ("body", text_of(ref.body), text_of(our.body))
+
+    def batch(self, ref_answer, our_answer, ref, our):
+        try:
+            if len(ref["responses"]) != len(our["responses"]):
+                return self.differ("body.responses[] length", ref, our)
+            for number, (r, o) in enumerate(zip(ref["responses"], our["responses"])):
+                self.scope = self.context.scope(r["path"], self.request.get("user"))
+                start = len(self.differences)
+                if r["status"] != o["status"]:
+                    self.differ("part.status", r["status"], o["status"])
+                else:
+                    self.value("part.path", r["path"], o["path"])
+                    self.value("part.body", r["body"], o["body"])
+                    self.headers("part header ", r["headers"].items(), o["headers"].items(),
+                                 ref_answer.get("date"), our_answer.get("date"), True)
+                if len(self.differences) > start:
+                    self.part = number
+                    return
+        except (KeyError, TypeError):
+            self.differ("body.responses", ref, our)
+
+
+def gather(headers, exact_names):
+    found = {}
+    for name, value in headers:
+        name = name if exact_names else name.lower()
+        found[name] = found[name] + ", " + value if name in found else value
+    return found
+
+
+def as_names(text):
+    return {v.strip().lower() for v in text.split(",") if v.strip()}
+
+
+def second_of(value, headers, name):
+    """'of the ETag' when Last-Modified is the second of the ETag beside it."""
+    tag = next((v for k, v in headers.items() if k.lower() == "etag"), "").strip('"')
+    try:
+        seconds = email.utils.parsedate_to_datetime(value).timestamp()
+        if tag.lstrip("-").isdigit() and int(tag) // 1000 == seconds:
+            return "of the ETag"
+    except (TypeError, ValueError):
+        pass
+    return value
+
+
+def distance(value, date):
+    try:
+        return (email.utils.parsedate_to_datetime(value) - email.utils.parsedate_to_datetime(date)).total_seconds()
+    except (TypeError, ValueError):
+        return None
+
+
+def text_of(body):
+    return body.decode("utf-8", "backslashreplace")
+
+
+def parse(body):
+    return json.loads(body)

@@ -1,0 +1,122 @@
+"""Profiles: the settings that both servers are started with, and what the generator leans to under each.
+
+`settings` goes into [app:main] on top of BASE. `users` are weights of (anonymous, alice, bob, carol).
+`lean` multiplies the weights of the generator's request kinds.
+"""
+
+BASE = {
+    "use": "egg:kinto",
+    "kinto.includes": "kinto.plugins.default_bucket kinto.plugins.flush",
+    "kinto.storage_backend": "kinto.core.storage.memory",
+    "kinto.cache_backend": "kinto.core.cache.memory",
+    "kinto.permission_backend": "kinto.core.permission.memory",
+    "kinto.userid_hmac_secret": "parity-secret",
+    "kinto.experimental_permissions_endpoint": "true",
+    "multiauth.policies": "basicauth",
+}
+
+
+class Profile:
+    def __init__(self, settings=None, users=(2, 10, 4, 2), lean=None):
+        self.settings = dict(BASE, **(settings or {}))
+        self.users = users
+        self.lean = lean or {}
+
+
+PROFILES = {
+    "default": Profile(),
+    "paginate": Profile(
+        {"kinto.paginate_by": "5", "kinto.storage_max_fetch_size": "8"},
+        lean={"list": 3, "chain": 6, "plural_delete": 2, "many": 8}),
+    "readonly": Profile({"kinto.readonly": "true", "kinto.root_cache_expires_seconds": "60"}, lean={"misc": 3}),
+    "cache": Profile({
+        "kinto.bucket_cache_expires_seconds": "10",
+        "kinto.collection_cache_expires_seconds": "0",
+        "kinto.record_cache_expires_seconds": "30",
+        "kinto.b-2.record_cache_expires_seconds": "40",
+        "kinto.b-1.c-2.record_cache_expires_seconds": "50",
+        "kinto.group_cache_expires_seconds": "3600",
+    }, users=(8, 8, 2, 1), lean={"share": 4}),
+    "backoff": Profile({
+        "kinto.backoff": "30",
+        "kinto.retry_after_seconds": "7",
+        "kinto.eos": "2999-01-01",
+        "kinto.eos_message": "going away",
+        "kinto.eos_url": "https://example.org/eos",
+        "kinto.batch_max_requests": "4",
+        "kinto.project_name": "A project",
+        "kinto.project_version": "1.2",
+        "kinto.project_docs": "https://example.org/docs",
+        "kinto.error_info_link": "https://example.org/errors",
+    }, lean={"misc": 3}),
+    "explicit": Profile({
+        "kinto.bucket_create_principals": "{alice} {bob}",
+        "kinto.bucket_read_principals": "{carol}",
+        "kinto.bucket_write_principals": "{bob}",
+        "kinto.collection_create_principals": "{carol}",
+        "kinto.collection_write_principals": "/buckets/b-1/groups/g-1",
+        "kinto.group_create_principals": "{carol}",
+        "kinto.group_read_principals": "system.Everyone",
+        "kinto.record_create_principals": "{carol}",
+        "kinto.record_read_principals": "system.Authenticated",
+        "kinto.record_write_principals": "{bob}",
+        "kinto.record_delete_principals": "{carol}",
+        "kinto.permissions_read_principals": "system.Authenticated",
+        "kinto.user-data_delete_principals": "{alice}",
+    }, users=(3, 6, 5, 6), lean={"share": 2}),
+    "implicit": Profile({"kinto.explicit_permissions": "false", "kinto.bucket_write_principals": "{alice}"},
+                        users=(2, 10, 5, 2), lean={"share": 3}),
+    "anonymous": Profile({
+        "kinto.bucket_create_principals": "system.Everyone",
+        "kinto.bucket_write_principals": "system.Everyone",
+        "kinto.collection_create_principals": "system.Everyone",
+    }, users=(20, 4, 2, 1)),
+    "urls": Profile({
+        "kinto.http_scheme": "https",
+        "kinto.http_host": "kinto.example.org:8443",
+        "kinto.cors_origins": "https://a.example https://*.b.example",
+        "kinto.cors_max_age_seconds": "5",
+        "kinto.trailing_slash_redirect_enabled": "false",
+        "kinto.version_prefix_redirect_ttl_seconds": "60",
+        "kinto.plural_group_delete_enabled": "false",
+        "kinto.object_record_patch_enabled": "false",
+        "kinto.object_collection_get_enabled": "false",
+        "kinto.record_id_generator": "kinto.core.storage.generators.UUID4",
+    }, lean={"misc": 4, "cors": 8, "chain": 3}),
+    "redirects": Profile({
+        "kinto.version_prefix_redirect_enabled": "false",
+        "kinto.trailing_slash_redirect_ttl_seconds": "0",
+        "kinto.experimental_permissions_endpoint": "false",
+        "kinto.includes": "kinto.plugins.flush",
+        "kinto.cors_max_age_seconds": "",
+    }, lean={"misc": 6, "cors": 4}),
+    "eos": Profile({"kinto.eos": "2020-01-01"}, lean={"misc": 4}),
+}
+
+LOGGING = """
+[loggers]
+keys = root
+[handlers]
+keys = console
+[formatters]
+keys = plain
+[logger_root]
+level = ERROR
+handlers = console
+[handler_console]
+class = StreamHandler
+args = (sys.stderr,)
+level = NOTSET
+formatter = plain
+[formatter_plain]
+format = %(message)s
+"""
+
+
+def ini_text(profile, principals):
+    lines = ["[server:main]", "use = egg:waitress#main", "host = 127.0.0.1", "port = %(http_port)s", "", "[app:main]"]
+    for key, value in profile.settings.items():
+        for user, principal in principals.items():
+            value = value.replace("{%s}" % user, principal)
+        lines.append("%s = %s" % (key, value))
+    return "\n".join(lines) + "\n" + LOGGING
