@@ -1,0 +1,186 @@
+/*
+ * engine/cursor.c - walking a range of keys.
+ *
+ * A cursor holds the path from the root to its key. Pages of a version do not change, so the path
+ * stays good as long as the view does. There are no links between leaves (copy-on-write would have
+ * to follow them); the next leaf is found by going up to the first branch with a further child and
+ * down again.
+ *
+ * The keys with a prefix are one stretch of the tree: each move ends with a look at whether the key
+ * it landed on still has the prefix, and if not the cursor stands nowhere (depth < 0).
+ */
+#include "engine/private.h"
+
+void engine_cursor_init(struct engine_cursor *c, const struct engine_view *v, str prefix)
+{
+    c->view = v;
+    c->prefix = prefix;
+    c->depth = -1;
+}
+
+static const struct page *at(const struct engine_cursor *c)
+{
+    return c->path[c->depth].page;
+}
+
+static void push(struct engine_cursor *c, uint32_t pgno, unsigned slot)
+{
+    CHECK(c->depth + 1 < (int)TREE_MAX_DEPTH);
+    c->depth++;
+    c->path[c->depth].page = page_get(c->view->pages, pgno);
+    c->path[c->depth].slot = slot;
+}
+
+static uint32_t child_of(const struct engine_cursor *c)
+{
+    return node_child(at(c), c->path[c->depth].slot);
+}
+
+/* Down to the first or last key below the page that the cursor stands on. */
+static void down(struct engine_cursor *c, bool last)
+{
+    for (;;) {
+        c->path[c->depth].slot = last ? at(c)->count - 1u : 0;
+        if (at(c)->level == 0)
+            return;
+        push(c, child_of(c), 0);
+    }
+}
+
+static bool start(struct engine_cursor *c)
+{
+    c->depth = -1;
+    if (c->view->root == PAGE_NONE)
+        return false;
+    push(c, c->view->root, 0);
+    return true;
+}
+
+/* To the neighbouring leaf; false, and nowhere, behind the last. */
+static bool step_leaf(struct engine_cursor *c, bool forward)
+{
+    for (c->depth--; c->depth >= 0; c->depth--) {
+        uint32_t slot = c->path[c->depth].slot;
+        if (forward ? slot + 1 >= at(c)->count : slot == 0)
+            continue;
+        c->path[c->depth].slot = forward ? slot + 1 : slot - 1;
+        push(c, child_of(c), 0);
+        down(c, !forward);
+        return true;
+    }
+    return false;
+}
+
+static bool step(struct engine_cursor *c, bool forward)
+{
+    uint32_t slot = c->path[c->depth].slot;
+
+    if (forward ? slot + 1 >= at(c)->count : slot == 0)
+        return step_leaf(c, forward);
+    c->path[c->depth].slot = forward ? slot + 1 : slot - 1;
+    return true;
+}
+
+/* To the leaf where key is or would be; the slot may be one behind the leaf's last. */
+static bool to_leaf(struct engine_cursor *c, str key)
+{
+    bool exact;
+
+    if (!start(c))
+        return false;
+    while (at(c)->level > 0) {
+        c->path[c->depth].slot = node_child_slot(at(c), key);
+        push(c, child_of(c), 0);
+    }
+    c->path[c->depth].slot = node_lower(at(c), key, &exact);
+    return true;
+}
+
+/* First key >= key, or last key < key, of the whole tree. */
+static bool place(struct engine_cursor *c, str key, bool before)
+{
+    if (!to_leaf(c, key))
+        return false;
+    if (before)
+        return step(c, false);
+    if (c->path[c->depth].slot < at(c)->count)
+        return true;
+    return step_leaf(c, true);
+}
+
+/* Keeps the place if its key has the prefix. */
+static bool within(struct engine_cursor *c, bool placed)
+{
+    if (placed && node_has_prefix(at(c), c->path[c->depth].slot, c->prefix))
+        return true;
+    c->depth = -1;
+    return false;
+}
+
+bool engine_cursor_first(struct engine_cursor *c)
+{
+    return within(c, place(c, c->prefix, false));
+}
+
+/* The first string behind all that begin with the prefix; false: there is none (all 0xff). */
+static bool prefix_end(struct engine_cursor *c, str *out)
+{
+    size_t n = c->prefix.n;
+
+    while (n > 0 && (uint8_t)c->prefix.p[n - 1] == 0xff)
+        n--;
+    if (n == 0 || n > sizeof c->key_buf)
+        return false;
+    memcpy(c->key_buf, c->prefix.p, n);
+    c->key_buf[n - 1] = (char)((uint8_t)c->key_buf[n - 1] + 1);
+    *out = (str){c->key_buf, n};
+    return true;
+}
+
+bool engine_cursor_last(struct engine_cursor *c)
+{
+    str end;
+
+    if (prefix_end(c, &end))
+        return within(c, place(c, end, true));
+    if (!start(c))
+        return false;
+    down(c, true);
+    return within(c, true);
+}
+
+bool engine_cursor_seek(struct engine_cursor *c, str key)
+{
+    if (str_cmp(key, c->prefix) < 0)
+        return engine_cursor_first(c);
+    return within(c, place(c, key, false));
+}
+
+bool engine_cursor_seek_before(struct engine_cursor *c, str key)
+{
+    if (str_cmp(key, c->prefix) > 0 && !str_starts(key, c->prefix))
+        return engine_cursor_last(c);
+    return within(c, place(c, key, true));
+}
+
+bool engine_cursor_next(struct engine_cursor *c)
+{
+    return c->depth >= 0 && within(c, step(c, true));
+}
+
+bool engine_cursor_prev(struct engine_cursor *c)
+{
+    return c->depth >= 0 && within(c, step(c, false));
+}
+
+str engine_cursor_key(struct engine_cursor *c)
+{
+    CHECK(c->depth >= 0);
+    return (str){c->key_buf, node_key(at(c), c->path[c->depth].slot, (uint8_t *)c->key_buf)};
+}
+
+enum err engine_cursor_value(struct engine_cursor *c, str *value)
+{
+    CHECK(c->depth >= 0);
+    return view_value(c->view, node_cell(at(c), c->path[c->depth].slot).body, value);
+}

@@ -1,0 +1,299 @@
+/*
+ * engine/engine.c - opening, closing, and what the engine says of itself.
+ *
+ * The states of an engine:
+ *
+ *     (closed) --engine_open: recover()--> OK --failed sync, failed cut (commit.c)--> FAILED
+ *                                           |                                           |
+ *                                           +----------------- engine_close ------------+-->
+ * (closed)
+ *
+ * OK: reads and writes. FAILED: reads of what is durable; every begin is refused. There is no way
+ * back but closing and opening, which reads from disk what is there.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "engine/private.h"
+
+#define SEGMENT_BYTES_DEFAULT        (64 * MIB)
+#define SEGMENT_BYTES_DEFAULT_MEMORY MIB /* smaller: it can be given back only as a whole */
+#define SEGMENT_BYTES_MIN            (4 * KIB)
+#define TXN_BYTES_DEFAULT            (256 * MIB)
+#define QUEUE_BYTES_DEFAULT          (64 * MIB)
+#define BYTES_MAX                    (1024 * MIB) /* of a segment, of a frame: offsets have 32 bits */
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static _Atomic unsigned fail_nth;
+
+void engine_test_fail_alloc(unsigned nth)
+{
+    atomic_store(&fail_nth, nth);
+}
+
+static bool alloc_fails(void)
+{
+    unsigned n = atomic_load_explicit(&fail_nth, memory_order_relaxed);
+
+    while (UNLIKELY(n > 0))
+        if (atomic_compare_exchange_weak(&fail_nth, &n, n - 1))
+            return n == 1;
+    return false;
+}
+
+void *mem_alloc(size_t n)
+{
+    return alloc_fails() ? NULL : malloc(n);
+}
+
+void *mem_zalloc(size_t n)
+{
+    return alloc_fails() ? NULL : calloc(1, n);
+}
+
+void *mem_aligned(size_t align, size_t n)
+{
+    return alloc_fails() ? NULL : aligned_alloc(align, (n + align - 1) / align * align);
+}
+
+/* ---- the directory --------------------------------------------------------------------------- */
+
+/* Makes the directory if it is missing, durably. */
+static enum err make_dir(const char *dir, struct err_detail *d)
+{
+    char parent[LOG_PATH_MAX];
+    size_t n = strlen(dir);
+
+    if (os()->mkdir(dir, 0700) != 0) {
+        if (errno == EEXIST)
+            return OK;
+        return err_set(d, err_from_errno(errno), errno, "%s: cannot be created", dir);
+    }
+    memcpy(parent, dir, n + 1);
+    while (n > 1 && parent[n - 1] == '/')
+        n--;
+    while (n > 0 && parent[n - 1] != '/')
+        n--;
+    snprintf(parent, sizeof parent, "%.*s", n > 0 ? (int)n : 1, n > 0 ? dir : ".");
+    if (os()->sync_dir(parent) != 0)
+        return err_set(d, ERR_IO, errno, "%s: cannot be synced", parent);
+    return OK;
+}
+
+static enum err busy(int fd, const char *dir, struct err_detail *d)
+{
+    char pid[24] = "";
+    ssize_t n = os()->pread(fd, pid, sizeof pid - 1, 0);
+
+    pid[n > 0 ? strspn(pid, "0123456789") : 0] = 0;
+    return err_set(d, ERR_BUSY, 0, "%s: in use by process %s", dir, pid[0] ? pid : "(unknown)");
+}
+
+/*
+ * The lock is the kernel's, on the file LOCK; it goes when the process does. Our number in the file
+ * is for messages only: if it cannot be written (a full disk), that is no reason not to open.
+ */
+static enum err lock_dir(struct engine *e, struct err_detail *d)
+{
+    char path[LOG_PATH_MAX], pid[24];
+
+    snprintf(path, sizeof path, "%s/LOCK", e->dir);
+    e->lock_fd = os()->open(path, O_RDWR | O_CREAT, 0600);
+    if (e->lock_fd < 0)
+        return err_set(d, err_from_errno(errno), errno, "%s: cannot be opened", path);
+    if (os()->lock(e->lock_fd) != 0) {
+        if (errno == EWOULDBLOCK)
+            return busy(e->lock_fd, e->dir, d);
+        return err_set(d, err_from_errno(errno), errno, "%s: cannot be locked", path);
+    }
+    snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    if (os()->ftruncate(e->lock_fd, 0) == 0)
+        (void)!os()->pwrite(e->lock_fd, pid, strlen(pid), 0);
+    return OK;
+}
+
+/* ---- parts ----------------------------------------------------------------------------------- */
+
+static uint64_t option(uint64_t value, uint64_t otherwise, uint64_t min, uint64_t max)
+{
+    value = value == 0 ? otherwise : value;
+    return value < min ? min : MIN_OF(value, max);
+}
+
+static enum err set_options(struct engine *e, const struct engine_options *o, struct err_detail *d)
+{
+    uint64_t segment = o->dir != NULL ? SEGMENT_BYTES_DEFAULT : SEGMENT_BYTES_DEFAULT_MEMORY;
+
+    if (o->dir != NULL && (o->dir[0] == 0 || strlen(o->dir) > LOG_PATH_MAX - 32))
+        return err_set(d, ERR_LIMIT, 0, "the name of the data directory is empty or too long");
+    e->options = *o;
+    e->options.segment_bytes = option(o->segment_bytes, segment, SEGMENT_BYTES_MIN, BYTES_MAX);
+    e->options.max_txn_bytes =
+        (size_t)option(o->max_txn_bytes, TXN_BYTES_DEFAULT, 4 * KIB, BYTES_MAX);
+    e->options.max_queue_bytes =
+        (size_t)option(o->max_queue_bytes, QUEUE_BYTES_DEFAULT, 1, SIZE_MAX / 2);
+    e->options.dir = NULL;
+    if (o->dir == NULL)
+        return OK;
+    e->dir = mem_alloc(strlen(o->dir) + 1);
+    if (e->dir == NULL)
+        return ERR_NOMEM;
+    memcpy(e->dir, o->dir, strlen(o->dir) + 1);
+    e->options.dir = e->log.dir = e->dir;
+    return OK;
+}
+
+static void init_locks(struct engine *e)
+{
+    pthread_mutex_init(&e->writer.mutex, NULL);
+    pthread_mutex_init(&e->queue.mutex, NULL);
+    pthread_mutex_init(&e->readers_mutex, NULL);
+    pthread_cond_init(&e->queue.wake, NULL);
+}
+
+static void fini_locks(struct engine *e)
+{
+    pthread_mutex_destroy(&e->writer.mutex);
+    pthread_mutex_destroy(&e->queue.mutex);
+    pthread_mutex_destroy(&e->readers_mutex);
+    pthread_cond_destroy(&e->queue.wake);
+}
+
+static enum err init_parts(struct engine *e)
+{
+    struct writer *w = &e->writer;
+    enum err err;
+
+    e->log.segment_bytes = e->options.segment_bytes;
+    e->log.max_frame = e->options.max_txn_bytes;
+    w->tree.pages = &e->pages;
+    w->tree.scratch = mem_alloc(sizeof *w->tree.scratch);
+    err = w->tree.scratch == NULL ? ERR_NOMEM : pages_init(&e->pages);
+    return err != OK ? err : log_init(&e->log);
+}
+
+static void free_commits(struct list_node *list)
+{
+    struct list_node *node;
+
+    while ((node = list_pop(list)) != NULL)
+        free(LIST_ENTRY(node, struct commit, node));
+}
+
+/* An engine in which nothing needs a clean-up yet. */
+static struct engine *engine_blank(void)
+{
+    struct engine *e = mem_aligned(64, sizeof *e);
+
+    if (e == NULL)
+        return NULL;
+    memset(e, 0, sizeof *e);
+    e->lock_fd = -1;
+    e->log.fd = -1;
+    ring_init(&e->writer.deltas, sizeof(struct delta));
+    pending_init(&e->writer.pending);
+    list_init(&e->writer.dead);
+    list_init(&e->queue.commits);
+    list_init(&e->queue.spare);
+    list_init(&e->readers);
+    init_locks(e);
+    return e;
+}
+
+static void engine_release(struct engine *e)
+{
+    pages_fini(&e->pages);
+    log_fini(&e->log);
+    pending_fini(&e->writer.pending);
+    ring_fini(&e->writer.deltas);
+    free_commits(&e->queue.spare);
+    free(e->writer.tree.scratch);
+    if (e->lock_fd >= 0)
+        os()->close(e->lock_fd);
+    fini_locks(e);
+    free(e->dir);
+    free(e);
+}
+
+/* ---- open and close -------------------------------------------------------------------------- */
+
+static enum err start_committer(struct engine *e, struct err_detail *d)
+{
+    int r = pthread_create(&e->committer, NULL, commit_thread, e);
+
+    if (r != 0)
+        return err_set(d, ERR_NOMEM, r, "the committer thread cannot be started");
+    e->committer_runs = true;
+    return OK;
+}
+
+enum err engine_open(struct engine **out, const struct engine_options *options,
+                     struct engine_recovery *recovery, struct err_detail *detail)
+{
+    struct engine_recovery found = {0};
+    struct engine *e = engine_blank();
+    enum err err = e == NULL ? ERR_NOMEM : set_options(e, options, detail);
+
+    if (err == OK)
+        err = init_parts(e);
+    if (err == OK && e->dir != NULL)
+        err = make_dir(e->dir, detail);
+    if (err == OK && e->dir != NULL)
+        err = lock_dir(e, detail);
+    if (err == OK)
+        err = recover(e, &found, detail);
+    if (err == OK && e->dir != NULL)
+        err = start_committer(e, detail);
+    if (err != OK) {
+        if (e != NULL)
+            engine_release(e);
+        if (detail != NULL && err == ERR_NOMEM && detail->text[0] == 0)
+            return err_set(detail, err, 0, "%s", err_text(err));
+        return err;
+    }
+    if (recovery != NULL)
+        *recovery = found;
+    *out = e;
+    return OK;
+}
+
+void engine_close(struct engine *e)
+{
+    if (e == NULL)
+        return;
+    pthread_mutex_lock(&e->queue.mutex);
+    e->queue.closing = true;
+    pthread_mutex_unlock(&e->queue.mutex);
+    pthread_cond_signal(&e->queue.wake);
+    if (e->committer_runs)
+        pthread_join(e->committer, NULL);
+    CHECK(list_empty(&e->readers));
+    engine_release(e);
+}
+
+/* ---- what it says of itself ------------------------------------------------------------------ */
+
+enum engine_state engine_state(const struct engine *e)
+{
+    return atomic_load(&e->failed) ? ENGINE_FAILED : ENGINE_OK;
+}
+
+void engine_stats(const struct engine *e, struct engine_stats *out)
+{
+    struct version v;
+
+    version_read(&e->published, &v);
+    *out = (struct engine_stats){
+        .version = v.txn,
+        .keys = v.keys,
+        .log_bytes = v.log_bytes,
+        .live_value_bytes = v.live_value_bytes,
+        .segments = v.segments,
+        .pages = v.pages,
+        .free_pages = v.free_pages,
+        .commits = atomic_load(&e->commits),
+        .syncs = atomic_load(&e->log.syncs),
+    };
+}

@@ -1,0 +1,321 @@
+/*
+ * engine/log.c - the segments of the log: making, appending, syncing, cutting off.
+ *
+ * A segment is a file NNNNNNNN.log (its number in hexadecimal): a header of 64 bytes and frames
+ * (doc/format.md). Frames are appended to the newest segment only. A frame does not cross segments:
+ * a new one is begun when the newest has reached options.segment_bytes, so the last frame of a
+ * segment may reach beyond that.
+ *
+ * Invariants (the committer keeps them; recover.c relies on them):
+ *   1. Before segment N+1 exists under its name, segment N is whole and synced and is never written
+ *      again. The header of N+1 says how long N is.
+ *   2. Before the first frame is written to a segment, its header and its name are synced. So a
+ * segment longer than its header has a good header.
+ *   3. Frames are written at `end`, behind which the file has nothing; a failed write is cut off
+ * again and the cut synced before the next write.
+ *   4. log.end, log.link and segment.bytes speak of what is synced, and only of that.
+ *   5. After a failed sync, or a failed cut, log.broken is set and nothing is written any more.
+ *
+ * Without files a segment is memory that frames are copied into; the same code path, no sync.
+ *
+ * Space is asked for ahead of the write (fallocate), so that a full disk is known before anything
+ * is written rather than from a sync that cannot be trusted afterwards.
+ */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/crc.h"
+#include "base/rand.h"
+#include "engine/private.h"
+
+#define LEAF_ENTRIES   ((size_t)1 << SEGMENT_LEAF_BITS)
+#define TOP_ENTRIES    ((size_t)1 << SEGMENT_TOP_BITS)
+#define ALLOCATE_BYTES ((uint64_t)MIB)
+
+uint32_t frame_head_crc(const struct frame_header *h, uint32_t salt)
+{
+    return crc32c(salt, (const uint8_t *)h + 4, sizeof *h - 4);
+}
+
+uint32_t segment_header_crc(const struct segment_header *h)
+{
+    return crc32c(0, h, offsetof(struct segment_header, crc));
+}
+
+/* ---- the table of segments ------------------------------------------------------------------- */
+
+enum err log_init(struct log *log)
+{
+    log->fd = -1;
+    log->first = log->next = 1;
+    log->top = mem_zalloc(TOP_ENTRIES * sizeof *log->top);
+    return log->top == NULL ? ERR_NOMEM : OK;
+}
+
+static void unmap(const struct log *log, const uint8_t *map, size_t mapped)
+{
+    if (map == NULL)
+        return;
+    if (log->dir == NULL)
+        free((void *)map);
+    else
+        os()->unmap((void *)map, mapped);
+}
+
+/* Nobody may look at the segment any more. */
+void log_segment_release(struct log *log, struct segment *seg)
+{
+    log->top[seg->number >> SEGMENT_LEAF_BITS][seg->number & (LEAF_ENTRIES - 1)] = NULL;
+    unmap(log, atomic_load(&seg->map), seg->mapped);
+    unmap(log, seg->old_map, seg->old_mapped);
+    free(seg);
+}
+
+void log_fini(struct log *log)
+{
+    for (uint64_t n = log->first; log->top != NULL && n < log->next; n++) {
+        struct segment *seg = log_segment(log, (uint32_t)n);
+        if (seg != NULL)
+            log_segment_release(log, seg);
+    }
+    for (size_t i = 0; log->top != NULL && i <= log->next >> SEGMENT_LEAF_BITS; i++)
+        free(log->top[i]);
+    free(log->top);
+    log->top = NULL;
+    if (log->fd >= 0)
+        os()->close(log->fd);
+    log->fd = -1;
+}
+
+struct segment *log_segment(const struct log *log, uint32_t number)
+{
+    struct segment **leaf;
+
+    if (number >> SEGMENT_LEAF_BITS >= TOP_ENTRIES)
+        return NULL;
+    leaf = log->top[number >> SEGMENT_LEAF_BITS];
+    return leaf == NULL ? NULL : leaf[number & (LEAF_ENTRIES - 1)];
+}
+
+/* The segment has a place in the table, be there a file or not yet. NOMEM; LIMIT: no numbers left.
+ */
+enum err log_segment_need(struct log *log, uint32_t number)
+{
+    struct segment ***leaf = &log->top[MIN_OF(number >> SEGMENT_LEAF_BITS, TOP_ENTRIES - 1)];
+    struct segment *seg;
+
+    if (number >> SEGMENT_LEAF_BITS >= TOP_ENTRIES)
+        return ERR_LIMIT;
+    if (log_segment(log, number) != NULL)
+        return OK;
+    if (*leaf == NULL)
+        *leaf = mem_zalloc(LEAF_ENTRIES * sizeof **leaf);
+    seg = *leaf == NULL ? NULL : mem_zalloc(sizeof *seg);
+    if (seg == NULL)
+        return ERR_NOMEM;
+    seg->number = number;
+    (*leaf)[number & (LEAF_ENTRIES - 1)] = seg;
+    log->next = MAX_OF(log->next, number + 1);
+    return OK;
+}
+
+void log_path(const struct log *log, uint32_t number, char *out, size_t n)
+{
+    snprintf(out, n, "%s/%08x.log", log->dir, number);
+}
+
+/* ---- making a segment ------------------------------------------------------------------------ */
+
+/* Gives the segment a view of at least `bytes`. A view that readers may be in stays until the
+ * segment goes: it is outgrown once at most, by the segment's last frame. */
+static enum err set_map(struct segment *seg, const uint8_t *map, size_t bytes)
+{
+    const uint8_t *old = atomic_load_explicit(&seg->map, memory_order_relaxed);
+
+    CHECK(old == NULL || seg->old_map == NULL);
+    seg->old_map = old;
+    seg->old_mapped = seg->mapped;
+    seg->mapped = bytes;
+    atomic_store_explicit(&seg->map, map, memory_order_release);
+    return OK;
+}
+
+enum err log_map(struct segment *seg, int fd, size_t bytes)
+{
+    const uint8_t *map = os()->map(fd, bytes);
+
+    return map == NULL ? err_from_errno(errno) : set_map(seg, map, bytes);
+}
+
+static enum err memory_grow(struct segment *seg, size_t bytes)
+{
+    const uint8_t *old = atomic_load_explicit(&seg->map, memory_order_relaxed);
+    uint8_t *map = mem_alloc(bytes);
+
+    if (map == NULL)
+        return ERR_NOMEM;
+    if (old != NULL)
+        memcpy(map, old, seg->mapped);
+    return set_map(seg, map, bytes);
+}
+
+static enum err sync_failed(struct log *log)
+{
+    log->broken = true;
+    return ERR_IO;
+}
+
+/* Invariant 2: header and name are synced. */
+static enum err write_header(struct log *log, int fd, const struct segment_header *h)
+{
+    if (os()->pwrite(fd, h, sizeof *h, 0) != (ssize_t)sizeof *h)
+        return err_from_errno(errno);
+    atomic_fetch_add(&log->syncs, 1);
+    if (os()->fdatasync(fd) != 0 || os()->sync_dir(log->dir) != 0)
+        return sync_failed(log);
+    return OK;
+}
+
+/* A segment that was not finished is taken away again. If that fails too, its header is not
+ * followed by anything, and the next attempt, or recovery, writes over it. */
+static enum err create_file(struct log *log, struct segment *seg, const struct segment_header *h,
+                            int *out)
+{
+    char path[LOG_PATH_MAX];
+    enum err err;
+    int fd;
+
+    log_path(log, seg->number, path, sizeof path);
+    fd = os()->open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    if (fd < 0)
+        return err_from_errno(errno);
+    err = write_header(log, fd, h);
+    if (err == OK)
+        err = log_map(seg, fd, (size_t)log->segment_bytes);
+    if (err == OK) {
+        *out = fd;
+        return OK;
+    }
+    os()->close(fd);
+    if (!log->broken)
+        os()->unlink(path);
+    return err;
+}
+
+/* The active segment takes no more frames; what was allocated beyond its end is given back. */
+static void seal(struct log *log)
+{
+    if (log->fd < 0)
+        return;
+    if (log->allocated > log->end)
+        (void)!os()->ftruncate(log->fd, log->end);
+    os()->close(log->fd);
+    log->fd = -1;
+}
+
+/* Begins segment `number` behind the active one and makes it the active one. Changes nothing when
+ * it fails, but log.broken. */
+enum err log_create(struct log *log, uint32_t number, uint64_t first_txn)
+{
+    struct segment *seg = log_segment(log, number);
+    struct segment_header h = {.magic = LOG_MAGIC,
+                               .version = FORMAT_VERSION,
+                               .number = number,
+                               .salt = (uint32_t)rand_u64(),
+                               .link = log->link,
+                               .first_txn = first_txn,
+                               .prev_bytes = log->active == NULL ? 0 : log->end};
+    enum err err;
+    int fd = -1;
+
+    memcpy(h.store, log->store, sizeof h.store);
+    h.crc = segment_header_crc(&h);
+    if (log->dir != NULL) {
+        err = create_file(log, seg, &h, &fd);
+    } else {
+        err = memory_grow(seg, (size_t)log->segment_bytes);
+        if (err == OK)
+            memcpy((uint8_t *)atomic_load(&seg->map), &h, sizeof h);
+    }
+    if (err != OK)
+        return err;
+    seal(log);
+    seg->salt = h.salt;
+    atomic_store(&seg->bytes, SEGMENT_HEADER_BYTES);
+    log->active = seg;
+    log->fd = fd;
+    log->end = log->allocated = SEGMENT_HEADER_BYTES;
+    return OK;
+}
+
+/* ---- appending ------------------------------------------------------------------------------- */
+
+static enum err allocate(struct log *log, uint64_t end)
+{
+    uint64_t want = (end + ALLOCATE_BYTES - 1) / ALLOCATE_BYTES * ALLOCATE_BYTES;
+    uint64_t from = log->allocated;
+
+    if (log->no_fallocate || end <= from)
+        return OK;
+    for (;; want = end) { /* a last time with what is needed now and not a byte more */
+        if (os()->fallocate(log->fd, from, want - from) == 0) {
+            log->allocated = want;
+            return OK;
+        }
+        if (err_from_errno(errno) != ERR_NOSPACE)
+            break;
+        if (want == end)
+            return ERR_NOSPACE;
+    }
+    log->no_fallocate = true; /* a file system without it: the write will tell */
+    return OK;
+}
+
+/* The active segment can take frames up to `end`: views reach there, and there is space. */
+enum err log_room(struct log *log, uint64_t end)
+{
+    struct segment *seg = log->active;
+    enum err err = OK;
+
+    if (log->dir == NULL)
+        return end > seg->mapped ? memory_grow(seg, (size_t)end) : OK;
+    if (end > seg->mapped)
+        err = log_map(seg, log->fd, (size_t)(log->segment_bytes + log->max_frame));
+    return err != OK ? err : allocate(log, end);
+}
+
+/* Writes `bytes` bytes at `off` of the active segment, which log_room has seen. Not durable yet. */
+enum err log_write(struct log *log, const struct iovec *v, int n, uint64_t off, uint64_t bytes)
+{
+    uint8_t *at;
+
+    if (log->dir != NULL)
+        return os()->pwritev(log->fd, v, n, off) == (ssize_t)bytes ? OK : err_from_errno(errno);
+    at = (uint8_t *)atomic_load_explicit(&log->active->map, memory_order_relaxed) + off;
+    for (int i = 0; i < n; i++) {
+        memcpy(at, v[i].iov_base, v[i].iov_len);
+        at += v[i].iov_len;
+    }
+    return OK;
+}
+
+enum err log_sync(struct log *log)
+{
+    if (log->dir == NULL)
+        return OK;
+    atomic_fetch_add_explicit(&log->syncs, 1, memory_order_relaxed);
+    return os()->fdatasync(log->fd) == 0 ? OK : sync_failed(log);
+}
+
+/* Takes off what a failed write left behind the durable end. After a failed sync it is tried all
+ * the same, so that a restart finds as little as possible of what was reported as failed; the log
+ * stays broken. */
+enum err log_cut(struct log *log)
+{
+    if (log->fd >= 0 && os()->ftruncate(log->fd, log->end) != 0)
+        return sync_failed(log);
+    log->allocated = log->end;
+    if (log->broken)
+        return ERR_IO;
+    return log->fd < 0 ? OK : log_sync(log);
+}

@@ -1,0 +1,397 @@
+/*
+ * engine/txn.c - the writer: begin, put, link, del, commit, abort.
+ *
+ * One transaction at a time, between engine_txn_begin (takes writer.mutex) and commit or abort
+ * (gives it back). It works on the newest committed version, durable or not: `writer.now`. What it
+ * writes goes at once into the index, in pages of its own, and into its frame, in pending memory at
+ * the place where the log will have it; so commit only has to hand the frame over.
+ *
+ *     idle --begin--> running --commit--> queued ---committer: synced---> durable, published
+ *                        |                   |
+ *                        +--abort--> undone  +---committer: write or sync failed---> thrown away
+ *
+ * Thrown away: the committer cannot undo, for a transaction may be running on top of what failed.
+ * It moves queue.generation on instead. A commit whose transaction began in an earlier generation
+ * fails, and the next begin takes the writer back to the durable version (come_back).
+ *
+ * Everything that commit needs has been reserved by begin and by the operations: it cannot fail for
+ * want of memory.
+ */
+#include "base/crc.h"
+#include "engine/private.h"
+
+/* ---- begin ----------------------------------------------------------------------------------- */
+
+/* May a transaction begin, and in which generation? Takes a commit from the spares if there is one.
+ */
+static enum err admit(struct engine *e, uint64_t *generation, struct commit **commit)
+{
+    struct queue *q = &e->queue;
+    enum err err = OK;
+
+    pthread_mutex_lock(&q->mutex);
+    if (q->closing)
+        err = ERR_CLOSED;
+    else if (q->failed)
+        err = ERR_FAILED;
+    else if (q->bytes > e->options.max_queue_bytes)
+        err = ERR_AGAIN;
+    if (err == OK) {
+        struct list_node *node = list_pop(&q->spare);
+        *commit = node == NULL ? NULL : LIST_ENTRY(node, struct commit, node);
+        *generation = q->generation;
+    }
+    pthread_mutex_unlock(&q->mutex);
+    return err;
+}
+
+/* Transactions on which the writer stood were thrown away: back to the durable version. */
+static void come_back(struct engine *e, const struct version *durable)
+{
+    struct writer *w = &e->writer;
+
+    apply_undo(e, durable->txn);
+    pending_cut(&w->pending, 0);
+    w->now = *durable;
+    w->live_value_bytes = durable->live_value_bytes;
+}
+
+/* The frame's place: behind the newest one, or in a new segment when that one is full. */
+static enum err place_frame(struct engine *e, logpos *start)
+{
+    logpos tail = e->writer.now.tail;
+
+    if (POS_OFF(tail) >= e->log.segment_bytes)
+        tail = LOGPOS(POS_SEG(tail) + 1, SEGMENT_HEADER_BYTES);
+    *start = tail;
+    return log_segment_need(&e->log, POS_SEG(tail));
+}
+
+static void set_view(struct engine_txn *t)
+{
+    const struct tree *tree = &t->engine->writer.tree;
+    t->view.root = tree->root;
+}
+
+static void start_tree(struct writer *w)
+{
+    w->tree.txn = w->now.txn + 1;
+    w->tree.root = (uint32_t)w->now.root;
+    w->tree.depth = (uint32_t)w->now.depth;
+    w->tree.keys = w->now.keys;
+}
+
+enum err engine_txn_begin(struct engine *e, struct engine_txn **out)
+{
+    struct writer *w = &e->writer;
+    struct engine_txn *t = &w->txn;
+    struct commit *commit = NULL;
+    struct version durable;
+    uint64_t generation = 0;
+    enum err err;
+
+    pthread_mutex_lock(&w->mutex);
+    err = admit(e, &generation, &commit);
+    if (err != OK)
+        goto out;
+    version_read(&e->published, &durable);
+    if (generation != w->generation)
+        come_back(e, &durable);
+    w->generation = generation;
+    apply_durable(e, durable.txn);
+    pending_reap(&w->pending, durable.tail);
+    if (commit == NULL)
+        commit = mem_alloc(sizeof *commit);
+    *t = (struct engine_txn){.engine = e, .generation = generation, .commit = commit};
+    err = commit == NULL ? ERR_NOMEM : place_frame(e, &t->start);
+    if (err != OK)
+        goto out;
+    start_tree(w);
+    t->view = (struct engine_view){
+        .pages = &e->pages, .engine = e, .version = w->now.txn, .writer = true};
+    set_view(t);
+    *out = t;
+    return OK;
+out:
+    pthread_mutex_unlock(&w->mutex);
+    free(commit);
+    return err;
+}
+
+const struct engine_view *engine_txn_view(struct engine_txn *t)
+{
+    return &t->view;
+}
+
+/* ---- operations ------------------------------------------------------------------------------ */
+
+/* After the first failure the transaction refuses everything with the same error. */
+static enum err fail(struct engine_txn *t, enum err err)
+{
+    if (t->failed == OK)
+        t->failed = err;
+    return t->failed;
+}
+
+static bool key_fits(str key)
+{
+    return key.n > 0 && key.n <= ENGINE_MAX_KEY_BYTES;
+}
+
+static logpos frame_end(const struct engine_txn *t)
+{
+    return t->start + t->bytes;
+}
+
+/* n contiguous bytes at the end of the frame; the first operation also gets the header its place.
+ */
+static enum err frame_reserve(struct engine_txn *t, size_t n, uint8_t **out)
+{
+    size_t head = t->bytes == 0 ? FRAME_HEADER_BYTES : 0;
+    struct chunk *chunk;
+    uint8_t *p;
+
+    if (n + head > t->engine->log.max_frame - t->bytes)
+        return ERR_LIMIT;
+    p = pending_reserve(&t->engine->writer.pending, frame_end(t), n + head, &chunk);
+    if (p == NULL)
+        return ERR_NOMEM;
+    if (head > 0) {
+        t->commit->chunk = chunk;
+        t->commit->chunk_off = (uint32_t)(p - chunk->data);
+    }
+    t->bytes += n + head;
+    *out = p + head;
+    return OK;
+}
+
+/* Operation, key length, key: how every operation begins. */
+static uint8_t *put_op(uint8_t *at, enum op op, str key)
+{
+    *at++ = (uint8_t)op;
+    at = varint_put(at, (uint32_t)key.n);
+    memcpy(at, key.p, key.n);
+    return at + key.n;
+}
+
+static size_t op_bytes(str key)
+{
+    return 1 + varint_size((uint32_t)key.n) + key.n;
+}
+
+static enum err write_key_op(struct engine_txn *t, enum op op, str key)
+{
+    uint8_t *at;
+    enum err err = frame_reserve(t, op_bytes(key), &at);
+
+    if (err == OK)
+        put_op(at, op, key);
+    return err;
+}
+
+/* The value's checksum and bytes lie behind one another; a reference names the checksum's offset.
+ */
+static enum err write_put(struct engine_txn *t, str key, str value)
+{
+    size_t head = op_bytes(key) + varint_size((uint32_t)value.n);
+    uint32_t crc = crc32c(0, value.p, value.n);
+    bool is_inline = value.n <= INLINE_MAX_BYTES;
+    uint8_t *at;
+    enum err err = frame_reserve(t, head + 4 + value.n, &at);
+
+    if (err != OK)
+        return err;
+    at = put_op(at, OP_PUT, key);
+    at = varint_put(at, (uint32_t)value.n);
+    memcpy(at, &crc, 4);
+    if (value.n > 0)
+        memcpy(at + 4, value.p, value.n);
+    t->has_put = true;
+    t->put = (struct value_ref){.bytes = (uint32_t)value.n,
+                                .kind = is_inline ? VALUE_INLINE : 0,
+                                .seg = POS_SEG(t->start),
+                                .off = POS_OFF(frame_end(t) - value.n - 4),
+                                .data = is_inline ? t->put_inline : NULL};
+    if (is_inline && value.n > 0)
+        memcpy(t->put_inline, value.p, value.n);
+    return OK;
+}
+
+enum err engine_put(struct engine_txn *t, str key, str value)
+{
+    enum err err = t->failed;
+
+    if (err == OK && (!key_fits(key) || value.n > ENGINE_MAX_VALUE_BYTES))
+        err = ERR_LIMIT;
+    if (err == OK)
+        err = write_put(t, key, value);
+    if (err == OK)
+        err = apply_put(t->engine, key, &t->put);
+    set_view(t);
+    return err == OK ? OK : fail(t, err);
+}
+
+enum err engine_link(struct engine_txn *t, str key)
+{
+    struct value_ref ref = t->put;
+    enum err err = t->failed;
+
+    CHECK(t->has_put || err != OK);
+    ref.kind |= VALUE_LINK;
+    if (err == OK && !key_fits(key))
+        err = ERR_LIMIT;
+    if (err == OK)
+        err = write_key_op(t, OP_LINK, key);
+    if (err == OK)
+        err = apply_put(t->engine, key, &ref);
+    set_view(t);
+    return err == OK ? OK : fail(t, err);
+}
+
+enum err engine_del(struct engine_txn *t, str key)
+{
+    enum err err = t->failed;
+    bool found;
+
+    if (err == OK && !key_fits(key))
+        err = ERR_LIMIT;
+    if (err == OK && tree_find(t->view.pages, t->view.root, key) == NULL)
+        return OK; /* nothing changes, so the log need not say so */
+    if (err == OK)
+        err = write_key_op(t, OP_DEL, key);
+    if (err == OK)
+        err = apply_del(t->engine, key, &found);
+    set_view(t);
+    return err == OK ? OK : fail(t, err);
+}
+
+static bool any_with_prefix(const struct engine_txn *t, str prefix)
+{
+    struct engine_cursor c;
+
+    engine_cursor_init(&c, &t->view, prefix);
+    return engine_cursor_first(&c);
+}
+
+enum err engine_del_prefix(struct engine_txn *t, str prefix, uint64_t *count)
+{
+    enum err err = t->failed;
+    uint64_t n = 0;
+
+    if (err == OK && !key_fits(prefix))
+        err = ERR_LIMIT;
+    if (err == OK && any_with_prefix(t, prefix)) {
+        err = write_key_op(t, OP_DELPREFIX, prefix);
+        if (err == OK)
+            err = apply_del_prefix(t->engine, prefix, &n);
+    }
+    set_view(t);
+    if (err != OK)
+        return fail(t, err);
+    if (count != NULL)
+        *count = n;
+    return OK;
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static void undo(struct engine_txn *t)
+{
+    struct writer *w = &t->engine->writer;
+
+    apply_undo(t->engine, w->now.txn);
+    pending_cut(&w->pending, t->start);
+    w->live_value_bytes = w->now.live_value_bytes;
+}
+
+/* The commit goes back to the spares, unless the committer has it. */
+static void finish(struct engine_txn *t, bool handed_over)
+{
+    struct engine *e = t->engine;
+
+    if (!handed_over) {
+        pthread_mutex_lock(&e->queue.mutex);
+        list_push(&e->queue.spare, &t->commit->node);
+        pthread_mutex_unlock(&e->queue.mutex);
+    }
+    pthread_mutex_unlock(&e->writer.mutex);
+}
+
+void engine_txn_abort(struct engine_txn *t)
+{
+    undo(t);
+    finish(t, false);
+}
+
+/* What the transaction leaves behind. */
+static struct version version_after(const struct engine_txn *t)
+{
+    const struct engine *e = t->engine;
+    const struct writer *w = &e->writer;
+    struct version v = w->now;
+    bool new_segment = POS_SEG(t->start) != POS_SEG(v.tail);
+
+    v.txn = w->tree.txn;
+    v.root = w->tree.root;
+    v.depth = w->tree.depth;
+    v.keys = w->tree.keys;
+    v.live_value_bytes = w->live_value_bytes;
+    v.tail = frame_end(t);
+    v.log_bytes += t->bytes + (new_segment ? SEGMENT_HEADER_BYTES : 0);
+    v.segments += new_segment;
+    v.free_pages = pages_free_count(&e->pages);
+    v.pages = e->pages.next - PAGE_FIRST - v.free_pages;
+    return v;
+}
+
+/* The part of the header that the writer knows; the committer completes it (frame_seal). */
+static void begin_header(const struct engine_txn *t)
+{
+    struct frame_header h = {.bytes = (uint32_t)(t->bytes - FRAME_HEADER_BYTES),
+                             .txn = t->engine->writer.tree.txn};
+    memcpy(t->commit->chunk->data + t->commit->chunk_off, &h, sizeof h);
+}
+
+/* OK: the committer has it. */
+static enum err hand_over(struct engine_txn *t)
+{
+    struct engine *e = t->engine;
+    struct writer *w = &e->writer;
+    enum err why;
+
+    if (t->bytes > 0) {
+        begin_header(t);
+        pages_commit(&e->pages, w->tree.txn);
+        t->commit->version = version_after(t);
+    } else {
+        t->commit->version = w->now;
+    }
+    t->commit->start = t->start;
+    t->commit->bytes = t->bytes;
+    if (!commit_enqueue(e, t->commit, t->generation, &why))
+        return why;
+    w->now = t->commit->version;
+    return OK;
+}
+
+void engine_txn_commit(struct engine_txn *t, void (*done)(void *arg, enum err result), void *arg)
+{
+    struct engine *e = t->engine;
+    enum err err = t->failed;
+    bool wait = false;
+
+    t->commit->done = done;
+    t->commit->arg = arg;
+    /* Nothing written, and all that was seen is durable: there is nothing to wait for. */
+    if (err == OK && (t->bytes > 0 || t->view.version > version_durable(&e->published))) {
+        err = hand_over(t);
+        wait = err == OK;
+    }
+    if (err != OK)
+        undo(t);
+    if (wait && e->log.dir == NULL)
+        commit_run(e);
+    finish(t, wait);
+    if (!wait && done != NULL)
+        done(arg, err);
+}
