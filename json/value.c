@@ -302,22 +302,36 @@ static uint16_t child_height(const struct json *child)
     return json_is_container(child) ? child->height : 0;
 }
 
-/* Makes the heights in `v` exact again after removals. Recursion: at most JSON_MAX_DEPTH deep. */
-static uint16_t measure(struct json *v)
+static uint16_t measure(struct json *v);
+
+/* (A function, since a macro would measure one of them twice.) */
+static uint16_t higher(uint16_t a, uint16_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint16_t measure_children(const struct json *v)
 {
     const struct json_member *m;
     uint32_t at = 0;
     uint16_t height = 0;
 
+    if (v->type == JSON_OBJECT) {
+        while ((m = json_next_member(v, &at)) != NULL)
+            height = higher(height, measure(m->value));
+        return height;
+    }
+    for (uint32_t i = 0; i < v->count; i++)
+        height = higher(height, measure(v->box->items[i]));
+    return height;
+}
+
+/* Makes the heights in `v` exact again after removals. Recursion: at most JSON_MAX_DEPTH deep. */
+static uint16_t measure(struct json *v)
+{
     if (!json_is_container(v))
         return 0;
-    if (v->type == JSON_ARRAY)
-        for (uint32_t i = 0; i < v->count; i++)
-            height = MAX_OF(height, measure(v->box->items[i]));
-    else
-        while ((m = json_next_member(v, &at)) != NULL)
-            height = MAX_OF(height, measure(m->value));
-    v->height = (uint16_t)(height + 1);
+    v->height = (uint16_t)(measure_children(v) + 1);
     return v->height;
 }
 
