@@ -2,13 +2,14 @@
  * api/api.h - Kinto's HTTP API: what answers a request, and the hooks that plugins fill.
  *
  * A request walks the steps of api/pipeline.c (the list there is the code): route, authenticate,
- * begin a session, authorize, validate, handle, commit, respond. Reads run on a snapshot; writes run
- * inside one write transaction, and their response leaves when that transaction is durable.
+ * begin a session, authorize, validate, handle, commit, respond. Reads run on a snapshot; writes
+ * run inside one write transaction, and their response leaves when that transaction is durable.
  *
- *     api_new(&api, &options, &detail);  plugins_load(api, ...);  http_options.app = api_http_app(api);
+ *     api_new(&api, &options, &detail);  plugins_load(api, ...);  http_options.app =
+ * api_http_app(api);
  *
- * Threads: api_new, the api_add_* functions and api_free belong to the main thread, before and after
- * the server runs. Handlers and hooks run on loop threads, one request at a time each.
+ * Threads: api_new, the api_add_* functions and api_free belong to the main thread, before and
+ * after the server runs. Handlers and hooks run on loop threads, one request at a time each.
  *
  * Memory: a struct api_req and everything made for it lie in the request's arena.
  */
@@ -23,7 +24,8 @@ struct api;
 struct api_req;
 
 extern const struct setting_table api_settings;
-/* What this build cannot do yet: UNSUPPORTED, with file and line in the detail; warnings go to the log. */
+/* What this build cannot do yet: UNSUPPORTED, with file and line in the detail; warnings go to the
+ * log. */
 MUST_CHECK enum err api_settings_check(const struct settings *s, struct err_detail *d);
 
 struct api_options {
@@ -40,13 +42,14 @@ MUST_CHECK enum err api_new(struct api **out, const struct api_options *o, struc
 struct http_app api_http_app(struct api *a);
 void api_free(struct api *a);
 
-/* ---- for plugins: setting up ------------------------------------------------------------------ */
+/* ---- for plugins: setting up ------------------------------------------------------------------
+ */
 
 /* What a step or a handler answers. */
 enum api_step {
-    STEP_NEXT,  /* go on with the next step */
-    STEP_DONE,  /* the response stands (also an error) */
-    STEP_WRITE  /* cannot be done on a snapshot: start again inside a write transaction */
+    STEP_NEXT, /* go on with the next step */
+    STEP_DONE, /* the response stands (also an error) */
+    STEP_WRITE /* cannot be done on a snapshot: start again inside a write transaction */
 };
 
 enum api_method {
@@ -95,7 +98,8 @@ MUST_CHECK enum err api_add_alias(struct api *a, const struct api_alias *alias);
 
 struct store *api_store(struct api *a);
 
-/* ---- for plugins: a request ------------------------------------------------------------------------ */
+/* ---- for plugins: a request
+ * ------------------------------------------------------------------------ */
 
 struct api *api_of(struct api_req *r);
 struct arena *api_arena(struct api_req *r);
@@ -106,8 +110,8 @@ str api_path(struct api_req *r); /* decoded, without the version prefix */
 str api_body(struct api_req *r);
 bool api_readonly(struct api_req *r);
 
-void api_set_body(struct api_req *r, str body);     /* borrowed */
-void api_rewrite(struct api_req *r, str path);      /* decoded path, borrowed */
+void api_set_body(struct api_req *r, str body); /* borrowed */
+void api_rewrite(struct api_req *r, str path);  /* decoded path, borrowed */
 
 /* Makes the bucket or collection of that URI unless it is there; the user becomes its writer. */
 enum api_step api_create_if_absent(struct api_req *r, str bucket_id, str collection_id_or_none);

@@ -13,7 +13,10 @@
 
 #define API_PREFIX "v1"
 
-/* ---- resources ---------------------------------------------------------------------------------- */
+struct api_batch; /* batch.c */
+
+/* ---- resources ----------------------------------------------------------------------------------
+ */
 
 /* The kinds of objects. The order is the nesting where one contains another. */
 enum api_kind {
@@ -35,14 +38,15 @@ enum api_want {
     WANT_COUNT
 };
 
-/* The required permission of a request, as settings name it: `kinto.<resource>_<this>_principals`. */
+/* The required permission of a request, as settings name it: `kinto.<resource>_<this>_principals`.
+ */
 enum api_required { REQUIRED_CREATE, REQUIRED_READ, REQUIRED_WRITE, REQUIRED_COUNT };
 
 struct api_kind_info {
     const char *name; /* "bucket"; the plural adds an s */
     enum api_kind parent;
-    unsigned perms;  /* those that its objects may have */
-    bool name_id;    /* generated ids are 8 characters, not UUIDs */
+    unsigned perms; /* those that its objects may have */
+    bool name_id;   /* generated ids are 8 characters, not UUIDs */
 };
 extern const struct api_kind_info api_kinds[KIND_COUNT];
 
@@ -55,22 +59,24 @@ struct api_level {
 };
 #define MAX_LEVELS 3
 
-/* ---- routes --------------------------------------------------------------------------------------- */
+/* ---- routes
+ * --------------------------------------------------------------------------------------- */
 
 enum api_type { TYPE_UTILITY, TYPE_PLURAL, TYPE_OBJECT };
 
 struct api_route {
     const char *path; /* without prefix; "{}" stands for one segment */
     enum api_type type;
-    enum api_kind kind;   /* of the objects answered for; KIND_NONE: a utility */
-    unsigned methods;     /* set of METHOD_BITs */
-    unsigned writes;      /* those of them that need a write transaction */
-    unsigned json_body;   /* those whose content type is checked */
+    enum api_kind kind; /* of the objects answered for; KIND_NONE: a utility */
+    unsigned methods;   /* set of METHOD_BITs */
+    unsigned writes;    /* those of them that need a write transaction */
+    unsigned json_body; /* those whose content type is checked */
     bool check_accept;
-    api_handler handler;  /* of a utility */
+    api_handler handler; /* of a utility */
 };
 
-/* ---- configuration (read once) -------------------------------------------------------------------- */
+/* ---- configuration (read once)
+ * -------------------------------------------------------------------- */
 
 struct api_names {
     const str *names;
@@ -87,8 +93,10 @@ struct api_config {
     struct api_names cors_origins;
     str http_host, http_scheme, error_info, project_name, project_version, project_docs, http_api;
     str version_path, eos, eos_message, eos_url;
-    bool has_backoff, eos_passed;
-    int64_t cache_seconds[KIND_COUNT]; /* < 0: unset */
+    int64_t eos_ms; /* 0: the service does not end */
+    bool has_backoff;
+    int64_t cache_seconds[KIND_COUNT];         /* < 0: unset */
+    struct map record_cache, record_cache_old; /* bucket, or bucket and collection -> seconds */
     struct api_names principals[KIND_COUNT][REQUIRED_COUNT];
     unsigned enabled[2][KIND_COUNT]; /* METHOD_BITs; [0] plural, [1] object */
 };
@@ -113,13 +121,14 @@ struct api_loop {
     struct store_thread *thread;
 };
 
-/* ---- a request -------------------------------------------------------------------------------------- */
+/* ---- a request
+ * -------------------------------------------------------------------------------------- */
 
 /* Query parameters, validated: see query.c. */
 struct api_param {
     str name;
-    struct json *value; /* native: JSON when it parses, else a string */
-    bool schema;        /* a known parameter whose value has been converted */
+    str text;           /* none when the parameter is repeated: value is the list of its texts */
+    struct json *value; /* JSON when the text parses, else a string */
 };
 
 struct api_query {
@@ -156,7 +165,6 @@ struct api_req {
     str method_name;
     str raw_path, query; /* percent-encoded */
     str path;            /* decoded, with prefix */
-    str shown_path;      /* as the client gave it: what a batch answers */
     struct http_header *headers;
     unsigned nheaders;
     str body;
@@ -176,14 +184,14 @@ struct api_req {
     enum err commit_result;
 
     struct store_list_id list;
-    str id;                    /* of the object asked for: URL, or body of a POST; none */
-    bool id_invalid;           /* given in the body and of a wrong form */
+    str id;          /* of the object asked for: URL, or body of a POST; none */
+    bool id_invalid; /* given in the body and of a wrong form */
     struct store_object object;
     bool exists;
-    bool shared_only;          /* a list: only what is shared with the caller */
+    bool shared_only; /* a list: only what is shared with the caller */
     unsigned shared_perms;
 
-    struct json *root;     /* parsed body: set by whoever looks first */
+    struct json *root; /* parsed body: set by whoever looks first */
     enum { BODY_UNREAD, BODY_EMPTY, BODY_JSON, BODY_BAD } body_state;
     struct json_error body_error;
     struct json *data, *permissions; /* validated members of the body, or NULL */
@@ -193,14 +201,25 @@ struct api_req {
     struct api_query q;
     struct api_invalid *invalid;
 
+    struct api_batch *batch; /* of POST /batch */
     struct http_response *out;
-    bool failed; /* the response is an error made by error.c */
-    bool no_expose;
+    bool failed; /* the response is an error or a redirect */
 };
 
-str api_req_header(struct api_req *r, const char *name); /* STR_NONE: absent */
+/* ---- request.c
+ * ------------------------------------------------------------------------------------ */
 
-/* ---- pipeline.c ----------------------------------------------------------------------------------- */
+struct api_req *api_req_new(struct api_loop *loop, struct http_req *http); /* NULL: no memory */
+/* A part of a batch; `target` is "/v1/path?query". NULL: no memory. */
+struct api_req *api_req_part(struct api_req *parent, str method, str target);
+str api_req_header(struct api_req *r, const char *name); /* STR_NONE: absent */
+bool api_has_header(const struct http_response *out, const char *name);
+bool api_eos_refused(struct api_req *r); /* true: a 410 stands */
+void api_eos_alert(struct api_req *r);
+void api_alert_deprecated(struct api_req *r, str message, str url);
+
+/* ---- pipeline.c
+ * ----------------------------------------------------------------------------------- */
 
 void api_request_handle(struct api_loop *loop, struct http_req *http);
 void api_request_resume(struct http_req *http);
@@ -208,8 +227,11 @@ void api_request_resume(struct http_req *http);
 enum api_step api_run_before_session(struct api_req *r);
 enum api_step api_run_in_session(struct api_req *r);
 bool api_needs_write(const struct api_req *r);
+/* The headers that every answer has, also the parts of a batch. */
+void api_finish_headers(struct api_req *r);
 
-/* ---- error.c -------------------------------------------------------------------------------------- */
+/* ---- error.c
+ * -------------------------------------------------------------------------------------- */
 
 enum api_step api_fail_message(struct api_req *r, enum api_error e, str message);
 /* details: text of a JSON value, or none */
@@ -219,13 +241,22 @@ void api_invalid_add(struct api_req *r, const char *location, str name, str desc
 /* One answer of all that was added; status 400, 406 or 415. */
 enum api_step api_invalid_fail(struct api_req *r, int status);
 
-/* ---- cors.c ----------------------------------------------------------------------------------------- */
+/* ---- cors.c
+ * ----------------------------------------------------------------------------------------- */
 
 enum api_step api_preflight(struct api_req *r);
 void api_cors_headers(struct api_req *r);
 str api_method_list(struct api_req *r, const char *separator); /* of the route, for Allow */
 
-/* ---- routes.c --------------------------------------------------------------------------------------- */
+/* ---- negotiate.c
+ * ---------------------------------------------------------------------------------- */
+
+/* How much an Accept header likes a media type, in thousandths; 0 or less: not at all. */
+int api_accept_quality(str accept, const char *type, const char *subtype);
+enum api_step api_negotiate(struct api_req *r); /* 406, 415; sets r->patch */
+
+/* ---- routes.c
+ * --------------------------------------------------------------------------------------- */
 
 enum api_step api_route_find(struct api_req *r);
 unsigned api_route_methods(const struct api_req *r); /* without those that settings switch off */
@@ -233,7 +264,8 @@ enum api_step api_route_parse_target(struct api_req *r);
 enum api_step api_redirect(struct api_req *r, str location, int64_t cache_seconds);
 void api_cache_seconds(struct api_req *r, int64_t seconds);
 
-/* ---- resource.c, authorize.c ---------------------------------------------------------------------- */
+/* ---- resource.c, authorize.c
+ * ---------------------------------------------------------------------- */
 
 bool api_valid_id_of(enum api_kind k, str id);
 str api_new_id(struct api_req *r);
@@ -246,20 +278,35 @@ enum api_step api_load_target(struct api_req *r);
 enum api_step api_authorize(struct api_req *r);
 enum api_step api_check_parent(struct api_req *r);
 
-/* ---- body.c, validate.c, query.c, page.c, precond.c ----------------------------------------------- */
+/* ---- validate.c
+ * ------------------------------------------------------------------------------------ */
 
-void api_body_parse(struct api_req *r); /* fills root and body_state; once */
+void api_body_parse(struct api_req *r); /* fills root and body_state, once */
+/* True if root is an object or an array; else the errors have been added. */
+bool api_body_usable(struct api_req *r);
 enum api_step api_validate(struct api_req *r);
-/* Checks (and converts in place) the data of an object by the rules of its kind; `prefix` is put before the
- * names of wrong fields ("data." or ""). */
-void api_validate_data(struct api_req *r, enum api_kind kind, struct json *data, const char *prefix);
-str api_python_str(struct arena *a, const struct json *v); /* as messages show a value */
-void api_check_mapping(struct api_req *r, const struct json *v, str name);
-void api_check_string(struct api_req *r, const struct json *v, str name, const char *key);
+/* Checks (and converts in place) the data of an object by the rules of its kind; `prefix` is put
+ * before the names of wrong fields ("data." or ""). */
+void api_validate_data(struct api_req *r, enum api_kind kind, struct json *data,
+                       const char *prefix);
+void api_check_permissions(struct api_req *r, const struct json *permissions);
+/* The reference's checks of a value: false when an error was added under `name`. */
+bool api_is_mapping(struct api_req *r, const struct json *v, str name);
+bool api_is_sequence(struct api_req *r, const struct json *v, str name);
+bool api_is_text(struct api_req *r, const struct json *v, str name, const char *key);
+bool api_only_members(struct api_req *r, const struct json *v, const char *const *known, str name);
+str api_python_str(struct arena *a, const struct json *v); /* a value as messages show it */
 
-void api_query_parse(struct api_req *r);
+/* ---- query.c
+ * --------------------------------------------------------------------------------------- */
+
+void api_query_parse(struct api_req *r); /* fills r->q; adds errors */
 struct json *api_native_value(struct arena *a, str text);
+bool api_to_integer(const struct json *v, int64_t *out); /* clamped; false: no number */
 const struct api_param *api_query_get(const struct api_query *q, const char *name);
+
+/* ---- page.c, precond.c
+ * ----------------------------------------------------------------------------- */
 
 /* A list request's filters, sorts, page and limit, ready for the store. */
 struct api_page {
@@ -274,9 +321,11 @@ enum err api_page_next(struct api_req *r, const struct api_page *page, str last)
 
 /* NEXT, or 304/412. object NULL with exists: a list, whose timestamp counts. */
 enum api_step api_not_modified(struct api_req *r, int64_t timestamp);
-enum api_step api_precondition(struct api_req *r, const struct store_object *object, bool exists, int64_t timestamp);
+enum api_step api_precondition(struct api_req *r, const struct store_object *object, bool exists,
+                               int64_t timestamp);
 
-/* ---- handlers --------------------------------------------------------------------------------------- */
+/* ---- handlers: read.c, write.c, patch.c, batch.c, root.c
+ * -------------------------------------------- */
 
 enum api_step api_get_plural(struct api_req *r);
 enum api_step api_get_object(struct api_req *r);
@@ -285,6 +334,15 @@ enum api_step api_put(struct api_req *r);
 enum api_step api_patch_object(struct api_req *r);
 enum api_step api_delete_object(struct api_req *r);
 enum api_step api_delete_plural(struct api_req *r);
+/* 400 when the id has no valid form, 404 when there is no such object. */
+enum api_step api_require_object(struct api_req *r);
+/* 400 when the data name another id than the URL. */
+enum api_step api_check_same_id(struct api_req *r, const struct json *data);
+/* Preconditions against the list's timestamp. */
+enum api_step api_list_precondition(struct api_req *r, bool exists);
+/* Writes r->id with its permissions and what follows from it; adds the timestamp headers. */
+enum api_step api_store_object(struct api_req *r, struct json *data, const struct json *permissions,
+                               unsigned replaced, struct store_object *out);
 
 enum api_step api_hello(struct api_req *r);
 enum api_step api_heartbeat(struct api_req *r);
@@ -292,28 +350,45 @@ enum api_step api_lbheartbeat(struct api_req *r);
 enum api_step api_version(struct api_req *r);
 enum api_step api_contribute(struct api_req *r);
 enum api_step api_batch(struct api_req *r);
-enum api_step api_batch_prepare(struct api_req *r); /* parses the batch and the heads of its parts */
+enum api_step
+api_batch_prepare(struct api_req *r); /* checks it, runs its parts up to the session */
 bool api_batch_writes(const struct api_req *r);
 
-/* ---- render.c --------------------------------------------------------------------------------------- */
+/* ---- render.c
+ * --------------------------------------------------------------------------------------- */
 
 void api_timestamp_headers(struct api_req *r, int64_t timestamp);
 void api_cache_header(struct api_req *r);
 enum api_step api_reply_object(struct api_req *r, int status, const struct store_object *o);
 enum api_step api_reply_data(struct api_req *r, const struct json *data); /* {"data": ...} */
+enum api_step api_reply_list(struct api_req *r, const struct store_object *objects, size_t n);
+/* Only some fields of an object's text; STR_NONE: the arena is full. */
 str api_subset(struct arena *a, str data, const str *fields, size_t n);
 enum api_step api_arena_reply(struct api_req *r, int status, struct buf *b);
 
-/* ---- permissions.c ---------------------------------------------------------------------------------- */
+/* ---- permissions.c
+ * ---------------------------------------------------------------------------------- */
 
-/* The object's permissions after the body's were applied. *acl NULL: unchanged. `patched` is the
- * "permissions" of a JSON patch's result, or NULL. */
+/*
+ * The permissions of an object after a request: those of `old` (NULL: a new object) without the
+ * kinds in `replaced`, and those in `changes` ({kind: list or object of principals} or NULL), and
+ * the caller's own. *acl NULL: as they were.
+ */
 enum err api_new_acl(struct api_req *r, const struct store_object *old, const struct json *changes,
                      unsigned replaced, const struct store_ace **acl, size_t *n);
+/* The kinds of permission that a body's "permissions" (or NULL) replaces. */
+unsigned api_replaced_perms(struct api_req *r, const struct json *permissions);
 
-/* ---- events.c: what follows from a change -------------------------------------------------------------- */
+/* ---- events.c
+ * --------------------------------------------------------------------------------------- */
 
-enum err api_after_write(struct api_req *r, enum api_kind kind, str uri, const struct store_object *new_object);
+enum err api_after_write(struct api_req *r, enum api_kind kind, str uri, const struct json *data);
 enum err api_after_delete(struct api_req *r, enum api_kind kind, str uri);
+
+/* ---- settings.c
+ * ------------------------------------------------------------------------------------- */
+
+/* Warns of settings without effect, refuses those that would not be kept. */
+enum err api_settings_check(const struct settings *s, struct err_detail *d);
 
 #endif

@@ -2,9 +2,9 @@
  * auth/auth.h - who is asking: authentication policies.
  *
  * `multiauth.policies` names policies in order; the first one that recognises the credentials of a
- * request decides. A policy is a row in policies.def: the Python paths under which INI files know it,
- * and its function. Credentials that no policy recognises make the request anonymous, not refused:
- * whether that is enough is authorisation's business (api/authorize.c).
+ * request decides. A policy is a row in policies.def: the Python paths under which INI files know
+ * it, and its function. Credentials that no policy recognises make the request anonymous, not
+ * refused: whether that is enough is authorisation's business (api/authorize.c).
  *
  * Loop threads only after auth_new; the struct is read-only then.
  */

@@ -12,13 +12,14 @@
 extern const struct setting_table plugins_settings;
 
 /*
- * Loads every plugin named in kinto.includes, in that order, into the API that is being set up (before
- * the first request). UNSUPPORTED: a name that is not there; the detail names it and those there are.
+ * Loads every plugin named in kinto.includes, in that order, into the API that is being set up
+ * (before the first request). UNSUPPORTED: a name that is not there; the detail names it and those
+ * there are.
  */
 MUST_CHECK enum err plugins_load(struct api *a, const struct settings *s, struct err_detail *d);
 
-/* Settings that no plugin of this build looks at, and that must not be ignored: UNSUPPORTED, with file
- * and line in the detail. */
+/* Settings that no plugin of this build looks at, and that must not be ignored: UNSUPPORTED, with
+ * file and line in the detail. */
 MUST_CHECK enum err plugins_settings_check(const struct settings *s, struct err_detail *d);
 
 #endif

@@ -1,0 +1,257 @@
+/*
+ * api/authorize.c - may the caller do this?
+ *
+ * Permissions are asked of the object itself and of those it lies in (inherit.def), and of the
+ * settings `kinto.<resource>_<create|read|write>_principals`, which count for requests on that
+ * resource only. A creation asks the list's owner for "<kind>:create"; the root owns the buckets,
+ * and only settings grant there.
+ *
+ * Two detours keep what exists from those who may not know, and no more than that:
+ *   - PATCH or DELETE of what is not there needs only read on the list (a 404 follows);
+ *   - a list that one may not read is cut to what is shared with the caller; who may at least
+ * create in it gets that list even when it is empty.
+ */
+#include "api/private.h"
+
+#define LEVEL_OF(kind) ((kind) == KIND_BUCKET ? 0u : (kind) == KIND_RECORD ? 2u : 1u)
+
+/* Rows of inherit.def; has[] tells a row of zeros from none. */
+static const struct {
+    bool has;
+    unsigned perms[MAX_LEVELS];
+} inherit[KIND_COUNT][WANT_COUNT] = {
+#define X(kind, want, bucket, second, record)                                                      \
+    [KIND_##kind][WANT_##want] = {true, {bucket, second, record}},
+#include "api/inherit.def"
+#undef X
+};
+
+static enum api_want want_create(enum api_kind kind)
+{
+    switch (kind) {
+    case KIND_GROUP:
+        return WANT_CREATE_GROUP;
+    case KIND_COLLECTION:
+        return WANT_CREATE_COLLECTION;
+    case KIND_RECORD:
+        return WANT_CREATE_RECORD;
+    case KIND_BUCKET:
+    case KIND_COUNT:
+    case KIND_NONE:
+        break;
+    }
+    return WANT_COUNT;
+}
+
+static unsigned create_perm(enum api_kind kind)
+{
+    switch (kind) {
+    case KIND_GROUP:
+        return STORE_PERM_GROUP_CREATE;
+    case KIND_COLLECTION:
+        return STORE_PERM_COLLECTION_CREATE;
+    case KIND_RECORD:
+        return STORE_PERM_RECORD_CREATE;
+    case KIND_BUCKET:
+        return STORE_PERM_BUCKET_CREATE;
+    case KIND_COUNT:
+    case KIND_NONE:
+        break;
+    }
+    return 0;
+}
+
+static bool settings_allow(const struct api_req *r, enum api_required required)
+{
+    const struct api_names *allowed = &r->api->conf.principals[r->route->kind][required];
+    for (size_t i = 0; i < allowed->count; i++)
+        for (size_t j = 0; j < r->who.count; j++)
+            if (str_eq(allowed->names[i], r->who.names[j]))
+                return true;
+    return false;
+}
+
+/* The settings that go with a set of permissions that would grant. */
+static bool settings_allow_any(const struct api_req *r, unsigned perms)
+{
+    return ((perms & STORE_PERM_WRITE) && settings_allow(r, REQUIRED_WRITE)) ||
+           ((perms & STORE_PERM_READ) && settings_allow(r, REQUIRED_READ)) ||
+           ((perms & create_perm(r->route->kind)) && settings_allow(r, REQUIRED_CREATE));
+}
+
+/* Sets *allowed if something grants `want` on the object of levels[n - 1]. */
+static enum err granted(struct api_req *r, unsigned n, enum api_want want, bool *allowed)
+{
+    enum api_kind kind = r->levels[n - 1].kind;
+    unsigned all = 0;
+    for (unsigned i = 0; i < n; i++)
+        all |= inherit[kind][want].perms[i];
+    if (settings_allow_any(r, all)) {
+        *allowed = true;
+        return OK;
+    }
+    *allowed = false;
+    for (unsigned i = n; i-- > 0 && !*allowed;) {
+        unsigned perms = inherit[kind][want].perms[i];
+        if (perms == 0 || !api_valid_id_of(r->levels[i].kind, r->levels[i].id))
+            continue;
+        enum err e = api_level_load(r, i);
+        if (e != OK)
+            return e;
+        *allowed = r->levels[i].state == LEVEL_PRESENT &&
+                   store_acl_allows(&r->levels[i].object, &r->who, perms);
+    }
+    return OK;
+}
+
+/* `want` of the list that the request is on: asked of the list's owner; the root has only settings.
+ */
+static enum err granted_on_list(struct api_req *r, enum api_want want, enum api_required required,
+                                bool *allowed)
+{
+    unsigned nparents = r->route->type == TYPE_PLURAL ? r->nlevels : r->nlevels - 1;
+    if (nparents == 0) {
+        *allowed = settings_allow(r, required);
+        return OK;
+    }
+    return granted(r, nparents, want, allowed);
+}
+
+static enum err may_create(struct api_req *r, bool *allowed)
+{
+    return granted_on_list(r, want_create(r->route->kind), REQUIRED_CREATE, allowed);
+}
+
+static enum err something_is_shared(struct api_req *r, bool *shared)
+{
+    struct store_query q = {.limit = 1, .shared_with = &r->who, .shared_perms = r->shared_perms};
+    struct store_result result;
+    enum err e = store_query(r->session, r->arena, r->list, &q, &result);
+    if (e == OK)
+        *shared = result.count > 0;
+    return e;
+}
+
+/* May list because of being allowed to create: not inherited, the list's owner itself must say so.
+ */
+static enum err may_list_by_creating(struct api_req *r, bool *allowed)
+{
+    if (settings_allow(r, REQUIRED_CREATE)) {
+        *allowed = true;
+        return OK;
+    }
+    *allowed = false;
+    if (r->nlevels == 0)
+        return OK;
+    enum err e = api_level_load(r, r->nlevels - 1);
+    if (e == OK)
+        *allowed = r->levels[r->nlevels - 1].state == LEVEL_PRESENT &&
+                   store_acl_allows(&r->levels[r->nlevels - 1].object, &r->who,
+                                    create_perm(r->route->kind));
+    return e;
+}
+
+static enum err may_list(struct api_req *r, enum api_want want, enum api_required required,
+                         bool *allowed)
+{
+    enum err e = granted_on_list(r, want, required, allowed);
+    if (e != OK || *allowed)
+        return e;
+    enum api_want own = want == WANT_READ ? WANT_READ_ATTRIBUTES : want;
+    r->shared_only = true;
+    r->shared_perms = inherit[r->route->kind][own].perms[LEVEL_OF(r->route->kind)];
+    e = something_is_shared(r, allowed);
+    if (e == OK && !*allowed)
+        e = may_list_by_creating(r, allowed);
+    return e;
+}
+
+/* PATCH and DELETE: of what is not there, reading the list is enough. */
+static enum err may_change(struct api_req *r, bool *allowed)
+{
+    if (r->exists)
+        return granted(r, r->nlevels, WANT_WRITE, allowed);
+    return granted_on_list(r, WANT_READ, REQUIRED_WRITE, allowed);
+}
+
+/* POST with the id of an object that is there only reads it. */
+static enum err may_post(struct api_req *r, bool *allowed)
+{
+    if (!r->exists)
+        return may_create(r, allowed);
+    struct api_level *l = &r->levels[r->nlevels];
+    *l = (struct api_level){r->route->kind, r->id, STR_NONE, LEVEL_PRESENT, r->object};
+    return granted(r, r->nlevels + 1, WANT_READ_ATTRIBUTES, allowed);
+}
+
+static enum err may_put(struct api_req *r, bool *allowed)
+{
+    bool create = !r->exists || str_eq(api_req_header(r, "If-None-Match"), STR("*"));
+    return create ? may_create(r, allowed) : granted(r, r->nlevels, WANT_WRITE, allowed);
+}
+
+static enum err decide(struct api_req *r, bool *allowed)
+{
+    bool plural = r->route->type == TYPE_PLURAL;
+    switch (r->method) {
+    case METHOD_GET:
+    case METHOD_HEAD:
+        return plural ? may_list(r, WANT_READ, REQUIRED_READ, allowed)
+                      : granted(r, r->nlevels, WANT_READ_ATTRIBUTES, allowed);
+    case METHOD_POST:
+        return may_post(r, allowed);
+    case METHOD_PUT:
+        return may_put(r, allowed);
+    case METHOD_PATCH:
+        return may_change(r, allowed);
+    case METHOD_DELETE:
+        return plural ? may_list(r, WANT_WRITE, REQUIRED_WRITE, allowed) : may_change(r, allowed);
+    case METHOD_OPTIONS:
+    case METHOD_OTHER:
+        break;
+    }
+    return ERR_UNSUPPORTED;
+}
+
+enum api_step api_authorize(struct api_req *r)
+{
+    bool allowed = false;
+    enum err e = decide(r, &allowed);
+    if (e != OK)
+        return api_fail_err(r, e);
+    if (allowed)
+        return STEP_NEXT;
+    return api_fail(r, str_none(r->user.id) ? API_ERR_UNAUTHORIZED : API_ERR_FORBIDDEN);
+}
+
+/* The user, everyone, the authenticated, and the groups of both. */
+enum api_step api_find_principals(struct api_req *r)
+{
+    static const str anonymous[] = {STR_INIT("system.Everyone")};
+    const str *names = anonymous;
+    size_t count = 1;
+    r->principal = anonymous[0];
+    if (!str_none(r->user.id)) {
+        const str *own, *all;
+        size_t nown = 0, nall = 0;
+        enum err e = store_groups_of(r->session, r->arena, r->user.id, &own, &nown);
+        if (e == OK)
+            e = store_groups_of(r->session, r->arena, STR("system.Authenticated"), &all, &nall);
+        if (e != OK)
+            return api_fail_err(r, e);
+        str *list = ARENA_NEW_ARRAY(r->arena, str, 3 + nown + nall);
+        if (list == NULL)
+            return api_fail_err(r, ERR_NOMEM);
+        list[0] = r->principal = r->user.id;
+        list[1] = STR("system.Everyone");
+        list[2] = STR("system.Authenticated");
+        count = 3;
+        for (size_t i = 0; i < nown; i++)
+            list[count++] = own[i];
+        for (size_t i = 0; i < nall; i++)
+            list[count++] = all[i];
+        names = list;
+    }
+    enum err e = store_principals_resolve(r->session, r->arena, names, count, &r->who);
+    return e == OK ? STEP_NEXT : api_fail_err(r, e);
+}

@@ -1,0 +1,350 @@
+/*
+ * api/batch.c - POST /batch: several requests in one transaction (features B15, B16).
+ *
+ * Each part is a request of its own that walks the same pipeline: up to the session before the
+ * batch's session begins (so that nothing slow happens inside), then, one after the other, inside
+ * it. Each part sees what those before it did. A part that fails with 4xx does not stop the others;
+ * 409 and 5xx undo everything, and the batch itself answers with that error.
+ */
+#include "api/private.h"
+
+struct api_batch_part {
+    struct api_req *req;
+    str path;           /* as the client will read it */
+    enum api_step step; /* DONE: answered before the session */
+};
+
+struct api_batch {
+    struct api_batch_part *parts;
+    size_t count;
+};
+
+/* ---- what the batch must look like
+ * ------------------------------------------------------------------------ */
+
+/* The defaults' members that a request does not have, nested ones, too. */
+static enum err merge_defaults(struct arena *a, struct json *request, const struct json *defaults)
+{
+    str name;
+    struct json *value;
+    for (size_t i = 0; json_member(defaults, i, &name, &value); i++) {
+        struct json *own = json_get(request, name);
+        enum err e = OK;
+        if (own == NULL)
+            e = json_set(a, request, name, json_copy(a, value));
+        else if (json_is(own, JSON_OBJECT) && json_is(value, JSON_OBJECT))
+            e = merge_defaults(a, own, value);
+        if (e != OK)
+            return e;
+    }
+    return OK;
+}
+
+static void check_method(struct api_req *r, const struct json *v, str name)
+{
+    const str methods = STR("GET, HEAD, DELETE, TRACE, POST, PUT, PATCH");
+    if (v == NULL || json_is(v, JSON_NULL) || !api_is_text(r, v, name, "method"))
+        return;
+    for (str rest = methods; !str_none(rest);)
+        if (str_eq(str_trim(str_cut(&rest, ',')), json_string(v)))
+            return;
+    api_invalid_add(r, "body", name,
+                    arena_printf(r->arena, "\"" STR_FMT "\" is not one of " STR_FMT,
+                                 STR_ARG(json_string(v)), STR_ARG(methods)));
+}
+
+static void check_path(struct api_req *r, const struct json *v, str name)
+{
+    if (api_is_text(r, v, name, "path") && !str_starts(json_string(v), STR("/")))
+        api_invalid_add(r, "body", name, STR("String does not match expected pattern"));
+}
+
+static void check_headers(struct api_req *r, const struct json *v, str name)
+{
+    if (v == NULL || !api_is_mapping(r, v, name))
+        return;
+    str header;
+    struct json *value;
+    for (size_t i = 0; json_member(v, i, &header, &value); i++) {
+        if (json_is(value, JSON_STRING))
+            continue;
+        api_invalid_add(r, "body", name,
+                        arena_printf(r->arena, STR_FMT " contains non string value",
+                                     STR_ARG(api_python_str(r->arena, v))));
+        return;
+    }
+}
+
+static void check_request(struct api_req *r, const struct json *v, str name, bool is_default)
+{
+    static const char *const members[] = {"method", "path", "headers", "body", NULL};
+    if (!api_is_mapping(r, v, name) || !api_only_members(r, v, members, name))
+        return;
+    struct arena *a = r->arena;
+    const struct json *path = json_get(v, STR("path")), *body = json_get(v, STR("body"));
+    check_method(r, json_get(v, STR("method")), arena_printf(a, STR_FMT ".method", STR_ARG(name)));
+    if (!is_default || path)
+        check_path(r, path, arena_printf(a, STR_FMT ".path", STR_ARG(name)));
+    check_headers(r, json_get(v, STR("headers")),
+                  arena_printf(a, STR_FMT ".headers", STR_ARG(name)));
+    if (body)
+        api_is_mapping(r, body, arena_printf(a, STR_FMT ".body", STR_ARG(name)));
+}
+
+static enum err check_requests(struct api_req *r, struct json *requests,
+                               const struct json *defaults)
+{
+    if (requests == NULL) {
+        api_invalid_add(r, "body", STR("requests"), STR("Required"));
+        return OK;
+    }
+    if (!api_is_sequence(r, requests, STR("requests")))
+        return OK;
+    for (size_t i = 0; i < json_count(requests); i++) {
+        struct json *v = json_at(requests, i);
+        enum err e = OK;
+        if (json_is(v, JSON_OBJECT) && json_is(defaults, JSON_OBJECT))
+            e = merge_defaults(r->arena, v, defaults);
+        if (e != OK)
+            return e;
+        check_request(r, v, arena_printf(r->arena, "requests.%zu", i), false);
+    }
+    return OK;
+}
+
+static void check_limits(struct api_req *r, const struct json *requests)
+{
+    int64_t most = r->api->conf.batch_max;
+    if (most > 0 && json_count(requests) > (size_t)most) {
+        api_invalid_add(
+            r, "body", STR("requests"),
+            arena_printf(r->arena, "Number of requests is limited to %lld", (long long)most));
+        return;
+    }
+    for (size_t i = 0; i < json_count(requests); i++) {
+        str path = json_string(json_get(json_at(requests, i), STR("path")));
+        if (str_find_str(path, STR("/batch")) == STR_NPOS)
+            continue;
+        api_invalid_add(r, "body", STR("requests"),
+                        STR("Recursive call on /batch endpoint is forbidden."));
+        return;
+    }
+}
+
+static enum api_step check_batch(struct api_req *r, struct json **requests)
+{
+    static const char *const members[] = {"defaults", "requests", NULL};
+    r->invalid = NULL;
+    if (api_body_usable(r) && api_is_mapping(r, r->root, STR("")) &&
+        api_only_members(r, r->root, members, STR(""))) {
+        struct json *defaults = json_get(r->root, STR("defaults"));
+        *requests = json_get(r->root, STR("requests"));
+        if (defaults)
+            check_request(r, defaults, STR("defaults"), true);
+        enum err e = check_requests(r, *requests, defaults);
+        if (e != OK)
+            return api_fail_err(r, e);
+        if (r->invalid == NULL)
+            check_limits(r, *requests);
+    }
+    if (arena_failed(r->arena))
+        return api_fail_err(r, ERR_NOMEM);
+    return r->invalid ? api_invalid_fail(r, 400) : STEP_NEXT;
+}
+
+/* ---- the parts
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static void set_header(struct api_req *part, str name, str value)
+{
+    for (unsigned i = 0; i < part->nheaders; i++)
+        if (str_eq_nocase(part->headers[i].name, name)) {
+            part->headers[i].value = value;
+            return;
+        }
+    part->headers[part->nheaders++] = (struct http_header){name, value};
+}
+
+/* The batch's own headers, with the part's over them. */
+static enum err part_headers(struct api_req *r, struct api_req *part, const struct json *headers)
+{
+    size_t most = r->nheaders + (headers ? json_count(headers) : 0) + 1;
+    part->headers = ARENA_NEW_ARRAY(r->arena, struct http_header, most);
+    if (part->headers == NULL)
+        return ERR_NOMEM;
+    for (unsigned i = 0; i < r->nheaders; i++)
+        if (!str_eq_nocase(r->headers[i].name, STR("Content-Length")))
+            set_header(part, r->headers[i].name,
+                       api_req_header(r, arena_cstr(r->arena, r->headers[i].name)));
+    str name;
+    struct json *value;
+    for (size_t i = 0; headers && json_member(headers, i, &name, &value); i++)
+        set_header(part, name, str_trim(json_string(value)));
+    return OK;
+}
+
+static enum err part_body(struct api_req *r, struct api_req *part, const struct json *body)
+{
+    if (body == NULL || json_count(body) == 0)
+        return OK;
+    part->body = json_text(r->arena, body);
+    set_header(part, STR("Content-Type"), STR("application/json; charset=utf-8"));
+    return str_none(part->body) ? ERR_NOMEM : OK;
+}
+
+static str part_target(struct api_req *r, str path)
+{
+    if (str_starts(path, STR("/" API_PREFIX)))
+        return path;
+    return arena_printf(r->arena, "/" API_PREFIX STR_FMT, STR_ARG(path));
+}
+
+static enum err make_part(struct api_req *r, const struct json *spec, struct api_req **out)
+{
+    const struct json *method = json_get_typed(spec, STR("method"), JSON_STRING);
+    str target = part_target(r, json_string(json_get(spec, STR("path"))));
+    struct api_req *part = api_req_part(r, method ? json_string(method) : STR("GET"), target);
+    if (part == NULL || str_none(target))
+        return ERR_NOMEM;
+    enum err e = part_headers(r, part, json_get(spec, STR("headers")));
+    if (e == OK)
+        e = part_body(r, part, json_get(spec, STR("body")));
+    *out = part;
+    return e;
+}
+
+/* A redirected part is asked once more where it was sent. */
+static enum err follow_redirect(struct api_req *r, struct api_batch_part *p)
+{
+    str location = STR_NONE;
+    for (unsigned i = 0; i < p->req->out->nheaders; i++)
+        if (str_eq(p->req->out->headers[i].name, STR("Location")))
+            location = p->req->out->headers[i].value;
+    struct api_req *next = api_req_part(r, p->req->method_name, str_drop(location, r->origin.n));
+    if (next == NULL)
+        return ERR_NOMEM;
+    next->headers = p->req->headers;
+    next->nheaders = p->req->nheaders;
+    next->body = p->req->body;
+    p->req = next;
+    p->step = api_run_before_session(next);
+    return OK;
+}
+
+static enum err prepare_part(struct api_req *r, const struct json *spec, struct api_batch_part *p)
+{
+    enum err e = make_part(r, spec, &p->req);
+    if (e != OK)
+        return e;
+    p->step = api_run_before_session(p->req);
+    if (p->step == STEP_DONE && p->req->out->status == 307)
+        e = follow_redirect(r, p);
+    if (e != OK)
+        return e;
+    p->path = http_url_decode(r->arena, p->req->raw_path, false);
+    if (!str_utf8_valid(p->path))
+        p->path = p->req->raw_path;
+    return OK;
+}
+
+enum api_step api_batch_prepare(struct api_req *r)
+{
+    struct json *requests = NULL;
+    enum api_step s = check_batch(r, &requests);
+    if (s != STEP_NEXT)
+        return s;
+    struct api_batch *b = ARENA_NEW(r->arena, struct api_batch);
+    if (b)
+        b->parts = ARENA_NEW_ARRAY(r->arena, struct api_batch_part, json_count(requests));
+    if (b == NULL || b->parts == NULL)
+        return api_fail_err(r, ERR_NOMEM);
+    b->count = json_count(requests);
+    r->batch = b;
+    for (size_t i = 0; i < b->count; i++) {
+        enum err e = prepare_part(r, json_at(requests, i), &b->parts[i]);
+        if (e != OK)
+            return api_fail_err(r, e);
+    }
+    return STEP_NEXT;
+}
+
+bool api_batch_writes(const struct api_req *r)
+{
+    for (size_t i = 0; i < r->batch->count; i++)
+        if (r->batch->parts[i].step == STEP_NEXT && api_needs_write(r->batch->parts[i].req))
+            return true;
+    return false;
+}
+
+/* ---- the answer
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static bool is_json(const struct http_response *out)
+{
+    for (unsigned i = 0; i < out->nheaders; i++)
+        if (str_eq(out->headers[i].name, STR("Content-Type")))
+            return str_eq(out->headers[i].value, STR("application/json"));
+    return false;
+}
+
+static void write_part(const struct api_batch_part *p, struct buf *b)
+{
+    struct api_req *part = p->req;
+    struct http_response *out = part->out;
+    bool has_body = part->method != METHOD_HEAD && out->status != 304;
+    api_finish_headers(part);
+    buf_printf(b, "{\"status\":%d,\"path\":", out->status);
+    json_write_string(b, p->path);
+    buf_add_lit(b, ",\"headers\":{");
+    for (unsigned i = 0; i < out->nheaders; i++) {
+        json_write_string(b, out->headers[i].name);
+        buf_add_char(b, ':');
+        json_write_string(b, out->headers[i].value);
+        buf_add_char(b, ',');
+    }
+    buf_printf(b, "\"Content-Length\":\"%zu\"},\"body\":", out->body.n);
+    if (has_body && is_json(out))
+        buf_add_str(b, out->body);
+    else
+        json_write_string(b, has_body ? out->body : STR(""));
+    buf_add_char(b, '}');
+}
+
+/* NEXT: the part has its answer. */
+static enum api_step run_part(struct api_req *r, struct api_batch_part *p)
+{
+    if (p->step == STEP_DONE)
+        return STEP_NEXT;
+    p->req->session = r->session;
+    enum api_step s = api_run_in_session(p->req);
+    if (s == STEP_WRITE)
+        return s;
+    int status = p->req->out->status;
+    if (status != 409 && status < 500)
+        return STEP_NEXT;
+    r->out->nheaders = 0;
+    return api_fail(r, status == 409   ? API_ERR_CONFLICT
+                       : status == 503 ? API_ERR_UNAVAILABLE
+                                       : API_ERR_INTERNAL);
+}
+
+enum api_step api_batch(struct api_req *r)
+{
+    for (size_t i = 0; i < r->batch->count; i++) {
+        enum api_step s = run_part(r, &r->batch->parts[i]);
+        if (s != STEP_NEXT)
+            return s;
+    }
+    struct buf b;
+    buf_init_arena(&b, r->arena, SIZE_MAX / 2);
+    buf_add_lit(&b, "{\"responses\":[");
+    for (size_t i = 0; i < r->batch->count; i++) {
+        if (i)
+            buf_add_char(&b, ',');
+        write_part(&r->batch->parts[i], &b);
+    }
+    buf_add_lit(&b, "]}");
+    return api_arena_reply(r, 200, &b);
+}

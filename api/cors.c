@@ -1,0 +1,173 @@
+/*
+ * api/cors.c - cross-origin requests (the Fetch standard's CORS protocol), as the reference does
+ * it: which headers a page may read depends on the endpoint, and they are named even without an
+ * Origin.
+ */
+#include "api/private.h"
+
+#define BASE_HEADERS   "Content-Length", "Alert", "Backoff", "Retry-After", "Content-Type"
+#define OBJECT_HEADERS BASE_HEADERS, "Last-Modified", "ETag", "Cache-Control", "Expires", "Pragma"
+#define LIST_HEADERS   OBJECT_HEADERS, "Next-Page"
+#define COUNT_HEADERS  LIST_HEADERS, "Total-Objects", "Total-Records"
+
+static const char *const base_headers[] = {BASE_HEADERS, NULL};
+static const char *const object_headers[] = {OBJECT_HEADERS, NULL};
+static const char *const list_headers[] = {LIST_HEADERS, NULL};
+static const char *const count_headers[] = {COUNT_HEADERS, NULL};
+
+static const char *const *exposed(const struct api_req *r)
+{
+    if (r->route == NULL || r->route->type == TYPE_UTILITY)
+        return base_headers;
+    if (r->method != METHOD_GET && r->method != METHOD_HEAD)
+        return base_headers;
+    if (r->route->type == TYPE_OBJECT)
+        return object_headers;
+    return r->method == METHOD_HEAD ? count_headers : list_headers;
+}
+
+/* Shell pattern with '*' only, as in `cors_origins = https://(*).example.org` without the brackets.
+ */
+static bool origin_matches(str pattern, str origin)
+{
+    size_t star = str_find(pattern, '*');
+    if (star == STR_NPOS)
+        return str_eq(pattern, origin);
+    str head = str_sub(pattern, 0, star), tail = str_drop(pattern, star + 1);
+    if (!str_starts(origin, head))
+        return false;
+    if (str_find(tail, '*') == STR_NPOS)
+        return origin.n >= head.n + tail.n && str_ends(origin, tail);
+    for (size_t i = head.n; i <= origin.n; i++)
+        if (origin_matches(tail, str_drop(origin, i)))
+            return true;
+    return false;
+}
+
+/* The value of Access-Control-Allow-Origin, or none. */
+static str allowed_origin(struct api_req *r)
+{
+    str origin = api_req_header(r, "Origin");
+    const struct api_names *allowed = &r->api->conf.cors_origins;
+    if (str_none(origin) || origin.n == 0)
+        return STR_NONE;
+    str found = STR_NONE;
+    for (size_t i = 0; i < allowed->count; i++) {
+        if (str_eq(allowed->names[i], STR("*")))
+            return STR("*");
+        if (origin_matches(allowed->names[i], origin))
+            found = origin;
+    }
+    return found;
+}
+
+static void add_joined(struct api_req *r, const char *name, const char *const *list)
+{
+    struct buf b;
+    buf_init_arena(&b, r->arena, 4 * KIB);
+    for (; *list; list++) {
+        if (b.n)
+            buf_add_lit(&b, ", ");
+        buf_add_str(&b, str_from(*list));
+    }
+    if (!buf_failed(&b))
+        http_header_add(r->out, str_from(name), buf_str(&b));
+}
+
+void api_cors_headers(struct api_req *r)
+{
+    str origin = allowed_origin(r);
+    if (!str_none(origin)) {
+        http_header_add(r->out, STR("Access-Control-Allow-Origin"), origin);
+        if (!str_eq(origin, STR("*")))
+            http_header_add(r->out, STR("Vary"), STR("Origin"));
+    }
+    bool silent = r->out->status == 405 || (r->alias && r->out->status == 401) ||
+                  (r->method == METHOD_OPTIONS && r->route);
+    if (!silent)
+        add_joined(r, "Access-Control-Expose-Headers", exposed(r));
+}
+
+str api_method_list(struct api_req *r, const char *separator)
+{
+    static const struct {
+        enum api_method method;
+        const char *name;
+    } get_first[] = {{METHOD_GET, "GET"}, {METHOD_HEAD, "HEAD"},   {METHOD_POST, "POST"},
+                     {METHOD_PUT, "PUT"}, {METHOD_PATCH, "PATCH"}, {METHOD_DELETE, "DELETE"}},
+      head_first[] = {{METHOD_HEAD, "HEAD"}, {METHOD_GET, "GET"},     {METHOD_POST, "POST"},
+                      {METHOD_PUT, "PUT"},   {METHOD_PATCH, "PATCH"}, {METHOD_DELETE, "DELETE"}};
+    bool plural = r->route && r->route->type == TYPE_PLURAL;
+    unsigned methods = r->route ? api_route_methods(r) : 0;
+    struct buf b;
+    buf_init_arena(&b, r->arena, KIB);
+    for (size_t i = 0; i < ARRAY_LEN(get_first); i++) {
+        enum api_method m = plural ? head_first[i].method : get_first[i].method;
+        if (methods & METHOD_BIT(m)) {
+            buf_add_str(&b, str_from(plural ? head_first[i].name : get_first[i].name));
+            buf_add_str(&b, str_from(separator));
+        }
+    }
+    buf_add_lit(&b, "OPTIONS");
+    return buf_str(&b);
+}
+
+static bool method_allowed(struct api_req *r, str method)
+{
+    str rest = api_method_list(r, ",");
+    while (!str_none(rest))
+        if (str_eq(str_cut(&rest, ','), method))
+            return true;
+    return false;
+}
+
+/* Everything that any method of the endpoint exposes, and what the page asks for. */
+static str allowed_headers(struct api_req *r)
+{
+    const char *const *list = r->route->type == TYPE_UTILITY  ? base_headers
+                              : r->route->type == TYPE_OBJECT ? object_headers
+                                                              : count_headers;
+    struct buf b;
+    buf_init_arena(&b, r->arena, 64 * KIB);
+    for (size_t i = 0; list[i]; i++) {
+        if (i)
+            buf_add_char(&b, ',');
+        buf_add_str(&b, str_from(list[i]));
+    }
+    str asked = api_req_header(r, "Access-Control-Request-Headers");
+    while (!str_none(asked)) {
+        str name = str_trim(str_cut(&asked, ','));
+        bool known = name.n == 0;
+        for (size_t i = 0; list[i]; i++)
+            known = known || str_eq(name, str_from(list[i]));
+        if (!known) {
+            buf_add_char(&b, ',');
+            buf_add_str(&b, name);
+        }
+    }
+    return buf_str(&b);
+}
+
+enum api_step api_preflight(struct api_req *r)
+{
+    str origin = api_req_header(r, "Origin");
+    str method = api_req_header(r, "Access-Control-Request-Method");
+    r->invalid = NULL;
+    if (origin.n == 0)
+        api_invalid_add(r, "header", STR("Origin"), STR("this header is mandatory"));
+    if (method.n == 0)
+        api_invalid_add(r, "header", STR("Access-Control-Request-Method"),
+                        STR("this header is mandatory"));
+    else if (origin.n && !method_allowed(r, method))
+        api_invalid_add(r, "header", STR("Access-Control-Request-Method"),
+                        STR("Method not allowed"));
+    if (r->invalid)
+        return api_invalid_fail(r, 400);
+
+    http_header_add(r->out, STR("Access-Control-Allow-Headers"), allowed_headers(r));
+    http_header_add(r->out, STR("Access-Control-Allow-Methods"), api_method_list(r, ","));
+    if (r->api->conf.cors_max_age >= 0)
+        http_header_add(r->out, STR("Access-Control-Max-Age"),
+                        arena_printf(r->arena, "%lld", (long long)r->api->conf.cors_max_age));
+    return api_reply_json(r, 200, STR("null"));
+}

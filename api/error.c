@@ -1,0 +1,171 @@
+/*
+ * api/error.c - every error response is made here.
+ *
+ * The only file that knows HTTP statuses, error numbers and wording (errors.def). The form is
+ * {"code","errno","error","message"?,"info"?,"details"?}.
+ */
+#include "api/private.h"
+
+struct error_row {
+    int status, number;
+    const char *title, *message;
+};
+
+static const struct error_row rows[] = {
+#define X(name, status, number, title, message) [API_ERR_##name] = {status, number, title, message},
+#include "api/errors.def"
+#undef X
+};
+
+static void add_member(struct buf *b, const char *name, str value)
+{
+    buf_printf(b, ",\"%s\":", name);
+    json_write_string(b, value);
+}
+
+/* What belongs to the status rather than to the error. */
+static void add_status_headers(struct api_req *r, int status)
+{
+    if (status == 401 && !str_none(auth_challenge(r->api->auth)))
+        http_header_add(r->out, STR("WWW-Authenticate"), auth_challenge(r->api->auth));
+    if (status == 503 || status == 409)
+        http_header_add(r->out, STR("Retry-After"),
+                        arena_printf(r->arena, "%lld", (long long)r->api->conf.retry_after));
+    if (status == 405)
+        http_header_add(r->out, STR("Allow"), api_method_list(r, ", "));
+}
+
+static enum api_step write_error(struct api_req *r, enum api_error e, int status, str message,
+                                 str details)
+{
+    const struct error_row *row = &rows[e];
+    struct buf b;
+    buf_init_arena(&b, r->arena, 64 * MIB);
+    buf_printf(&b, "{\"code\":%d,\"errno\":%d,\"error\":\"%s\"", status, row->number, row->title);
+    if (!str_none(message))
+        add_member(&b, "message", message);
+    if (e == API_ERR_INTERNAL && !str_none(r->api->conf.error_info))
+        add_member(&b, "info", r->api->conf.error_info);
+    if (!str_none(details)) {
+        buf_add_lit(&b, ",\"details\":");
+        buf_add_str(&b, details);
+    }
+    buf_add_char(&b, '}');
+    r->failed = true;
+    r->out->nheaders = 0;
+    add_status_headers(r, status);
+    return api_arena_reply(r, status, &b);
+}
+
+enum api_step api_fail(struct api_req *r, enum api_error e)
+{
+    return write_error(r, e, rows[e].status, str_from(rows[e].message), STR_NONE);
+}
+
+enum api_step api_fail_message(struct api_req *r, enum api_error e, str message)
+{
+    return write_error(r, e, rows[e].status, message, STR_NONE);
+}
+
+enum api_step api_fail_details(struct api_req *r, enum api_error e, str details)
+{
+    return write_error(r, e, rows[e].status, str_from(rows[e].message), details);
+}
+
+enum api_step api_fail_missing(struct api_req *r, enum api_error e, str id, const char *resource)
+{
+    struct buf b;
+    buf_init_arena(&b, r->arena, MIB);
+    buf_add_lit(&b, "{\"id\":");
+    json_write_string(&b, id);
+    buf_printf(&b, ",\"resource_name\":\"%s\"}", resource);
+    if (buf_failed(&b))
+        return api_fail_err(r, b.err);
+    return write_error(r, e, rows[e].status, STR_NONE, buf_str(&b));
+}
+
+enum api_step api_fail_err(struct api_req *r, enum err e)
+{
+    switch (e) {
+    case ERR_LIMIT:
+        return api_fail(r, API_ERR_TOO_LARGE);
+    case ERR_CONFLICT:
+    case ERR_EXISTS:
+        return api_fail(r, API_ERR_CONFLICT);
+    case ERR_NOTFOUND:
+        return api_fail(r, API_ERR_MISSING_OBJECT);
+    case ERR_NOMEM:
+    case ERR_IO:
+    case ERR_NOSPACE:
+    case ERR_CORRUPT:
+    case ERR_AGAIN:
+    case ERR_CLOSED:
+    case ERR_FAILED:
+    case ERR_BUSY:
+        log_event(LOG_ERROR, "backend", "error=\"%s\" path=\"" STR_FMT "\"", err_text(e),
+                  STR_ARG(r->path));
+        return api_fail(r, API_ERR_UNAVAILABLE);
+    case ERR_OK:
+    case ERR_SYNTAX:
+    case ERR_RANGE:
+    case ERR_UNSUPPORTED:
+        break;
+    }
+    log_event(LOG_ERROR, "internal", "error=\"%s\" path=\"" STR_FMT "\"", err_text(e),
+              STR_ARG(r->path));
+    return api_fail(r, API_ERR_INTERNAL);
+}
+
+void api_invalid_add(struct api_req *r, const char *location, str name, str description)
+{
+    struct api_invalid *v = ARENA_NEW(r->arena, struct api_invalid);
+    if (v == NULL)
+        return; /* the arena remembers: the answer becomes a 503 */
+    *v = (struct api_invalid){location, name, description, NULL};
+
+    /* Sorted by name, a null one as "None"; equal names stay in the order they came. */
+    str key = str_none(name) ? STR("None") : name;
+    struct api_invalid **at = &r->invalid;
+    while (*at && str_cmp(str_none((*at)->name) ? STR("None") : (*at)->name, key) <= 0)
+        at = &(*at)->next;
+    v->next = *at;
+    *at = v;
+}
+
+static str invalid_message(struct api_req *r, const struct api_invalid *v)
+{
+    if (str_none(v->name))
+        return arena_printf(r->arena, "%s: " STR_FMT, v->location, STR_ARG(v->description));
+    if (str_find_str(v->description, v->name) != STR_NPOS)
+        return v->description;
+    return arena_printf(r->arena, STR_FMT " in %s: " STR_FMT, STR_ARG(v->name), v->location,
+                        STR_ARG(v->description));
+}
+
+enum api_step api_invalid_fail(struct api_req *r, int status)
+{
+    struct buf b;
+    buf_init_arena(&b, r->arena, 64 * MIB);
+    for (const struct api_invalid *v = r->invalid; v; v = v->next) {
+        buf_printf(&b, "%c{\"location\":\"%s\",\"name\":", b.n ? ',' : '[', v->location);
+        if (str_none(v->name))
+            buf_add_lit(&b, "null");
+        else
+            json_write_string(&b, v->name);
+        add_member(&b, "description", v->description);
+        buf_add_char(&b, '}');
+    }
+    buf_add_char(&b, ']');
+    if (buf_failed(&b) || r->invalid == NULL)
+        return api_fail_err(r, ERR_NOMEM);
+    str message = invalid_message(r, r->invalid);
+    r->invalid = NULL;
+    return write_error(r, API_ERR_INVALID_PARAMETERS, status, message, buf_str(&b));
+}
+
+enum api_step api_fail_invalid(struct api_req *r, const char *location, str name, str description)
+{
+    r->invalid = NULL;
+    api_invalid_add(r, location, name, description);
+    return api_invalid_fail(r, 400);
+}

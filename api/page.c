@@ -1,0 +1,394 @@
+/*
+ * api/page.c - what a list request asks of the store: filters, order, limit, and the page it goes
+ * on with.
+ *
+ * A page token is base64 of {"last_object": {sort field: value, ...}, "offset": n, "nonce": "..."},
+ * as the reference's. It says where the page before ended in the order; the next one begins behind.
+ * On DELETE a token works once, within its time: the nonce is kept in the cache.
+ */
+#include "api/private.h"
+
+#define DAY_MS (INT64_C(24) * 3600 * 1000)
+
+/* A point in time that a client may name: from 0 to a day ahead. */
+static bool valid_timestamp(const struct json *v)
+{
+    int64_t n;
+    if (json_is(v, JSON_STRING)) {
+        str s = json_string(v);
+        if (s.n > 2 && s.p[0] == '"' && s.p[s.n - 1] == '"')
+            s = str_sub(s, 1, s.n - 2);
+        uint64_t u;
+        return str_to_u64(s, &u) == OK && u < (uint64_t)(clock_wall_ms() + DAY_MS);
+    }
+    if (!json_is(v, JSON_NUMBER) || !api_to_integer(v, &n))
+        return false;
+    return n >= 0 && n < clock_wall_ms() + DAY_MS;
+}
+
+static bool has_nul(const struct json *v)
+{
+    if (json_is(v, JSON_STRING))
+        return str_find(json_string(v), '\0') != STR_NPOS;
+    if (json_is(v, JSON_ARRAY)) {
+        for (size_t i = 0; i < json_count(v); i++)
+            if (has_nul(json_at(v, i)))
+                return true;
+        return false;
+    }
+    str name;
+    struct json *value;
+    for (size_t i = 0; json_is(v, JSON_OBJECT) && json_member(v, i, &name, &value); i++)
+        if (str_find(name, '\0') != STR_NPOS || has_nul(value))
+            return true;
+    return false;
+}
+
+/* ---- filters
+ * ------------------------------------------------------------------------------------------- */
+
+static const struct {
+    str prefix;
+    enum store_op op;
+} operators[] = {
+    {STR_INIT("lt_"), STORE_LT},
+    {STR_INIT("min_"), STORE_MIN},
+    {STR_INIT("max_"), STORE_MAX},
+    {STR_INIT("not_"), STORE_NOT},
+    {STR_INIT("eq_"), STORE_EQ},
+    {STR_INIT("gt_"), STORE_GT},
+    {STR_INIT("in_"), STORE_IN},
+    {STR_INIT("exclude_"), STORE_EXCLUDE},
+    {STR_INIT("like_"), STORE_LIKE},
+    {STR_INIT("has_"), STORE_HAS},
+    /* The longer one first: contains_any_x is not contains_ of any_x. */
+    {STR_INIT("contains_any_"), STORE_CONTAINS_ANY},
+    {STR_INIT("contains_"), STORE_CONTAINS},
+};
+
+/* Letters, digits, '_' and '.', at least one; what is not ASCII counts as a letter. */
+static bool is_field(str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        bool word = c >= 0x80 || c == '_' || c == '.' || (c >= '0' && c <= '9') ||
+                    (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!word)
+            return false;
+    }
+    return s.n > 0;
+}
+
+static void split_operator(str param, struct store_filter *f)
+{
+    f->op = STORE_EQ;
+    f->field = param;
+    for (size_t i = 0; i < ARRAY_LEN(operators); i++) {
+        str field = str_drop(param, operators[i].prefix.n);
+        if (!str_starts(param, operators[i].prefix) || !is_field(field))
+            continue;
+        f->op = operators[i].op;
+        f->field = field;
+        return;
+    }
+}
+
+static enum api_step wrong(struct api_req *r, str param, const char *what)
+{
+    return api_fail_invalid(r, "querystring", param, str_from(what));
+}
+
+static enum api_step wrong_value(struct api_req *r, str param)
+{
+    return api_fail_invalid(r, "querystring", param,
+                            arena_printf(r->arena, "Invalid value for " STR_FMT, STR_ARG(param)));
+}
+
+static bool all_of_type(const struct json *list, enum json_type type)
+{
+    for (size_t i = 0; i < json_count(list); i++)
+        if (!json_is(json_at(list, i), type))
+            return false;
+    return true;
+}
+
+/* An ordinary filter: operator, field and value must go together. */
+static enum api_step check_filter(struct api_req *r, str param, const struct store_filter *f)
+{
+    bool id = str_eq(f->field, STR("id")), time = str_eq(f->field, STR("last_modified"));
+    bool listed = f->op == STORE_IN || f->op == STORE_EXCLUDE;
+    if (f->op == STORE_LIKE && !json_is(f->value, JSON_STRING))
+        return wrong_value(r, param);
+    if (listed && id && !all_of_type(f->value, JSON_STRING))
+        return wrong_value(r, param);
+    if (listed && time && !all_of_type(f->value, JSON_NUMBER))
+        return wrong_value(r, param);
+    if (str_find(f->field, '\0') != STR_NPOS || has_nul(f->value))
+        return wrong(r, param, "Invalid character 0x00");
+    if (time && !valid_timestamp(f->value))
+        return wrong_value(r, param);
+    if (id && (f->op == STORE_CONTAINS || f->op == STORE_CONTAINS_ANY))
+        return wrong(r, param, "Field 'id' is not an array");
+    return STEP_NEXT;
+}
+
+#define DEPRECATED_TO "_to is now deprecated, you should use _before instead"
+#define DEPRECATED_TO_URL                                                                          \
+    "https://kinto.readthedocs.io/en/2.4.0/api/resource.html#list-of-available-url-parameters"
+
+/* _since, _before, _to: bounds of last_modified. */
+static enum api_step time_bound(struct api_req *r, const struct api_param *p,
+                                struct store_filter *f)
+{
+    if (str_eq(p->name, STR("_to")))
+        api_alert_deprecated(r, STR(DEPRECATED_TO), STR(DEPRECATED_TO_URL));
+    if (!json_is(p->value, JSON_NULL) && !valid_timestamp(p->value))
+        return wrong_value(r, p->name);
+    f->op = str_eq(p->name, STR("_since")) ? STORE_GT : STORE_LT;
+    f->field = STR("last_modified");
+    f->value = p->value;
+    return STEP_NEXT;
+}
+
+/* HAS takes any value in the query; the store wants to know true or false. */
+static struct json *has_value(struct api_req *r, const struct json *v)
+{
+    bool no = json_is(v, JSON_NULL) || (json_is(v, JSON_BOOL) && !json_bool(v)) ||
+              (json_is(v, JSON_NUMBER) && json_number_compare(json_number(v), STR("0")) == 0) ||
+              (json_is(v, JSON_STRING) && json_string(v).n == 0) ||
+              ((json_is(v, JSON_ARRAY) || json_is(v, JSON_OBJECT)) && json_count(v) == 0);
+    return json_new_bool(r->arena, !no);
+}
+
+static enum api_step add_filter(struct api_req *r, const struct api_param *p,
+                                struct store_filter *f)
+{
+    str name = str_trim(p->name);
+    if (str_eq(name, STR("_since")) || str_eq(name, STR("_before")) || str_eq(name, STR("_to")))
+        return time_bound(r, p, f);
+    split_operator(name, f);
+    f->value = p->value;
+    enum api_step s = check_filter(r, name, f);
+    if (s == STEP_NEXT && f->op == STORE_HAS)
+        f->value = has_value(r, p->value);
+    return s;
+}
+
+static bool is_filter(const struct api_param *p)
+{
+    str name = str_trim(p->name);
+    return !str_starts(name, STR("_")) || str_eq(name, STR("_since")) ||
+           str_eq(name, STR("_before")) || str_eq(name, STR("_to"));
+}
+
+static enum api_step build_filters(struct api_req *r, struct api_page *page)
+{
+    struct store_filter *filters = ARENA_NEW_ARRAY(r->arena, struct store_filter, r->q.count + 1);
+    if (filters == NULL)
+        return api_fail_err(r, ERR_NOMEM);
+    size_t n = 0;
+    for (size_t i = 0; i < r->q.count; i++) {
+        if (!is_filter(&r->q.params[i]))
+            continue;
+        enum api_step s = add_filter(r, &r->q.params[i], &filters[n]);
+        if (s != STEP_NEXT)
+            return s;
+        if (str_eq(filters[n].field, STR("last_modified")))
+            page->query.tombstones = r->method != METHOD_DELETE;
+        n++;
+    }
+    page->query.filters = filters;
+    page->query.nfilters = n;
+    return STEP_NEXT;
+}
+
+/* ---- order and limit
+ * ------------------------------------------------------------------------------------- */
+
+static enum api_step build_sort(struct api_req *r, struct api_page *page)
+{
+    const struct api_param *p = api_query_get(&r->q, "_sort");
+    size_t most = p ? json_count(p->value) : 0, n = 0;
+    struct store_sort *sort = ARENA_NEW_ARRAY(r->arena, struct store_sort, most + 1);
+    if (sort == NULL)
+        return api_fail_err(r, ERR_NOMEM);
+    bool by_time = false;
+    for (size_t i = 0; i < most; i++) {
+        str field = json_string(json_at(p->value, i));
+        by_time = by_time || str_eq(field, STR("last_modified"));
+        field = str_trim(field);
+        bool down = str_starts(field, STR("-"));
+        if (down || str_starts(field, STR("+")))
+            field = str_drop(field, 1);
+        if (is_field(field))
+            sort[n++] = (struct store_sort){field, down};
+    }
+    if (!by_time)
+        sort[n++] = (struct store_sort){STR("last_modified"), true};
+    page->query.sort = sort;
+    page->query.nsort = n;
+    return STEP_NEXT;
+}
+
+static void build_limit(struct api_req *r, struct api_page *page)
+{
+    const struct api_config *c = &r->api->conf;
+    const struct api_param *p = api_query_get(&r->q, "_limit");
+    int64_t limit = c->paginate_by;
+    if (p && !(json_is(p->value, JSON_NUMBER) && api_to_integer(p->value, &limit)))
+        limit = 0; /* given and empty: as if it were none */
+    if (limit > 0 && c->paginate_by > 0)
+        limit = MIN_OF(limit, c->paginate_by);
+    limit = limit > 0 ? MIN_OF(limit, c->max_fetch) : c->max_fetch;
+    page->limit = page->query.limit = (size_t)limit;
+}
+
+/* ---- tokens
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static bool valid_sort_value(const struct store_sort *sort, const struct json *value)
+{
+    bool time = str_eq(sort->field, STR("last_modified"));
+    if (value == NULL)
+        return !time; /* every object has a time; other fields may be absent */
+    if (time)
+        return valid_timestamp(value);
+    return !json_is(value, JSON_ARRAY) && !json_is(value, JSON_OBJECT) && !has_nul(value);
+}
+
+/* The parts of a token, or false. */
+static bool read_token(struct api_req *r, str token, struct api_page *page, struct json **nonce)
+{
+    str text;
+    struct json *root, *last, *offset;
+    if (hash_base64_decode(r->arena, token, &text) != OK || !str_utf8_valid(text) ||
+        json_parse(r->arena, text, &root, NULL) != OK)
+        return false;
+    last = json_get_typed(root, STR("last_object"), JSON_OBJECT);
+    offset = json_get_typed(root, STR("offset"), JSON_NUMBER);
+    *nonce = json_get(root, STR("nonce"));
+    if (last == NULL || offset == NULL || *nonce == NULL ||
+        json_to_i64(offset, &page->offset) != OK || page->offset < 0)
+        return false;
+    for (size_t i = 0; i < page->query.nsort; i++)
+        if (!valid_sort_value(&page->query.sort[i], json_get(last, page->query.sort[i].field)))
+            return false;
+    page->query.after = last;
+    return true;
+}
+
+static enum api_step build_after(struct api_req *r, struct api_page *page)
+{
+    const struct api_param *p = api_query_get(&r->q, "_token");
+    if (p == NULL || !json_is(p->value, JSON_STRING) || json_string(p->value).n == 0)
+        return STEP_NEXT;
+    struct json *nonce;
+    if (!read_token(r, json_string(p->value), page, &nonce))
+        return api_fail_invalid(r, "querystring", STR_NONE, STR("_token has invalid content"));
+    if (r->method == METHOD_DELETE &&
+        !(json_is(nonce, JSON_STRING) && store_cache_delete(r->api->store, json_string(nonce))))
+        return api_fail_invalid(r, "querystring", STR_NONE,
+                                STR("_token was already used or has expired."));
+    return STEP_NEXT;
+}
+
+enum api_step api_page_build(struct api_req *r, struct api_page *page)
+{
+    static enum api_step (*const parts[])(struct api_req *, struct api_page *) = {
+        build_filters, build_sort, build_after};
+    *page = (struct api_page){0};
+    if (r->shared_only) {
+        page->query.shared_with = &r->who;
+        page->query.shared_perms = r->shared_perms;
+    }
+    build_limit(r, page);
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        enum api_step s = parts[i](r, page);
+        if (s != STEP_NEXT)
+            return s;
+    }
+    return STEP_NEXT;
+}
+
+/* The token that goes on behind the object with the text `last`. */
+static enum err write_token(struct api_req *r, const struct api_page *page, str last, str nonce,
+                            str *out)
+{
+    struct buf b;
+    buf_init_arena(&b, r->arena, MIB);
+    buf_add_lit(&b, "{\"last_object\":{");
+    for (size_t i = 0, n = 0; i < page->query.nsort; i++) {
+        struct json_raw value;
+        if (!store_field(r->arena, last, page->query.sort[i].field, &value))
+            continue;
+        if (n++)
+            buf_add_char(&b, ',');
+        json_write_string(&b, page->query.sort[i].field);
+        buf_add_char(&b, ':');
+        buf_add_str(&b, value.text);
+    }
+    buf_printf(&b, "},\"offset\":%lld,\"nonce\":\"" STR_FMT "\"}", (long long)page->offset,
+               STR_ARG(nonce));
+    if (buf_failed(&b))
+        return b.err;
+    *out = hash_base64_encode(r->arena, buf_str(&b));
+    return str_none(*out) ? ERR_NOMEM : OK;
+}
+
+static void add_query(struct buf *b, str name, str value)
+{
+    buf_add_char(b, b->n && b->p[b->n - 1] != '?' ? '&' : '?');
+    http_url_encode(b, name, "");
+    buf_add_char(b, '=');
+    http_url_encode(b, value, "");
+}
+
+/* The request's own parameters (of repeated ones the last), with _limit and _token set. */
+static void write_next_query(struct api_req *r, const struct api_page *page, str token,
+                             struct buf *b)
+{
+    bool limited = false;
+    str limit = arena_printf(r->arena, "%zu", page->limit);
+    for (size_t i = 0; i < r->q.count; i++) {
+        const struct api_param *p = &r->q.params[i];
+        if (str_eq(p->name, STR("_token")))
+            continue;
+        if (str_eq(p->name, STR("_limit"))) {
+            limited = true;
+            add_query(b, p->name, limit);
+            continue;
+        }
+        str text = p->text;
+        if (str_none(text))
+            text = json_string(json_at(p->value, json_count(p->value) - 1));
+        add_query(b, p->name, text);
+    }
+    if (!limited)
+        add_query(b, STR("_limit"), limit);
+    add_query(b, STR("_token"), token);
+}
+
+enum err api_page_next(struct api_req *r, const struct api_page *page, str last)
+{
+    char uuid[37];
+    rand_uuid4(uuid);
+    str nonce = arena_printf(r->arena, "pagination-token-%s", uuid), token;
+    enum err e = write_token(r, page, last, nonce, &token);
+    if (e == OK && r->method == METHOD_DELETE)
+        e = store_cache_set(r->api->store, nonce, STR(""), (uint64_t)r->api->conf.token_ttl_ms);
+    if (e != OK)
+        return e;
+    struct buf b;
+    buf_init_arena(&b, r->arena, MIB);
+    buf_printf(&b, STR_FMT "/" API_PREFIX, STR_ARG(r->origin));
+    http_url_encode(&b, r->plural_uri, "/");
+    struct buf q;
+    buf_init_arena(&q, r->arena, MIB);
+    write_next_query(r, page, token, &q);
+    buf_add_str(&b, buf_str(&q));
+    if (buf_failed(&b) || buf_failed(&q))
+        return ERR_NOMEM;
+    http_header_add(r->out, STR("Next-Page"), buf_str(&b));
+    return OK;
+}

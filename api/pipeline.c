@@ -1,0 +1,289 @@
+/*
+ * api/pipeline.c - the life of a request, step by step.
+ *
+ *   before a session          target    decode the URL, take the version prefix off       routes.c
+ *                             route     find the endpoint (404, redirects)                 routes.c
+ *                             preflight answer OPTIONS                                     cors.c
+ *                             identify  who asks (no answer yet: anonymous is somebody)    auth/
+ *                             alias     /buckets/default becomes a bucket of one's own     plugins/
+ *                             methods   405, 406, 415 negotiate.c parts     a batch: these same
+ * steps for each of its parts    batch.c begin                     a snapshot, or the write
+ * transaction                         store/ in the session            principals   user, groups
+ * authorize.c prepare      what an alias makes on the fly                  plugins/ load the
+ * object; a missing parent                    resource.c authorize    401, 403 authorize.c parent
+ * a missing parent, for reads                     resource.c validate     headers, query, body
+ * validate.c handler      preconditions and the work                      read.c, write.c commit
+ * wait until it is durable (writes)                            store/ respond headers that every
+ * answer has                                here
+ *
+ * A step answers NEXT, DONE (a response stands), or WRITE: it has to change something (the first
+ * look at a list gives it a clock; an alias makes a bucket) but runs on a snapshot. Then the
+ * session is given back and its steps run again inside a write transaction. Whatever may wait for
+ * others comes before `begin`: the write transaction is shared by all.
+ *
+ * After an error below 500 the transaction is committed all the same: what was done before the
+ * error (a clock, a default bucket) stays, as in the reference. At 409 and 5xx it is aborted.
+ */
+#include "api/private.h"
+
+typedef enum api_step (*step)(struct api_req *r);
+
+static enum api_step identify(struct api_req *r)
+{
+    struct auth_request a = {.arena = r->arena,
+                             .authorization = api_req_header(r, "Authorization")};
+    enum err e = auth_authenticate(r->api->auth, &a, &r->user);
+    return e == OK ? STEP_NEXT : api_fail_err(r, e);
+}
+
+static enum api_step preflight(struct api_req *r)
+{
+    return r->method == METHOD_OPTIONS && r->route ? api_preflight(r) : STEP_NEXT;
+}
+
+static enum api_step follow_alias(struct api_req *r)
+{
+    const struct api_alias *alias = r->alias;
+    if (alias == NULL)
+        return STEP_NEXT;
+    enum api_step s = alias->rewrite ? alias->rewrite(alias->ctx, r) : STEP_NEXT;
+    if (s != STEP_NEXT)
+        return s;
+    s = api_route_find(r);
+    r->alias = alias;
+    return s;
+}
+
+static enum api_step check_methods(struct api_req *r)
+{
+    if (r->api->conf.readonly && r->method != METHOD_GET && r->method != METHOD_HEAD)
+        return api_fail(r, API_ERR_METHOD_NOT_ALLOWED);
+    if (!(api_route_methods(r) & METHOD_BIT(r->method)))
+        return api_fail(r, API_ERR_METHOD_NOT_ALLOWED);
+    return api_negotiate(r);
+}
+
+static enum api_step prepare_parts(struct api_req *r)
+{
+    return r->route->handler == api_batch ? api_batch_prepare(r) : STEP_NEXT;
+}
+
+static enum api_step prepare_alias(struct api_req *r)
+{
+    return r->alias && r->alias->prepare ? r->alias->prepare(r->alias->ctx, r) : STEP_NEXT;
+}
+
+static bool on_resource(const struct api_req *r)
+{
+    return r->route->kind != KIND_NONE;
+}
+
+static enum api_step load(struct api_req *r)
+{
+    return on_resource(r) ? api_load_target(r) : STEP_NEXT;
+}
+
+static enum api_step authorize(struct api_req *r)
+{
+    return on_resource(r) ? api_authorize(r) : STEP_NEXT;
+}
+
+static enum api_step parent(struct api_req *r)
+{
+    return on_resource(r) ? api_check_parent(r) : STEP_NEXT;
+}
+
+static enum api_step validate(struct api_req *r)
+{
+    return on_resource(r) ? api_validate(r) : STEP_NEXT;
+}
+
+static enum api_step handle(struct api_req *r)
+{
+    if (!on_resource(r))
+        return r->route->handler(r);
+    bool plural = r->route->type == TYPE_PLURAL;
+    switch (r->method) {
+    case METHOD_GET:
+    case METHOD_HEAD:
+        return plural ? api_get_plural(r) : api_get_object(r);
+    case METHOD_POST:
+        return api_post(r);
+    case METHOD_PUT:
+        return api_put(r);
+    case METHOD_PATCH:
+        return api_patch_object(r);
+    case METHOD_DELETE:
+        return plural ? api_delete_plural(r) : api_delete_object(r);
+    case METHOD_OPTIONS:
+    case METHOD_OTHER:
+        break;
+    }
+    return api_fail(r, API_ERR_METHOD_NOT_ALLOWED);
+}
+
+static enum api_step run(struct api_req *r, const step *steps, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        enum api_step s = steps[i](r);
+        if (s != STEP_NEXT)
+            return s;
+    }
+    return STEP_NEXT;
+}
+
+enum api_step api_run_before_session(struct api_req *r)
+{
+    static const step steps[] = {api_route_parse_target, api_route_find, preflight,    identify,
+                                 follow_alias,           check_methods,  prepare_parts};
+    return run(r, steps, ARRAY_LEN(steps));
+}
+
+/* What an earlier run on a snapshot left behind must not be believed in the next session. */
+static void forget(struct api_req *r)
+{
+    for (unsigned i = 0; i < MAX_LEVELS; i++)
+        r->levels[i].state = LEVEL_UNKNOWN;
+    r->exists = r->shared_only = r->failed = false;
+    r->invalid = NULL;
+    r->out->nheaders = 0;
+    r->out->status = 0;
+}
+
+enum api_step api_run_in_session(struct api_req *r)
+{
+    static const step steps[] = {
+        api_find_principals, prepare_alias, load, authorize, parent, validate, handle};
+    forget(r);
+    return run(r, steps, ARRAY_LEN(steps));
+}
+
+bool api_needs_write(const struct api_req *r)
+{
+    if (r->route->handler == api_batch)
+        return api_batch_writes(r);
+    return (r->route->writes & METHOD_BIT(r->method)) != 0;
+}
+
+/* ---- the headers of every answer ----------------------------------------------------------------
+ */
+
+static void add_backoff(struct api_req *r)
+{
+    const struct api_config *c = &r->api->conf;
+    if (!c->has_backoff)
+        return;
+    if (c->backoff_percentage >= 0 &&
+        (double)(rand_u64() >> 11) * 0x1p-53 >= c->backoff_percentage / 100.0)
+        return;
+    http_header_add(r->out, STR("Backoff"), arena_printf(r->arena, "%lld", (long long)c->backoff));
+}
+
+void api_finish_headers(struct api_req *r)
+{
+    struct http_response *out = r->out;
+    if (out->status != 304 && !api_has_header(out, "Content-Type"))
+        http_header_add(out, STR("Content-Type"), STR("application/json"));
+    if (!(r->parent && r->failed)) { /* the reference leaves them out there */
+        http_header_add(out, STR("X-Content-Type-Options"), STR("nosniff"));
+        http_header_add(out, STR("Content-Security-Policy"),
+                        STR("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; "));
+    }
+    api_cors_headers(r);
+    add_backoff(r);
+    if (r->parent == NULL)
+        api_eos_alert(r);
+}
+
+static void respond(struct api_req *r)
+{
+    if (arena_failed(r->arena) && r->out->status < 500) {
+        /* Something could not be built: say so rather than send half of it. */
+        r->out->nheaders = 0;
+        r->out->status = 503;
+        r->out->body = STR("{\"code\":503,\"errno\":201,\"error\":\"Service Unavailable\"}");
+    }
+    api_finish_headers(r);
+    if (log_enabled(LOG_DEBUG))
+        log_event(LOG_DEBUG, "request",
+                  "method=" STR_FMT " path=\"" STR_FMT "\" code=%d uid=\"" STR_FMT
+                  "\" rid=\"" STR_FMT "\" agent=\"" STR_FMT "\"",
+                  STR_ARG(r->method_name), STR_ARG(r->raw_path), r->out->status,
+                  STR_ARG(r->user.id), STR_ARG(api_req_header(r, "X-Request-Id")),
+                  STR_ARG(api_req_header(r, "User-Agent")));
+    http_respond(r->http);
+}
+
+/* ---- sessions
+ * ----------------------------------------------------------------------------------------- */
+
+/* Called by the committer, or inside store_commit: the answer may leave, or has to be taken back.
+ */
+static void committed(void *arg, enum err result)
+{
+    struct api_req *r = arg;
+    r->commit_result = result;
+    http_resume(r->http);
+}
+
+void api_request_resume(struct http_req *http)
+{
+    struct api_req *r = http->app_data;
+    if (r->commit_result != OK)
+        api_fail_err(r, r->commit_result);
+    respond(r);
+}
+
+/* True if the answer is parked until the transaction is durable. */
+static bool finish_write(struct api_req *r)
+{
+    if (r->out->status == 409 || r->out->status >= 500 || arena_failed(r->arena)) {
+        store_abort(r->session);
+        return false;
+    }
+    store_commit(r->session, committed, r);
+    return true;
+}
+
+static enum api_step run_reading(struct api_req *r)
+{
+    enum err e = store_read_begin(r->loop->thread, r->arena, &r->session);
+    if (e != OK)
+        return api_fail_err(r, e);
+    enum api_step s = api_run_in_session(r);
+    store_read_end(r->session);
+    r->session = NULL;
+    return s;
+}
+
+/* True if parked. */
+static bool run_writing(struct api_req *r)
+{
+    enum err e = store_write_begin(r->loop->thread, r->arena, &r->session);
+    if (e != OK) {
+        api_fail_err(r, e);
+        return false;
+    }
+    enum api_step s = api_run_in_session(r);
+    CHECK(s != STEP_WRITE);
+    return finish_write(r);
+}
+
+void api_request_handle(struct api_loop *loop, struct http_req *http)
+{
+    struct api_req *r = api_req_new(loop, http);
+    if (r == NULL) {
+        http->res.status = 503;
+        http->res.close = true;
+        http_respond(http);
+        return;
+    }
+    enum api_step s = api_eos_refused(r) ? STEP_DONE : api_run_before_session(r);
+    if (s == STEP_NEXT && !api_needs_write(r))
+        s = run_reading(r);
+    else if (s == STEP_NEXT)
+        s = STEP_WRITE;
+    if (s == STEP_WRITE && run_writing(r))
+        return; /* api_request_resume goes on */
+    respond(r);
+}

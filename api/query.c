@@ -1,0 +1,268 @@
+/*
+ * api/query.c - the query string of a resource request.
+ *
+ * Every value is JSON if it parses as JSON, else a string. Some parameters have a type of their own
+ * (_limit, _since ...); which ones are looked at depends on the endpoint. What a list filters by is
+ * made of the result in page.c.
+ */
+#include "api/private.h"
+
+struct json *api_native_value(struct arena *a, str text)
+{
+    struct json *v;
+    if (text.n && json_parse(a, text, &v, NULL) == OK)
+        return v;
+    return json_new_string(a, text);
+}
+
+/* Python's int(): whole numbers as text (blanks around, a sign), numbers cut to whole ones. */
+bool api_to_integer(const struct json *v, int64_t *out)
+{
+    if (json_is(v, JSON_NUMBER)) {
+        if (json_to_i64(v, out) == OK)
+            return true;
+        double d = json_to_double(v);
+        *out = d >= 0x1p63 ? INT64_MAX : d < -0x1p63 ? INT64_MIN : (int64_t)d;
+        return true;
+    }
+    if (!json_is(v, JSON_STRING))
+        return false;
+    str s = str_trim(json_string(v));
+    if (str_starts(s, STR("+")))
+        s = str_drop(s, 1);
+    enum err e = str_to_i64(s, out);
+    if (e == ERR_RANGE)
+        *out = s.p[0] == '-' ? INT64_MIN : INT64_MAX;
+    return e == OK || e == ERR_RANGE;
+}
+
+static bool is_empty(const struct json *v)
+{
+    return json_is(v, JSON_NULL) || (json_is(v, JSON_STRING) && json_string(v).n == 0) ||
+           ((json_is(v, JSON_ARRAY) || json_is(v, JSON_OBJECT)) && json_count(v) == 0);
+}
+
+const struct api_param *api_query_get(const struct api_query *q, const char *name)
+{
+    for (size_t i = 0; i < q->count; i++)
+        if (str_eq(q->params[i].name, str_from(name)))
+            return &q->params[i];
+    return NULL;
+}
+
+/* ---- reading
+ * ------------------------------------------------------------------------------------------- */
+
+/* A repeated parameter is a list of its texts. */
+static enum err add_param(struct api_req *r, struct map *index, str name, str text)
+{
+    struct api_param *p = map_get(index, name);
+    if (p) {
+        if (!str_none(p->text)) {
+            p->value = json_new_array(r->arena);
+            enum err e = json_push(r->arena, p->value, json_new_string(r->arena, p->text));
+            if (e != OK)
+                return e;
+            p->text = STR_NONE;
+        }
+        return json_push(r->arena, p->value, json_new_string(r->arena, text));
+    }
+    p = &r->q.params[r->q.count++];
+    *p = (struct api_param){.name = name, .text = text};
+    return map_put(index, name, p);
+}
+
+static size_t count_parts(str query)
+{
+    size_t n = str_none(query) ? 0 : 1;
+    for (size_t i = 0; i < query.n; i++)
+        n += query.p[i] == '&' || query.p[i] == ';';
+    return n;
+}
+
+static enum err read_params(struct api_req *r)
+{
+    r->q = (struct api_query){0};
+    size_t most = count_parts(r->query);
+    if (most == 0)
+        return OK;
+    r->q.params = ARENA_NEW_ARRAY(r->arena, struct api_param, most);
+    if (r->q.params == NULL)
+        return ERR_NOMEM;
+    struct map index;
+    map_init(&index, r->arena);
+    str rest = r->query, name, value;
+    while (http_query_next(r->arena, &rest, &name, &value)) {
+        enum err e = r->q.count < most ? add_param(r, &index, name, value) : ERR_LIMIT;
+        if (e != OK)
+            return e;
+    }
+    return OK;
+}
+
+/* "a,b" or the repeated parameter's texts; empty items are dropped. */
+static struct json *text_list(struct api_req *r, const struct api_param *p, bool native)
+{
+    struct json *list = json_new_array(r->arena);
+    str rest = p->text;
+    for (size_t i = 0; str_none(p->text) ? i < json_count(p->value) : !str_none(rest); i++) {
+        str item = str_none(p->text) ? json_string(json_at(p->value, i)) : str_cut(&rest, ',');
+        if (item.n == 0)
+            continue;
+        struct json *v =
+            native ? api_native_value(r->arena, item) : json_new_string(r->arena, item);
+        if (json_push(r->arena, list, v) != OK)
+            return NULL;
+    }
+    return list;
+}
+
+static struct json *one_or_list(struct api_req *r, struct json *v)
+{
+    if (v == NULL || json_is(v, JSON_ARRAY))
+        return v;
+    struct json *list = json_new_array(r->arena);
+    return json_push(r->arena, list, v) == OK ? list : NULL;
+}
+
+static void set_value(struct api_req *r, struct api_param *p)
+{
+    if (str_starts(p->name, STR("in_")) || str_starts(p->name, STR("exclude_"))) {
+        p->value = text_list(r, p, true);
+        return;
+    }
+    if (!str_none(p->text))
+        p->value = api_native_value(r->arena, p->text);
+    if (str_starts(p->name, STR("contains_")))
+        p->value = one_or_list(r, p->value);
+}
+
+/* ---- parameters with a type
+ * --------------------------------------------------------------------------- */
+
+static void invalid(struct api_req *r, const struct api_param *p, const char *form, str shown)
+{
+    api_invalid_add(r, "querystring", p->name, arena_printf(r->arena, form, STR_ARG(shown)));
+}
+
+/* Booleans are shown, and refused, as the text that they came as. */
+static str shown_value(struct api_req *r, const struct api_param *p)
+{
+    return json_is(p->value, JSON_BOOL) ? p->text : api_python_str(r->arena, p->value);
+}
+
+static void check_integer(struct api_req *r, struct api_param *p)
+{
+    int64_t n;
+    if (is_empty(p->value))
+        return; /* as if it were not there; page.c knows what is left */
+    if (json_is(p->value, JSON_BOOL) || !api_to_integer(p->value, &n)) {
+        invalid(r, p, "\"" STR_FMT "\" is not a number", shown_value(r, p));
+        return;
+    }
+    if (n < 0)
+        invalid(r, p, STR_FMT " is less than minimum value 0", shown_value(r, p));
+    else if (n == INT64_MAX && json_is(p->value, JSON_NUMBER) &&
+             json_number_compare(json_number(p->value), STR("9223372036854775808")) > 0)
+        invalid(r, p, STR_FMT " is greater than maximum value 9223372036854775808",
+                shown_value(r, p));
+    else
+        p->value = json_new_i64(r->arena, n);
+}
+
+static void check_text(struct api_req *r, struct api_param *p)
+{
+    const struct json *v = p->value;
+    if (json_is(v, JSON_BOOL)) {
+        p->value = json_new_string(r->arena, p->text);
+        return;
+    }
+    bool zero = json_is(v, JSON_NUMBER) && json_number_compare(json_number(v), STR("0")) == 0;
+    if (is_empty(v) || zero || json_is(v, JSON_STRING))
+        return;
+    api_invalid_add(r, "querystring", p->name,
+                    arena_printf(r->arena, STR_FMT " is not a string: {'" STR_FMT "': ''}",
+                                 STR_ARG(shown_value(r, p)), STR_ARG(p->name)));
+}
+
+static void take_fields(struct api_req *r, const struct api_param *p)
+{
+    size_t n = json_count(p->value);
+    if (n == 0)
+        return;
+    str *fields = ARENA_NEW_ARRAY(r->arena, str, n + 2);
+    if (fields == NULL)
+        return;
+    for (size_t i = 0; i < n; i++)
+        fields[i] = json_string(json_at(p->value, i));
+    fields[n] = STR("id"); /* synchronisation needs these two */
+    fields[n + 1] = STR("last_modified");
+    r->q.fields = fields;
+    r->q.nfields = n + 2;
+}
+
+enum param_type { PARAM_INTEGER, PARAM_TEXT, PARAM_LIST };
+
+static const struct {
+    const char *name;
+    enum param_type type;
+    bool get_only;  /* not on DELETE */
+    bool on_object; /* also on GET of an object */
+} typed[] = {
+    {"_limit", PARAM_INTEGER, false, false},
+    {"_since", PARAM_INTEGER, false, false},
+    {"_to", PARAM_INTEGER, false, false},
+    {"_before", PARAM_INTEGER, false, false},
+    {"last_modified", PARAM_INTEGER, false, false},
+    {"_token", PARAM_TEXT, false, false},
+    {"id", PARAM_TEXT, false, false},
+    {"_sort", PARAM_LIST, false, false},
+    {"_fields", PARAM_LIST, true, true},
+};
+
+static void check_param(struct api_req *r, struct api_param *p, enum param_type type)
+{
+    switch (type) {
+    case PARAM_INTEGER:
+        check_integer(r, p);
+        break;
+    case PARAM_TEXT:
+        check_text(r, p);
+        break;
+    case PARAM_LIST:
+        p->value = text_list(r, p, false);
+        break;
+    }
+}
+
+static void check_typed(struct api_req *r, struct api_param *p)
+{
+    bool plural = r->route->type == TYPE_PLURAL;
+    bool get = r->method == METHOD_GET || r->method == METHOD_HEAD;
+    if (plural ? !get && r->method != METHOD_DELETE : !get)
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(typed); i++) {
+        if (!str_eq(p->name, str_from(typed[i].name)))
+            continue;
+        if (plural ? typed[i].get_only && !get : !typed[i].on_object)
+            continue;
+        if (typed[i].type == PARAM_LIST && str_none(p->text))
+            p->value = text_list(r, p, false);
+        else
+            check_param(r, p, typed[i].type);
+        if (str_eq(p->name, STR("_fields")))
+            take_fields(r, p);
+    }
+}
+
+void api_query_parse(struct api_req *r)
+{
+    if (read_params(r) != OK)
+        return; /* the arena remembers */
+    for (size_t i = 0; i < r->q.count; i++) {
+        set_value(r, &r->q.params[i]);
+        if (r->q.params[i].value == NULL)
+            return;
+        check_typed(r, &r->q.params[i]);
+    }
+}

@@ -1,0 +1,203 @@
+/*
+ * api/render.c - the bodies and headers of resource answers.
+ *
+ * An object's stored text is sent as it is, between a prefix and a suffix. It is copied here: the
+ * snapshot that it lies in is given back before the answer has left.
+ */
+#include "api/private.h"
+
+void api_timestamp_headers(struct api_req *r, int64_t timestamp)
+{
+    char *date = arena_alloc(r->arena, 30);
+    if (date == NULL)
+        return;
+    /* Rounded down, also before 1970. */
+    int64_t seconds = timestamp / 1000 - (timestamp % 1000 < 0);
+    clock_http_date(seconds, date);
+    http_header_add(r->out, STR("Last-Modified"), str_from(date));
+    http_header_add(r->out, STR("ETag"), arena_printf(r->arena, "\"%lld\"", (long long)timestamp));
+}
+
+/* ---- Cache-Control: only anonymous answers may be cached
+ * ---------------------------------------------- */
+
+/* kinto.<bucket>.<collection>.record_cache_expires_seconds and its older forms; < 0: unset. */
+static int64_t record_cache_setting(const struct api_req *r)
+{
+    const struct api_config *c = &r->api->conf;
+    str bucket = r->levels[0].id, collection = r->levels[1].id;
+    str names[] = {
+        arena_printf(r->arena, STR_FMT "." STR_FMT, STR_ARG(bucket), STR_ARG(collection)),
+        bucket,
+        STR_NONE,
+        arena_printf(r->arena, STR_FMT "_" STR_FMT, STR_ARG(bucket), STR_ARG(collection)),
+        bucket,
+    };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const struct map *by_name = i < 2 ? &c->record_cache : &c->record_cache_old;
+        const int64_t *seconds =
+            i == 2 ? &c->cache_seconds[KIND_RECORD] : map_get(by_name, names[i]);
+        if (seconds && *seconds >= 0)
+            return *seconds;
+    }
+    return -1;
+}
+
+/* The collection's own "cache_expires": the larger of it and the setting counts. */
+static int64_t record_cache_seconds(struct api_req *r)
+{
+    int64_t seconds = record_cache_setting(r);
+    struct json_raw raw;
+    int64_t own;
+    if (api_level_load(r, 1) == OK && r->levels[1].state == LEVEL_PRESENT &&
+        json_scan_member(r->levels[1].object.data, STR("cache_expires"), &raw) &&
+        str_to_i64(raw.text, &own) == OK)
+        seconds = MAX_OF(seconds, own);
+    return seconds;
+}
+
+void api_cache_header(struct api_req *r)
+{
+    if (str_none(r->user.id)) {
+        bool record = r->route->kind == KIND_RECORD;
+        int64_t seconds =
+            record ? record_cache_seconds(r) : r->api->conf.cache_seconds[r->route->kind];
+        if (seconds > 0 || (record && seconds == 0)) {
+            api_cache_seconds(r, seconds);
+            return;
+        }
+    }
+    http_header_add(r->out, STR("Cache-Control"), STR("no-cache, no-store"));
+}
+
+/* ---- _fields
+ * ------------------------------------------------------------------------------------------- */
+
+static struct json *subset_of(struct arena *a, const struct json *object, const str *fields,
+                              size_t n);
+
+/* One field of a subset: "a" or "a.b"; what is nested is merged with what was taken before. */
+static enum err take_field(struct arena *a, const struct json *object, str field,
+                           struct json *result)
+{
+    str rest = field, head = str_cut(&rest, '.');
+    struct json *value = json_get(object, head);
+    if (value == NULL)
+        return OK;
+    if (str_none(rest) || !json_is(value, JSON_OBJECT))
+        return json_set(a, result, head, json_copy(a, value));
+    struct json *part = subset_of(a, value, &rest, 1);
+    struct json *had = json_get_typed(result, head, JSON_OBJECT);
+    if (part && had)
+        part = json_merge_patch(a, had, part);
+    return json_set(a, result, head, part);
+}
+
+static struct json *subset_of(struct arena *a, const struct json *object, const str *fields,
+                              size_t n)
+{
+    struct json *result = json_new_object(a);
+    for (size_t i = 0; i < n; i++)
+        if (take_field(a, object, fields[i], result) != OK)
+            return NULL;
+    return result;
+}
+
+str api_subset(struct arena *a, str data, const str *fields, size_t n)
+{
+    struct json *object;
+    if (json_parse(a, data, &object, NULL) != OK)
+        return STR_NONE;
+    return json_text(a, subset_of(a, object, fields, n));
+}
+
+/* ---- objects
+ * -----------------------------------------------------------------------------------------------
+ */
+
+/* {"read":["..."],"write":["..."]}: only for those who may write the object itself. */
+static enum err write_permissions(struct api_req *r, const struct store_object *o, struct buf *b)
+{
+    buf_add_char(b, '{');
+    if (store_acl_allows(o, &r->who, STORE_PERM_WRITE)) {
+        const struct store_ace *acl;
+        size_t n, kinds = 0;
+        enum err e = store_acl_list(r->session, r->arena, o, &acl, &n);
+        if (e != OK)
+            return e;
+        for (unsigned bit = 0; bit < STORE_PERM_COUNT; bit++) {
+            size_t listed = 0;
+            for (size_t i = 0; i < n; i++) {
+                if (!(acl[i].perms & (1u << bit)))
+                    continue;
+                if (listed++ == 0)
+                    buf_printf(b, "%s\"" STR_FMT "\":[", kinds++ ? "," : "",
+                               STR_ARG(store_perm_name((enum store_perm)(1u << bit))));
+                else
+                    buf_add_char(b, ',');
+                json_write_string(b, acl[i].principal);
+            }
+            if (listed)
+                buf_add_char(b, ']');
+        }
+    }
+    buf_add_char(b, '}');
+    return OK;
+}
+
+enum api_step api_reply_object(struct api_req *r, int status, const struct store_object *o)
+{
+    struct buf b;
+    buf_init_arena(&b, r->arena, SIZE_MAX / 2);
+    str data = o->data;
+    buf_add_char(&b, '{');
+    if (r->q.fields) {
+        data = api_subset(r->arena, o->data, r->q.fields, r->q.nfields);
+        if (str_none(data))
+            return api_fail_err(r, ERR_NOMEM);
+    } else if (!o->deleted) {
+        buf_add_lit(&b, "\"permissions\":");
+        enum err e = write_permissions(r, o, &b);
+        if (e != OK)
+            return api_fail_err(r, e);
+        buf_add_char(&b, ',');
+    }
+    buf_add_lit(&b, "\"data\":");
+    buf_add_str(&b, data);
+    buf_add_char(&b, '}');
+    return api_arena_reply(r, status, &b);
+}
+
+enum api_step api_reply_data(struct api_req *r, const struct json *data)
+{
+    struct buf b;
+    buf_init_arena(&b, r->arena, SIZE_MAX / 2);
+    buf_add_lit(&b, "{\"data\":");
+    json_write(&b, data);
+    buf_add_char(&b, '}');
+    return api_arena_reply(r, 200, &b);
+}
+
+/* {"data":[...]}: a copy of each object's bytes, into memory taken once. */
+enum api_step api_reply_list(struct api_req *r, const struct store_object *objects, size_t n)
+{
+    struct buf b;
+    buf_init_arena(&b, r->arena, SIZE_MAX / 2);
+    size_t total = 32;
+    for (size_t i = 0; i < n; i++)
+        total += objects[i].data.n + 1; /* cannot overflow: all of it is in memory */
+    enum err e = buf_reserve(&b, r->q.fields ? 32 : total);
+    if (e != OK)
+        return api_fail_err(r, e);
+    buf_add_lit(&b, "{\"data\":[");
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            buf_add_char(&b, ',');
+        if (r->q.fields)
+            buf_add_str(&b, api_subset(r->arena, objects[i].data, r->q.fields, r->q.nfields));
+        else
+            buf_add_str(&b, objects[i].data);
+    }
+    buf_add_lit(&b, "]}");
+    return api_arena_reply(r, 200, &b);
+}

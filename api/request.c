@@ -1,0 +1,209 @@
+/*
+ * api/request.c - the making of a struct api_req, and what plugins may ask of one.
+ */
+#include "api/private.h"
+
+static enum api_method method_from(str name)
+{
+    static const struct {
+        str name;
+        enum api_method method;
+    } names[] = {{STR_INIT("GET"), METHOD_GET},        {STR_INIT("HEAD"), METHOD_HEAD},
+                 {STR_INIT("POST"), METHOD_POST},      {STR_INIT("PUT"), METHOD_PUT},
+                 {STR_INIT("PATCH"), METHOD_PATCH},    {STR_INIT("DELETE"), METHOD_DELETE},
+                 {STR_INIT("OPTIONS"), METHOD_OPTIONS}};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (str_eq(name, names[i].name))
+            return names[i].method;
+    return METHOD_OTHER;
+}
+
+/* "http://example.org": what absolute URLs in answers begin with. */
+static str origin_of(struct api_req *r)
+{
+    const struct api_config *c = &r->api->conf;
+    str scheme = c->http_scheme;
+    if (scheme.n == 0)
+        scheme = r->http && r->http->tls ? STR("https") : STR("http");
+    str host = c->http_host.n ? c->http_host : api_req_header(r, "Host");
+    if (host.n == 0)
+        host = STR("localhost");
+    return arena_printf(r->arena, STR_FMT "://" STR_FMT, STR_ARG(scheme), STR_ARG(host));
+}
+
+struct api_req *api_req_new(struct api_loop *loop, struct http_req *http)
+{
+    struct api_req *r = ARENA_NEW(http->arena, struct api_req);
+    if (r == NULL)
+        return NULL;
+    r->api = loop->api;
+    r->loop = loop;
+    r->arena = http->arena;
+    r->http = http;
+    r->out = &http->res;
+    r->method_name = http->method;
+    r->method = method_from(http->method);
+    r->raw_path = r->path = http->path;
+    r->query = http->query;
+    r->headers = http->headers;
+    r->nheaders = http->nheaders;
+    r->body = http->body;
+    r->origin = origin_of(r);
+    http->app_data = r;
+    return r;
+}
+
+struct api_req *api_req_part(struct api_req *parent, str method, str target)
+{
+    struct api_req *r = ARENA_NEW(parent->arena, struct api_req);
+    struct http_response *out = ARENA_NEW(parent->arena, struct http_response);
+    if (r == NULL || out == NULL)
+        return NULL;
+    r->api = parent->api;
+    r->loop = parent->loop;
+    r->arena = parent->arena;
+    r->parent = parent;
+    r->out = out;
+    r->method_name = method;
+    r->method = method_from(method);
+    r->query = target;
+    r->raw_path = r->path = str_cut(&r->query, '?');
+    r->origin = parent->origin;
+    return r;
+}
+
+str api_req_header(struct api_req *r, const char *name)
+{
+    if (r->http)
+        return http_header_get(r->http, str_from(name));
+    for (unsigned i = 0; i < r->nheaders; i++)
+        if (str_eq_nocase(r->headers[i].name, str_from(name)))
+            return r->headers[i].value;
+    return STR_NONE;
+}
+
+bool api_has_header(const struct http_response *out, const char *name)
+{
+    for (unsigned i = 0; i < out->nheaders; i++)
+        if (str_eq_nocase(out->headers[i].name, str_from(name)))
+            return true;
+    return false;
+}
+
+/* ---- answers
+ * ------------------------------------------------------------------------------------------ */
+
+enum api_step api_reply_json(struct api_req *r, int status, str body)
+{
+    r->out->status = status;
+    r->out->body = body;
+    return STEP_DONE;
+}
+
+enum api_step api_arena_reply(struct api_req *r, int status, struct buf *b)
+{
+    if (!buf_failed(b))
+        return api_reply_json(r, status, buf_str(b));
+    /* No room even for the answer: a static one. The failed arena makes it a 503 in any case. */
+    r->failed = true;
+    return api_reply_json(r, 503,
+                          STR("{\"code\":503,\"errno\":201,\"error\":\"Service Unavailable\"}"));
+}
+
+/* ---- end of service
+ * ------------------------------------------------------------------------------------ */
+
+static bool eos_reached(const struct api_req *r)
+{
+    return r->api->conf.eos_ms != 0 && clock_wall_ms() >= r->api->conf.eos_ms;
+}
+
+bool api_eos_refused(struct api_req *r)
+{
+    if (!eos_reached(r))
+        return false;
+    api_fail(r, API_ERR_GONE);
+    return true;
+}
+
+static void add_alert(struct api_req *r, const char *code, str message, str url)
+{
+    struct buf b;
+    buf_init_arena(&b, r->arena, 64 * KIB);
+    buf_printf(&b, "{\"code\":\"%s\",\"message\":", code);
+    if (message.n)
+        json_write_string(&b, message);
+    else
+        buf_add_lit(&b, "null");
+    buf_add_lit(&b, ",\"url\":");
+    json_write_string(&b, url.n ? url : r->api->conf.project_docs);
+    buf_add_char(&b, '}');
+    if (!buf_failed(&b))
+        http_header_add(r->out, STR("Alert"), buf_str(&b));
+}
+
+void api_alert_deprecated(struct api_req *r, str message, str url)
+{
+    add_alert(r, "soft-eol", message, url);
+}
+
+void api_eos_alert(struct api_req *r)
+{
+    const struct api_config *c = &r->api->conf;
+    if (c->eos_ms != 0)
+        add_alert(r, eos_reached(r) ? "hard-eol" : "soft-eol", c->eos_message, c->eos_url);
+}
+
+/* ---- what plugins see
+ * ------------------------------------------------------------------------------------ */
+
+struct api *api_of(struct api_req *r)
+{
+    return r->api;
+}
+
+struct arena *api_arena(struct api_req *r)
+{
+    return r->arena;
+}
+
+enum api_method api_method_of(struct api_req *r)
+{
+    return r->method;
+}
+
+str api_user_id(struct api_req *r)
+{
+    return r->user.id;
+}
+
+struct store_session *api_session(struct api_req *r)
+{
+    return r->session;
+}
+
+str api_path(struct api_req *r)
+{
+    return r->path;
+}
+
+str api_body(struct api_req *r)
+{
+    return r->body;
+}
+
+bool api_readonly(struct api_req *r)
+{
+    return r->api->conf.readonly;
+}
+
+void api_set_body(struct api_req *r, str body)
+{
+    r->body = body;
+    r->body_state = BODY_UNREAD;
+}
+
+void api_rewrite(struct api_req *r, str path)
+{
+    r->path = path;
+}

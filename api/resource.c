@@ -1,0 +1,163 @@
+/*
+ * api/resource.c - the kinds of objects, their ids, and the objects that a URL names.
+ *
+ * A URL like /buckets/b/collections/c/records/r names one object a level; levels[i] remembers what
+ * was loaded, so that authorisation and the handler look each one up once.
+ */
+#include "api/private.h"
+
+const struct api_kind_info api_kinds[KIND_COUNT] = {
+#define X(name, text, parent, perms, generator) [KIND_##name] = {text, parent, perms, generator},
+#include "api/resources.def"
+#undef X
+};
+
+static bool is_alnum(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool api_valid_id(str id)
+{
+    if (id.n == 0 || id.n > STORE_MAX_ID_BYTES || !is_alnum(id.p[0]))
+        return false;
+    for (size_t i = 1; i < id.n; i++)
+        if (!is_alnum(id.p[i]) && id.p[i] != '_' && id.p[i] != '-')
+            return false;
+    return true;
+}
+
+bool api_valid_id_of(enum api_kind k, str id)
+{
+    (void)k; /* all kinds of the core share one form */
+    return api_valid_id(id);
+}
+
+str api_new_id(struct api_req *r)
+{
+    static const char alnum[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    static const char more[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    char id[37];
+    if (api_kinds[r->route->kind].name_id) {
+        rand_name(id, 1, alnum);
+        rand_name(id + 1, 7, more);
+    } else {
+        rand_uuid4(id);
+    }
+    return arena_str(r->arena, str_from(id));
+}
+
+str api_list_uri(struct api_req *r, const struct api_level *parent, enum api_kind kind)
+{
+    return arena_printf(r->arena, STR_FMT "/%ss", STR_ARG(parent ? parent->uri : STR("")),
+                        api_kinds[kind].name);
+}
+
+struct store_list_id api_list_of(const struct api_req *r, enum api_kind kind, unsigned nparents)
+{
+    return (struct store_list_id){
+        .resource = str_from(api_kinds[kind].name),
+        .parent = nparents ? r->levels[nparents - 1].uri : STR(""),
+    };
+}
+
+enum err api_level_load(struct api_req *r, unsigned i)
+{
+    struct api_level *l = &r->levels[i];
+    if (l->state != LEVEL_UNKNOWN)
+        return OK;
+    enum err e = store_get(r->session, r->arena, api_list_of(r, l->kind, i), l->id, &l->object);
+    if (e == OK)
+        l->state = LEVEL_PRESENT;
+    else if (e == ERR_NOTFOUND)
+        l->state = LEVEL_ABSENT;
+    else
+        return e;
+    return OK;
+}
+
+/* The id in the body of a POST: the object that it may be about. */
+static void find_posted_id(struct api_req *r)
+{
+    api_body_parse(r);
+    struct json *data = json_get(r->root, STR("data"));
+    struct json *id = data ? json_get(data, STR("id")) : NULL;
+    if (id == NULL)
+        return;
+    if (!json_is(id, JSON_STRING) || !api_valid_id_of(r->route->kind, json_string(id)))
+        r->id_invalid = true;
+    else
+        r->id = json_string(id);
+}
+
+static enum api_step load_posted(struct api_req *r)
+{
+    find_posted_id(r);
+    if (r->id_invalid)
+        return api_fail_invalid(r, "path", STR_NONE, STR("Invalid object id"));
+    if (str_none(r->id))
+        return STEP_NEXT;
+    enum err e = store_get(r->session, r->arena, r->list, r->id, &r->object);
+    if (e != OK && e != ERR_NOTFOUND)
+        return api_fail_err(r, e);
+    r->exists = e == OK;
+    return STEP_NEXT;
+}
+
+/*
+ * For a write on records, a missing collection is told before permissions are looked at; for a
+ * read, after. (A collection's or group's bucket is not checked: without it nobody has a
+ * permission.)
+ */
+enum api_step api_check_parent(struct api_req *r)
+{
+    unsigned nparents = r->route->type == TYPE_PLURAL ? r->nlevels : r->nlevels - 1;
+    for (unsigned i = 0; i < nparents; i++)
+        if (!api_valid_id_of(r->levels[i].kind, r->levels[i].id))
+            return api_fail_missing(r, API_ERR_MISSING_PARENT, r->levels[i].id,
+                                    api_kinds[r->levels[i].kind].name);
+    if (r->route->kind != KIND_RECORD)
+        return STEP_NEXT;
+    struct api_level *collection = &r->levels[nparents - 1];
+    enum err e = api_level_load(r, nparents - 1);
+    if (e != OK)
+        return api_fail_err(r, e);
+    if (collection->state == LEVEL_ABSENT)
+        return api_fail_missing(r, API_ERR_MISSING_PARENT, collection->id, "collection");
+    return STEP_NEXT;
+}
+
+/* Does this request look at the object before it asks for permission? */
+static bool loads_first(const struct api_req *r)
+{
+    if (r->route->type == TYPE_PLURAL)
+        return r->method == METHOD_POST;
+    return r->method == METHOD_PUT || r->method == METHOD_PATCH || r->method == METHOD_DELETE;
+}
+
+enum api_step api_load_target(struct api_req *r)
+{
+    unsigned nparents = r->route->type == TYPE_PLURAL ? r->nlevels : r->nlevels - 1;
+    r->list = api_list_of(r, r->route->kind, nparents);
+    r->plural_uri = api_list_uri(r, nparents ? &r->levels[nparents - 1] : NULL, r->route->kind);
+    if (loads_first(r)) {
+        enum api_step s = api_check_parent(r);
+        if (s != STEP_NEXT)
+            return s;
+    }
+    if (r->route->type == TYPE_PLURAL)
+        return r->method == METHOD_POST ? load_posted(r) : STEP_NEXT;
+
+    struct api_level *target = &r->levels[r->nlevels - 1];
+    r->id = target->id;
+    enum err e = OK;
+    if (api_valid_id_of(target->kind, target->id))
+        e = api_level_load(r, r->nlevels - 1);
+    else
+        target->state = LEVEL_ABSENT; /* no such object can exist */
+    if (e != OK)
+        return api_fail_err(r, e);
+    r->exists = target->state == LEVEL_PRESENT;
+    r->object = target->object;
+    return STEP_NEXT;
+}

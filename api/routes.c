@@ -1,0 +1,241 @@
+/*
+ * api/routes.c - from a request target to an endpoint.
+ *
+ * Endpoints are rows of routes.def, and those that plugins added. Paths are matched after decoding,
+ * as the reference does: "%2F" is a slash. What matches nothing is redirected (a missing version
+ * prefix, a trailing slash) or answered with 404.
+ */
+#include "api/private.h"
+
+#define MAX_SEGMENTS 8
+
+static const struct api_route core_routes[] = {
+#define X(path, type, kind, methods, writes, json_body, accept, handler)                           \
+    {path, TYPE_##type, KIND_##kind, methods, writes, json_body, accept, handler},
+#include "api/routes.def"
+#undef X
+};
+
+/* True if the path has the form of the pattern. */
+static bool matches(const char *pattern, str path)
+{
+    str want = str_from(pattern), have = path;
+    while (!str_none(want) && !str_none(have)) {
+        str w = str_cut(&want, '/'), h = str_cut(&have, '/');
+        bool same = str_eq(w, STR("{}")) ? h.n > 0 : str_eq(w, h);
+        if (!same)
+            return false;
+    }
+    return str_none(want) && str_none(have);
+}
+
+static const struct api_route *find(const struct api *a, str path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(core_routes); i++)
+        if (matches(core_routes[i].path, path))
+            return &core_routes[i];
+    for (size_t i = 0; i < a->nextra; i++)
+        if (matches(a->extra[i].path, path))
+            return &a->extra[i];
+    return NULL;
+}
+
+/* The objects that the path of a resource names: slices of it. */
+static void fill_levels(struct api_req *r)
+{
+    r->nlevels = 0;
+    enum api_kind kind = r->route->kind;
+    unsigned depth = 0;
+    for (enum api_kind k = kind; k != KIND_NONE; k = api_kinds[k].parent)
+        depth++;
+    unsigned named = r->route->type == TYPE_PLURAL ? depth - 1 : depth;
+    enum api_kind kinds[MAX_LEVELS];
+    for (unsigned i = depth; i-- > 0; kind = api_kinds[kind].parent)
+        kinds[i] = kind;
+
+    size_t at = 0;
+    for (unsigned i = 0; i < named; i++) {
+        at = at + 1 + str_find(str_drop(r->path, at + 1), '/') + 1; /* behind "/buckets/" */
+        size_t n = str_find(str_drop(r->path, at), '/');
+        str id = str_sub(r->path, at, n);
+        at += id.n;
+        r->levels[r->nlevels++] =
+            (struct api_level){.kind = kinds[i], .id = id, .uri = str_sub(r->path, 0, at)};
+    }
+}
+
+static bool starts_with_version(str path)
+{
+    return path.n >= 3 && path.p[1] == 'v' && path.p[2] >= '0' && path.p[2] <= '9';
+}
+
+static str with_query(struct api_req *r, const char *prefix, str path, const char *suffix)
+{
+    if (str_none(r->query))
+        return arena_printf(r->arena, "%s" STR_FMT "%s", prefix, STR_ARG(path), suffix);
+    return arena_printf(r->arena, "%s" STR_FMT "%s?" STR_FMT, prefix, STR_ARG(path), suffix,
+                        STR_ARG(r->query));
+}
+
+static enum api_step add_version(struct api_req *r)
+{
+    const struct api_config *c = &r->api->conf;
+    if (!c->version_redirect)
+        return api_fail(r, API_ERR_UNKNOWN_VERSION);
+    if (r->method == METHOD_OPTIONS) { /* a preflight never follows a redirect */
+        r->out->status = 200;
+        r->out->body = STR("");
+        http_header_add(r->out, STR("Content-Type"), STR("text/html; charset=UTF-8"));
+        return STEP_DONE;
+    }
+    return api_redirect(r, with_query(r, "/" API_PREFIX, r->raw_path, ""), c->version_redirect_ttl);
+}
+
+static enum api_step not_found(struct api_req *r)
+{
+    const struct api_config *c = &r->api->conf;
+    if (!str_starts(r->raw_path, STR("/" API_PREFIX)))
+        return api_fail(r, API_ERR_UNKNOWN_VERSION);
+    if (c->slash_redirect && str_ends(r->raw_path, STR("/"))) {
+        str path = r->raw_path;
+        while (str_ends(path, STR("/")))
+            path.n--;
+        return api_redirect(r, with_query(r, "", path, ""), c->slash_redirect_ttl);
+    }
+    if (c->slash_redirect && str_eq(r->raw_path, STR("/" API_PREFIX)))
+        return api_redirect(r, with_query(r, "", r->raw_path, "/"), c->slash_redirect_ttl);
+    return api_fail(r, API_ERR_NOT_FOUND);
+}
+
+/* Decodes the target and takes the version prefix off. */
+enum api_step api_route_parse_target(struct api_req *r)
+{
+    str path = http_url_decode(r->arena, r->raw_path, false);
+    str query = str_none(r->query) ? STR("") : http_url_decode(r->arena, r->query, true);
+    if (str_none(path) || str_none(query))
+        return api_fail_err(r, ERR_NOMEM);
+    if (!str_utf8_valid(path))
+        return api_fail(r, API_ERR_INVALID_PATH);
+    if (!str_utf8_valid(query))
+        return api_fail_message(
+            r, API_ERR_BAD_REQUEST,
+            arena_printf(r->arena,
+                         "A request with an incorrect encoding in the querystring was"
+                         "received. Please make sure your requests are encoded in UTF-8: " STR_FMT,
+                         STR_ARG(r->query)));
+    r->path = path;
+    if (!starts_with_version(path))
+        return add_version(r);
+    if (!str_starts(path, STR("/" API_PREFIX "/")))
+        return not_found(r);
+    r->path = str_drop(path, strlen("/" API_PREFIX));
+    return STEP_NEXT;
+}
+
+/* Which endpoint? An alias keeps its route until the user is known (pipeline.c). */
+enum api_step api_route_find(struct api_req *r)
+{
+    r->alias = NULL;
+    r->route = find(r->api, r->path);
+    if (r->route && r->route->kind != KIND_NONE)
+        fill_levels(r);
+    for (size_t i = 0; i < r->api->naliases; i++) {
+        const struct api_alias *a = &r->api->aliases[i];
+        if (a->claims && a->claims(a->ctx, r->path))
+            r->alias = a;
+    }
+    return r->route || r->alias ? STEP_NEXT : not_found(r);
+}
+
+unsigned api_route_methods(const struct api_req *r)
+{
+    const struct api_route *route = r->route;
+    if (route->kind == KIND_NONE)
+        return route->methods;
+    return route->methods & r->api->conf.enabled[route->type == TYPE_OBJECT][route->kind];
+}
+
+/* ---- redirects
+ * --------------------------------------------------------------------------------------- */
+
+void api_cache_seconds(struct api_req *r, int64_t seconds)
+{
+    char *date = arena_alloc(r->arena, 30);
+    if (date == NULL)
+        return;
+    clock_http_date(clock_wall_ms() / 1000 + seconds, date);
+    if (seconds > 0) {
+        http_header_add(r->out, STR("Cache-Control"),
+                        arena_printf(r->arena, "max-age=%lld", (long long)seconds));
+    } else {
+        http_header_add(r->out, STR("Cache-Control"),
+                        STR("max-age=0, must-revalidate, no-cache, no-store, post-check=0, "
+                            "pre-check=0"));
+        http_header_add(r->out, STR("Pragma"), STR("no-cache"));
+    }
+    http_header_add(r->out, STR("Expires"), str_from(date));
+}
+
+static void html_escape(struct buf *b, str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '&')
+            buf_add_lit(b, "&amp;");
+        else if (s.p[i] == '<')
+            buf_add_lit(b, "&lt;");
+        else if (s.p[i] == '>')
+            buf_add_lit(b, "&gt;");
+        else
+            buf_add_char(b, s.p[i]);
+    }
+}
+
+#define MOVED_BEFORE "The resource has been moved to "
+#define MOVED_BEHIND "; you should be redirected automatically.\n\n"
+
+/* The small text that goes with a redirect, in the form that the client likes best. */
+static str redirect_body(struct api_req *r, str location, struct buf *b)
+{
+    str accept = api_req_header(r, "Accept");
+    int html = str_none(accept) || accept.n == 0 ? -1 : api_accept_quality(accept, "text", "html");
+    int json =
+        str_none(accept) || accept.n == 0 ? -1 : api_accept_quality(accept, "application", "json");
+    if (html > 0 && html >= json) {
+        buf_add_lit(b,
+                    "<html>\n <head>\n  <title>307 Temporary Redirect</title>\n </head>\n <body>\n"
+                    "  <h1>307 Temporary Redirect</h1>\n  " MOVED_BEFORE);
+        html_escape(b, location);
+        buf_add_lit(b, MOVED_BEHIND "\n </body>\n</html>");
+        return STR("text/html; charset=UTF-8");
+    }
+    if (json > 0) {
+        buf_add_lit(b, "{\"message\": ");
+        json_write_string(
+            b, arena_printf(r->arena, MOVED_BEFORE STR_FMT MOVED_BEHIND, STR_ARG(location)));
+        buf_add_lit(b,
+                    ", \"code\": \"307 Temporary Redirect\", \"title\": \"Temporary Redirect\"}");
+        return STR("application/json");
+    }
+    buf_add_lit(b, "307 Temporary Redirect\n\n" MOVED_BEFORE);
+    buf_add_str(b, location);
+    buf_add_lit(b, MOVED_BEHIND);
+    return STR("text/plain; charset=UTF-8");
+}
+
+enum api_step api_redirect(struct api_req *r, str location, int64_t cache_seconds)
+{
+    struct buf b;
+    buf_init_arena(&b, r->arena, MIB);
+    str type = redirect_body(r, location, &b);
+    if (buf_failed(&b) || str_none(location))
+        return api_fail_err(r, ERR_NOMEM);
+    r->failed = true;
+    r->out->status = 307;
+    r->out->body = buf_str(&b);
+    http_header_add(r->out, STR("Content-Type"), type);
+    http_header_add(r->out, STR("Location"),
+                    arena_printf(r->arena, STR_FMT STR_FMT, STR_ARG(r->origin), STR_ARG(location)));
+    if (cache_seconds >= 0)
+        api_cache_seconds(r, cache_seconds);
+    return STEP_DONE;
+}

@@ -1,0 +1,382 @@
+/*
+ * api/validate.c - are the headers, the query and the body of a resource request well-formed?
+ *
+ * All errors of a request are gathered and answered at once, in the wording of the reference (which
+ * shows values as Python writes them). A body with unknown members is told only that.
+ */
+#include "api/private.h"
+
+str api_python_str(struct arena *a, const struct json *v)
+{
+    struct buf b;
+    buf_init_arena(&b, a, MIB);
+    json_write_pystr(&b, v);
+    return buf_failed(&b) ? STR("...") : buf_str(&b);
+}
+
+static bool falsy(const struct json *v)
+{
+    switch (json_type(v)) {
+    case JSON_NULL:
+        return true;
+    case JSON_BOOL:
+        return !json_bool(v);
+    case JSON_NUMBER:
+        return json_number_compare(json_number(v), STR("0")) == 0;
+    case JSON_STRING:
+        return json_string(v).n == 0;
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        break;
+    }
+    return json_count(v) == 0;
+}
+
+/* ---- the reference's checks of a value
+ * ------------------------------------------------------------ */
+
+bool api_is_mapping(struct api_req *r, const struct json *v, str name)
+{
+    if (json_is(v, JSON_OBJECT))
+        return true;
+    api_invalid_add(r, "body", name,
+                    arena_printf(r->arena,
+                                 "\"" STR_FMT "\" is not a mapping type: Does not implement "
+                                 "dict-like functionality.",
+                                 STR_ARG(api_python_str(r->arena, v))));
+    return false;
+}
+
+/* A string that is not empty; `key` is what the reference calls the node in its message. */
+bool api_is_text(struct api_req *r, const struct json *v, str name, const char *key)
+{
+    if (v == NULL || falsy(v)) {
+        api_invalid_add(r, "body", name, STR("Required"));
+        return false;
+    }
+    if (json_is(v, JSON_STRING))
+        return true;
+    api_invalid_add(r, "body", name,
+                    arena_printf(r->arena, STR_FMT " is not a string: {'%s': ''}",
+                                 STR_ARG(api_python_str(r->arena, v)), key));
+    return false;
+}
+
+bool api_is_sequence(struct api_req *r, const struct json *v, str name)
+{
+    if (json_is(v, JSON_ARRAY))
+        return true;
+    api_invalid_add(r, "body", name,
+                    arena_printf(r->arena, "\"" STR_FMT "\" is not iterable",
+                                 STR_ARG(api_python_str(r->arena, v))));
+    return false;
+}
+
+/* Adds the error of a closed mapping; true if there is no unknown member. */
+bool api_only_members(struct api_req *r, const struct json *v, const char *const *known, str name)
+{
+    struct json *unknown = json_new_object(r->arena);
+    str member;
+    struct json *value;
+    for (size_t i = 0; json_member(v, i, &member, &value); i++) {
+        bool found = false;
+        for (size_t k = 0; known[k]; k++)
+            found = found || str_eq(member, str_from(known[k]));
+        if (!found && json_set(r->arena, unknown, member, json_copy(r->arena, value)) != OK)
+            return false;
+    }
+    if (unknown == NULL || json_count(unknown) == 0)
+        return unknown != NULL;
+    api_invalid_add(r, "body", name,
+                    arena_printf(r->arena, "Unrecognized keys in mapping: \"" STR_FMT "\"",
+                                 STR_ARG(api_python_str(r->arena, unknown))));
+    return false;
+}
+
+/* ---- the data of each kind
+ * --------------------------------------------------------------------------- */
+
+/* Fails only without memory, and the arena remembers that: no answer leaves. */
+static void put(struct api_req *r, struct json *object, str name, struct json *value)
+{
+    enum err e = json_set(r->arena, object, name, value);
+    (void)e;
+}
+
+static str field_name(struct api_req *r, const char *prefix, const char *field)
+{
+    return arena_printf(r->arena, "%s%s", prefix, field);
+}
+
+static void check_members(struct api_req *r, struct json *data, const char *prefix)
+{
+    struct json *members = json_get(data, STR("members"));
+    if (members == NULL) {
+        put(r, data, STR("members"), json_new_array(r->arena));
+        return;
+    }
+    str name = field_name(r, prefix, "members");
+    if (!api_is_sequence(r, members, name))
+        return;
+    for (size_t i = 0; i < json_count(members); i++) {
+        str item = arena_printf(r->arena, STR_FMT ".%zu", STR_ARG(name), i);
+        if (!api_is_text(r, json_at(members, i), item, ""))
+            continue;
+        str member = json_string(json_at(members, i));
+        if (str_starts(member, STR("/buckets/")) || str_eq(member, STR("system.Everyone")))
+            api_invalid_add(
+                r, "body", item,
+                arena_printf(r->arena, "'" STR_FMT "' is not a valid user ID.", STR_ARG(member)));
+    }
+}
+
+static void check_object_field(struct api_req *r, struct json *data, const char *field,
+                               const char *prefix)
+{
+    struct json *v = json_get(data, str_from(field));
+    if (v)
+        api_is_mapping(r, v, field_name(r, prefix, field));
+}
+
+/* An integer, or text of one, which becomes one; what is empty goes away. */
+static void check_cache_expires(struct api_req *r, struct json *data, const char *prefix)
+{
+    struct json *v = json_get(data, STR("cache_expires"));
+    if (v == NULL)
+        return;
+    if (falsy(v) && !json_is(v, JSON_NUMBER) && !json_is(v, JSON_BOOL)) {
+        json_remove(data, STR("cache_expires"));
+        return;
+    }
+    int64_t n;
+    if (json_is(v, JSON_BOOL))
+        n = json_bool(v);
+    else if (!api_to_integer(v, &n)) {
+        api_invalid_add(r, "body", field_name(r, prefix, "cache_expires"),
+                        arena_printf(r->arena, "\"" STR_FMT "\" is not a number",
+                                     STR_ARG(api_python_str(r->arena, v))));
+        return;
+    }
+    put(r, data, STR("cache_expires"), json_new_i64(r->arena, n));
+}
+
+void api_validate_data(struct api_req *r, enum api_kind kind, struct json *data, const char *prefix)
+{
+    switch (kind) {
+    case KIND_BUCKET:
+        check_object_field(r, data, "collection:schema", prefix);
+        check_object_field(r, data, "group:schema", prefix);
+        check_object_field(r, data, "record:schema", prefix);
+        break;
+    case KIND_GROUP:
+        check_members(r, data, prefix);
+        break;
+    case KIND_COLLECTION:
+        check_object_field(r, data, "schema", prefix);
+        check_cache_expires(r, data, prefix);
+        break;
+    case KIND_RECORD:
+    case KIND_COUNT:
+    case KIND_NONE:
+        break;
+    }
+}
+
+/* ---- permissions
+ * --------------------------------------------------------------------------------------- */
+
+/* "read, write, record:create": those that the kind has, in the reference's order. */
+static str known_perms(struct api_req *r)
+{
+    struct buf b;
+    buf_init_arena(&b, r->arena, KIB);
+    for (unsigned i = 0; i < STORE_PERM_COUNT; i++) {
+        if (!(api_kinds[r->route->kind].perms & (1u << i)))
+            continue;
+        if (b.n)
+            buf_add_lit(&b, ", ");
+        buf_add_str(&b, store_perm_name((enum store_perm)(1u << i)));
+    }
+    return buf_str(&b);
+}
+
+static bool known_perm(struct api_req *r, str name)
+{
+    return (store_perm_from_name(name) & api_kinds[r->route->kind].perms) != 0;
+}
+
+void api_check_permissions(struct api_req *r, const struct json *permissions)
+{
+    if (!api_is_mapping(r, permissions, STR("permissions")))
+        return;
+    str perm;
+    struct json *principals;
+    for (size_t i = 0; json_member(permissions, i, &perm, &principals); i++) {
+        if (json_is(principals, JSON_NULL) || known_perm(r, perm))
+            continue;
+        api_invalid_add(r, "body", STR("permissions"),
+                        arena_printf(r->arena, "\"" STR_FMT "\" is not one of " STR_FMT,
+                                     STR_ARG(perm), STR_ARG(known_perms(r))));
+        return;
+    }
+    for (size_t i = 0; json_member(permissions, i, &perm, &principals); i++) {
+        str name = arena_printf(r->arena, "permissions." STR_FMT, STR_ARG(perm));
+        if (json_is(principals, JSON_NULL) || !api_is_sequence(r, principals, name))
+            continue;
+        for (size_t k = 0; k < json_count(principals); k++)
+            api_is_text(r, json_at(principals, k),
+                        arena_printf(r->arena, STR_FMT ".%zu", STR_ARG(name), k), "");
+    }
+}
+
+/* ---- the body
+ * -------------------------------------------------------------------------------------------- */
+
+void api_body_parse(struct api_req *r)
+{
+    if (r->body_state != BODY_UNREAD)
+        return;
+    if (r->body.n == 0) {
+        r->body_state = BODY_EMPTY;
+        r->root = json_new_object(r->arena);
+        return;
+    }
+    enum err e = json_parse(r->arena, r->body, &r->root, &r->body_error);
+    r->body_state = e == OK ? BODY_JSON : BODY_BAD;
+    if (e != OK)
+        r->root = NULL;
+}
+
+/* True if there is an object or array; else the two errors that the reference gives. */
+bool api_body_usable(struct api_req *r)
+{
+    api_body_parse(r);
+    if (r->body_state == BODY_BAD)
+        api_invalid_add(r, "body", STR(""),
+                        arena_printf(r->arena, "Invalid JSON: Parse error at offset %zu: %s",
+                                     r->body_error.offset, r->body_error.what));
+    else if (json_is(r->root, JSON_OBJECT) || json_is(r->root, JSON_ARRAY))
+        return true;
+    else
+        api_invalid_add(r, "body", STR(""), STR("Should be a JSON object or an array"));
+    api_invalid_add(r, "body", STR(""), STR("Required"));
+    return false;
+}
+
+static void check_patch_operation(struct api_req *r, const struct json *op, size_t i)
+{
+    static const char *const members[] = {"op", "path", "from", "value", NULL};
+    const str ops = STR("test, add, remove, replace, move, copy");
+    str name = arena_printf(r->arena, "%zu", i);
+    if (!api_is_mapping(r, op, name) || !api_only_members(r, op, members, name))
+        return;
+    str op_name = arena_printf(r->arena, "%zu.op", i);
+    const struct json *verb = json_get(op, STR("op"));
+    if (api_is_text(r, verb, op_name, "op")) {
+        bool known = false;
+        for (str rest = ops; !str_none(rest);)
+            known = str_eq(str_trim(str_cut(&rest, ',')), json_string(verb)) || known;
+        if (!known)
+            api_invalid_add(r, "body", op_name,
+                            arena_printf(r->arena, "\"" STR_FMT "\" is not one of " STR_FMT,
+                                         STR_ARG(json_string(verb)), STR_ARG(ops)));
+    }
+    static const char *const pointers[] = {"path", "from"};
+    for (size_t p = 0; p < ARRAY_LEN(pointers); p++) {
+        const struct json *v = json_get(op, str_from(pointers[p]));
+        str at = arena_printf(r->arena, "%zu.%s", i, pointers[p]);
+        if (p == 1 && (v == NULL || falsy(v)))
+            continue; /* `from` may be left out */
+        if (api_is_text(r, v, at, pointers[p]) && !str_starts(json_string(v), STR("/")))
+            api_invalid_add(r, "body", at, STR("String does not match expected pattern"));
+    }
+}
+
+static void check_patch(struct api_req *r)
+{
+    if (!api_is_sequence(r, r->root, STR("")))
+        return;
+    for (size_t i = 0; i < json_count(r->root); i++)
+        check_patch_operation(r, json_at(r->root, i), i);
+}
+
+static void check_object_body(struct api_req *r)
+{
+    static const char *const members[] = {"data", "permissions", NULL};
+    if (!api_is_mapping(r, r->root, STR("")) || !api_only_members(r, r->root, members, STR("")))
+        return;
+    r->data = json_get(r->root, STR("data"));
+    r->permissions = json_get(r->root, STR("permissions"));
+    if (r->data && api_is_mapping(r, r->data, STR("data")) && r->method != METHOD_PATCH)
+        api_validate_data(r, r->route->kind, r->data, "data.");
+    if (r->permissions)
+        api_check_permissions(r, r->permissions);
+}
+
+static void check_body(struct api_req *r)
+{
+    r->data = r->permissions = NULL;
+    if (r->method != METHOD_POST && r->method != METHOD_PUT && r->method != METHOD_PATCH)
+        return;
+    if (!api_body_usable(r))
+        return;
+    if (r->patch == PATCH_JSON)
+        check_patch(r);
+    else
+        check_object_body(r);
+}
+
+/* ---- headers
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static void check_tag(struct api_req *r, const char *header, struct api_tag *tag)
+{
+    str v = api_req_header(r, header);
+    *tag = (struct api_tag){TAG_NONE, 0};
+    if (v.n == 0)
+        return;
+    if (str_eq(v, STR("*"))) {
+        tag->kind = TAG_ANY;
+        return;
+    }
+    bool quoted = v.n > 2 && v.p[0] == '"' && v.p[v.n - 1] == '"';
+    uint64_t n = 0;
+    enum err e = quoted ? str_to_u64(str_sub(v, 1, v.n - 2), &n) : ERR_SYNTAX;
+    if (e == ERR_SYNTAX) {
+        api_invalid_add(r, "header", str_from(header),
+                        STR("The value should be integer between double quotes."));
+        return;
+    }
+    tag->kind = TAG_VALUE;
+    tag->value = e == OK && n <= INT64_MAX ? (int64_t)n : INT64_MIN;
+}
+
+static void check_behavior(struct api_req *r)
+{
+    r->behavior = BEHAVIOR_FULL;
+    str v = api_req_header(r, "Response-Behavior");
+    if (r->method != METHOD_PATCH || v.n == 0 || str_eq(v, STR("full")))
+        return;
+    if (str_eq(v, STR("light")))
+        r->behavior = BEHAVIOR_LIGHT;
+    else if (str_eq(v, STR("diff")))
+        r->behavior = BEHAVIOR_DIFF;
+    else
+        api_invalid_add(
+            r, "header", STR("Response-Behavior"),
+            arena_printf(r->arena, "\"" STR_FMT "\" is not one of full, light, diff", STR_ARG(v)));
+}
+
+enum api_step api_validate(struct api_req *r)
+{
+    r->invalid = NULL;
+    check_tag(r, "If-Match", &r->if_match);
+    check_tag(r, "If-None-Match", &r->if_none_match);
+    check_behavior(r);
+    api_query_parse(r);
+    check_body(r);
+    if (arena_failed(r->arena))
+        return api_fail_err(r, ERR_NOMEM);
+    return r->invalid ? api_invalid_fail(r, 400) : STEP_NEXT;
+}

@@ -1,0 +1,280 @@
+/*
+ * api/write.c - POST, PUT and DELETE. (PATCH: patch.c.)
+ *
+ * All of it runs inside the write transaction: what was checked still holds when it is written.
+ */
+#include "api/private.h"
+
+/* The time that the client asks for: an integer, or nothing. */
+static enum api_step asked_time(struct api_req *r, const struct json *data, int64_t *value,
+                                const int64_t **asked)
+{
+    const struct json *v = json_get_typed(data, STR("last_modified"), JSON_NUMBER);
+    *asked = NULL;
+    if (v == NULL || !json_number_is_integer(v))
+        return STEP_NEXT;
+    if (json_to_i64(v, value) != OK || *value == INT64_MAX)
+        return api_fail_invalid(r, "body", STR("data.last_modified"),
+                                STR("The timestamp is out of range"));
+    *asked = value;
+    return STEP_NEXT;
+}
+
+/* A principal that the store meets for the first time has no number until it is written. */
+static enum err refresh_principals(struct api_req *r)
+{
+    for (size_t i = 0; i < r->who.count; i++)
+        if (r->who.ids[i] == 0)
+            return store_principals_resolve(r->session, r->arena, r->who.names, r->who.count,
+                                            &r->who);
+    return OK;
+}
+
+/* "__permissions__" in data is read as permissions when the body has none, and never stored. */
+static void take_inline_permissions(struct api_req *r, struct json *data)
+{
+    struct json *inner = json_get(data, STR("__permissions__"));
+    if (inner == NULL)
+        return;
+    if (r->permissions == NULL) {
+        api_check_permissions(r, inner);
+        r->permissions = inner;
+    }
+    json_remove(data, STR("__permissions__"));
+}
+
+enum api_step api_store_object(struct api_req *r, struct json *data, const struct json *permissions,
+                               unsigned replaced, struct store_object *out)
+{
+    int64_t time;
+    struct store_put put = {.id = r->id, .data = data};
+    enum api_step s = asked_time(r, data, &time, &put.last_modified);
+    if (s != STEP_NEXT)
+        return s;
+    struct store_object old = r->object;
+    str uri = arena_printf(r->arena, STR_FMT "/" STR_FMT, STR_ARG(r->plural_uri), STR_ARG(r->id));
+    enum err e =
+        api_new_acl(r, r->exists ? &old : NULL, permissions, replaced, &put.acl, &put.nacl);
+    if (e == OK)
+        e = store_put(r->session, r->arena, r->list, &put, out);
+    if (e == OK)
+        e = api_after_write(r, r->route->kind, uri, data);
+    if (e == OK)
+        e = refresh_principals(r);
+    if (e != OK)
+        return api_fail_err(r, e);
+    api_timestamp_headers(r, out->last_modified);
+    return STEP_NEXT;
+}
+
+/* Stores the data and the permissions of the body, and answers with the object. */
+static enum api_step store_body(struct api_req *r, struct json *data, int status)
+{
+    r->invalid = NULL;
+    take_inline_permissions(r, data);
+    if (r->invalid)
+        return api_invalid_fail(r, 400);
+    struct store_object stored;
+    enum api_step s =
+        api_store_object(r, data, r->permissions, api_replaced_perms(r, r->permissions), &stored);
+    return s == STEP_NEXT ? api_reply_object(r, status, &stored) : s;
+}
+
+enum api_step api_list_precondition(struct api_req *r, bool exists)
+{
+    if (r->if_match.kind == TAG_NONE && r->if_none_match.kind == TAG_NONE)
+        return STEP_NEXT;
+    int64_t timestamp;
+    enum err e = store_timestamp(r->session, r->list, &timestamp);
+    return e == OK ? api_precondition(r, NULL, exists, timestamp) : api_fail_err(r, e);
+}
+
+static enum api_step precondition(struct api_req *r)
+{
+    if (r->exists)
+        return api_precondition(r, &r->object, true, r->object.last_modified);
+    return api_list_precondition(r, false);
+}
+
+enum api_step api_post(struct api_req *r)
+{
+    enum api_step s = precondition(r);
+    if (s != STEP_NEXT)
+        return s;
+    if (r->exists) { /* nothing is changed */
+        api_timestamp_headers(r, r->object.last_modified);
+        return api_reply_object(r, 200, &r->object);
+    }
+    if (str_none(r->id))
+        r->id = api_new_id(r);
+    struct json *data = r->data ? r->data : json_new_object(r->arena);
+    if (data == NULL || str_none(r->id))
+        return api_fail_err(r, ERR_NOMEM);
+    return store_body(r, data, 201);
+}
+
+enum api_step api_check_same_id(struct api_req *r, const struct json *data)
+{
+    const struct json *id = json_get(data, STR("id"));
+    if (id == NULL || (json_is(id, JSON_STRING) && str_eq(json_string(id), r->id)))
+        return STEP_NEXT;
+    return api_fail_invalid(r, "body", STR("id"), STR("Object id does not match existing object"));
+}
+
+enum api_step api_put(struct api_req *r)
+{
+    if (!api_valid_id(r->id))
+        return api_fail_invalid(r, "path", STR_NONE, STR("Invalid object id"));
+    enum api_step s = precondition(r);
+    if (s != STEP_NEXT)
+        return s;
+    struct json *data = r->data;
+    enum err e = OK;
+    if (data == NULL && r->exists) /* without data the object keeps what it has */
+        e = json_parse(r->arena, r->object.data, &data, NULL);
+    else if (data == NULL)
+        data = json_new_object(r->arena);
+    if (e != OK || data == NULL)
+        return api_fail_err(r, e == ERR_SYNTAX ? ERR_CORRUPT : ERR_NOMEM);
+    s = api_check_same_id(r, data);
+    return s == STEP_NEXT ? store_body(r, data, r->exists ? 200 : 201) : s;
+}
+
+/* ---- DELETE
+ * --------------------------------------------------------------------------------------------- */
+
+/* ?last_modified= of a DELETE: ignored unless it is ahead of the object. */
+static enum api_step asked_deletion_time(struct api_req *r, int64_t *value, const int64_t **asked)
+{
+    const struct api_param *p = api_query_get(&r->q, "last_modified");
+    *asked = NULL;
+    if (p == NULL || json_is(p->value, JSON_NULL) || p->text.n == 0)
+        return STEP_NEXT;
+    if (json_is(p->value, JSON_BOOL) || !api_to_integer(p->value, value) || *value == INT64_MAX)
+        return api_fail_invalid(r, "querystring", STR("last_modified"),
+                                arena_printf(r->arena, "\"" STR_FMT "\" is not a number",
+                                             STR_ARG(api_python_str(r->arena, p->value))));
+    if (*value > r->object.last_modified)
+        *asked = value;
+    return STEP_NEXT;
+}
+
+static enum err delete_one(struct api_req *r, str id, const int64_t *time,
+                           struct store_object *tombstone)
+{
+    str uri = arena_printf(r->arena, STR_FMT "/" STR_FMT, STR_ARG(r->plural_uri), STR_ARG(id));
+    if (str_none(uri))
+        return ERR_NOMEM;
+    enum err e = store_delete(r->session, r->arena, r->list, id, time, tombstone);
+    return e == OK ? api_after_delete(r, r->route->kind, uri) : e;
+}
+
+enum api_step api_delete_object(struct api_req *r)
+{
+    enum api_step s = api_require_object(r);
+    if (s == STEP_NEXT)
+        s = api_precondition(r, &r->object, true, r->object.last_modified);
+    int64_t time;
+    const int64_t *asked = NULL;
+    if (s == STEP_NEXT)
+        s = asked_deletion_time(r, &time, &asked);
+    if (s != STEP_NEXT)
+        return s;
+    struct store_object tombstone;
+    enum err e = delete_one(r, r->id, asked, &tombstone);
+    if (e != OK)
+        return api_fail_err(r, e);
+    api_timestamp_headers(r, tombstone.last_modified);
+    return api_reply_object(r, 200, &tombstone);
+}
+
+/* What the query found lies in the transaction, which the first deletion changes. */
+static enum err copy_found(struct api_req *r, struct store_result *found)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        struct store_object *o = &found->objects[i];
+        o->id = arena_str(r->arena, o->id);
+        o->data = STR_NONE;
+        if (str_none(o->id))
+            return ERR_NOMEM;
+    }
+    return OK;
+}
+
+static enum err delete_found(struct api_req *r, struct store_result *found, int64_t *newest)
+{
+    enum err e = copy_found(r, found);
+    for (size_t i = 0; e == OK && i < found->count; i++) {
+        struct store_object tombstone;
+        e = delete_one(r, found->objects[i].id, NULL, &tombstone);
+        if (e == OK)
+            found->objects[i] = tombstone;
+        if (e == OK && (i == 0 || tombstone.last_modified > *newest))
+            *newest = tombstone.last_modified;
+    }
+    return e;
+}
+
+enum api_step api_delete_plural(struct api_req *r)
+{
+    enum api_step s = api_list_precondition(r, true);
+    struct api_page page;
+    if (s == STEP_NEXT)
+        s = api_page_build(r, &page);
+    if (s != STEP_NEXT)
+        return s;
+    struct store_result found;
+    int64_t timestamp;
+    enum err e = store_query(r->session, r->arena, r->list, &page.query, &found);
+    bool more = e == OK && found.more;
+    if (e == OK)
+        e = store_timestamp(r->session, r->list, &timestamp);
+    if (e == OK)
+        e = delete_found(r, &found, &timestamp);
+    if (e == OK && more)
+        e = api_page_next(r, &page, found.objects[found.count - 1].data);
+    if (e != OK)
+        return api_fail_err(r, e);
+    api_timestamp_headers(r, timestamp);
+    return api_reply_list(r, found.objects, found.count);
+}
+
+/* ---- for plugins
+ * ---------------------------------------------------------------------------------------- */
+
+/* Makes one object with no data of its own, with the caller as its writer. */
+static enum err create_empty(struct api_req *r, struct store_list_id list, str id)
+{
+    struct store_object ignored;
+    const struct store_ace *acl;
+    size_t n;
+    enum err e = api_new_acl(r, NULL, NULL, 0, &acl, &n);
+    if (e != OK)
+        return e;
+    struct store_put put = {.id = id, .data = json_new_object(r->arena), .acl = acl, .nacl = n};
+    if (put.data == NULL)
+        return ERR_NOMEM;
+    e = store_put(r->session, r->arena, list, &put, &ignored);
+    return e == OK ? refresh_principals(r) : e;
+}
+
+static enum api_step ensure(struct api_req *r, struct store_list_id list, str id)
+{
+    struct store_object found;
+    enum err e = store_get(r->session, r->arena, list, id, &found);
+    if (e == ERR_NOTFOUND && !store_is_writing(r->session))
+        return STEP_WRITE;
+    if (e == ERR_NOTFOUND)
+        e = create_empty(r, list, id);
+    return e == OK ? STEP_NEXT : api_fail_err(r, e);
+}
+
+enum api_step api_create_if_absent(struct api_req *r, str bucket_id, str collection_id)
+{
+    if (str_none(collection_id))
+        return ensure(r, (struct store_list_id){STR("bucket"), STR("")}, bucket_id);
+    str uri = arena_printf(r->arena, "/buckets/" STR_FMT, STR_ARG(bucket_id));
+    if (str_none(uri))
+        return api_fail_err(r, ERR_NOMEM);
+    return ensure(r, (struct store_list_id){STR("collection"), uri}, collection_id);
+}

@@ -1,0 +1,130 @@
+/*
+ * auth/auth.c - the list of policies that is in force, and the asking of one after the other.
+ */
+#include "auth/private.h"
+
+static const struct auth_policy policies[] = {
+#define X(name, function, challenge, path) {name, function, challenge, path},
+#include "auth/policies.def"
+#undef X
+};
+
+/* By the Python path of `use`, or by the name itself when there is none. */
+static const struct auth_policy *find_policy(str name, str use)
+{
+    for (size_t i = 0; i < ARRAY_LEN(policies); i++)
+        if (str_none(use) ? str_eq(name, str_from(policies[i].name))
+                          : str_eq(use, str_from(policies[i].path)))
+            return &policies[i];
+    return NULL;
+}
+
+struct use_lookup {
+    str name, use, origin;
+};
+
+static void find_use(void *arg, str key, str star, str value, str origin)
+{
+    (void)key;
+    struct use_lookup *l = arg;
+    if (str_eq(star, l->name) && value.n) {
+        l->use = value;
+        l->origin = origin;
+    }
+}
+
+static enum err unknown(str origin, str name, str use, struct err_detail *d)
+{
+    char known[256];
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(policies); i++) {
+        int w = snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", policies[i].path);
+        n = w < 0 || (size_t)w >= sizeof known - n ? sizeof known - 1 : n + (size_t)w;
+    }
+    return err_set(d, ERR_UNSUPPORTED, 0,
+                   STR_FMT ": multiauth.policy." STR_FMT ".use: there is no policy \"" STR_FMT
+                           "\"; there is: %s",
+                   STR_ARG(origin), STR_ARG(name), STR_ARG(use), known);
+}
+
+static enum err add_policy(struct auth *a, const struct settings *s, str name, struct err_detail *d)
+{
+    struct use_lookup l = {.name = name, .origin = settings_origin(s, "multiauth.policies")};
+    settings_each(s, "multiauth.policy.*.use", find_use, &l);
+    const struct auth_policy *p = find_policy(name, l.use);
+    if (p == NULL)
+        return unknown(l.origin, name, str_none(l.use) ? name : l.use, d);
+    if (a->count == AUTH_MAX_POLICIES)
+        return err_set(d, ERR_LIMIT, 0, STR_FMT ": multiauth.policies: more than %d policies",
+                       STR_ARG(l.origin), AUTH_MAX_POLICIES);
+    a->active[a->count++] = (struct auth_active){name, p};
+    return OK;
+}
+
+static bool needs_secret(const struct auth *a)
+{
+    for (size_t i = 0; i < a->count; i++)
+        if (a->active[i].policy->authenticate == basic_authenticate)
+            return true;
+    return false;
+}
+
+enum err auth_new(struct auth **out, const struct settings *s, struct err_detail *d)
+{
+    struct auth *a = calloc(1, sizeof *a);
+    if (a == NULL)
+        return ERR_NOMEM;
+    size_t n;
+    const str *names = settings_list(s, "multiauth.policies", &n);
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < n; i++)
+        e = add_policy(a, s, names[i], d);
+    a->hmac_secret = settings_str(s, "kinto.userid_hmac_secret");
+    if (e == OK && needs_secret(a) && a->hmac_secret.n == 0)
+        e = err_set(d, ERR_SYNTAX, 0,
+                    "kinto.userid_hmac_secret is not set, and Basic authentication needs it");
+    if (e == OK)
+        *out = a;
+    else
+        free(a);
+    return e;
+}
+
+void auth_free(struct auth *a)
+{
+    free(a);
+}
+
+enum err auth_authenticate(const struct auth *a, struct auth_request *req, struct auth_user *user)
+{
+    *user = (struct auth_user){STR_NONE, STR_NONE};
+    for (size_t i = 0; i < a->count; i++) {
+        str id = STR_NONE;
+        enum err e = a->active[i].policy->authenticate(a, req, &id);
+        if (e != OK)
+            return e;
+        if (str_none(id))
+            continue;
+        user->policy = a->active[i].prefix;
+        user->id =
+            arena_printf(req->arena, STR_FMT ":" STR_FMT, STR_ARG(user->policy), STR_ARG(id));
+        return str_none(user->id) ? ERR_NOMEM : OK;
+    }
+    return OK;
+}
+
+str auth_challenge(const struct auth *a)
+{
+    for (size_t i = 0; i < a->count; i++)
+        if (a->active[i].policy->challenge)
+            return str_from(a->active[i].policy->challenge);
+    return STR_NONE;
+}
+
+bool auth_has_policy(const struct auth *a, str name)
+{
+    for (size_t i = 0; i < a->count; i++)
+        if (str_eq(a->active[i].prefix, name))
+            return true;
+    return false;
+}

@@ -1,0 +1,33 @@
+/* auth/private.h - what the files of auth/ share. */
+#ifndef AUTH_PRIVATE_H
+#define AUTH_PRIVATE_H
+
+#include "auth/auth.h"
+
+/* Sets *user_id (without prefix, in the request's arena) when it recognises the credentials, leaves
+ * it alone when not. NOMEM. */
+typedef enum err (*auth_function)(const struct auth *a, struct auth_request *req, str *user_id);
+
+struct auth_policy {
+    const char *name; /* as rows of policies.def call it */
+    auth_function authenticate;
+    const char *challenge;
+    const char *path;
+};
+
+struct auth_active {
+    str prefix; /* as multiauth.policies calls it */
+    const struct auth_policy *policy;
+};
+
+#define AUTH_MAX_POLICIES 16
+
+struct auth {
+    struct auth_active active[AUTH_MAX_POLICIES];
+    size_t count;
+    str hmac_secret; /* of the settings */
+};
+
+enum err basic_authenticate(const struct auth *a, struct auth_request *req, str *user_id);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * plugins/plugins.c - loads what kinto.includes names.
+ */
+#include "plugins/private.h"
+
+static const struct {
+    const char *name;
+    enum err (*load)(struct api *a, const struct settings *s, struct err_detail *d);
+} plugins[] = {
+#define X(name, load) {name, load},
+#include "plugins/plugins.def"
+#undef X
+};
+
+static enum err unknown(const struct settings *s, str name, struct err_detail *d)
+{
+    char known[512];
+    size_t n = 0;
+    known[0] = '\0';
+    for (size_t i = 0; i < ARRAY_LEN(plugins); i++) {
+        int w = snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", plugins[i].name);
+        if (w > 0 && (size_t)w < sizeof known - n)
+            n += (size_t)w;
+    }
+    str origin = settings_origin(s, "kinto.includes");
+    return err_set(d, ERR_UNSUPPORTED, 0,
+                   STR_FMT ": kinto.includes: there is no plugin \"" STR_FMT "\"; there are: %s",
+                   STR_ARG(origin), STR_ARG(name), known);
+}
+
+static enum err load_one(struct api *a, const struct settings *s, str name, struct err_detail *d)
+{
+    for (size_t i = 0; i < ARRAY_LEN(plugins); i++)
+        if (str_eq(name, str_from(plugins[i].name)))
+            return plugins[i].load(a, s, d);
+    return unknown(s, name, d);
+}
+
+static bool named_before(const str *names, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (str_eq(names[k], names[i]))
+            return true;
+    return false;
+}
+
+enum err plugins_load(struct api *a, const struct settings *s, struct err_detail *d)
+{
+    size_t n;
+    const str *names = settings_list(s, "kinto.includes", &n);
+    for (size_t i = 0; i < n; i++) {
+        enum err e = named_before(names, i) ? OK : load_one(a, s, names[i], d);
+        if (e != OK)
+            return e;
+    }
+    return OK;
+}
