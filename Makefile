@@ -108,6 +108,13 @@ dist: ## kinto-VERSION.tar.gz of what is committed
 	$(Q)git archive --prefix=kinto-$(VERSION)/ -o kinto-$(VERSION).tar.gz HEAD
 	@echo kinto-$(VERSION).tar.gz
 
+lint: ## format, includes between rooms, banned functions, settings in the docs (needs Python 3)
+	$(Q)python3 test/lint/selftest.py
+	$(Q)CC=$(CC) python3 test/lint/lint.py
+
+metrics: kinto ## the longest and the most branched functions, the size of the binary
+	$(Q)python3 test/lint/metrics.py --binary $(B)/kinto
+
 clean: ## remove what was built
 	rm -rf build kinto
 

@@ -1,0 +1,318 @@
+#!/usr/bin/env python3
+"""The rules of the tree that a compiler does not check. `make lint` runs all of them.
+
+    lint.py [--root DIR] [CHECK ...]      CHECK: format includes banned settings traces
+
+Prints "file:line: what" for each offence and ends with 1 if there was one. Every check is a
+function from a tree's root to its offences, so that selftest.py can show it a tree that breaks the
+rule.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+# Rooms from below; rooms of one level do not know each other.
+LEVELS = {"base": 0, "json": 1, "engine": 1, "http": 1, "store": 2, "auth": 3, "api": 4, "plugins": 5}
+
+# Headers of the C library and the kernel: free for all.
+SYSTEM = re.compile(
+    r"^(arpa|asm|linux|net|netinet|sanitizer|sys)/\w+\.h$"
+    r"|^(arm_acle|assert|ctype|dirent|errno|fcntl|float|ftw|inttypes|limits|malloc|math|netdb|nmmintrin|poll"
+    r"|pthread|sched|signal|spawn|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings"
+    r"|termios|time|ucontext|unistd)\.h$"
+)
+
+# Libraries stay behind one of our headers: each is included by the files named here only.
+LIBRARIES = {
+    r"(mbedtls|psa)/": ["http/tls.c", "base/hash.c"],
+    r"jsmn\.h$": 1,
+    r"pcre2\.h$": 1,
+    r"ares\.h$": 1,
+    r"crypt\.h$": 1,
+    r"zlib\.h$": 1,
+    r"libpq-fe\.h$": 1,
+}
+
+# What no file may call, and what to use instead.
+BANNED = {
+    r"strcpy|strcat|strncpy|strncat|stpcpy": "buf_add, arena_str or memcpy with a checked length",
+    r"sprintf|vsprintf": "snprintf, buf_printf or arena_printf",
+    r"gets|scanf|fscanf": "a reader with a maximum",
+    r"strtok": "str_cut or str_next_word",
+    r"atoi|atol|atoll": "str_to_i64 and its like, which tell of errors",
+    r"asctime|ctime|gmtime|localtime": "clock_http_date, or the _r variant",
+    r"rand|srand|random|srandom|drand48": "base/rand.h",
+    r"mktemp|tmpnam|tempnam": "mkstemp or mkdtemp",
+    r"alloca|setjmp|longjmp": "an arena; an error value",
+}
+# What rooms may not call (tests and kinto.c may).
+BANNED_IN_ROOMS = {
+    r"printf|puts|putchar|perror|exit|_exit|abort": "an error value; only kinto.c prints and exits",
+    r"system|popen": "nothing: no shell",
+    r"strerror": "err_set with an errno, or strerror_r",
+    r"atof|strtol|strtoul|strtoll|strtoull": "str_to_i64 and its like, which tell of errors",
+}
+ONLY_IN = {"abort": ["base/base.c"]}  # exceptions to the above
+# Files are touched through base/os.h only, so that tests can put a simulated disk underneath.
+FILE_CALLS = (
+    r"open|openat|creat|fopen|fdopen|pread|pwrite|pwritev|preadv|fsync|fdatasync|ftruncate|truncate"
+    r"|fallocate|rename|mkdir|opendir|mmap|flock"
+)
+# What tests may not call: they wait for a condition, with a deadline.
+BANNED_IN_TESTS = {r"sleep|usleep": "poll for the condition, with a deadline"}
+
+TRACES = [
+    (re.compile(r"(?<![\w.:/])/(work|root|home|opt|Users)/[\w.-]+"), "a path of one machine"),
+    (re.compile(r"/tmp/build\b"), "a path of one machine"),
+    (re.compile(r"(?i)\bissues?\s+(no\.?\s*)?#?\d+\b"), "the number of an issue"),
+    (re.compile(r"(?<![\w&/#-])#\d+\b(?!;)"), "the number of an issue"),
+    (re.compile(r"\b(pypi\.org|npmjs\.(org|com)|registry\.\w+\.\w+)\b"), "the name of a registry"),
+    (re.compile(r"\b(TODO|FIXME|XXX)\b"), "an unfinished thought"),
+]
+TEXT_FILES = (".c", ".h", ".def", ".md", ".ini", ".sh", ".py", ".js", ".mjs", ".txt", ".html", "Makefile", "run")
+
+
+def files(root):
+    """The paths of the tree that are or would be committed, without test/lint's own."""
+    try:
+        out = subprocess.run(
+            ["git", "-C", root, "ls-files", "-co", "--exclude-standard"],
+            capture_output=True, text=True, check=True,
+        ).stdout.split("\n")
+        found = [f for f in out if f]
+    except (OSError, subprocess.CalledProcessError):
+        found = []
+        for folder, folders, names in os.walk(root):
+            folders[:] = [f for f in folders if f not in (".git", "build", "node_modules", "__pycache__")]
+            found += [os.path.relpath(os.path.join(folder, n), root) for n in names]
+    return sorted(f for f in found if not f.startswith("test/lint/") and os.path.isfile(os.path.join(root, f)))
+
+
+def read(root, path):
+    with open(os.path.join(root, path), encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+def room_of(path):
+    first = path.split("/")[0]
+    return first if first in LEVELS and "/" in path else None
+
+
+def sources(root, suffixes=(".c", ".h")):
+    """C files of the rooms, of the tests and kinto.c."""
+    return [f for f in files(root) if f.endswith(suffixes) and (room_of(f) or f == "kinto.c" or f.startswith("test/"))]
+
+
+def without_comments(text, keep_strings=False):
+    """Blanks comments (and the insides of literals); lines and columns stay where they are."""
+    pattern = r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\''
+
+    def blank(m):
+        s = m.group(0)
+        if keep_strings and s[0] in "\"'":
+            return s
+        return re.sub(r"[^\n]", " ", s)
+
+    return re.sub(pattern, blank, text, flags=re.S)
+
+
+def line_of(text, offset):
+    return text.count("\n", 0, offset) + 1
+
+
+# ---- format ------------------------------------------------------------------------------------
+
+def check_format(root):
+    tool = shutil.which("clang-format")
+    if tool is None:
+        print("lint: clang-format is not installed; the format was not checked", file=sys.stderr)
+        return []
+    offences = []
+    for path in sources(root):
+        run = subprocess.run([tool, "--dry-run", "--Werror", path], cwd=root, capture_output=True, text=True)
+        if run.returncode != 0:
+            first = re.search(r":(\d+):\d+: ", run.stderr)
+            offences.append(f"{path}:{first.group(1) if first else 1}: not as clang-format has it (clang-format -i)")
+    return offences
+
+
+# ---- includes ----------------------------------------------------------------------------------
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
+
+
+def includes(root):
+    for path in sources(root, (".c", ".h", ".def")):
+        text = without_comments(read(root, path), keep_strings=True)
+        for m in INCLUDE.finditer(text):
+            yield path, line_of(text, m.start(2)), m.group(1) == '"', m.group(2)
+
+
+def own_include(root, path, header):
+    """What is wrong with a #include "header" in path, or None."""
+    if not os.path.isfile(os.path.join(root, header)):
+        return "no such file (paths start at the root of the tree)"
+    here, there = room_of(path), room_of(header)
+    if path.startswith("test/"):
+        return None
+    if header.endswith(".c"):
+        return "only tests include .c files"
+    if there is None:
+        return "not a header of a room"
+    if here == there:
+        return None
+    public = there == "base" or header == f"{there}/{there}.h" or (path == "kinto.c" and header.endswith("/settings.def"))
+    if not public:
+        return f"of another room only {there}/{there}.h"
+    if here is not None and LEVELS[there] >= LEVELS[here]:
+        return f"{here} lies below or beside {there}"
+    return None
+
+
+def check_includes(root):
+    offences, users = [], {}
+    for path, line, own, header in includes(root):
+        if own:
+            wrong = own_include(root, path, header)
+            if wrong:
+                offences.append(f'{path}:{line}: "{header}": {wrong}')
+            continue
+        if path.startswith("test/") or SYSTEM.match(header):
+            continue
+        library = next((k for k in LIBRARIES if re.match(k, header)), None)
+        if library is None:
+            offences.append(f"{path}:{line}: <{header}>: unknown; a library's goes into LIBRARIES of test/lint/lint.py")
+        else:
+            users.setdefault(library, []).append((path, line, header))
+    for library, uses in users.items():
+        allowed = LIBRARIES[library]
+        if allowed == 1:
+            allowed = [uses[0][0]]
+        for path, line, header in uses:
+            if path not in allowed:
+                offences.append(f"{path}:{line}: <{header}>: stays behind {', '.join(allowed)}")
+    return offences
+
+
+# ---- banned functions --------------------------------------------------------------------------
+
+def rules_for(path):
+    rules = dict(BANNED)
+    if room_of(path):
+        rules.update(BANNED_IN_ROOMS)
+        if path != "base/os.c":
+            rules[FILE_CALLS] = "os()->..., of base/os.h"
+    elif path.startswith("test/"):
+        rules.update(BANNED_IN_TESTS)
+    return rules
+
+
+def check_banned(root):
+    offences = []
+    for path in sources(root):
+        text = without_comments(read(root, path))
+        # What a #pragma GCC poison names is not called.
+        text = re.sub(r"^#[^\n]*", lambda m: " " * len(m.group(0)), text, flags=re.M)
+        for names, instead in rules_for(path).items():
+            for m in re.finditer(rf"(?<![\w.>])({names})\s*\(", text):
+                if path in ONLY_IN.get(m.group(1), []):
+                    continue
+                offences.append(f"{path}:{line_of(text, m.start())}: {m.group(1)}(): use {instead}")
+    return offences
+
+
+# ---- settings ----------------------------------------------------------------------------------
+
+def rows(root, table):
+    """(key, type) of each row, macros expanded by the preprocessor."""
+    compiler = os.environ.get("CC") or shutil.which("cc") or "gcc"
+    with tempfile.NamedTemporaryFile("w", suffix=".c") as f:
+        f.write(f'#define X(key, type, ...) @@ key @ type @@\n#include "{table}"\n')
+        f.flush()
+        out = subprocess.run([compiler, "-E", "-P", "-I", root, f.name], capture_output=True, text=True, check=True).stdout
+    for m in re.finditer(r"@@(.*?)@\s*(\w+)\s*@@", out, re.S):
+        yield "".join(re.findall(r'"([^"]*)"', m.group(1))), m.group(2)
+
+
+def is_named(key, text):
+    return re.search(rf"(?<![\w.*-]){re.escape(key)}(?![\w*]|[.-]\w)", text) is not None
+
+
+def matches_row(key, keys):
+    for k in keys:
+        if re.fullmatch(re.escape(k).replace(r"\*", ".+"), key):
+            return True
+    return False
+
+
+def check_settings(root):
+    tables = [f for f in files(root) if re.fullmatch(r"\w+/settings\.def", f)]
+    if not tables:
+        return []
+    doc_path, ini_path = "doc/settings.md", "kinto.ini"
+    there = {p: read(root, p) if os.path.isfile(os.path.join(root, p)) else None for p in (doc_path, ini_path)}
+    if there[doc_path] is None:
+        return [f"{doc_path}:1: is not there, but {tables[0]} is"]
+    offences, keys = [], {}
+    for table in tables:
+        for key, kind in rows(root, table):
+            if key in keys:
+                offences.append(f"{table}:1: {key} is in {keys[key]} already")
+            keys[key] = table
+            if not is_named(key, there[doc_path]):
+                offences.append(f"{table}:1: {key} ({kind}) is not named in {doc_path}")
+    # And the other way round: what kinto.ini shows exists.
+    section = None
+    for n, line in enumerate((there[ini_path] or "").split("\n"), 1):
+        header = re.match(r"\[(.+)\]", line)
+        if header:
+            section = header.group(1)
+        shown = re.match(r"(?:# ?)?((?:kinto|multiauth)\.[\w.*-]+)\s*=", line)
+        if shown and section == "app:main" and not matches_row(shown.group(1), keys):
+            offences.append(f"{ini_path}:{n}: {shown.group(1)} is in no settings.def")
+    return offences
+
+
+# ---- traces ------------------------------------------------------------------------------------
+
+def check_traces(root):
+    offences = []
+    for path in files(root):
+        if not path.endswith(TEXT_FILES):
+            continue
+        for n, line in enumerate(read(root, path).split("\n"), 1):
+            for pattern, what in TRACES:
+                m = pattern.search(line)
+                if m:
+                    offences.append(f"{path}:{n}: {m.group(0)}: {what} does not belong into the tree")
+    return offences
+
+
+CHECKS = {
+    "format": check_format,
+    "includes": check_includes,
+    "banned": check_banned,
+    "settings": check_settings,
+    "traces": check_traces,
+}
+
+
+def main(args):
+    root = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+    if args[:1] == ["--root"]:
+        root, args = args[1], args[2:]
+    count = 0
+    for name in args or CHECKS:
+        offences = CHECKS[name](root)
+        for offence in offences:
+            print(offence)
+        print(f"lint {name}: {len(offences) or 'ok'}")
+        count += len(offences)
+    return 1 if count else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

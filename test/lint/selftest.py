@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Shows that each check of lint.py can fail, and that it leaves alone what is right.
+
+Every case is a small tree in a folder of its own, a check, and what the check must say: a text that
+one of its offences contains, or None for no offence.
+"""
+import os
+import shutil
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import lint  # noqa: E402
+
+GOOD = {
+    ".clang-format": "BasedOnStyle: LLVM\nIndentWidth: 4\n",
+    "base/base.h": "#include <stddef.h>\n",
+    "base/buf.h": "",
+    "json/json.h": "",
+    "json/private.h": "",
+    "engine/engine.h": "",
+    "http/http.h": "",
+    "store/store.h": "",
+    "store/settings.def": "",
+    "api/api.h": "",
+}
+DOC = {"doc/settings.md": "`kinto.readonly` and `kinto.*_ttl`\n"}
+ROW = 'X("kinto.readonly", BOOL, 0, 0, "false", "", NULL, "No writes.")\n'
+
+CASES = [
+    # format
+    ("format", {"base/a.c": "int a(void)\n{\nreturn 1;\n}\n"}, "base/a.c:"),
+    ("format", {"base/a.c": "int a(void) { return 1; }\n"}, None),
+    # includes
+    ("includes", {"base/a.c": '#include "base/buf.h"\n#include <stdio.h>\n'}, None),
+    ("includes", {"store/a.c": '#include "json/json.h"\n#include "engine/engine.h"\n'}, None),
+    ("includes", {"store/a.c": '#include "json/private.h"\n'}, "only json/json.h"),
+    ("includes", {"base/a.c": '#include "json/json.h"\n'}, "base lies below or beside json"),
+    ("includes", {"engine/a.c": '#include "http/http.h"\n'}, "engine lies below or beside http"),
+    ("includes", {"http/a.h": '#include "engine/engine.h"\n'}, "http lies below or beside engine"),
+    ("includes", {"json/a.c": '#include "http/http.h"\n'}, "json lies below or beside http"),
+    ("includes", {"http/a.c": '#include "json/json.h"\n'}, "http lies below or beside json"),
+    ("includes", {"store/a.c": '#include "api/api.h"\n'}, "store lies below or beside api"),
+    ("includes", {"store/a.c": '  #  include "api/api.h"\n'}, "store/a.c:1:"),
+    ("includes", {"store/a.c": '/* #include "api/api.h" */\n'}, None),
+    ("includes", {"store/a.def": '#include "api/api.h"\n'}, "store lies below or beside api"),
+    ("includes", {"kinto.c": '#include "api/api.h"\n#include "store/settings.def"\n'}, None),
+    ("includes", {"kinto.c": '#include "json/private.h"\n'}, "only json/json.h"),
+    ("includes", {"json/a.c": '#include "private.h"\n'}, "no such file"),
+    ("includes", {"json/a.c": '#include "test/unit.h"\n', "test/unit.h": ""}, "not a header of a room"),
+    ("includes", {"test/a.c": '#include "json/private.h"\n#include "json/a.c"\n', "json/a.c": ""}, None),
+    ("includes", {"json/b.c": '#include "json/a.c"\n', "json/a.c": ""}, "only tests"),
+    ("includes", {"http/tls.c": "#include <mbedtls/ssl.h>\n", "base/hash.c": "#include <mbedtls/sha256.h>\n"}, None),
+    ("includes", {"http/loop.c": "#include <mbedtls/ssl.h>\n"}, "stays behind http/tls.c, base/hash.c"),
+    ("includes", {"json/a.c": "#include <jsmn.h>\n"}, None),
+    ("includes", {"json/a.c": "#include <jsmn.h>\n", "json/b.c": "#include <jsmn.h>\n"}, "stays behind json/a.c"),
+    ("includes", {"json/a.c": "#include <yajl.h>\n"}, "unknown"),
+    # banned functions
+    ("banned", {"base/a.c": "x = strcpy(a, b);\n"}, "strcpy(): use"),
+    ("banned", {"test/a.c": "sprintf (a, b);\n"}, "sprintf(): use"),
+    ("banned", {"kinto.c": "\n\nn = atoi(x);\n"}, "kinto.c:3: atoi()"),
+    ("banned", {"base/a.c": "snprintf(a, n, b); my_strcpy(a); /* strcpy(a) */ p = \"strcpy(a)\";\n"}, None),
+    ("banned", {"base/a.c": "char q = '\"'; strcpy(a, b); char r = '\"';\n"}, "strcpy()"),
+    ("banned", {"http/a.c": "printf(\"x\");\n"}, "only kinto.c prints"),
+    ("banned", {"http/a.c": "exit(1);\n"}, "exit()"),
+    ("banned", {"base/base.c": "abort();\n"}, None),
+    ("banned", {"base/a.c": "abort();\n"}, "abort()"),
+    ("banned", {"kinto.c": "printf(\"x\"); exit(1);\n"}, None),
+    ("banned", {"engine/a.c": "fd = open(path, 0);\n"}, "open(): use os()"),
+    ("banned", {"engine/a.c": "fd = os()->open(path, 0); r = t.rename(a, b);\n"}, None),
+    ("banned", {"base/os.c": "fd = open(path, 0);\n"}, None),
+    ("banned", {"test/a.c": "usleep(10);\n"}, "poll for the condition"),
+    # settings
+    ("settings", {"store/settings.def": ROW, **DOC}, None),
+    ("settings", {"store/settings.def": ROW}, "doc/settings.md:1: is not there"),
+    ("settings", {"store/settings.def": ROW, "doc/settings.md": "`kinto.readonly_too`\n"}, "kinto.readonly (BOOL) is not named"),
+    ("settings", {"store/settings.def": ROW, "doc/settings.md": "`kinto.readonly.x`\n"}, "kinto.readonly (BOOL) is not named"),
+    ("settings", {"store/settings.def": ROW, "doc/settings.md": "Set kinto.readonly.\n"}, None),
+    ("settings", {"store/settings.def": ROW + ROW, **DOC}, "is in store/settings.def already"),
+    ("settings", {"store/settings.def": ROW, "api/settings.def": ROW, **DOC}, "is in api/settings.def already"),
+    ("settings", {"store/settings.def": 'X("tm.*", IGNORED, 0, 0, NULL, "", NULL, "x")\n', **DOC}, "tm.* (IGNORED)"),
+    ("settings", {"store/settings.def": '#define P(r) X("kinto." r "_ids", LIST, 0, 0, NULL, "", NULL, "x")\nP("group")\n', **DOC},
+     "kinto.group_ids (LIST) is not named"),
+    ("settings", {"store/settings.def": ROW, "kinto.ini": "[app:main]\n# kinto.readonly = true\n", **DOC}, None),
+    ("settings", {"store/settings.def": ROW, "kinto.ini": "[app:main]\n\n# kinto.reedonly = true\n", **DOC},
+     "kinto.ini:3: kinto.reedonly is in no settings.def"),
+    # traces
+    ("traces", {"base/a.c": "/* see /home/somebody/kinto */\n"}, "a path of one machine"),
+    ("traces", {"doc/a.md": "https://example.com/home/x and GET /v1/work\n"}, None),
+    ("traces", {"test/run.sh": "cp x /tmp/build-x\n"}, "a path of one machine"),
+    ("traces", {"base/a.c": "\n/* as in issue 12 */\n"}, "base/a.c:2: issue 12"),
+    ("traces", {"doc/a.md": "Fixed in #12.\n"}, "the number of an issue"),
+    ("traces", {"doc/a.md": "## 12 colours: #123456; &#39; [a](#3-x)\n"}, "the number of an issue"),
+    ("traces", {"doc/a.md": "color: #123456; &#39; the issues of the reference\n"}, None),
+    ("traces", {"base/a.c": "/* TODO: think */\n"}, "an unfinished thought"),
+    ("traces", {"Makefile": "x:\n\tcurl https://pypi.org/simple\n"}, "the name of a registry"),
+]
+
+
+def run_case(check, tree, expected):
+    with tempfile.TemporaryDirectory(prefix="kinto-lint-") as root:
+        for path, text in {**GOOD, **tree}.items():
+            os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
+            with open(os.path.join(root, path), "w", encoding="utf-8") as f:
+                f.write(text)
+        offences = lint.CHECKS[check](root)
+    if expected is None:
+        return None if not offences else f"unexpected: {offences}"
+    return None if any(expected in o for o in offences) else f"wanted {expected!r}, got {offences}"
+
+
+def main():
+    passed = failed = 0
+    for check, tree, expected in CASES:
+        if check == "format" and shutil.which("clang-format") is None:
+            continue
+        wrong = run_case(check, tree, expected)
+        if wrong:
+            failed += 1
+            print(f"FAIL {check} on {tree}: {wrong}")
+        else:
+            passed += 1
+    print(f"lint selftest: {passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
