@@ -3,7 +3,7 @@
  *     2026-01-02T03:04:05.678Z WARN unknown_setting key=kinto.foo file=kinto.ini line=12
  * `event` is a word; the rest are key=value pairs made by the caller (quote values that may hold
  * spaces with "%s"-in-quotes). Control characters are written as \xNN, so that no value can forge
- * a line. A line is one write(2). Any thread.
+ * a line. A line is one write(2); beyond 4 KiB it is cut and ends with "...". Any thread.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

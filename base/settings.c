@@ -215,7 +215,7 @@ static const struct setting_row *find_pattern(const struct settings *s, str key,
 {
     const struct setting_row *best = NULL;
     size_t it = 0, best_n = 0;
-    str pattern, found;
+    str pattern, found = STR_NONE;
     void *row;
 
     while (map_next(&s->patterns, &it, &pattern, &row))
