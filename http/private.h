@@ -303,7 +303,7 @@ struct binding { /* what listen[i] became */
 };
 
 struct http_server {
-    struct http_options opt; /* with the defaults filled in; opt.listen is not kept */
+    struct http_options opt; /* with the defaults filled in; listen and tls are not kept */
     struct parse_limits limits;
     size_t in_large_bytes; /* of an input buffer that holds the largest head and more */
     char *server_name;

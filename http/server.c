@@ -389,6 +389,7 @@ static struct http_server *server_new(const struct http_options *options)
         return NULL;
     s->opt = *options;
     s->opt.listen = NULL;
+    s->opt.tls = (struct http_tls_options){0};
     fill_in(&s->opt);
     s->limits = (struct parse_limits){s->opt.max_head_bytes, s->opt.max_target_bytes};
     s->in_large_bytes = MAX_OF(s->opt.max_head_bytes, IN_SMALL_BYTES) + IN_LARGE_OVER;
