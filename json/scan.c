@@ -258,11 +258,12 @@ static const char *read_name(const char *p, const char *end, str *inside)
 
 bool json_scan_member(str text, str name, struct json_raw *out)
 {
-    const char *p = text.p, *end = text.p + text.n;
+    const char *p = text.p, *end;
     str inside;
 
     if (text.n == 0 || *p != '{')
         return false;
+    end = text.p + text.n;
     do {
         p = read_name(p + 1, end, &inside);
         if (p == NULL)
@@ -295,12 +296,13 @@ bool json_scan_item(str array_text, size_t *at, struct json_raw *out)
 
 bool json_scan_next(struct arena *a, str object_text, size_t *at, str *name, struct json_raw *out)
 {
-    const char *end = object_text.p + object_text.n;
-    const char *p = next_element(object_text, *at, '{');
+    const char *p = next_element(object_text, *at, '{'), *end;
     str inside;
 
-    if (p != NULL)
-        p = read_name(p, end, &inside);
+    if (p == NULL)
+        return false;
+    end = object_text.p + object_text.n;
+    p = read_name(p, end, &inside);
     if (p == NULL || !read_value(p, end, out))
         return false;
     *name = decode(a, inside);

@@ -449,6 +449,8 @@ START_TEST(line_and_column)
     ck_assert_int_eq(json_parse(&arena, STR("\n\n\n"), &v, &error), ERR_SYNTAX);
     ck_assert_uint_eq(error.line, 4);
     ck_assert_uint_eq(error.column, 1);
+    ck_assert_int_eq(json_parse(&arena, STR_NONE, &v, &error), ERR_SYNTAX);
+    ck_assert_str_eq(error.what, EMPTY);
 }
 END_TEST
 

@@ -92,6 +92,8 @@ START_TEST(items)
     ck_assert(!json_scan_item(STR("[]"), &at, &r));
     ck_assert(!json_scan_item(STR("{}"), &at, &r));
     ck_assert(!json_scan_item(STR_NONE, &at, &r));
+    ck_assert(!json_scan_next(&arena, STR_NONE, &at, &text, &r));
+    ck_assert(!json_scan_next(&arena, STR("{}"), &at, &text, &r));
 }
 END_TEST
 
