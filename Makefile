@@ -10,13 +10,13 @@ SANITIZE   ?=
 BUILD_ROOT ?= build
 PREFIX     ?= /usr/local
 ROOMS      := base json engine http store auth api plugins
-PACKAGES   := gcc libc6-dev make pkg-config check libmbedtls-dev libjsmn-dev
+PACKAGES   := gcc libc6-dev make pkg-config check openssl libmbedtls-dev libjsmn-dev
 
 ifeq ($(SANITIZE),)
 VARIANT    := release
 OPT        := -O2 -g
-LINK       := -static-pie -Wl,-z,relro,-z,now
-PIC        := -fPIE
+LINK       := -static -Wl,-z,relro,-z,now
+PIC        :=
 else ifeq ($(SANITIZE),thread)
 VARIANT    := tsan
 OPT        := -O1 -g -fsanitize=thread -DKINTO_DEBUG

@@ -425,6 +425,60 @@ START_TEST(a_unix_socket)
 }
 END_TEST
 
+/* cert.pem and key.pem for 127.0.0.1 in the server's folder. */
+static void make_certificate(const struct server *s)
+{
+    const char *command = f("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+                            "-days 2 -subj /CN=test -addext subjectAltName=IP:127.0.0.1 "
+                            "-keyout %s/key.pem -out %s/cert.pem 2>/dev/null",
+                            s->dir, s->dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+START_TEST(tls_by_two_files)
+{
+    struct server s = {0};
+    server_make_dir(s.dir, sizeof s.dir);
+    make_certificate(&s);
+    server_write_file(s.dir, "kinto.ini",
+                      APP "kinto.tls_certificate = %(here)s/cert.pem\n"
+                          "kinto.tls_key = %(here)s/key.pem\n");
+    server_restart(&s, &(struct server_options){0});
+    ck_assert_int_eq(strncmp(s.url, "https://127.0.0.1:", 18), 0);
+    struct http_conn *c = http_open(s.url, f("%s/cert.pem", s.dir), 5000);
+    ck_assert_ptr_nonnull(c);
+    static const char ask[] = "GET /v1/ HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n";
+    ck_assert(http_send(c, ask, sizeof ask - 1));
+    ck_assert_int_eq(http_read(c, false, &re), HTTP_GOT);
+    ck_assert_int_eq(re.status, 200);
+    want_text(re.body, "\"url\":\"https://here/v1/\"");
+    http_close(c);
+    server_stop(&s);
+}
+END_TEST
+
+START_TEST(limits_of_the_server_section)
+{
+    struct server s;
+    server_start(&s, &(struct server_options){.sections = "[server:main]\nident = me\n"
+                                                          "max_request_body_size = 2000\n"
+                                                          "max_request_header_size = 1500\n"});
+    api_use(s.url);
+    as("alice");
+    make("/buckets/b");
+    want_header("Server", "me");
+    call("PATCH", "/buckets/b", f("{'data':{'a':'%01900d'}}", 0));
+    want(200);
+    call("PATCH", "/buckets/b", f("{'data':{'a':'%02000d'}}", 0));
+    want(413);
+    with("X-Filler", f("%01500d", 0));
+    call("GET", "/buckets/b", NULL);
+    want(431);
+    api_use(NULL);
+    server_stop(&s);
+}
+END_TEST
+
 /* ---- without --ini -----------------------------------------------------------------------------
  */
 
@@ -687,6 +741,8 @@ static Suite *make_suite(void)
     tcase_add_test(t, url_scheme_of_the_server_section_counts);
     tcase_add_test(t, several_addresses);
     tcase_add_test(t, a_unix_socket);
+    tcase_add_test(t, tls_by_two_files);
+    tcase_add_test(t, limits_of_the_server_section);
     tcase_add_test(t, nothing_given_is_durable_in_the_folder);
     tcase_add_test(t, a_kinto_ini_in_the_folder_is_taken);
     tcase_add_test(t, memory_means_the_same_in_every_folder);
