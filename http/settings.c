@@ -110,7 +110,8 @@ static enum err load_addresses(const struct settings *s, struct arena *a, struct
     *count = 1;
     if (!asked && settings_is_set(s, "kinto.server.unix_socket"))
         return load_unix(s, a, out);
-    out->host = plain_host(settings_str(s, "kinto.server.host"));
+    str host = settings_str(s, "kinto.server.host");
+    out->host = str_none(host) ? STR("127.0.0.1") : plain_host(host);
     out->port = (uint16_t)settings_int(s, "kinto.server.port", 0);
     return OK;
 }

@@ -373,6 +373,18 @@ START_TEST(the_command_line_wins)
 }
 END_TEST
 
+START_TEST(an_empty_host_is_this_machine_only)
+{
+    struct server s;
+    server_start(&s, &(struct server_options){.sections = "[server:main]\nhost =\n"});
+    ck_assert_int_eq(strncmp(s.url, "http://127.0.0.1:", 17), 0);
+    server_stop(&s);
+    server_start(&s, &(struct server_options){.sections = "[server:main]\nhost = *\n"});
+    ck_assert_int_eq(strncmp(s.url, "http://0.0.0.0:", 15), 0);
+    server_stop(&s);
+}
+END_TEST
+
 START_TEST(the_port_reaches_the_ini)
 {
     struct server s;
@@ -737,6 +749,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, environment_wins_over_the_ini);
     tcase_add_test(t, unknown_settings_are_named);
     tcase_add_test(t, the_command_line_wins);
+    tcase_add_test(t, an_empty_host_is_this_machine_only);
     tcase_add_test(t, the_port_reaches_the_ini);
     tcase_add_test(t, url_scheme_of_the_server_section_counts);
     tcase_add_test(t, several_addresses);
