@@ -122,8 +122,19 @@ static enum err may_create(struct api_req *r, bool *allowed)
     return granted_on_list(r, want_create(r->route->kind), REQUIRED_CREATE, allowed);
 }
 
+static bool valid_parents(const struct api_req *r)
+{
+    for (unsigned i = 0; i < r->nlevels; i++)
+        if (!api_valid_id_of(r->levels[i].kind, r->levels[i].id))
+            return false;
+    return true;
+}
+
 static enum err something_is_shared(struct api_req *r, bool *shared)
 {
+    *shared = false;
+    if (!valid_parents(r))
+        return OK;
     struct store_query q = {.limit = 1, .shared_with = &r->who, .shared_perms = r->shared_perms};
     struct store_result result;
     enum err e = store_query(r->session, r->arena, r->list, &q, &result);
@@ -141,7 +152,7 @@ static enum err may_list_by_creating(struct api_req *r, bool *allowed)
         return OK;
     }
     *allowed = false;
-    if (r->nlevels == 0)
+    if (r->nlevels == 0 || !valid_parents(r))
         return OK;
     enum err e = api_level_load(r, r->nlevels - 1);
     if (e == OK)

@@ -48,9 +48,9 @@ static void check_method(struct api_req *r, const struct json *v, str name)
     for (str rest = methods; !str_none(rest);)
         if (str_eq(str_trim(str_cut(&rest, ',')), json_string(v)))
             return;
-    api_invalid_add(r, "body", name,
-                    arena_printf(r->arena, "\"" STR_FMT "\" is not one of " STR_FMT,
-                                 STR_ARG(json_string(v)), STR_ARG(methods)));
+    api_invalid_add(
+        r, "body", name,
+        API_JOIN(r->arena, STR("\""), json_string(v), STR("\" is not one of "), methods));
 }
 
 static void check_path(struct api_req *r, const struct json *v, str name)

@@ -76,13 +76,15 @@ static void add_joined(struct api_req *r, const char *name, const char *const *l
 
 void api_cors_headers(struct api_req *r)
 {
+    if (r->parent && r->out->status == 401) /* as the reference leaves them out there */
+        return;
     str origin = allowed_origin(r);
     if (!str_none(origin)) {
         http_header_add(r->out, STR("Access-Control-Allow-Origin"), origin);
         if (!str_eq(origin, STR("*")))
             http_header_add(r->out, STR("Vary"), STR("Origin"));
     }
-    bool silent = r->out->status == 405 || (r->alias && r->out->status == 401) ||
+    bool silent = (r->out->status == 405 && !r->alias) || (r->out->status == 401 && r->alias) ||
                   (r->method == METHOD_OPTIONS && r->route);
     if (!silent)
         add_joined(r, "Access-Control-Expose-Headers", exposed(r));

@@ -132,14 +132,15 @@ void api_invalid_add(struct api_req *r, const char *location, str name, str desc
     *at = v;
 }
 
+/* Joined, not printed: names and values of clients may hold NUL. */
 static str invalid_message(struct api_req *r, const struct api_invalid *v)
 {
+    str location = str_from(v->location);
     if (str_none(v->name))
-        return arena_printf(r->arena, "%s: " STR_FMT, v->location, STR_ARG(v->description));
+        return API_JOIN(r->arena, location, STR(": "), v->description);
     if (str_find_str(v->description, v->name) != STR_NPOS)
         return v->description;
-    return arena_printf(r->arena, STR_FMT " in %s: " STR_FMT, STR_ARG(v->name), v->location,
-                        STR_ARG(v->description));
+    return API_JOIN(r->arena, v->name, STR(" in "), location, STR(": "), v->description);
 }
 
 enum api_step api_invalid_fail(struct api_req *r, int status)

@@ -58,9 +58,10 @@ static str media_type(str content_type)
     return str_trim(str_cut(&content_type, ';'));
 }
 
+/* In lower case only, as the reference compares. */
 static bool type_is(str content_type, const char *type)
 {
-    return str_eq_nocase(media_type(content_type), str_from(type));
+    return str_eq(media_type(content_type), str_from(type));
 }
 
 static enum api_step unsupported(struct api_req *r, const char *allowed)
@@ -96,7 +97,7 @@ static enum api_step check_content_type(struct api_req *r)
 enum api_step api_negotiate(struct api_req *r)
 {
     str accept = api_req_header(r, "Accept");
-    if (r->route->check_accept && accept.n &&
+    if (r->route->check_accept && !str_none(accept) &&
         api_accept_quality(accept, "application", "json") <= 0) {
         r->invalid = NULL;
         api_invalid_add(r, "header", STR("Accept"),

@@ -101,7 +101,7 @@ static enum api_step wrong(struct api_req *r, str param, const char *what)
 static enum api_step wrong_value(struct api_req *r, str param)
 {
     return api_fail_invalid(r, "querystring", param,
-                            arena_printf(r->arena, "Invalid value for " STR_FMT, STR_ARG(param)));
+                            API_JOIN(r->arena, STR("Invalid value for "), param));
 }
 
 static bool all_of_type(const struct json *list, enum json_type type)

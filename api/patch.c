@@ -83,9 +83,8 @@ static bool touches_permissions(const struct json *ops)
 
 static enum api_step patch_failed(struct api_req *r, str what)
 {
-    return api_fail_invalid(
-        r, "body", STR_NONE,
-        arena_printf(r->arena, "JSON Patch operation failed: " STR_FMT, STR_ARG(what)));
+    return api_fail_invalid(r, "body", STR_NONE,
+                            API_JOIN(r->arena, STR("JSON Patch operation failed: "), what));
 }
 
 /* Only known kinds with lists (or objects) of principals can be stored. */
@@ -97,8 +96,7 @@ static enum api_step check_patched_permissions(struct api_req *r, const struct j
         return patch_failed(r, STR("/permissions must be an object"));
     for (size_t i = 0; json_member(permissions, i, &kind, &principals); i++) {
         if (!(store_perm_from_name(kind) & api_kinds[r->route->kind].perms))
-            return patch_failed(
-                r, arena_printf(r->arena, "unknown permission '" STR_FMT "'", STR_ARG(kind)));
+            return patch_failed(r, API_JOIN(r->arena, STR("unknown permission '"), kind, STR("'")));
         if (json_is(principals, JSON_OBJECT))
             continue;
         bool texts = json_is(principals, JSON_ARRAY);
@@ -152,7 +150,10 @@ static enum api_step apply_members(struct api_req *r, struct json *data,
     result->data = data;
     result->changes = r->data ? r->data : json_new_object(r->arena);
     result->permissions = r->permissions;
-    result->replaced = api_replaced_perms(r, r->permissions);
+    enum api_step s = api_take_inline_permissions(r, result->changes, &result->permissions);
+    if (s != STEP_NEXT)
+        return s;
+    result->replaced = api_replaced_perms(r, result->permissions);
     if (r->patch == PATCH_MERGE) {
         result->data = json_merge_patch(r->arena, data, result->changes);
         return result->data ? STEP_NEXT : api_fail_err(r, ERR_NOMEM);

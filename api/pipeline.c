@@ -1,20 +1,25 @@
 /*
  * api/pipeline.c - the life of a request, step by step.
  *
- *   before a session          target    decode the URL, take the version prefix off       routes.c
- *                             route     find the endpoint (404, redirects)                 routes.c
- *                             preflight answer OPTIONS                                     cors.c
- *                             identify  who asks (no answer yet: anonymous is somebody)    auth/
- *                             alias     /buckets/default becomes a bucket of one's own     plugins/
- *                             methods   405, 406, 415 negotiate.c parts     a batch: these same
- * steps for each of its parts    batch.c begin                     a snapshot, or the write
- * transaction                         store/ in the session            principals   user, groups
- * authorize.c prepare      what an alias makes on the fly                  plugins/ load the
- * object; a missing parent                    resource.c authorize    401, 403 authorize.c parent
- * a missing parent, for reads                     resource.c validate     headers, query, body
- * validate.c handler      preconditions and the work                      read.c, write.c commit
- * wait until it is durable (writes)                            store/ respond headers that every
- * answer has                                here
+ *   before a session   target      decode the URL, take the version prefix off      routes.c
+ *                      route       find the endpoint (404, redirects)               routes.c
+ *                      preflight   answer OPTIONS                                   cors.c
+ *                      identify    who asks (anonymous is somebody, too)            auth/
+ *                      alias       /buckets/default becomes the user's bucket       plugins/
+ *                      methods     405; of utilities also 415                       here
+ *                      parts       a batch: these steps for each of its parts       batch.c
+ *   begin              a snapshot, or the write transaction                         store/
+ *   in the session     principals  the user and its groups                          authorize.c
+ *                      prepare     what an alias makes on the fly                   plugins/
+ *                      resolve     an alias' own 404 and 405 come only now          here
+ *                      load        the object; for writes a missing parent          resource.c
+ *                      negotiate   406, 415                                         negotiate.c
+ *                      authorize   401, 403                                         authorize.c
+ *                      parent      a missing parent, for reads                      resource.c
+ *                      validate    headers, query, body                             validate.c
+ *                      handle      preconditions and the work         read.c, write.c, patch.c
+ *   commit             writes: wait until it is durable                             store/
+ *   respond            the headers that every answer has                            here
  *
  * A step answers NEXT, DONE (a response stands), or WRITE: it has to change something (the first
  * look at a list gives it a clock; an alias makes a bucket) but runs on a snapshot. Then the
@@ -23,6 +28,8 @@
  *
  * After an error below 500 the transaction is committed all the same: what was done before the
  * error (a clock, a default bucket) stays, as in the reference. At 409 and 5xx it is aborted.
+ *
+ * The order of the steps is the reference's order of errors.
  */
 #include "api/private.h"
 
@@ -38,9 +45,12 @@ static enum api_step identify(struct api_req *r)
 
 static enum api_step preflight(struct api_req *r)
 {
-    return r->method == METHOD_OPTIONS && r->route ? api_preflight(r) : STEP_NEXT;
+    if (r->method != METHOD_OPTIONS)
+        return STEP_NEXT;
+    return r->route ? api_preflight(r) : api_fail(r, API_ERR_NOT_FOUND);
 }
 
+/* The real URL may be unknown, too: that is told when the alias has made what it makes. */
 static enum api_step follow_alias(struct api_req *r)
 {
     const struct api_alias *alias = r->alias;
@@ -49,28 +59,18 @@ static enum api_step follow_alias(struct api_req *r)
     enum api_step s = alias->rewrite ? alias->rewrite(alias->ctx, r) : STEP_NEXT;
     if (s != STEP_NEXT)
         return s;
-    s = api_route_find(r);
-    r->alias = alias;
-    return s;
+    api_route_lookup(r);
+    return STEP_NEXT;
 }
 
-static enum api_step check_methods(struct api_req *r)
+static enum api_step check_method(struct api_req *r)
 {
-    if (r->api->conf.readonly && r->method != METHOD_GET && r->method != METHOD_HEAD)
+    bool reads = r->method == METHOD_GET || r->method == METHOD_HEAD;
+    if (r->api->conf.readonly && !reads)
         return api_fail(r, API_ERR_METHOD_NOT_ALLOWED);
     if (!(api_route_methods(r) & METHOD_BIT(r->method)))
         return api_fail(r, API_ERR_METHOD_NOT_ALLOWED);
-    return api_negotiate(r);
-}
-
-static enum api_step prepare_parts(struct api_req *r)
-{
-    return r->route->handler == api_batch ? api_batch_prepare(r) : STEP_NEXT;
-}
-
-static enum api_step prepare_alias(struct api_req *r)
-{
-    return r->alias && r->alias->prepare ? r->alias->prepare(r->alias->ctx, r) : STEP_NEXT;
+    return STEP_NEXT;
 }
 
 static bool on_resource(const struct api_req *r)
@@ -78,9 +78,39 @@ static bool on_resource(const struct api_req *r)
     return r->route->kind != KIND_NONE;
 }
 
+static enum api_step check_methods(struct api_req *r)
+{
+    if (r->alias)
+        return STEP_NEXT;
+    enum api_step s = check_method(r);
+    return s != STEP_NEXT || on_resource(r) ? s : api_negotiate(r);
+}
+
+static enum api_step resolve_alias(struct api_req *r)
+{
+    if (r->alias == NULL)
+        return STEP_NEXT;
+    return r->route ? check_method(r) : api_route_not_found(r);
+}
+
+static enum api_step prepare_parts(struct api_req *r)
+{
+    return r->route && r->route->handler == api_batch ? api_batch_prepare(r) : STEP_NEXT;
+}
+
+static enum api_step prepare_alias(struct api_req *r)
+{
+    return r->alias && r->alias->prepare ? r->alias->prepare(r->alias->ctx, r) : STEP_NEXT;
+}
+
 static enum api_step load(struct api_req *r)
 {
     return on_resource(r) ? api_load_target(r) : STEP_NEXT;
+}
+
+static enum api_step negotiate(struct api_req *r)
+{
+    return on_resource(r) ? api_negotiate(r) : STEP_NEXT;
 }
 
 static enum api_step authorize(struct api_req *r)
@@ -153,13 +183,16 @@ static void forget(struct api_req *r)
 enum api_step api_run_in_session(struct api_req *r)
 {
     static const step steps[] = {
-        api_find_principals, prepare_alias, load, authorize, parent, validate, handle};
+        api_find_principals, prepare_alias, resolve_alias, load,  negotiate,
+        authorize,           parent,        validate,      handle};
     forget(r);
     return run(r, steps, ARRAY_LEN(steps));
 }
 
 bool api_needs_write(const struct api_req *r)
 {
+    if (r->route == NULL) /* an alias of nothing: it says WRITE if it has something to make */
+        return false;
     if (r->route->handler == api_batch)
         return api_batch_writes(r);
     return (r->route->writes & METHOD_BIT(r->method)) != 0;

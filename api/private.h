@@ -15,6 +15,10 @@
 
 struct api_batch; /* batch.c */
 
+/* The strs, one behind the other, in the arena; unlike a format, it takes NUL bytes. */
+#define API_JOIN(a, ...)                                                                           \
+    arena_concat((a), (str[]){__VA_ARGS__}, sizeof((str[]){__VA_ARGS__}) / sizeof(str))
+
 /* ---- resources ----------------------------------------------------------------------------------
  */
 
@@ -259,7 +263,9 @@ enum api_step api_negotiate(struct api_req *r); /* 406, 415; sets r->patch */
  * --------------------------------------------------------------------------------------- */
 
 enum api_step api_route_find(struct api_req *r);
-unsigned api_route_methods(const struct api_req *r); /* without those that settings switch off */
+void api_route_lookup(struct api_req *r);             /* sets route, or NULL, and the levels */
+enum api_step api_route_not_found(struct api_req *r); /* a redirect or 404 */
+unsigned api_route_methods(const struct api_req *r);  /* without those that settings switch off */
 enum api_step api_route_parse_target(struct api_req *r);
 enum api_step api_redirect(struct api_req *r, str location, int64_t cache_seconds);
 void api_cache_seconds(struct api_req *r, int64_t seconds);
@@ -340,6 +346,9 @@ enum api_step api_require_object(struct api_req *r);
 enum api_step api_check_same_id(struct api_req *r, const struct json *data);
 /* Preconditions against the list's timestamp. */
 enum api_step api_list_precondition(struct api_req *r, bool exists);
+/* Moves "__permissions__" out of data, into *permissions when that is NULL. */
+enum api_step api_take_inline_permissions(struct api_req *r, struct json *data,
+                                          struct json **permissions);
 /* Writes r->id with its permissions and what follows from it; adds the timestamp headers. */
 enum api_step api_store_object(struct api_req *r, struct json *data, const struct json *permissions,
                                unsigned replaced, struct store_object *out);

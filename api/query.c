@@ -140,9 +140,11 @@ static void set_value(struct api_req *r, struct api_param *p)
 /* ---- parameters with a type
  * --------------------------------------------------------------------------- */
 
-static void invalid(struct api_req *r, const struct api_param *p, const char *form, str shown)
+static void invalid(struct api_req *r, const struct api_param *p, const char *before, str shown,
+                    const char *behind)
 {
-    api_invalid_add(r, "querystring", p->name, arena_printf(r->arena, form, STR_ARG(shown)));
+    api_invalid_add(r, "querystring", p->name,
+                    API_JOIN(r->arena, str_from(before), shown, str_from(behind)));
 }
 
 /* Booleans are shown, and refused, as the text that they came as. */
@@ -157,15 +159,14 @@ static void check_integer(struct api_req *r, struct api_param *p)
     if (is_empty(p->value))
         return; /* as if it were not there; page.c knows what is left */
     if (json_is(p->value, JSON_BOOL) || !api_to_integer(p->value, &n)) {
-        invalid(r, p, "\"" STR_FMT "\" is not a number", shown_value(r, p));
+        invalid(r, p, "\"", shown_value(r, p), "\" is not a number");
         return;
     }
     if (n < 0)
-        invalid(r, p, STR_FMT " is less than minimum value 0", shown_value(r, p));
+        invalid(r, p, "", shown_value(r, p), " is less than minimum value 0");
     else if (n == INT64_MAX && json_is(p->value, JSON_NUMBER) &&
              json_number_compare(json_number(p->value), STR("9223372036854775808")) > 0)
-        invalid(r, p, STR_FMT " is greater than maximum value 9223372036854775808",
-                shown_value(r, p));
+        invalid(r, p, "", shown_value(r, p), " is greater than maximum value 9223372036854775808");
     else
         p->value = json_new_i64(r->arena, n);
 }
@@ -180,9 +181,9 @@ static void check_text(struct api_req *r, struct api_param *p)
     bool zero = json_is(v, JSON_NUMBER) && json_number_compare(json_number(v), STR("0")) == 0;
     if (is_empty(v) || zero || json_is(v, JSON_STRING))
         return;
-    api_invalid_add(r, "querystring", p->name,
-                    arena_printf(r->arena, STR_FMT " is not a string: {'" STR_FMT "': ''}",
-                                 STR_ARG(shown_value(r, p)), STR_ARG(p->name)));
+    api_invalid_add(
+        r, "querystring", p->name,
+        API_JOIN(r->arena, shown_value(r, p), STR(" is not a string: {'"), p->name, STR("': ''}")));
 }
 
 static void take_fields(struct api_req *r, const struct api_param *p)

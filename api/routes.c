@@ -91,7 +91,7 @@ static enum api_step add_version(struct api_req *r)
     return api_redirect(r, with_query(r, "/" API_PREFIX, r->raw_path, ""), c->version_redirect_ttl);
 }
 
-static enum api_step not_found(struct api_req *r)
+enum api_step api_route_not_found(struct api_req *r)
 {
     const struct api_config *c = &r->api->conf;
     if (!str_starts(r->raw_path, STR("/" API_PREFIX)))
@@ -127,24 +127,29 @@ enum api_step api_route_parse_target(struct api_req *r)
     if (!starts_with_version(path))
         return add_version(r);
     if (!str_starts(path, STR("/" API_PREFIX "/")))
-        return not_found(r);
+        return api_route_not_found(r);
     r->path = str_drop(path, strlen("/" API_PREFIX));
     return STEP_NEXT;
+}
+
+void api_route_lookup(struct api_req *r)
+{
+    r->route = find(r->api, r->path);
+    if (r->route && r->route->kind != KIND_NONE)
+        fill_levels(r);
 }
 
 /* Which endpoint? An alias keeps its route until the user is known (pipeline.c). */
 enum api_step api_route_find(struct api_req *r)
 {
+    api_route_lookup(r);
     r->alias = NULL;
-    r->route = find(r->api, r->path);
-    if (r->route && r->route->kind != KIND_NONE)
-        fill_levels(r);
     for (size_t i = 0; i < r->api->naliases; i++) {
         const struct api_alias *a = &r->api->aliases[i];
         if (a->claims && a->claims(a->ctx, r->path))
             r->alias = a;
     }
-    return r->route || r->alias ? STEP_NEXT : not_found(r);
+    return r->route || r->alias ? STEP_NEXT : api_route_not_found(r);
 }
 
 unsigned api_route_methods(const struct api_req *r)

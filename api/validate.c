@@ -39,11 +39,10 @@ bool api_is_mapping(struct api_req *r, const struct json *v, str name)
 {
     if (json_is(v, JSON_OBJECT))
         return true;
-    api_invalid_add(r, "body", name,
-                    arena_printf(r->arena,
-                                 "\"" STR_FMT "\" is not a mapping type: Does not implement "
-                                 "dict-like functionality.",
-                                 STR_ARG(api_python_str(r->arena, v))));
+    api_invalid_add(
+        r, "body", name,
+        API_JOIN(r->arena, STR("\""), api_python_str(r->arena, v),
+                 STR("\" is not a mapping type: Does not implement dict-like functionality.")));
     return false;
 }
 
@@ -57,8 +56,8 @@ bool api_is_text(struct api_req *r, const struct json *v, str name, const char *
     if (json_is(v, JSON_STRING))
         return true;
     api_invalid_add(r, "body", name,
-                    arena_printf(r->arena, STR_FMT " is not a string: {'%s': ''}",
-                                 STR_ARG(api_python_str(r->arena, v)), key));
+                    API_JOIN(r->arena, api_python_str(r->arena, v), STR(" is not a string: {'"),
+                             str_from(key), STR("': ''}")));
     return false;
 }
 
@@ -66,9 +65,9 @@ bool api_is_sequence(struct api_req *r, const struct json *v, str name)
 {
     if (json_is(v, JSON_ARRAY))
         return true;
-    api_invalid_add(r, "body", name,
-                    arena_printf(r->arena, "\"" STR_FMT "\" is not iterable",
-                                 STR_ARG(api_python_str(r->arena, v))));
+    api_invalid_add(
+        r, "body", name,
+        API_JOIN(r->arena, STR("\""), api_python_str(r->arena, v), STR("\" is not iterable")));
     return false;
 }
 
@@ -124,9 +123,8 @@ static void check_members(struct api_req *r, struct json *data, const char *pref
             continue;
         str member = json_string(json_at(members, i));
         if (str_starts(member, STR("/buckets/")) || str_eq(member, STR("system.Everyone")))
-            api_invalid_add(
-                r, "body", item,
-                arena_printf(r->arena, "'" STR_FMT "' is not a valid user ID.", STR_ARG(member)));
+            api_invalid_add(r, "body", item,
+                            API_JOIN(r->arena, STR("'"), member, STR("' is not a valid user ID.")));
     }
 }
 
@@ -152,9 +150,9 @@ static void check_cache_expires(struct api_req *r, struct json *data, const char
     if (json_is(v, JSON_BOOL))
         n = json_bool(v);
     else if (!api_to_integer(v, &n)) {
-        api_invalid_add(r, "body", field_name(r, prefix, "cache_expires"),
-                        arena_printf(r->arena, "\"" STR_FMT "\" is not a number",
-                                     STR_ARG(api_python_str(r->arena, v))));
+        api_invalid_add(
+            r, "body", field_name(r, prefix, "cache_expires"),
+            API_JOIN(r->arena, STR("\""), api_python_str(r->arena, v), STR("\" is not a number")));
         return;
     }
     put(r, data, STR("cache_expires"), json_new_i64(r->arena, n));
@@ -214,13 +212,13 @@ void api_check_permissions(struct api_req *r, const struct json *permissions)
     for (size_t i = 0; json_member(permissions, i, &perm, &principals); i++) {
         if (json_is(principals, JSON_NULL) || known_perm(r, perm))
             continue;
-        api_invalid_add(r, "body", STR("permissions"),
-                        arena_printf(r->arena, "\"" STR_FMT "\" is not one of " STR_FMT,
-                                     STR_ARG(perm), STR_ARG(known_perms(r))));
+        api_invalid_add(
+            r, "body", STR("permissions"),
+            API_JOIN(r->arena, STR("\""), perm, STR("\" is not one of "), known_perms(r)));
         return;
     }
     for (size_t i = 0; json_member(permissions, i, &perm, &principals); i++) {
-        str name = arena_printf(r->arena, "permissions." STR_FMT, STR_ARG(perm));
+        str name = API_JOIN(r->arena, STR("permissions."), perm);
         if (json_is(principals, JSON_NULL) || !api_is_sequence(r, principals, name))
             continue;
         for (size_t k = 0; k < json_count(principals); k++)
@@ -277,9 +275,9 @@ static void check_patch_operation(struct api_req *r, const struct json *op, size
         for (str rest = ops; !str_none(rest);)
             known = str_eq(str_trim(str_cut(&rest, ',')), json_string(verb)) || known;
         if (!known)
-            api_invalid_add(r, "body", op_name,
-                            arena_printf(r->arena, "\"" STR_FMT "\" is not one of " STR_FMT,
-                                         STR_ARG(json_string(verb)), STR_ARG(ops)));
+            api_invalid_add(
+                r, "body", op_name,
+                API_JOIN(r->arena, STR("\""), json_string(verb), STR("\" is not one of "), ops));
     }
     static const char *const pointers[] = {"path", "from"};
     for (size_t p = 0; p < ARRAY_LEN(pointers); p++) {
@@ -378,5 +376,9 @@ enum api_step api_validate(struct api_req *r)
     check_body(r);
     if (arena_failed(r->arena))
         return api_fail_err(r, ERR_NOMEM);
-    return r->invalid ? api_invalid_fail(r, 400) : STEP_NEXT;
+    if (r->invalid == NULL)
+        return STEP_NEXT;
+    enum api_step s = api_invalid_fail(r, 400);
+    r->failed = false; /* in a batch, this error has the headers of an ordinary answer */
+    return s;
 }

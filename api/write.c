@@ -31,16 +31,26 @@ static enum err refresh_principals(struct api_req *r)
 }
 
 /* "__permissions__" in data is read as permissions when the body has none, and never stored. */
-static void take_inline_permissions(struct api_req *r, struct json *data)
+enum api_step api_take_inline_permissions(struct api_req *r, struct json *data,
+                                          struct json **permissions)
 {
     struct json *inner = json_get(data, STR("__permissions__"));
     if (inner == NULL)
-        return;
-    if (r->permissions == NULL) {
-        api_check_permissions(r, inner);
-        r->permissions = inner;
-    }
+        return STEP_NEXT;
     json_remove(data, STR("__permissions__"));
+    if (*permissions)
+        return STEP_NEXT;
+    r->invalid = NULL;
+    api_check_permissions(r, inner);
+    *permissions = inner;
+    return r->invalid ? api_invalid_fail(r, 400) : STEP_NEXT;
+}
+
+/* A list must have its clock before an object with a time of the client's own comes into it. */
+static enum err start_clock(struct api_req *r)
+{
+    int64_t ignored;
+    return store_timestamp(r->session, r->list, &ignored);
 }
 
 enum api_step api_store_object(struct api_req *r, struct json *data, const struct json *permissions,
@@ -53,8 +63,9 @@ enum api_step api_store_object(struct api_req *r, struct json *data, const struc
         return s;
     struct store_object old = r->object;
     str uri = arena_printf(r->arena, STR_FMT "/" STR_FMT, STR_ARG(r->plural_uri), STR_ARG(r->id));
-    enum err e =
-        api_new_acl(r, r->exists ? &old : NULL, permissions, replaced, &put.acl, &put.nacl);
+    enum err e = put.last_modified ? start_clock(r) : OK;
+    if (e == OK)
+        e = api_new_acl(r, r->exists ? &old : NULL, permissions, replaced, &put.acl, &put.nacl);
     if (e == OK)
         e = store_put(r->session, r->arena, r->list, &put, out);
     if (e == OK)
@@ -70,13 +81,11 @@ enum api_step api_store_object(struct api_req *r, struct json *data, const struc
 /* Stores the data and the permissions of the body, and answers with the object. */
 static enum api_step store_body(struct api_req *r, struct json *data, int status)
 {
-    r->invalid = NULL;
-    take_inline_permissions(r, data);
-    if (r->invalid)
-        return api_invalid_fail(r, 400);
     struct store_object stored;
-    enum api_step s =
-        api_store_object(r, data, r->permissions, api_replaced_perms(r, r->permissions), &stored);
+    enum api_step s = api_take_inline_permissions(r, data, &r->permissions);
+    if (s == STEP_NEXT)
+        s = api_store_object(r, data, r->permissions, api_replaced_perms(r, r->permissions),
+                             &stored);
     return s == STEP_NEXT ? api_reply_object(r, status, &stored) : s;
 }
 
@@ -148,12 +157,12 @@ static enum api_step asked_deletion_time(struct api_req *r, int64_t *value, cons
 {
     const struct api_param *p = api_query_get(&r->q, "last_modified");
     *asked = NULL;
-    if (p == NULL || json_is(p->value, JSON_NULL) || p->text.n == 0)
+    if (p == NULL || json_is(p->value, JSON_NULL) || json_is(p->value, JSON_BOOL) || p->text.n == 0)
         return STEP_NEXT;
-    if (json_is(p->value, JSON_BOOL) || !api_to_integer(p->value, value) || *value == INT64_MAX)
+    if (!api_to_integer(p->value, value) || *value == INT64_MAX)
         return api_fail_invalid(r, "querystring", STR("last_modified"),
-                                arena_printf(r->arena, "\"" STR_FMT "\" is not a number",
-                                             STR_ARG(api_python_str(r->arena, p->value))));
+                                API_JOIN(r->arena, STR("\""), api_python_str(r->arena, p->value),
+                                         STR("\" is not a number")));
     if (*value > r->object.last_modified)
         *asked = value;
     return STEP_NEXT;

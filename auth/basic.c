@@ -5,6 +5,7 @@
  * colon or undecodable base64 are no credentials.
  */
 #include "auth/private.h"
+#include "base/buf.h"
 #include "base/hash.h"
 
 /* The part behind "Basic ", or none. The scheme's case does not matter. */
@@ -14,6 +15,22 @@ static str basic_credentials(str header)
     if (str_none(rest) || !str_eq_nocase(scheme, STR("Basic")))
         return STR_NONE;
     return str_trim(rest);
+}
+
+/* Credentials that are not UTF-8 are taken as Latin-1, and hashed as the UTF-8 of that. */
+static str as_utf8(struct arena *a, str s)
+{
+    if (str_utf8_valid(s))
+        return s;
+    struct buf b;
+    buf_init_arena(&b, a, 64 * KIB);
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c >= 0x80)
+            buf_add_char(&b, (char)(0xc0 | c >> 6));
+        buf_add_char(&b, c >= 0x80 ? (char)(0x80 | (c & 0x3f)) : (char)c);
+    }
+    return buf_failed(&b) ? STR_NONE : buf_str(&b);
 }
 
 enum err basic_authenticate(const struct auth *a, struct auth_request *req, str *user_id)
@@ -27,6 +44,9 @@ enum err basic_authenticate(const struct auth *a, struct auth_request *req, str 
     size_t colon = e == OK ? str_find(credentials, ':') : STR_NPOS;
     if (colon == STR_NPOS || colon == 0)
         return OK;
+    credentials = as_utf8(req->arena, credentials);
+    if (str_none(credentials))
+        return ERR_NOMEM;
     uint8_t mac[HASH_SHA256_LEN];
     char hex[2 * HASH_SHA256_LEN + 1];
     hash_hmac_sha256(a->hmac_secret, credentials, mac);
