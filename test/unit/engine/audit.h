@@ -1,0 +1,134 @@
+/*
+ * test/unit/engine/audit.h - looks at an engine at rest from inside: are the invariants of node.c,
+ * page.c and apply.c true? No transaction may be running.
+ */
+#ifndef TEST_ENGINE_AUDIT_H
+#define TEST_ENGINE_AUDIT_H
+
+#include "engine/private.h"
+#include "test/unit/engine/kit.h"
+
+struct audit {
+    struct engine *e;
+    uint8_t *seen;          /* by page number: how many lists and parents name it */
+    uint64_t *cells, *live; /* by segment */
+    uint64_t keys, leaves, leaf_bytes, values;
+    uint8_t last[ENGINE_MAX_KEY_BYTES];
+    size_t last_n;
+};
+
+KIT void audit_bytes(const struct page *p)
+{
+    size_t cells = 0;
+
+    for (unsigned i = 0; i < p->count; i++) {
+        struct cell c = node_cell(p, i);
+        cells += (size_t)(c.body - ((const uint8_t *)p + p->slot[i])) + c.body_n;
+        ck_assert_uint_ge(p->slot[i], p->heap);
+    }
+    ck_assert_uint_eq(p->heap + cells + p->garbage, PAGE_BYTES - p->prefix);
+    ck_assert_uint_le(PAGE_HEADER_BYTES + 2u * p->count, p->heap);
+}
+
+/* Keys rise strictly through the whole tree. */
+KIT void audit_key(struct audit *a, str key)
+{
+    ck_assert_int_gt(str_cmp(key, (str){(char *)a->last, a->last_n}), 0);
+    memcpy(a->last, key.p, key.n);
+    a->last_n = key.n;
+}
+
+KIT void audit_leaf(struct audit *a, const struct page *p)
+{
+    uint8_t key[ENGINE_MAX_KEY_BYTES];
+
+    a->leaves++;
+    a->leaf_bytes += node_used(p);
+    for (unsigned i = 0; i < p->count; i++) {
+        struct value_ref ref;
+        size_t n = node_key(p, i, key);
+        audit_key(a, (str){(char *)key, n});
+        body_decode(node_cell(p, i).body, &ref);
+        a->cells[ref.seg]++;
+        a->live[ref.seg] += n + (ref.kind & VALUE_LINK ? 2 : ref.bytes + 8);
+        a->values += ref.kind & VALUE_LINK ? 0 : ref.bytes;
+        a->keys++;
+    }
+}
+
+/* `low`: what the parent says is the least possible key below (separator). */
+KIT void audit_page(struct audit *a, uint32_t pgno, unsigned level, str low)
+{
+    const struct page *p = page_get(&a->e->pages, pgno);
+    uint8_t key[ENGINE_MAX_KEY_BYTES];
+
+    ck_assert_uint_eq(p->pgno, pgno);
+    ck_assert_uint_eq(p->level, level);
+    ck_assert_uint_gt(p->count, 0);
+    a->seen[pgno]++;
+    audit_bytes(p);
+    if (level == 0) {
+        size_t n = node_key(p, 0, key);
+        ck_assert_int_ge(str_cmp((str){(char *)key, n}, low), 0);
+        audit_leaf(a, p);
+        return;
+    }
+    for (unsigned i = 0; i < p->count; i++) {
+        str sep = low;
+        if (i > 0) {
+            sep = (str){(char *)key, node_key(p, i, key)};
+            ck_assert_int_gt(str_cmp(sep, (str){(char *)a->last, a->last_n}), 0);
+            ck_assert_int_ge(str_cmp(sep, low), 0);
+        }
+        audit_page(a, node_child(p, i), level - 1, sep);
+    }
+}
+
+KIT void audit_lists(struct audit *a)
+{
+    const struct pages *ps = &a->e->pages;
+    size_t spare = 0;
+
+    for (size_t i = 0; i < ps->free_n; i++) {
+        a->seen[ps->free[i]]++;
+        spare += page_get(ps, ps->free[i]) != NULL;
+    }
+    for (uint64_t i = ps->retired.head; i < ps->retired.tail; i++)
+        a->seen[((struct page_entry *)ring_at(&ps->retired, i))->pgno]++;
+    ck_assert_uint_eq(ps->loose_n, 0);
+    ck_assert_uint_eq(spare, ps->spare);
+    for (uint32_t n = PAGE_FIRST; n < ps->next; n++)
+        ck_assert_msg(a->seen[n] == 1, "page %u is in %u places", n, a->seen[n]);
+}
+
+/* Returns how full the leaves are, in percent. */
+KIT unsigned audit_engine(struct engine *e)
+{
+    const struct version *v = &e->writer.now;
+    uint64_t segments = e->log.next + 1;
+    struct audit a = {.e = e,
+                      .seen = calloc(e->pages.next, 1),
+                      .cells = calloc(segments, sizeof *a.cells),
+                      .live = calloc(segments, sizeof *a.live)};
+
+    pthread_mutex_lock(&e->writer.mutex);
+    if (v->root != PAGE_NONE)
+        audit_page(&a, (uint32_t)v->root, (unsigned)v->depth - 1, (str){"", 0});
+    else
+        ck_assert_uint_eq(v->depth, 0);
+    audit_lists(&a);
+    ck_assert_uint_eq(a.keys, v->keys);
+    ck_assert_uint_eq(a.values, v->live_value_bytes);
+    for (uint32_t n = 1; n < segments; n++) {
+        struct segment *seg = log_segment(&e->log, n);
+        ck_assert_uint_eq(seg == NULL ? 0 : seg->cells, a.cells[n]);
+        ck_assert_uint_eq(seg == NULL ? 0 : seg->live_bytes, a.live[n]);
+    }
+    pthread_mutex_unlock(&e->writer.mutex);
+    free(a.seen);
+    free(a.cells);
+    free(a.live);
+    return a.leaves == 0 ? 100 : (unsigned)(a.leaf_bytes * 100 / (a.leaves * PAGE_BYTES));
+}
+
+#endif
