@@ -269,7 +269,8 @@ START_TEST(method_not_allowed)
     want_error(405, 115, "Method not allowed on this endpoint.");
     const char *got = header("Allow");
     ck_assert_ptr_nonnull(got);
-    char *rest = strdup(NOT_ALLOWED[_i].allow), *one;
+    char allow[64], *rest = allow, *one;
+    snprintf(allow, sizeof allow, "%s", NOT_ALLOWED[_i].allow);
     while ((one = strsep(&rest, ", ")))
         ck_assert_msg(strstr(got, one) != NULL, "Allow: %s", got);
     ck_assert_uint_eq(strlen(got), strlen(NOT_ALLOWED[_i].allow));
@@ -536,12 +537,12 @@ END_TEST
 
 START_TEST(long_password)
 {
-    char b64[6800];
-    memset(b64, 'Y', sizeof b64 - 1); /* "aaaa..." */
-    memcpy(b64, "Basic YTph", 10);
-    b64[6800 - 1 - 6790 % 4] = '\0';
+    char value[8192] = "Basic YTph"; /* a:a, then more of a */
+    size_t n = strlen(value);
+    for (int i = 0; i < 1700; i++, n += 4)
+        memcpy(value + n, "YWFh", 5);
     as(NULL);
-    with("Authorization", f("%.1900s", b64));
+    with("Authorization", value);
     call("GET", "/", NULL);
     want(200);
     ck_assert(has("/user/id"));

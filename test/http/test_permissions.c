@@ -9,9 +9,9 @@ static const char *alice, *bob, *carol;
 
 static void people(void)
 {
-    alice = strdup(principal("alice"));
-    bob = strdup(principal("bob"));
-    carol = strdup(principal("carol"));
+    alice = principal("alice");
+    bob = principal("bob");
+    carol = principal("carol");
 }
 
 /* The status of a request as a user. */

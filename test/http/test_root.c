@@ -88,12 +88,13 @@ START_TEST(heartbeats)
 }
 END_TEST
 
-START_TEST(contribute_names_the_licence)
+START_TEST(contribute_names_the_project)
 {
     as(NULL);
     call("GET", "/contribute.json", NULL);
     want(200);
-    ck_assert(has("/name") && has("/description") && has("/repository/license"));
+    want_at("/keywords/0", "'JSON'");
+    ck_assert(has("/name") && has("/description") && has("/participate/docs"));
 }
 END_TEST
 
@@ -227,7 +228,7 @@ static Suite *suite(void)
     tcase_add_test(t, hello_lists_the_groups_of_the_user);
     tcase_add_test(t, head_of_hello_has_no_body);
     tcase_add_test(t, heartbeats);
-    tcase_add_test(t, contribute_names_the_licence);
+    tcase_add_test(t, contribute_names_the_project);
     tcase_add_test(t, flush_forgets_all);
     t = api_case(s, "urls", NULL);
     tcase_add_loop_test(t, redirects_to_the_place, 0, ARRAY_LEN(REDIRECTS));

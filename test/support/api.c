@@ -24,7 +24,7 @@ static struct {
     char current[256];
     struct http_conn *conn;
     char user[64];
-    char headers[2048];
+    char headers[16384];
     bool content_type; /* `headers` names one */
     char request[512]; /* what the last request was, for messages */
     struct arena arena;
@@ -55,6 +55,14 @@ const char *f(const char *fmt, ...)
     char *out = ring((size_t)n + 1);
     vsnprintf(out, (size_t)n + 1, fmt, again);
     va_end(again);
+    return out;
+}
+
+const char *repeat(char c, size_t n)
+{
+    char *out = ring(n + 1);
+    memset(out, c, n);
+    out[n] = '\0';
     return out;
 }
 
@@ -254,14 +262,23 @@ void put(const char *path, const char *data)
 
 const char *principal(const char *user)
 {
-    char before[64];
-    memcpy(before, self.user, sizeof before);
-    as(user);
-    call("GET", "/", NULL);
-    want(200);
-    const char *id = f("%s", at("/user/id"));
-    memcpy(self.user, before, sizeof before);
-    return id;
+    static struct {
+        char user[32], id[96];
+    } known[16]; /* an id depends on the secret only, which is the same for all servers */
+    size_t i = 0;
+    while (i + 1 < ARRAY_LEN(known) && known[i].user[0] && strcmp(known[i].user, user) != 0)
+        i++;
+    if (strcmp(known[i].user, user) != 0) {
+        char before[sizeof self.user];
+        memcpy(before, self.user, sizeof before);
+        as(user);
+        call("GET", "/", NULL);
+        want(200);
+        snprintf(known[i].user, sizeof known[i].user, "%s", user);
+        snprintf(known[i].id, sizeof known[i].id, "%s", at("/user/id"));
+        memcpy(self.user, before, sizeof before);
+    }
+    return known[i].id;
 }
 
 /* ---- looking -----------------------------------------------------------------------------------

@@ -66,6 +66,7 @@ void put(const char *path, const char *data); /* PUT {"data":data}: 200 or 201 *
 
 /* printf into one of a ring of buffers: valid for the next 31 calls. */
 const char *f(const char *fmt, ...) PRINTF_LIKE(1, 2);
+const char *repeat(char c, size_t n);  /* n times c; memory as f's */
 const char *url_encode(const char *s); /* everything but letters, digits and -._~ */
 
 /* ---- the last reply ----------------------------------------------------------------------------
