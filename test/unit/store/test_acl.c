@@ -1,0 +1,354 @@
+/* Principals, permissions, and what is shared with whom. */
+#include "test/unit/store/store_test.h"
+
+static const str me = STR_INIT("basicauth:me"), you = STR_INIT("basicauth:you"),
+                 all = STR_INIT("system.Everyone");
+
+static struct store_principals resolve(const str *names, size_t n)
+{
+    struct store_principals p;
+
+    ck_assert_ok(store_principals_resolve(session, &arena, names, n, &p));
+    return p;
+}
+
+static void put_shared(const char *id, str who, unsigned perms)
+{
+    struct store_ace ace = {who, perms};
+
+    put_for(records, id, &ace, 1);
+}
+
+static str shared_ids(str who, unsigned perms)
+{
+    struct store_principals p = resolve(&who, 1);
+    struct store_query q = {.shared_with = &p, .shared_perms = perms, .tombstones = true};
+    struct store_result r = query(&q);
+
+    return ids_of(&r);
+}
+
+/* The lists that are shared with one, as "resource:parent ...". */
+static str shared_lists(str who)
+{
+    struct store_principals p = resolve(&who, 1);
+    const struct store_list_id *l;
+    struct buf b;
+    size_t n;
+
+    ck_assert_ok(store_shared_lists(session, &arena, &p, &l, &n));
+    buf_init_arena(&b, &arena, SIZE_MAX);
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&b, "%s" STR_FMT ":" STR_FMT, i > 0 ? " " : "", STR_ARG(l[i].resource),
+                   STR_ARG(l[i].parent));
+    return buf_str(&b);
+}
+
+START_TEST(names_of_permissions)
+{
+    for (unsigned i = 0; i < STORE_PERM_COUNT; i++)
+        ck_assert_uint_eq(store_perm_from_name(store_perm_name((enum store_perm)(1u << i))),
+                          1u << i);
+    ck_assert_uint_eq(store_perm_from_name(STR("write")), STORE_PERM_WRITE);
+    ck_assert_uint_eq(store_perm_from_name(STR("group:create")), STORE_PERM_GROUP_CREATE);
+    ck_assert_uint_eq(store_perm_from_name(STR("writ")), 0);
+    ck_assert(str_none(store_perm_name((enum store_perm)(1u << STORE_PERM_COUNT))));
+}
+END_TEST
+
+START_TEST(principals_keep_their_number)
+{
+    str names[] = {me, you, all};
+    struct store_principals p, q;
+
+    begin_write();
+    p = resolve(names, 3);
+    ck_assert(p.ids[0] == 0 && p.ids[1] == 0 && p.ids[2] == 0);
+    put_shared("a", you, STORE_PERM_READ);
+    put_shared("b", me, STORE_PERM_READ);
+    p = resolve(names, 3);
+    ck_assert(p.ids[0] != 0 && p.ids[1] != 0 && p.ids[0] != p.ids[1] && p.ids[2] == 0);
+    ck_assert_ok(store_delete_below(session, STR("/buckets/b")));
+    commit();
+    begin_write();
+    put_shared("a", all, STORE_PERM_READ);
+    q = resolve(names, 3);
+    ck_assert(q.ids[0] == p.ids[0] && q.ids[1] == p.ids[1]);
+    ck_assert(q.ids[2] != 0 && q.ids[2] != p.ids[0] && q.ids[2] != p.ids[1]);
+    commit();
+}
+END_TEST
+
+START_TEST(long_principals_are_different_ones)
+{
+    char names[2][3000];
+    str p[2];
+
+    begin_write();
+    for (int i = 0; i < 2; i++) {
+        memset(names[i], 'p', sizeof names[i]);
+        names[i][sizeof names[i] - 1] = (char)('0' + i);
+        p[i] = (str){names[i], sizeof names[i]};
+    }
+    put_shared("a", p[0], STORE_PERM_READ);
+    ck_assert_str_is(shared_ids(p[0], STORE_PERM_READ), "a");
+    ck_assert_str_is(shared_ids(p[1], STORE_PERM_READ), "");
+    put_shared("b", p[1], STORE_PERM_READ);
+    ck_assert_str_is(shared_ids(p[0], STORE_PERM_READ), "a");
+    ck_assert_str_is(shared_ids(p[1], STORE_PERM_READ), "b");
+    commit();
+}
+END_TEST
+
+START_TEST(aces_are_joined_and_empty_ones_dropped)
+{
+    struct store_ace acl[] = {{you, STORE_PERM_READ},
+                              {me, STORE_PERM_READ},
+                              {all, 0},
+                              {you, STORE_PERM_WRITE},
+                              {you, STORE_PERM_READ}};
+    const struct store_ace *got;
+    struct store_object o;
+    size_t n;
+
+    begin_write();
+    o = put_for(records, "x", acl, ARRAY_LEN(acl));
+    ck_assert_ok(store_acl_list(session, &arena, &o, &got, &n));
+    ck_assert_uint_eq(n, 2);
+    for (size_t i = 0; i < n; i++)
+        ck_assert_uint_eq(got[i].perms, str_eq(got[i].principal, you)
+                                            ? STORE_PERM_READ | STORE_PERM_WRITE
+                                            : STORE_PERM_READ);
+    ck_assert_uint_eq(resolve(&all, 1).ids[0], 0);
+    commit();
+}
+END_TEST
+
+START_TEST(allows_what_one_of_the_principals_holds)
+{
+    struct store_ace acl[] = {{me, STORE_PERM_WRITE | STORE_PERM_RECORD_CREATE},
+                              {all, STORE_PERM_READ}};
+    str both[] = {you, all};
+    struct store_principals mine, yours, nobody = {NULL, NULL, 0};
+    struct store_object o;
+
+    begin_write();
+    o = put_for(records, "x", acl, 2);
+    mine = resolve(&me, 1);
+    yours = resolve(both, 2);
+    ck_assert(store_acl_allows(&o, &mine, STORE_PERM_WRITE));
+    ck_assert(store_acl_allows(&o, &mine, STORE_PERM_WRITE | STORE_PERM_READ));
+    ck_assert(store_acl_allows(&o, &mine, STORE_PERM_RECORD_CREATE));
+    ck_assert(!store_acl_allows(&o, &mine, STORE_PERM_READ));
+    ck_assert(!store_acl_allows(&o, &mine, 0));
+    ck_assert(store_acl_allows(&o, &yours, STORE_PERM_READ));
+    ck_assert(!store_acl_allows(&o, &yours, STORE_PERM_WRITE));
+    ck_assert(!store_acl_allows(&o, &nobody, ~0u));
+    yours = resolve(&you, 1); /* never seen: holds nothing, also where an ACL is empty */
+    ck_assert(!store_acl_allows(&o, &yours, ~0u));
+    o = put("y", "{}");
+    ck_assert(!store_acl_allows(&o, &yours, ~0u));
+    commit();
+}
+END_TEST
+
+START_TEST(damaged_acls_allow_nothing)
+{
+    static const uint32_t one = 1;
+    static const str bad[] = {STR_INIT("\1"),
+                              STR_INIT("\1\0"),
+                              STR_INIT("\0\1"),
+                              STR_INIT("\xff"),
+                              STR_INIT("\2\1\1"),
+                              STR_INIT("\xff\xff\xff\xff\x7f\1"),
+                              STR_INIT("\1\xff\xff\xff\xff\x7f")};
+    struct store_principals p = {&me, &one, 1};
+
+    begin_read();
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct store_object o = {.acl = bad[i]};
+        const struct store_ace *got;
+        size_t n;
+        ck_assert(!store_acl_allows(&o, &p, ~0u));
+        ck_assert_err(store_acl_list(session, &arena, &o, &got, &n), ERR_CORRUPT);
+    }
+    end_read();
+}
+END_TEST
+
+START_TEST(put_keeps_or_replaces_the_acl)
+{
+    struct store_ace acl = {me, STORE_PERM_READ};
+
+    begin_write();
+    put_shared("x", me, STORE_PERM_READ);
+    put("x", "{\"v\":1}");
+    ck_assert_str_is(shared_ids(me, STORE_PERM_READ), "x");
+    put_shared("x", you, STORE_PERM_READ);
+    ck_assert_str_is(shared_ids(me, STORE_PERM_READ), "");
+    ck_assert_str_is(shared_ids(you, STORE_PERM_READ), "x");
+    put_for(records, "x", &acl, 0);
+    ck_assert_str_is(shared_ids(you, STORE_PERM_READ), "");
+    put_shared("x", you, STORE_PERM_READ);
+    delete_at("x", NULL);
+    ck_assert_str_is(shared_ids(you, STORE_PERM_READ), "");
+    put("x", "{}"); /* a new object: nothing of the old one's */
+    ck_assert_str_is(shared_ids(you, STORE_PERM_READ), "");
+    ck_assert_uint_eq(get_object("x").acl.n, 0);
+    commit();
+}
+END_TEST
+
+START_TEST(sharing_is_by_permission_and_in_time_order)
+{
+    struct store_principals p;
+    str both[] = {me, all};
+    struct store_result r;
+
+    begin_write();
+    put_shared("a", me, STORE_PERM_READ);
+    put_shared("b", me, STORE_PERM_WRITE);
+    put("c", "{}");
+    put_shared("d", all, STORE_PERM_READ);
+    struct store_ace two[] = {{me, STORE_PERM_WRITE}, {all, STORE_PERM_READ}};
+    put_for(records, "e", two, 2);
+    put_shared("f", you, STORE_PERM_READ);
+    commit();
+    begin_read();
+    ck_assert_str_is(shared_ids(me, STORE_PERM_READ), "a");
+    ck_assert_str_is(shared_ids(me, STORE_PERM_WRITE), "e b");
+    ck_assert_str_is(shared_ids(me, STORE_PERM_READ | STORE_PERM_WRITE), "e b a");
+    ck_assert_str_is(shared_ids(you, STORE_PERM_WRITE), "");
+    p = resolve(both, 2);
+    struct store_sort up = {STR("last_modified"), false};
+    struct store_query q = {
+        .shared_with = &p, .shared_perms = STORE_PERM_READ | STORE_PERM_WRITE, .want_total = true};
+    r = query(&q); /* e is seen through both, once */
+    ck_assert_str_is(ids_of(&r), "e d b a");
+    ck_assert_uint_eq(r.total, 4);
+    q.sort = &up;
+    q.nsort = 1;
+    ck_assert_ids(&q, "a b d e");
+    q.limit = 2;
+    r = query(&q);
+    ck_assert_str_is(ids_of(&r), "a b");
+    ck_assert(r.more);
+    ck_assert_uint_eq(r.total, 4);
+    q.after = parse("{\"last_modified\":1000001}");
+    ck_assert_ids(&q, "d e");
+    struct store_sort by_id = {STR("id"), true};
+    q.sort = &by_id;
+    q.after = NULL;
+    q.limit = 3;
+    ck_assert_ids(&q, "e d b");
+    struct store_filter f = {STR("id"), STORE_IN,
+                             parse("[\"a\",\"c\",\"f\",\"e\",\"zz\",\"a\",7]")};
+    q.filters = &f;
+    q.nfilters = 1;
+    q.limit = 0;
+    r = query(&q);
+    ck_assert_str_is(ids_of(&r), "e a");
+    ck_assert_uint_eq(r.total, 2);
+    end_read();
+}
+END_TEST
+
+/* With equal times the index has ids in its keys, and they move when the second one comes. */
+START_TEST(sharing_with_equal_times)
+{
+    struct store_ace ace = {me, STORE_PERM_READ};
+    static const char *ids[] = {"b", "a", "c"};
+    int64_t t = 50;
+
+    begin_write();
+    put("clock", "{}");
+    for (int i = 0; i < 3; i++) {
+        struct store_put p = {str_from(ids[i]), parse("{}"), &t, &ace, 1};
+        struct store_object o;
+        ck_assert_ok(store_put(session, &arena, records, &p, &o));
+    }
+    ck_assert_str_is(shared_ids(me, STORE_PERM_READ), "c b a");
+    delete_at("b", NULL);
+    ck_assert_str_is(shared_ids(me, STORE_PERM_READ), "c a");
+    put("c", "{}");
+    ck_assert_str_is(shared_ids(me, STORE_PERM_READ), "c a");
+    delete_at("c", NULL);
+    delete_at("a", NULL);
+    ck_assert_str_is(shared_lists(me), "");
+    commit();
+}
+END_TEST
+
+START_TEST(lists_that_are_shared)
+{
+    static const struct store_list_id buckets = {STR_INIT("bucket"), STR_INIT("")};
+    static const struct store_list_id other = {STR_INIT("record"),
+                                               STR_INIT("/buckets/b1/collections/c")};
+    struct store_ace ace = {me, STORE_PERM_READ};
+
+    begin_write();
+    ck_assert_str_is(shared_lists(me), "");
+    put_for(buckets, "b", &ace, 1);
+    put_shared("x", me, STORE_PERM_READ);
+    put_shared("y", me, STORE_PERM_READ);
+    put_for(other, "x", &ace, 1);
+    ck_assert_str_is(shared_lists(me), "bucket: record:/buckets/b/collections/c "
+                                       "record:/buckets/b1/collections/c");
+    ck_assert_str_is(shared_lists(you), "");
+    put_shared("x", you, STORE_PERM_READ);
+    ck_assert_str_is(shared_lists(you), "record:/buckets/b/collections/c");
+    commit();
+    begin_write();
+    ck_assert_str_is(shared_lists(me), "bucket: record:/buckets/b/collections/c "
+                                       "record:/buckets/b1/collections/c");
+    delete_at("y", NULL);
+    ck_assert_str_is(shared_lists(me), "bucket: record:/buckets/b1/collections/c");
+    put_shared("y", me, STORE_PERM_READ);
+    ck_assert_ok(store_delete_below(session, STR("/buckets/b")));
+    ck_assert_str_is(shared_lists(me), "bucket: record:/buckets/b1/collections/c");
+    ck_assert_str_is(shared_lists(you), "");
+    ck_assert_ok(store_delete_everything(session));
+    ck_assert_str_is(shared_lists(me), "");
+    commit();
+}
+END_TEST
+
+START_TEST(a_big_acl)
+{
+    enum { N = 300 };
+    struct store_ace acl[N];
+    const struct store_ace *got;
+    struct store_object o;
+    size_t n;
+
+    for (int i = 0; i < N; i++)
+        acl[i] = (struct store_ace){arena_printf(&arena, "user:%d", i), STORE_PERM_READ};
+    begin_write();
+    put_for(records, "x", acl, N);
+    o = put_for(records, "x", acl + 100, N - 100); /* half of it goes */
+    ck_assert_ok(store_acl_list(session, &arena, &o, &got, &n));
+    ck_assert_uint_eq(n, N - 100);
+    ck_assert_str_is(shared_lists(acl[99].principal), "");
+    ck_assert_str_is(shared_lists(acl[100].principal), "record:/buckets/b/collections/c");
+    ck_assert_str_is(shared_ids(acl[N - 1].principal, STORE_PERM_READ), "x");
+    commit();
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    const TTest *const tests[] = {names_of_permissions,
+                                  principals_keep_their_number,
+                                  long_principals_are_different_ones,
+                                  aces_are_joined_and_empty_ones_dropped,
+                                  allows_what_one_of_the_principals_holds,
+                                  damaged_acls_allow_nothing,
+                                  put_keeps_or_replaces_the_acl,
+                                  sharing_is_by_permission_and_in_time_order,
+                                  sharing_with_equal_times,
+                                  lists_that_are_shared,
+                                  a_big_acl};
+    return suite_of("store/acl", setup, teardown, tests, ARRAY_LEN(tests));
+}
+
+UNIT_MAIN(make_suite)
