@@ -360,6 +360,8 @@ static enum err load_segment(struct scan *s, bool newest, bool *unfinished,
     if (err == OK && !good) {
         *unfinished = newest && s->size <= SEGMENT_HEADER_BYTES;
         err = *unfinished ? OK : damage(s, 0, "bad header");
+        if (*unfinished)
+            r->torn_bytes += s->size;
     }
     if (err == OK && good)
         err = check_header(s, &h, prev_bytes);
