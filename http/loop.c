@@ -49,11 +49,11 @@ static bool listener_watch(struct loop *l, struct listener *s)
 
 static void accept_pause(struct loop *l, int why)
 {
-    if (!l->accept_paused)
+    if (!l->accept_warned)
         log_event(LOG_WARN, "http_accept_paused", "errno=%d reason=\"%s\"", why, strerror(why));
     for (unsigned i = 0; i < l->nlisteners; i++)
         epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, l->listeners[i].fd, NULL);
-    l->accept_paused = true;
+    l->accept_paused = l->accept_warned = true;
     l->accept_retry_ms = l->now_ms + ACCEPT_RETRY_MS;
 }
 
@@ -119,6 +119,7 @@ static bool accept_some(struct loop *l, const struct listener *s, unsigned most)
         socklen_t n = sizeof a;
         int fd = accept4(s->fd, (struct sockaddr *)&a, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
+            l->accept_warned = false;
             accepted(l, s, fd, &a);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return false;

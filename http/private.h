@@ -246,6 +246,7 @@ struct loop {
     struct listener *listeners;
     unsigned nlisteners;
     bool accept_paused; /* out of descriptors: retried when one is closed, or after a while */
+    bool accept_warned; /* said so in the log, and none was accepted since */
     uint64_t accept_retry_ms;
     bool stopping, cut; /* cut: the time for stopping is over */
     uint64_t stop_deadline_ms;

@@ -1,0 +1,468 @@
+/*
+ * test/unit/http/server_test.h - a server inside the test process, with an application that echoes,
+ * parks and misbehaves on demand, and a client that sends exactly the bytes it is told to.
+ *
+ * The application, by path:
+ *     /echo      "METHOD target|body" with the request's arena as the body's owner
+ *     /big?N     N bytes of a pattern                /status?N   status N with a body "x"
+ *     /park      is kept until test_release()        /twice      parks two times
+ *     /free      responds, and responds to all that is parked on the same loop
+ *     /headers?N N headers                           /breaks     a header with a line break
+ *     /long      a header of 40,000 bytes            /close      asks for the end of the connection
+ *     /join      the joined values of header X       /peer       who asks
+ *
+ * Waiting is always for a condition, with TEST_MS as the deadline.
+ */
+#ifndef TEST_UNIT_HTTP_SERVER_TEST_H
+#define TEST_UNIT_HTTP_SERVER_TEST_H
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/http.h"
+#include "test/support/unit.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define TEST_MS      10000
+#define MAX_PARKED   2048
+#define UNUSED       __attribute__((unused))
+#define CLIENT_BYTES (512 * 1024)
+
+/* ---- the application --------------------------------------------------------------------- */
+
+struct test_app {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct http_req *parked[MAX_PARKED];
+    unsigned nparked, nresumed, nrefused, nstarted, nstopped;
+    bool fail_start;
+    bool own_refusals; /* the app fills them in */
+};
+
+static void app_text(struct http_req *req, int status, str body)
+{
+    req->res.status = status;
+    req->res.body = body;
+    http_respond(req);
+}
+
+static char test_pattern(size_t i)
+{
+    return (char)('a' + (i * 7 + i / 251) % 26);
+}
+
+static void app_big(struct http_req *req, size_t n)
+{
+    char *p = arena_alloc(req->arena, n);
+
+    ck_assert_ptr_nonnull(p);
+    for (size_t i = 0; i < n; i++)
+        p[i] = test_pattern(i);
+    app_text(req, 200, (str){p, n});
+}
+
+static void app_park(struct test_app *app, struct http_req *req)
+{
+    pthread_mutex_lock(&app->lock);
+    ck_assert_uint_lt(app->nparked, MAX_PARKED);
+    app->parked[app->nparked++] = req;
+    pthread_cond_broadcast(&app->changed);
+    pthread_mutex_unlock(&app->lock);
+}
+
+static void app_free_parked(struct test_app *app)
+{
+    pthread_mutex_lock(&app->lock);
+    for (unsigned i = 0; i < app->nparked; i++)
+        app_text(app->parked[i], 200, STR("freed"));
+    app->nparked = 0;
+    pthread_mutex_unlock(&app->lock);
+}
+
+static void app_headers(struct http_req *req, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++)
+        http_header_add(&req->res, STR("X-Filler"), STR("y"));
+    app_text(req, 200, STR("headers"));
+}
+
+static void app_long(struct http_req *req)
+{
+    char *p = arena_alloc(req->arena, 40000);
+
+    ck_assert_ptr_nonnull(p);
+    memset(p, 'h', 40000);
+    http_header_add(&req->res, STR("X-Long"), (str){p, 40000});
+    app_text(req, 200, STR("long"));
+}
+
+static void app_echo(struct http_req *req)
+{
+    str parts[] = {req->method, STR(" "), req->target, STR("|"), req->body};
+    str all = arena_concat(req->arena, parts, ARRAY_LEN(parts));
+
+    ck_assert(!str_none(all));
+    http_header_add(&req->res, STR("Content-Type"), STR("text/plain"));
+    app_text(req, 200, all);
+}
+
+static void app_handle(void *loop_ctx, struct http_req *req)
+{
+    struct test_app *app = loop_ctx;
+    uint64_t n = 0;
+
+    if (!str_none(req->query) && str_to_u64(req->query, &n) != OK)
+        n = 0;
+    if (str_eq(req->path, STR("/park")) || str_eq(req->path, STR("/twice"))) {
+        app_park(app, req);
+    } else if (str_eq(req->path, STR("/free"))) {
+        app_free_parked(app);
+        app_text(req, 200, STR("free"));
+    } else if (str_eq(req->path, STR("/big"))) {
+        app_big(req, (size_t)n);
+    } else if (str_eq(req->path, STR("/status"))) {
+        app_text(req, (int)n, STR("x"));
+    } else if (str_eq(req->path, STR("/headers"))) {
+        app_headers(req, n);
+    } else if (str_eq(req->path, STR("/breaks"))) {
+        http_header_add(&req->res, STR("X"), STR("a\r\nSet-Cookie: b"));
+        app_text(req, 200, STR("breaks"));
+    } else if (str_eq(req->path, STR("/long"))) {
+        app_long(req);
+    } else if (str_eq(req->path, STR("/close"))) {
+        req->res.close = true;
+        app_text(req, 200, STR("closing"));
+    } else if (str_eq(req->path, STR("/join"))) {
+        app_text(req, 200, http_header_get(req, STR("x")));
+    } else if (str_eq(req->path, STR("/host"))) {
+        app_text(req, 200, http_header_get(req, STR("HOST")));
+    } else if (str_eq(req->path, STR("/peer"))) {
+        app_text(req, 200, req->peer);
+    } else {
+        app_echo(req);
+    }
+}
+
+static void app_resume(void *loop_ctx, struct http_req *req)
+{
+    struct test_app *app = loop_ctx;
+
+    pthread_mutex_lock(&app->lock);
+    app->nresumed++;
+    pthread_cond_broadcast(&app->changed);
+    pthread_mutex_unlock(&app->lock);
+    if (str_eq(req->path, STR("/twice")) && req->app_data == NULL) {
+        req->app_data = app;
+        app_park(app, req);
+        return;
+    }
+    app_echo(req);
+}
+
+static void app_refuse(void *loop_ctx, struct http_req *req, const char *reason)
+{
+    struct test_app *app = loop_ctx;
+
+    pthread_mutex_lock(&app->lock);
+    app->nrefused++;
+    pthread_mutex_unlock(&app->lock);
+    req->res.body = arena_printf(req->arena, "refused %d: %s", req->res.status, reason);
+}
+
+static void *app_start(void *ctx, unsigned index)
+{
+    struct test_app *app = ctx;
+    bool fail = app->fail_start && index == 1;
+
+    pthread_mutex_lock(&app->lock);
+    app->nstarted++;
+    pthread_mutex_unlock(&app->lock);
+    return fail ? NULL : app;
+}
+
+static void app_stop(void *loop_ctx)
+{
+    struct test_app *app = loop_ctx;
+
+    pthread_mutex_lock(&app->lock);
+    app->nstopped++;
+    pthread_mutex_unlock(&app->lock);
+}
+
+static void test_app_init(struct test_app *app)
+{
+    *app = (struct test_app){.own_refusals = true};
+    pthread_mutex_init(&app->lock, NULL);
+    pthread_cond_init(&app->changed, NULL);
+}
+
+/* Waits until *counter (guarded by the app's lock) is at least n. */
+static UNUSED void test_wait(struct test_app *app, const unsigned *counter, unsigned n)
+{
+    struct timespec until;
+    int r = 0;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += TEST_MS / 1000;
+    pthread_mutex_lock(&app->lock);
+    while (*counter < n && r == 0)
+        r = pthread_cond_timedwait(&app->changed, &app->lock, &until);
+    pthread_mutex_unlock(&app->lock);
+    ck_assert_msg(r == 0, "waited in vain for %u", n);
+}
+
+/* Resumes everything that is parked, from this thread; returns how many. */
+static UNUSED unsigned test_release(struct test_app *app)
+{
+    struct http_req *reqs[MAX_PARKED];
+    unsigned n;
+
+    pthread_mutex_lock(&app->lock);
+    n = app->nparked;
+    memcpy(reqs, app->parked, n * sizeof reqs[0]);
+    app->nparked = 0;
+    pthread_mutex_unlock(&app->lock);
+    for (unsigned i = 0; i < n; i++)
+        http_resume(reqs[i]);
+    return n;
+}
+
+/* ---- the server -------------------------------------------------------------------------- */
+
+struct fixture {
+    struct test_app app;
+    struct http_options o;
+    struct http_listen listen[2];
+    struct http_server *server;
+    uint16_t port;
+};
+
+/* Options for one loop on a free port of 127.0.0.1; the test may change them before test_start().
+ */
+static void test_prepare(struct fixture *f)
+{
+    *f = (struct fixture){.server = NULL};
+    test_app_init(&f->app);
+    f->listen[0] = (struct http_listen){.host = STR("127.0.0.1")};
+    f->o = (struct http_options){
+        .listen = f->listen,
+        .nlisten = 1,
+        .loops = 1,
+        .server_name = "test",
+        .app = {.ctx = &f->app,
+                .loop_start = app_start,
+                .loop_stop = app_stop,
+                .handle = app_handle,
+                .resume = app_resume,
+                .refuse = app_refuse},
+    };
+}
+
+static void test_start(struct fixture *f)
+{
+    struct err_detail d = {.text = ""};
+
+    ck_assert_msg(http_server_start(&f->server, &f->o, &d) == OK, "%s", d.text);
+    f->port = http_server_port(f->server, 0);
+}
+
+static UNUSED void test_stop(struct fixture *f)
+{
+    http_server_stop(f->server);
+    f->server = NULL;
+}
+
+/* Waits until exactly n connections are open. */
+static UNUSED void test_wait_open(const struct fixture *f, unsigned n)
+{
+    uint64_t until = clock_mono_ms() + TEST_MS;
+    struct http_stats s;
+
+    do {
+        http_server_stats(f->server, &s);
+        if (s.open_connections == n)
+            return;
+        poll(NULL, 0, 1);
+    } while (clock_mono_ms() < until);
+    ck_abort_msg("%u connections are open, not %u", s.open_connections, n);
+}
+
+/* ---- the client -------------------------------------------------------------------------- */
+
+struct client {
+    int fd;
+    size_t n; /* bytes received and not yet taken */
+    char *buf;
+};
+
+struct reply {
+    int status;
+    char head[64 * 1024]; /* NUL-terminated */
+    str body;             /* malloc'd by reply_read; freed by the next one, or reply_free */
+    char *body_mem;
+};
+
+static int test_connect(uint16_t port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct timeval t = {TEST_MS / 1000, 0};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    ck_assert_int_ge(fd, 0);
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    return fd;
+}
+
+static void client_adopt(struct client *c, int fd)
+{
+    c->fd = fd;
+    c->n = 0;
+    c->buf = malloc(CLIENT_BYTES);
+    ck_assert_ptr_nonnull(c->buf);
+}
+
+static UNUSED void client_open(struct client *c, const struct fixture *f)
+{
+    client_adopt(c, test_connect(f->port));
+}
+
+static UNUSED void client_close(struct client *c)
+{
+    close(c->fd);
+    free(c->buf);
+    c->buf = NULL;
+}
+
+/* False when the peer has closed. */
+static bool client_try_send(struct client *c, str bytes)
+{
+    while (bytes.n > 0) {
+        ssize_t r = send(c->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
+        if (r < 0)
+            return false;
+        bytes = str_drop(bytes, (size_t)r);
+    }
+    return true;
+}
+
+static UNUSED void client_send(struct client *c, str bytes)
+{
+    ck_assert_msg(client_try_send(c, bytes), "send: %s", strerror(errno));
+}
+
+#define client_say(c, text) client_send((c), STR(text))
+
+static UNUSED void client_send_bytewise(struct client *c, str bytes)
+{
+    for (size_t i = 0; i < bytes.n; i++)
+        client_send(c, str_sub(bytes, i, 1));
+}
+
+/* Receives something more; 0 at the end of file. */
+static size_t client_fill(struct client *c)
+{
+    ssize_t r;
+
+    ck_assert_uint_lt(c->n, CLIENT_BYTES);
+    r = recv(c->fd, c->buf + c->n, CLIENT_BYTES - c->n, 0);
+    ck_assert_msg(r >= 0, "recv: %s", strerror(errno));
+    c->n += (size_t)r;
+    return (size_t)r;
+}
+
+static void client_take(struct client *c, size_t n)
+{
+    c->n -= n;
+    memmove(c->buf, c->buf + n, c->n);
+}
+
+static UNUSED bool reply_has(const struct reply *r, const char *text)
+{
+    return strstr(r->head, text) != NULL;
+}
+
+static UNUSED void reply_free(struct reply *r)
+{
+    free(r->body_mem);
+    r->body_mem = NULL;
+}
+
+static size_t reply_length(const struct reply *r)
+{
+    const char *p = strstr(r->head, "\r\nContent-Length: ");
+
+    return p != NULL ? strtoul(p + 18, NULL, 10) : 0;
+}
+
+/* Reads one response, `body`: with the body that its Content-Length announces. */
+static UNUSED void reply_read(struct client *c, struct reply *r, bool body)
+{
+    const char *end;
+    size_t n, want, got = 0;
+
+    while ((end = memmem(c->buf, c->n, "\r\n\r\n", 4)) == NULL)
+        ck_assert_msg(client_fill(c) > 0, "closed before a whole response (%zu bytes)", c->n);
+    n = (size_t)(end - c->buf) + 4;
+    ck_assert_uint_lt(n, sizeof r->head);
+    memcpy(r->head, c->buf, n);
+    r->head[n] = '\0';
+    client_take(c, n);
+    ck_assert_int_eq(strncmp(r->head, "HTTP/1.1 ", 9), 0);
+    r->status = (int)strtol(r->head + 9, NULL, 10);
+    want = body ? reply_length(r) : 0;
+    reply_free(r);
+    r->body_mem = malloc(want + 1);
+    ck_assert_ptr_nonnull(r->body_mem);
+    while (got < want) {
+        size_t part = MIN_OF(want - got, c->n);
+        memcpy(r->body_mem + got, c->buf, part);
+        client_take(c, part);
+        got += part;
+        if (got < want)
+            ck_assert_msg(client_fill(c) > 0, "closed inside a body");
+    }
+    r->body = (str){r->body_mem, want};
+}
+
+/* Reads one response and compares. */
+static UNUSED void expect_reply(struct client *c, int status, const char *body)
+{
+    static struct reply r;
+
+    reply_read(c, &r, true);
+    ck_assert_int_eq(r.status, status);
+    if (body != NULL)
+        ck_assert_str_is(r.body, body);
+}
+
+/* The server has closed and sent nothing before. A reset counts as well when `or_reset`. */
+static UNUSED void expect_end(struct client *c, bool or_reset)
+{
+    char more[16];
+    ssize_t r;
+
+    ck_assert_uint_eq(c->n, 0);
+    r = recv(c->fd, more, sizeof more, 0);
+    ck_assert_msg(r == 0 || (or_reset && r < 0 && errno == ECONNRESET), "not closed: %zd %s", r,
+                  r < 0 ? strerror(errno) : "");
+}
+
+/* The connection serves another request. */
+static UNUSED void expect_alive(struct client *c)
+{
+    client_say(c, "GET /alive HTTP/1.1\r\nHost: h\r\n\r\n");
+    expect_reply(c, 200, "GET /alive|");
+}
+
+#endif
