@@ -136,7 +136,7 @@ class Comparison:
 
     def generated(self, where, ref, our):
         """A new object's id that the server made."""
-        if not where.endswith("data.id") or our in self.context.ids:
+        if not where.endswith("data.id") or our in self.context.ids or ref in self.context.aliases.values():
             return False
         if not any(form.match(ref) and form.match(our) for form in (UUID, NAME)):
             return False

@@ -6,6 +6,7 @@ reference answers 500, ours must answer something below 500; each cause of such 
 """
 
 import json
+import math
 import re
 from urllib.parse import unquote
 
@@ -187,7 +188,7 @@ def shared_subset(look):
 def big_integers(look, difference):
     where, ref, our = difference
     if isinstance(ref, float) and isinstance(our, int) and not isinstance(our, bool):
-        return not -2**63 <= our < 2**64 and float(our) == ref
+        return not -2**63 <= our < 2**64 and math.isclose(float(our), ref, rel_tol=1e-15)
     return False
 
 
@@ -196,6 +197,42 @@ def length_of_numbers(look, difference):
     if not difference[0].lower().endswith("content-length"):
         return False
     return any("⟨#raw:" in json.dumps(r.get("json"), ensure_ascii=False) for r in look.earlier + [look.request])
+
+
+# -- Text
+
+@rule("length of text", "Text", "text is sent as UTF-8; the reference escapes what is not ASCII, so its bodies are longer")
+def length_of_text(look, difference):
+    if not difference[0].lower().endswith("content-length") or int(difference[1]) <= int(difference[2]):
+        return False
+    return any(not json.dumps(r.get("json"), ensure_ascii=False).replace("⟨", "").replace("⟩", "").isascii() or not r.get("raw", "").isascii()
+               or "\\u" in r.get("raw", "") or "%" in r["target"] for r in look.earlier + [look.request])
+
+
+# -- URLs
+
+@rule("raw bytes in a URL", "URLs", "bytes beyond ASCII that are not percent-encoded: the reference's web server refuses the request; here they are UTF-8")
+def raw_bytes(look, difference):
+    return look.ref.status == 400 and not look.wires[0][1].isascii() and b"waitress" in look.ref.body + (look.ref.get("server") or "").encode() \
+        and look.our.status < 500
+
+
+@rule("fragment in a URL", "URLs", "a # does not belong in a request; the reference cuts it off")
+def fragment(look, difference):
+    return "#" in look.wires[0][1] and look.our.status == 400
+
+
+@rule("method in lower case", "URLs", "the reference's web server refuses methods that are not in capitals; here they are methods that no endpoint has")
+def small_method(look, difference):
+    return not look.request["method"].isupper() and look.ref.status == 400 and 400 <= look.our.status < 500
+
+
+# -- Identity
+
+@rule("contribute.json", "Identity", "each project names itself")
+def contribute(look, difference):
+    return look.wires[0][1].split("?")[0] == "/v1/contribute.json" and look.our.status == look.ref.status == 200 \
+        and (difference[0].startswith("body.") or difference[0] == "header content-length")
 
 
 # -- Privacy
@@ -251,7 +288,7 @@ def stamp_true(look, difference):
 
 @rule("newline in an id", "Identifiers", "the reference accepts an id that ends with a line feed")
 def newline(look, difference):
-    return look.any_part(lambda p: p.path.endswith("%0A")) and look.our.status in (400, 403, 404)
+    return look.any_part(lambda p: "%0A" in p.path) and look.our.status < 500
 
 
 @rule("NUL after the body", "Bodies", "the reference accepts a NUL after the JSON")

@@ -28,7 +28,7 @@ import generate
 from play import Player, Shrinker
 from profiles import PROFILES, ini_text
 from report import describe
-from servers import REFERENCE, Server, find_reference, start_ours, start_reference
+from servers import REFERENCE, NotStarted, Server, find_reference, start_ours, start_reference
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SIZE = 45  # requests in a sequence
@@ -38,6 +38,7 @@ class Group:
     """Findings with one key: how many, on which endpoints, and the shortest sequence that shows it."""
 
     def __init__(self):
+        self.profiles = collections.Counter()
         self.count = 0
         self.places = collections.Counter()
         self.example = None
@@ -75,16 +76,16 @@ def place(finding):
 class Run:
     """One profile: servers, sequences, findings."""
 
-    def __init__(self, name, options, scratch, reference):
+    def __init__(self, name, options, scratch, reference, groups=None):
+        """`groups` may be shared by the runs of several profiles, so that a cause is cut down once."""
         self.name = name
         self.profile = PROFILES[name]
         self.options = options
         self.scratch = scratch
         self.reference = reference
-        self.groups = {}
+        self.groups = {} if groups is None else groups
         self.known = collections.Counter()
-        self.unsteady = 0
-        self.statuses = collections.Counter()
+        self.ref = self.our = self.player = None
 
     def start(self):
         users = principals()
@@ -92,7 +93,6 @@ class Run:
         with open(self.ini, "w") as out:
             out.write(ini_text(self.profile, users))
         self.ref = start_reference(self.reference, self.ini, self.scratch)
-        self.our = None
         self.our = self.start_other()
         self.ref.wait()
         self.our.wait()
@@ -140,6 +140,7 @@ class Run:
         key = finding.key()
         group = self.groups.setdefault(key, Group())
         group.count += 1
+        group.profiles[self.name] += 1
         group.places[place(finding)] += 1
         if group.example or group.tries >= 2 or len(self.groups) > self.options.shrink:
             if not group.example:
@@ -158,8 +159,12 @@ class Run:
         self.player.sent = sent
 
     def failures(self):
-        """Differences that come again. One that never did is reported, but is the clock's."""
-        return {k: g for k, g in self.groups.items() if g.example or g.unsteady < g.tries or g.tries == 0}
+        return failures(self.groups)
+
+
+def failures(groups):
+    """Differences that come again. One that never did is reported, but is the clock's."""
+    return {k: g for k, g in groups.items() if g.example or g.unsteady < g.tries or g.tries == 0}
 
 
 def parse_options(argv):
@@ -192,6 +197,26 @@ def list_known():
         print("%-24s %s\n    %s" % (rule.name, rule.section, rule.reason))
 
 
+def one_profile(name, options, reference, groups):
+    with tempfile.TemporaryDirectory(prefix="parity-") as scratch:
+        run = Run(name, options, scratch, reference, groups)
+        began = time.monotonic()
+        try:
+            run.start()
+            run.run()
+        except NotStarted as problem:
+            print("parity: %-10s NOT STARTED: %s" % (name, problem), flush=True)
+            return None
+        finally:
+            run.stop()
+    print("parity: %-10s %6d requests, %5.1f s, %d differences in %d kinds, %d meant" % (
+        name, run.player.sent, time.monotonic() - began, sum(g.profiles[name] for g in groups.values()),
+        sum(g.profiles[name] > 0 for g in groups.values()), sum(run.known.values())), flush=True)
+    for rule, count in run.known.most_common():
+        print("    %6d  %s" % (count, rule), flush=True)
+    return run.player.sent
+
+
 def main(argv):
     options = parse_options(argv)
     if options.list:
@@ -203,32 +228,18 @@ def main(argv):
     if reference is None:
         print("\n*** parity: SKIPPED. The reference (%s) could not be installed. Nothing was compared. ***\n" % REFERENCE)
         return 0
-    failed, text, total = 0, [], 0
+    groups, total, broken = {}, 0, 0
     for name in options.profile or PROFILES:
-        with tempfile.TemporaryDirectory(prefix="parity-") as scratch:
-            run = Run(name, options, scratch, reference)
-            began = time.monotonic()
-            try:
-                run.start()
-                run.run()
-            finally:
-                run.stop()
-            failures = run.failures()
-            failed += len(failures)
-            total += run.player.sent
-            line = "parity: %-10s %6d requests, %5.1f s, %d different, %d unsteady, %d meant" % (
-                name, run.player.sent, time.monotonic() - began, len(failures), len(run.groups) - len(failures), sum(run.known.values()))
-            print(line, flush=True)
-            for rule, count in run.known.most_common():
-                print("    %6d  %s" % (count, rule))
-            section = describe(name, run)
-            text.append(line + "\n\n" + section)
-            print(section, flush=True)
+        sent = one_profile(name, options, reference, groups)
+        total += sent or 0
+        broken += sent is None
+    text = describe(groups, failures(groups))
+    print(text, flush=True)
     if options.report:
         with open(options.report, "w") as out:
-            out.write("\n".join(text))
-    print("parity: %d requests, %d differences" % (total, failed))
-    return 1 if failed else 0
+            out.write(text)
+    print("parity: %d requests, %d differences, %d profiles not started" % (total, len(failures(groups)), broken))
+    return 1 if failures(groups) or broken else 0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ import time
 from compare import Comparison, Context
 from known import RULES, Look, late_effects
 from resolve import Memory, NoPage
+from servers import Answer
 
+NOTHING = Answer(0, [], b"")  # what later requests may refer to when only one side gave it
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -115,8 +117,9 @@ class Player:
             if done is None:
                 continue
             (ref, our), wires = done
-            memories[0].note(request["id"], ref)
-            memories[1].note(request["id"], our)
+            same = ref.status == our.status and (ref.get("etag") is None) == (our.get("etag") is None)
+            for memory, answer in zip(memories, (ref, our)):
+                memory.note(request["id"], answer if same else NOTHING)
             context.now = int(time.time() * 1000)
             comparison = Comparison(context, request, context.scope(wires[0][1], request.get("user")))
             comparison.answers(ref, our)

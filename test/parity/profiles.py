@@ -12,6 +12,7 @@ BASE = {
     "kinto.permission_backend": "kinto.core.permission.memory",
     "kinto.userid_hmac_secret": "parity-secret",
     "kinto.experimental_permissions_endpoint": "true",
+    "kinto.project_version": "1.0",  # each server has its own
     "multiauth.policies": "basicauth",
 }
 

@@ -36,7 +36,7 @@ def shell(text):
 def curl(request, wanted):
     words = ["curl -si --path-as-is"]
     if request["method"] == "HEAD":
-        words[0] += "I"
+        words.append("-I")
     elif request["method"] != "GET":
         words.append("-X " + request["method"])
     names = {h[0].lower() for h in request["headers"]}
@@ -98,7 +98,8 @@ def brief(value):
 
 def one(key, group):
     lines = ["### %d x %s" % (group.count, " · ".join(str(k) for k in key if k not in ("", None))),
-             "at: " + ", ".join("%s (%d)" % p for p in group.places.most_common(6))]
+             "at: " + ", ".join("%s (%d)" % p for p in group.places.most_common(6)),
+             "profiles: " + ", ".join("%s (%d)" % p for p in group.profiles.most_common())]
     example = group.example or getattr(group, "raw", None)
     if not example:
         return "\n".join(lines)
@@ -113,12 +114,14 @@ def one(key, group):
     return "\n".join(lines)
 
 
-def describe(name, run):
-    failures = run.failures()
+def describe(groups, failures):
+    """The most frequent first."""
     ordered = sorted(failures.items(), key=lambda kv: -kv[1].count)
     text = "\n\n".join(one(k, g) for k, g in ordered)
-    rest = [k for k in run.groups if k not in failures]
+    rest = [g for k, g in groups.items() if k not in failures]
     if rest:
-        text += "\n\nDid not come again, so the clock's: " + "".join("\n- %s, seed %s" % (k, run.groups[k].raw[0]) + "".join(
-            "\n" + difference(d) for d in run.groups[k].raw[2].unknown[:2]) for k in rest) + "\n"
-    return text
+        text += "\n\nDid not come again, so the clock's:"
+    for group in rest:
+        seed, _, finding = group.raw
+        text += "\n- seed %s, %s %s\n%s" % (seed, *finding.method_and_path(), "\n".join(difference(d) for d in finding.unknown[:2]))
+    return text + "\n" if text else text

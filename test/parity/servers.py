@@ -151,14 +151,20 @@ def free_port():
         return s.getsockname()[1]
 
 
-def clean_environment():
-    return {k: v for k, v in os.environ.items() if not k.startswith("KINTO_")}
+def environment(ini):
+    """Nothing of the caller's settings; KINTO_INI is where the reference's root page looks for `config`."""
+    found = {k: v for k, v in os.environ.items() if not k.startswith("KINTO_")}
+    return dict(found, KINTO_INI=ini)
+
+
+class NotStarted(Exception):
+    pass
 
 
 class Server:
     """A process that is started, waited for and stopped by its own id; or one that runs already (url)."""
 
-    def __init__(self, name, argv=None, port=None, log=None, cwd=None, url=None):
+    def __init__(self, name, argv=None, port=None, log=None, ini=None, url=None):
         self.name = name
         self.process = None
         self.log = log
@@ -171,7 +177,7 @@ class Server:
             self.address = ("127.0.0.1", port)
             with open(log, "wb") as out:
                 self.process = subprocess.Popen(
-                    argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=cwd, env=clean_environment())
+                    argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=os.path.dirname(ini), env=environment(ini))
         self.client = Client(*self.address)
 
     def wait(self, seconds=30):
@@ -185,7 +191,7 @@ class Server:
             except OSError:
                 time.sleep(0.05)
         tail = open(self.log, errors="replace").read()[-2000:] if self.log else ""
-        raise SystemExit("parity: %s does not answer on %s:%d\n%s" % ((self.name,) + self.address + (tail,)))
+        raise NotStarted("%s does not answer on %s:%d\n%s" % ((self.name,) + self.address + (tail,)))
 
     def alive(self):
         return self.process is None or self.process.poll() is None
@@ -204,13 +210,13 @@ class Server:
 def start_reference(bin_dir, ini, folder, name="reference"):
     port = free_port()
     log = os.path.join(folder, "%s.log" % name)
-    return Server(name, [os.path.join(bin_dir, "kinto"), "start", "--ini", ini, "--port", str(port)], port, log, folder)
+    return Server(name, [os.path.join(bin_dir, "kinto"), "start", "--ini", ini, "--port", str(port)], port, log, ini)
 
 
 def start_ours(binary, ini, folder):
     port = free_port()
     log = os.path.join(folder, "ours.log")
-    return Server("ours", [binary, "start", "--ini", ini, "--port", str(port)], port, log, folder)
+    return Server("ours", [binary, "start", "--ini", ini, "--port", str(port)], port, log, ini)
 
 
 def find_reference(scratch):
