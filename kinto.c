@@ -686,6 +686,8 @@ static enum err derive(struct run *r)
         if (e != OK)
             return e;
         override(r, "kinto.userid_hmac_secret", secret.p);
+        if (!settings_is_set(r->settings, "kinto.default_bucket_hmac_secret"))
+            override(r, "kinto.default_bucket_hmac_secret", secret.p);
     }
     str scheme = settings_str(r->settings, "kinto.server.url_scheme");
     scheme = str_none(scheme) ? scheme : arena_str(&r->arena, scheme);

@@ -179,7 +179,7 @@ static enum err load_hello_config(struct api *a, const struct api_options *o)
         e = json_set(m, c, STR("hash"), json_new_string(m, arena_str(m, o->config_sha256)));
     if (e == OK)
         e = json_set(m, c, STR("modified"),
-                     json_new_string(m, arena_printf(m, "%s.%06d+00:00", date,
+                     json_new_string(m, arena_printf(m, "%s.%06d", date,
                                                      (int)(o->config_modified_ms % 1000) * 1000)));
     return e;
 }

@@ -126,6 +126,7 @@ enum api_error {
 #undef X
 };
 enum api_step api_fail(struct api_req *r, enum api_error e);
+enum api_step api_fail_readonly(struct api_req *r); /* 405 of a read-only server */
 /* A failure below: NOMEM, LIMIT, IO, ... -> 413, 503 or 500. */
 enum api_step api_fail_err(struct api_req *r, enum err e);
 /* 400 with one detail; name may be none (null). */

@@ -10,7 +10,7 @@
 
 struct api_batch_part {
     struct api_req *req;
-    str path;           /* as the client will read it */
+    str path;           /* as it was asked for */
     enum api_step step; /* DONE: answered before the session */
 };
 
@@ -237,14 +237,12 @@ static enum err prepare_part(struct api_req *r, const struct json *spec, struct 
     enum err e = make_part(r, spec, &p->req);
     if (e != OK)
         return e;
+    p->path = p->req->raw_path;
     p->step = api_run_before_session(p->req);
     if (p->step == STEP_DONE && p->req->out->status == 307)
         e = follow_redirect(r, p);
     if (e != OK)
         return e;
-    p->path = http_url_decode(r->arena, p->req->raw_path, false);
-    if (!str_utf8_valid(p->path))
-        p->path = p->req->raw_path;
     return OK;
 }
 
@@ -289,6 +287,14 @@ static bool is_json(const struct http_response *out)
     return false;
 }
 
+/* Decoded, without the query; of a part that was redirected with success, where it was sent. */
+static str answered_path(const struct api_batch_part *p)
+{
+    str raw = p->req->out->status < 400 ? p->req->raw_path : p->path;
+    str path = http_url_decode(p->req->arena, raw, false);
+    return str_utf8_valid(path) ? path : raw;
+}
+
 static void write_part(const struct api_batch_part *p, struct buf *b)
 {
     struct api_req *part = p->req;
@@ -296,7 +302,7 @@ static void write_part(const struct api_batch_part *p, struct buf *b)
     bool has_body = part->method != METHOD_HEAD && out->status != 304;
     api_finish_headers(part);
     buf_printf(b, "{\"status\":%d,\"path\":", out->status);
-    json_write_string(b, p->path);
+    json_write_string(b, answered_path(p));
     buf_add_lit(b, ",\"headers\":{");
     for (unsigned i = 0; i < out->nheaders; i++) {
         json_write_string(b, out->headers[i].name);

@@ -84,8 +84,8 @@ void api_cors_headers(struct api_req *r)
         if (!str_eq(origin, STR("*")))
             http_header_add(r->out, STR("Vary"), STR("Origin"));
     }
-    bool silent = (r->out->status == 405 && !r->alias) || (r->out->status == 401 && r->alias) ||
-                  (r->method == METHOD_OPTIONS && r->route);
+    bool silent = (r->out->status == 405 && r->route && !r->alias) ||
+                  (r->out->status == 401 && r->alias) || (r->method == METHOD_OPTIONS && r->route);
     if (!silent)
         add_joined(r, "Access-Control-Expose-Headers", exposed(r));
 }

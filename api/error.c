@@ -31,7 +31,7 @@ static void add_status_headers(struct api_req *r, int status)
     if (status == 503 || status == 409)
         http_header_add(r->out, STR("Retry-After"),
                         arena_printf(r->arena, "%lld", (long long)r->api->conf.retry_after));
-    if (status == 405)
+    if (status == 405 && r->route)
         http_header_add(r->out, STR("Allow"), api_method_list(r, ", "));
 }
 
@@ -60,6 +60,13 @@ static enum api_step write_error(struct api_req *r, enum api_error e, int status
 enum api_step api_fail(struct api_req *r, enum api_error e)
 {
     return write_error(r, e, rows[e].status, str_from(rows[e].message), STR_NONE);
+}
+
+/* No endpoint has been chosen: no Allow. */
+enum api_step api_fail_readonly(struct api_req *r)
+{
+    r->route = NULL;
+    return api_fail(r, API_ERR_METHOD_NOT_ALLOWED);
 }
 
 enum api_step api_fail_message(struct api_req *r, enum api_error e, str message)

@@ -348,25 +348,22 @@ static void add_query(struct buf *b, str name, str value)
 static void write_next_query(struct api_req *r, const struct api_page *page, str token,
                              struct buf *b)
 {
-    bool limited = false;
+    bool limited = false, continued = false;
     str limit = arena_printf(r->arena, "%zu", page->limit);
     for (size_t i = 0; i < r->q.count; i++) {
         const struct api_param *p = &r->q.params[i];
-        if (str_eq(p->name, STR("_token")))
-            continue;
-        if (str_eq(p->name, STR("_limit"))) {
-            limited = true;
-            add_query(b, p->name, limit);
-            continue;
-        }
-        str text = p->text;
+        bool is_limit = str_eq(p->name, STR("_limit")), is_token = str_eq(p->name, STR("_token"));
+        str text = is_limit ? limit : is_token ? token : p->text;
         if (str_none(text))
             text = json_string(json_at(p->value, json_count(p->value) - 1));
         add_query(b, p->name, text);
+        limited = limited || is_limit;
+        continued = continued || is_token;
     }
     if (!limited)
         add_query(b, STR("_limit"), limit);
-    add_query(b, STR("_token"), token);
+    if (!continued)
+        add_query(b, STR("_token"), token);
 }
 
 enum err api_page_next(struct api_req *r, const struct api_page *page, str last)

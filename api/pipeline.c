@@ -1,7 +1,8 @@
 /*
  * api/pipeline.c - the life of a request, step by step.
  *
- *   before a session   target      decode the URL, take the version prefix off      routes.c
+  *   before a session   readonly    a read-only server refuses writes                here
+ *                      target       decode the URL, take the version prefix off      routes.c
  *                      route       find the endpoint (404, redirects)               routes.c
  *                      preflight   answer OPTIONS                                   cors.c
  *                      identify    who asks (anonymous is somebody, too)            auth/
@@ -47,7 +48,7 @@ static enum api_step preflight(struct api_req *r)
 {
     if (r->method != METHOD_OPTIONS)
         return STEP_NEXT;
-    return r->route ? api_preflight(r) : api_fail(r, API_ERR_NOT_FOUND);
+    return r->route ? api_preflight(r) : api_route_not_found(r);
 }
 
 /* The real URL may be unknown, too: that is told when the alias has made what it makes. */
@@ -63,11 +64,15 @@ static enum api_step follow_alias(struct api_req *r)
     return STEP_NEXT;
 }
 
+/* A read-only server refuses whatever might write before it looks where that would go. */
+static enum api_step refuse_writes(struct api_req *r)
+{
+    bool reads = r->method == METHOD_GET || r->method == METHOD_HEAD || r->method == METHOD_OPTIONS;
+    return r->api->conf.readonly && !reads ? api_fail_readonly(r) : STEP_NEXT;
+}
+
 static enum api_step check_method(struct api_req *r)
 {
-    bool reads = r->method == METHOD_GET || r->method == METHOD_HEAD;
-    if (r->api->conf.readonly && !reads)
-        return api_fail(r, API_ERR_METHOD_NOT_ALLOWED);
     if (!(api_route_methods(r) & METHOD_BIT(r->method)))
         return api_fail(r, API_ERR_METHOD_NOT_ALLOWED);
     return STEP_NEXT;
@@ -164,8 +169,9 @@ static enum api_step run(struct api_req *r, const step *steps, size_t n)
 
 enum api_step api_run_before_session(struct api_req *r)
 {
-    static const step steps[] = {api_route_parse_target, api_route_find, preflight,    identify,
-                                 follow_alias,           check_methods,  prepare_parts};
+    static const step steps[] = {
+        refuse_writes, api_route_parse_target, api_route_find, preflight,
+        identify,      follow_alias,           check_methods,  prepare_parts};
     return run(r, steps, ARRAY_LEN(steps));
 }
 
@@ -212,18 +218,24 @@ static void add_backoff(struct api_req *r)
     http_header_add(r->out, STR("Backoff"), arena_printf(r->arena, "%lld", (long long)c->backoff));
 }
 
+/* An error that stopped a part of a batch goes out barer than others, as in the reference. */
+static bool bare(const struct api_req *r)
+{
+    return r->parent && r->failed && (!r->alias || r->out->status == 401);
+}
+
 void api_finish_headers(struct api_req *r)
 {
     struct http_response *out = r->out;
     if (out->status != 304 && !api_has_header(out, "Content-Type"))
         http_header_add(out, STR("Content-Type"), STR("application/json"));
-    if (!(r->parent && r->failed)) { /* the reference leaves them out there */
+    if (!bare(r)) {
         http_header_add(out, STR("X-Content-Type-Options"), STR("nosniff"));
         http_header_add(out, STR("Content-Security-Policy"),
                         STR("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; "));
+        add_backoff(r);
     }
     api_cors_headers(r);
-    add_backoff(r);
     if (r->parent == NULL)
         api_eos_alert(r);
 }

@@ -138,8 +138,14 @@ static void add_alert(struct api_req *r, const char *code, str message, str url)
     buf_add_lit(&b, ",\"url\":");
     json_write_string(&b, url.n ? url : r->api->conf.project_docs);
     buf_add_char(&b, '}');
-    if (!buf_failed(&b))
-        http_header_add(r->out, STR("Alert"), buf_str(&b));
+    if (buf_failed(&b))
+        return;
+    for (unsigned i = 0; i < r->out->nheaders; i++)
+        if (str_eq(r->out->headers[i].name, STR("Alert"))) {
+            r->out->headers[i].value = buf_str(&b); /* there is one, and the last word counts */
+            return;
+        }
+    http_header_add(r->out, STR("Alert"), buf_str(&b));
 }
 
 void api_alert_deprecated(struct api_req *r, str message, str url)

@@ -66,6 +66,11 @@ enum err api_level_load(struct api_req *r, unsigned i)
     struct api_level *l = &r->levels[i];
     if (l->state != LEVEL_UNKNOWN)
         return OK;
+    for (unsigned k = 0; k <= i; k++)
+        if (!api_valid_id_of(r->levels[k].kind, r->levels[k].id)) {
+            l->state = LEVEL_ABSENT; /* no such object can exist */
+            return OK;
+        }
     enum err e = store_get(r->session, r->arena, api_list_of(r, l->kind, i), l->id, &l->object);
     if (e == OK)
         l->state = LEVEL_PRESENT;
@@ -150,11 +155,7 @@ enum api_step api_load_target(struct api_req *r)
 
     struct api_level *target = &r->levels[r->nlevels - 1];
     r->id = target->id;
-    enum err e = OK;
-    if (api_valid_id_of(target->kind, target->id))
-        e = api_level_load(r, r->nlevels - 1);
-    else
-        target->state = LEVEL_ABSENT; /* no such object can exist */
+    enum err e = api_level_load(r, r->nlevels - 1);
     if (e != OK)
         return api_fail_err(r, e);
     r->exists = target->state == LEVEL_PRESENT;

@@ -155,9 +155,12 @@ enum api_step api_route_find(struct api_req *r)
 unsigned api_route_methods(const struct api_req *r)
 {
     const struct api_route *route = r->route;
+    unsigned methods = route->methods;
     if (route->kind == KIND_NONE)
-        return route->methods;
-    return route->methods & r->api->conf.enabled[route->type == TYPE_OBJECT][route->kind];
+        return methods;
+    if (r->api->conf.readonly)
+        methods &= METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD);
+    return methods & r->api->conf.enabled[route->type == TYPE_OBJECT][route->kind];
 }
 
 /* ---- redirects
@@ -174,8 +177,9 @@ void api_cache_seconds(struct api_req *r, int64_t seconds)
                         arena_printf(r->arena, "max-age=%lld", (long long)seconds));
     } else {
         http_header_add(r->out, STR("Cache-Control"),
-                        STR("max-age=0, must-revalidate, no-cache, no-store, post-check=0, "
-                            "pre-check=0"));
+                        STR("max-age=0, must-revalidate, no-cache, no-store"));
+        if (!api_has_header(r->out, "Last-Modified"))
+            http_header_add(r->out, STR("Last-Modified"), str_from(date));
         http_header_add(r->out, STR("Pragma"), STR("no-cache"));
     }
     http_header_add(r->out, STR("Expires"), str_from(date));

@@ -261,7 +261,7 @@ bool api_body_usable(struct api_req *r)
     return false;
 }
 
-static void check_patch_operation(struct api_req *r, const struct json *op, size_t i)
+static void check_patch_operation(struct api_req *r, struct json *op, size_t i)
 {
     static const char *const members[] = {"op", "path", "from", "value", NULL};
     const str ops = STR("test, add, remove, replace, move, copy");
@@ -283,8 +283,10 @@ static void check_patch_operation(struct api_req *r, const struct json *op, size
     for (size_t p = 0; p < ARRAY_LEN(pointers); p++) {
         const struct json *v = json_get(op, str_from(pointers[p]));
         str at = arena_printf(r->arena, "%zu.%s", i, pointers[p]);
-        if (p == 1 && (v == NULL || falsy(v)))
-            continue; /* `from` may be left out */
+        if (p == 1 && (v == NULL || falsy(v))) {
+            json_remove(op, STR("from")); /* may be left out, and an empty one is */
+            continue;
+        }
         if (api_is_text(r, v, at, pointers[p]) && !str_starts(json_string(v), STR("/")))
             api_invalid_add(r, "body", at, STR("String does not match expected pattern"));
     }

@@ -6,6 +6,7 @@
  * transaction of that request.
  */
 #include "base/hash.h"
+#include "base/log.h"
 #include "plugins/private.h"
 
 struct default_bucket {
@@ -73,7 +74,7 @@ static enum api_step rewrite(void *ctx, struct api_req *r)
     if (str_none(api_user_id(r)))
         return api_fail(r, API_ERR_UNAUTHORIZED);
     if (api_readonly(r))
-        return api_fail(r, API_ERR_METHOD_NOT_ALLOWED);
+        return api_fail_readonly(r);
     str id = bucket_id(ctx, api_arena(r), api_user_id(r));
     str path = arena_printf(api_arena(r), "/buckets/" STR_FMT STR_FMT, STR_ARG(id),
                             STR_ARG(str_drop(api_path(r), alias_path.n)));
@@ -87,6 +88,8 @@ static enum api_step rewrite(void *ctx, struct api_req *r)
 /* "/buckets/<id>/collections/<collection>..." -> the collection, or none. */
 static str named_collection(str path, bool *exactly)
 {
+    while (str_ends(path, STR("/")))
+        path.n--;
     str rest = str_drop(path, 1);
     str_cut(&rest, '/');
     str_cut(&rest, '/');
@@ -124,20 +127,17 @@ static enum err user_info(void *ctx, struct api_req *r, struct json *user)
 
 enum err default_bucket_load(struct api *a, const struct settings *s, struct err_detail *d)
 {
+    (void)d;
     struct default_bucket *p = calloc(1, sizeof *p);
     if (p == NULL)
         return ERR_NOMEM;
     p->secret = settings_str(s, "kinto.default_bucket_hmac_secret");
-    if (p->secret.n == 0)
-        p->secret = settings_str(s, "kinto.userid_hmac_secret");
+    if (p->secret.n == 0) /* as in the reference: the same ids, but guessable ones */
+        log_event(LOG_WARN, "default_bucket_secret",
+                  "key=kinto.default_bucket_hmac_secret what=\"unset: whoever knows a user's id "
+                  "can guess the id of its default bucket\"");
     struct api_alias alias = {p, claims, rewrite, prepare, user_info, free};
-    enum err e = OK;
-    if (p->secret.n == 0)
-        e = err_set(d, ERR_SYNTAX, 0,
-                    "kinto.plugins.default_bucket needs kinto.default_bucket_hmac_secret or "
-                    "kinto.userid_hmac_secret");
-    if (e == OK)
-        e = api_add_alias(a, &alias);
+    enum err e = api_add_alias(a, &alias);
     if (e != OK) {
         free(p);
         return e;
