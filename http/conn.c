@@ -519,8 +519,13 @@ static enum step step_work(struct conn *c)
  */
 static enum step end_connection(struct conn *c)
 {
+    bool unread = c->unread || c->in_end > c->in_start;
+
     c->transport->finish(c);
-    if (!c->unread && c->in_end == c->in_start && (!c->readable || c->read_hup))
+    if (!unread && c->readable &&
+        !c->read_hup) /* nothing is gathered: the buffer serves as a sink */
+        unread = sock_read(c, c->loop->out, OUT_BYTES) > 0;
+    if (!unread)
         return closed(c);
     if (shutdown(c->fd, SHUT_WR) < 0)
         return closed(c);
@@ -556,7 +561,7 @@ static enum step step_send(struct conn *c)
 static enum step step_linger(struct conn *c)
 {
     struct loop *l = c->loop;
-    ssize_t r = sock_read(c, l->out, OUT_BYTES); /* nothing is gathered: it serves as a sink */
+    ssize_t r = sock_read(c, l->out, OUT_BYTES);
 
     if (r == IO_AGAIN)
         return WAIT;

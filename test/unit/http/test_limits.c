@@ -52,7 +52,7 @@ static const struct {
 } malformed[] = {
     {STR_INIT("GET / HTTP/1.1\r\n\r\n"), 400},
     {STR_INIT("GET / HTTP/1.1\nHost: h\n\n"), 400},
-    {STR_INIT("GET /\r\n"), 400},
+    {STR_INIT("GET /\r\nHost: h\r\n\r\n"), 400},
     {STR_INIT("GET / HTTP/1.1\r\nHost: h\r\nX : y\r\n\r\n"), 400},
     {STR_INIT("GET / HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n"), 400},
     {STR_INIT("GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n"), 400},
