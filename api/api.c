@@ -7,8 +7,7 @@
 
 #define PROCESS_ARENA_BYTES (64 * MIB)
 
-/* ---- configuration
- * -------------------------------------------------------------------------------------- */
+/* ---- configuration --------------------------------------------------------------------------- */
 
 static struct api_names names_setting(const struct settings *s, const char *key)
 {
@@ -234,8 +233,7 @@ void api_free(struct api *a)
     free(a);
 }
 
-/* ---- what plugins add
- * --------------------------------------------------------------------------------------- */
+/* ---- what plugins add ------------------------------------------------------------------------ */
 
 enum err api_add_capability(struct api *a, const char *name, const char *json)
 {
@@ -282,8 +280,7 @@ struct store *api_store(struct api *a)
     return a->store;
 }
 
-/* ---- the face to the HTTP server
- * ------------------------------------------------------------------------------ */
+/* ---- the face to the HTTP server ------------------------------------------------------------- */
 
 static void *loop_start(void *ctx, unsigned index)
 {

@@ -98,8 +98,7 @@ MUST_CHECK enum err api_add_alias(struct api *a, const struct api_alias *alias);
 
 struct store *api_store(struct api *a);
 
-/* ---- for plugins: a request
- * ------------------------------------------------------------------------ */
+/* ---- for plugins: a request ------------------------------------------------------------------ */
 
 struct api *api_of(struct api_req *r);
 struct arena *api_arena(struct api_req *r);

@@ -235,6 +235,11 @@ enum api_step api_authorize(struct api_req *r)
     return api_fail(r, str_none(r->user.id) ? API_ERR_UNAUTHORIZED : API_ERR_FORBIDDEN);
 }
 
+enum err api_may_read(struct api_req *r, bool *allowed)
+{
+    return granted(r, r->nlevels, WANT_READ_ATTRIBUTES, allowed);
+}
+
 /* The user, everyone, the authenticated, and the groups of both. */
 enum api_step api_find_principals(struct api_req *r)
 {

@@ -19,8 +19,7 @@ struct api_batch {
     size_t count;
 };
 
-/* ---- what the batch must look like
- * ------------------------------------------------------------------------ */
+/* ---- what the batch must look like ----------------------------------------------------------- */
 
 /* The defaults' members that a request does not have, nested ones, too. */
 static enum err merge_defaults(struct arena *a, struct json *request, const struct json *defaults)
@@ -152,9 +151,7 @@ static enum api_step check_batch(struct api_req *r, struct json **requests)
     return r->invalid ? api_invalid_fail(r, 400) : STEP_NEXT;
 }
 
-/* ---- the parts
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- the parts ------------------------------------------------------------------------------- */
 
 static void set_header(struct api_req *part, str name, str value)
 {
@@ -180,7 +177,7 @@ static enum err part_headers(struct api_req *r, struct api_req *part, const stru
     str name;
     struct json *value;
     for (size_t i = 0; headers && json_member(headers, i, &name, &value); i++)
-        set_header(part, name, str_trim(json_string(value)));
+        set_header(part, name, json_string(value));
     return OK;
 }
 
@@ -275,9 +272,7 @@ bool api_batch_writes(const struct api_req *r)
     return false;
 }
 
-/* ---- the answer
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 static bool is_json(const struct http_response *out)
 {

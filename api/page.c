@@ -44,8 +44,7 @@ static bool has_nul(const struct json *v)
     return false;
 }
 
-/* ---- filters
- * ------------------------------------------------------------------------------------------- */
+/* ---- filters --------------------------------------------------------------------------------- */
 
 static const struct {
     str prefix;
@@ -202,8 +201,7 @@ static enum api_step build_filters(struct api_req *r, struct api_page *page)
     return STEP_NEXT;
 }
 
-/* ---- order and limit
- * ------------------------------------------------------------------------------------- */
+/* ---- order and limit ------------------------------------------------------------------------- */
 
 static enum api_step build_sort(struct api_req *r, struct api_page *page)
 {
@@ -243,9 +241,7 @@ static void build_limit(struct api_req *r, struct api_page *page)
     page->limit = page->query.limit = (size_t)limit;
 }
 
-/* ---- tokens
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 static bool valid_sort_value(const struct store_sort *sort, const struct json *value)
 {

@@ -12,8 +12,7 @@ struct patch_result {
     unsigned replaced;        /* the kinds in it */
 };
 
-/* ---- JSON patch
- * ------------------------------------------------------------------------------------------- */
+/* ---- JSON patch ------------------------------------------------------------------------------ */
 
 static struct json *permissions_document(struct api_req *r, enum err *error)
 {
@@ -138,8 +137,7 @@ static enum api_step apply_json_patch(struct api_req *r, struct json *data,
     return check_patched_permissions(r, result->permissions);
 }
 
-/* ---- the other two
- * --------------------------------------------------------------------------------------- */
+/* ---- the other two --------------------------------------------------------------------------- */
 
 static enum api_step apply_members(struct api_req *r, struct json *data,
                                    struct patch_result *result)
@@ -168,8 +166,7 @@ static enum api_step apply_members(struct api_req *r, struct json *data,
     return STEP_NEXT;
 }
 
-/* ---- Response-Behavior
- * ------------------------------------------------------------------------------------- */
+/* ---- Response-Behavior ----------------------------------------------------------------------- */
 
 /* A time that was sent and not taken counts as changed: the client learns the real one. */
 static bool time_ignored(const struct api_req *r, const struct json *sent)

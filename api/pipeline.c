@@ -259,8 +259,7 @@ static void respond(struct api_req *r)
     http_respond(r->http);
 }
 
-/* ---- sessions
- * ----------------------------------------------------------------------------------------- */
+/* ---- sessions -------------------------------------------------------------------------------- */
 
 /* Called by the committer, or inside store_commit: the answer may leave, or has to be taken back.
  */

@@ -25,18 +25,14 @@ static bool matches(const struct api_req *r, bool exists, int64_t timestamp)
     return r->if_match.kind != TAG_VALUE || r->if_match.value == timestamp;
 }
 
-/* Is the caller somebody who may see the object that stands in the way? */
-static bool may_see(struct api_req *r, const struct store_object *o)
+/* PUT with If-None-Match: * asks for the permission to create only: is the caller one who may see
+ * the object that stands in the way? Every other request's own permission includes reading. */
+static bool may_see(struct api_req *r)
 {
-    if (r->route->type == TYPE_PLURAL || r->method != METHOD_PUT)
-        return true; /* the permission for the request itself included reading it */
-    if (store_acl_allows(o, &r->who, STORE_PERM_READ | STORE_PERM_WRITE))
-        return true;
-    for (unsigned i = 0; i + 1 < r->nlevels; i++)
-        if (api_level_load(r, i) == OK && r->levels[i].state == LEVEL_PRESENT &&
-            store_acl_allows(&r->levels[i].object, &r->who, STORE_PERM_READ | STORE_PERM_WRITE))
-            return true;
-    return false;
+    bool allowed = true;
+    if (r->method == METHOD_PUT && api_may_read(r, &allowed) != OK)
+        return false;
+    return allowed;
 }
 
 enum api_step api_precondition(struct api_req *r, const struct store_object *object, bool exists,
@@ -45,7 +41,7 @@ enum api_step api_precondition(struct api_req *r, const struct store_object *obj
     if (matches(r, exists, timestamp))
         return STEP_NEXT;
     str details = STR_NONE;
-    if (object && may_see(r, object))
+    if (object && may_see(r))
         details = arena_printf(r->arena, "{\"existing\":" STR_FMT "}", STR_ARG(object->data));
     enum api_step s = api_fail_details(r, API_ERR_MODIFIED_MEANWHILE, details);
     api_timestamp_headers(r, timestamp);

@@ -63,8 +63,7 @@ struct api_level {
 };
 #define MAX_LEVELS 3
 
-/* ---- routes
- * --------------------------------------------------------------------------------------- */
+/* ---- routes ---------------------------------------------------------------------------------- */
 
 enum api_type { TYPE_UTILITY, TYPE_PLURAL, TYPE_OBJECT };
 
@@ -79,8 +78,7 @@ struct api_route {
     api_handler handler; /* of a utility */
 };
 
-/* ---- configuration (read once)
- * -------------------------------------------------------------------- */
+/* ---- configuration (read once) --------------------------------------------------------------- */
 
 struct api_names {
     const str *names;
@@ -125,8 +123,7 @@ struct api_loop {
     struct store_thread *thread;
 };
 
-/* ---- a request
- * -------------------------------------------------------------------------------------- */
+/* ---- a request ------------------------------------------------------------------------------- */
 
 /* Query parameters, validated: see query.c. */
 struct api_param {
@@ -210,8 +207,7 @@ struct api_req {
     bool failed; /* the response is an error or a redirect */
 };
 
-/* ---- request.c
- * ------------------------------------------------------------------------------------ */
+/* ---- request.c ------------------------------------------------------------------------------- */
 
 struct api_req *api_req_new(struct api_loop *loop, struct http_req *http); /* NULL: no memory */
 /* A part of a batch; `target` is "/v1/path?query". NULL: no memory. */
@@ -222,8 +218,7 @@ bool api_eos_refused(struct api_req *r); /* true: a 410 stands */
 void api_eos_alert(struct api_req *r);
 void api_alert_deprecated(struct api_req *r, str message, str url);
 
-/* ---- pipeline.c
- * ----------------------------------------------------------------------------------- */
+/* ---- pipeline.c ------------------------------------------------------------------------------ */
 
 void api_request_handle(struct api_loop *loop, struct http_req *http);
 void api_request_resume(struct http_req *http);
@@ -234,8 +229,7 @@ bool api_needs_write(const struct api_req *r);
 /* The headers that every answer has, also the parts of a batch. */
 void api_finish_headers(struct api_req *r);
 
-/* ---- error.c
- * -------------------------------------------------------------------------------------- */
+/* ---- error.c --------------------------------------------------------------------------------- */
 
 enum api_step api_fail_message(struct api_req *r, enum api_error e, str message);
 /* details: text of a JSON value, or none */
@@ -245,22 +239,19 @@ void api_invalid_add(struct api_req *r, const char *location, str name, str desc
 /* One answer of all that was added; status 400, 406 or 415. */
 enum api_step api_invalid_fail(struct api_req *r, int status);
 
-/* ---- cors.c
- * ----------------------------------------------------------------------------------------- */
+/* ---- cors.c ---------------------------------------------------------------------------------- */
 
 enum api_step api_preflight(struct api_req *r);
 void api_cors_headers(struct api_req *r);
 str api_method_list(struct api_req *r, const char *separator); /* of the route, for Allow */
 
-/* ---- negotiate.c
- * ---------------------------------------------------------------------------------- */
+/* ---- negotiate.c ----------------------------------------------------------------------------- */
 
 /* How much an Accept header likes a media type, in thousandths; 0 or less: not at all. */
 int api_accept_quality(str accept, const char *type, const char *subtype);
 enum api_step api_negotiate(struct api_req *r); /* 406, 415; sets r->patch */
 
-/* ---- routes.c
- * --------------------------------------------------------------------------------------- */
+/* ---- routes.c -------------------------------------------------------------------------------- */
 
 enum api_step api_route_find(struct api_req *r);
 void api_route_lookup(struct api_req *r);             /* sets route, or NULL, and the levels */
@@ -270,8 +261,7 @@ enum api_step api_route_parse_target(struct api_req *r);
 enum api_step api_redirect(struct api_req *r, str location, int64_t cache_seconds);
 void api_cache_seconds(struct api_req *r, int64_t seconds);
 
-/* ---- resource.c, authorize.c
- * ---------------------------------------------------------------------- */
+/* ---- resource.c, authorize.c ----------------------------------------------------------------- */
 
 bool api_valid_id_of(enum api_kind k, str id);
 str api_new_id(struct api_req *r);
@@ -283,9 +273,9 @@ enum api_step api_find_principals(struct api_req *r);
 enum api_step api_load_target(struct api_req *r);
 enum api_step api_authorize(struct api_req *r);
 enum api_step api_check_parent(struct api_req *r);
+enum err api_may_read(struct api_req *r, bool *allowed); /* the object of the URL */
 
-/* ---- validate.c
- * ------------------------------------------------------------------------------------ */
+/* ---- validate.c ------------------------------------------------------------------------------ */
 
 void api_body_parse(struct api_req *r); /* fills root and body_state, once */
 /* True if root is an object or an array; else the errors have been added. */
@@ -303,16 +293,14 @@ bool api_is_text(struct api_req *r, const struct json *v, str name, const char *
 bool api_only_members(struct api_req *r, const struct json *v, const char *const *known, str name);
 str api_python_str(struct arena *a, const struct json *v); /* a value as messages show it */
 
-/* ---- query.c
- * --------------------------------------------------------------------------------------- */
+/* ---- query.c --------------------------------------------------------------------------------- */
 
 void api_query_parse(struct api_req *r); /* fills r->q; adds errors */
 struct json *api_native_value(struct arena *a, str text);
 bool api_to_integer(const struct json *v, int64_t *out); /* clamped; false: no number */
 const struct api_param *api_query_get(const struct api_query *q, const char *name);
 
-/* ---- page.c, precond.c
- * ----------------------------------------------------------------------------- */
+/* ---- page.c, precond.c ----------------------------------------------------------------------- */
 
 /* A list request's filters, sorts, page and limit, ready for the store. */
 struct api_page {
@@ -330,8 +318,7 @@ enum api_step api_not_modified(struct api_req *r, int64_t timestamp);
 enum api_step api_precondition(struct api_req *r, const struct store_object *object, bool exists,
                                int64_t timestamp);
 
-/* ---- handlers: read.c, write.c, patch.c, batch.c, root.c
- * -------------------------------------------- */
+/* ---- handlers: read.c, write.c, patch.c, batch.c, root.c ------------------------------------- */
 
 enum api_step api_get_plural(struct api_req *r);
 enum api_step api_get_object(struct api_req *r);
@@ -363,8 +350,7 @@ enum api_step
 api_batch_prepare(struct api_req *r); /* checks it, runs its parts up to the session */
 bool api_batch_writes(const struct api_req *r);
 
-/* ---- render.c
- * --------------------------------------------------------------------------------------- */
+/* ---- render.c -------------------------------------------------------------------------------- */
 
 void api_timestamp_headers(struct api_req *r, int64_t timestamp);
 void api_cache_header(struct api_req *r);
@@ -375,8 +361,7 @@ enum api_step api_reply_list(struct api_req *r, const struct store_object *objec
 str api_subset(struct arena *a, str data, const str *fields, size_t n);
 enum api_step api_arena_reply(struct api_req *r, int status, struct buf *b);
 
-/* ---- permissions.c
- * ---------------------------------------------------------------------------------- */
+/* ---- permissions.c --------------------------------------------------------------------------- */
 
 /*
  * The permissions of an object after a request: those of `old` (NULL: a new object) without the
@@ -388,14 +373,12 @@ enum err api_new_acl(struct api_req *r, const struct store_object *old, const st
 /* The kinds of permission that a body's "permissions" (or NULL) replaces. */
 unsigned api_replaced_perms(struct api_req *r, const struct json *permissions);
 
-/* ---- events.c
- * --------------------------------------------------------------------------------------- */
+/* ---- events.c -------------------------------------------------------------------------------- */
 
 enum err api_after_write(struct api_req *r, enum api_kind kind, str uri, const struct json *data);
 enum err api_after_delete(struct api_req *r, enum api_kind kind, str uri);
 
-/* ---- settings.c
- * ------------------------------------------------------------------------------------- */
+/* ---- settings.c ------------------------------------------------------------------------------ */
 
 /* Warns of settings without effect, refuses those that would not be kept. */
 enum err api_settings_check(const struct settings *s, struct err_detail *d);

@@ -50,8 +50,7 @@ const struct api_param *api_query_get(const struct api_query *q, const char *nam
     return NULL;
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* A repeated parameter is a list of its texts. */
 static enum err add_param(struct api_req *r, struct map *index, str name, str text)
@@ -137,8 +136,7 @@ static void set_value(struct api_req *r, struct api_param *p)
         p->value = one_or_list(r, p->value);
 }
 
-/* ---- parameters with a type
- * --------------------------------------------------------------------------- */
+/* ---- parameters with a type ------------------------------------------------------------------ */
 
 static void invalid(struct api_req *r, const struct api_param *p, const char *before, str shown,
                     const char *behind)

@@ -18,8 +18,7 @@ void api_timestamp_headers(struct api_req *r, int64_t timestamp)
     http_header_add(r->out, STR("ETag"), arena_printf(r->arena, "\"%lld\"", (long long)timestamp));
 }
 
-/* ---- Cache-Control: only anonymous answers may be cached
- * ---------------------------------------------- */
+/* ---- Cache-Control: only anonymous answers may be cached ------------------------------------- */
 
 /* kinto.<bucket>.<collection>.record_cache_expires_seconds and its older forms; < 0: unset. */
 static int64_t record_cache_setting(const struct api_req *r)
@@ -70,8 +69,7 @@ void api_cache_header(struct api_req *r)
     http_header_add(r->out, STR("Cache-Control"), STR("no-cache, no-store"));
 }
 
-/* ---- _fields
- * ------------------------------------------------------------------------------------------- */
+/* ---- _fields --------------------------------------------------------------------------------- */
 
 static struct json *subset_of(struct arena *a, const struct json *object, const str *fields,
                               size_t n);
@@ -111,9 +109,7 @@ str api_subset(struct arena *a, str data, const str *fields, size_t n)
     return json_text(a, subset_of(a, object, fields, n));
 }
 
-/* ---- objects
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- objects --------------------------------------------------------------------------------- */
 
 /* {"read":["..."],"write":["..."]}: only for those who may write the object itself. */
 static enum err write_permissions(struct api_req *r, const struct store_object *o, struct buf *b)

@@ -90,8 +90,7 @@ bool api_has_header(const struct http_response *out, const char *name)
     return false;
 }
 
-/* ---- answers
- * ------------------------------------------------------------------------------------------ */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 enum api_step api_reply_json(struct api_req *r, int status, str body)
 {
@@ -110,8 +109,7 @@ enum api_step api_arena_reply(struct api_req *r, int status, struct buf *b)
                           STR("{\"code\":503,\"errno\":201,\"error\":\"Service Unavailable\"}"));
 }
 
-/* ---- end of service
- * ------------------------------------------------------------------------------------ */
+/* ---- end of service -------------------------------------------------------------------------- */
 
 static bool eos_reached(const struct api_req *r)
 {
@@ -160,8 +158,7 @@ void api_eos_alert(struct api_req *r)
         add_alert(r, eos_reached(r) ? "hard-eol" : "soft-eol", c->eos_message, c->eos_url);
 }
 
-/* ---- what plugins see
- * ------------------------------------------------------------------------------------ */
+/* ---- what plugins see ------------------------------------------------------------------------ */
 
 struct api *api_of(struct api_req *r)
 {

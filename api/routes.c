@@ -163,8 +163,7 @@ unsigned api_route_methods(const struct api_req *r)
     return methods & r->api->conf.enabled[route->type == TYPE_OBJECT][route->kind];
 }
 
-/* ---- redirects
- * --------------------------------------------------------------------------------------- */
+/* ---- redirects ------------------------------------------------------------------------------- */
 
 void api_cache_seconds(struct api_req *r, int64_t seconds)
 {

@@ -32,8 +32,7 @@ static bool falsy(const struct json *v)
     return json_count(v) == 0;
 }
 
-/* ---- the reference's checks of a value
- * ------------------------------------------------------------ */
+/* ---- the reference's checks of a value ------------------------------------------------------- */
 
 bool api_is_mapping(struct api_req *r, const struct json *v, str name)
 {
@@ -92,8 +91,7 @@ bool api_only_members(struct api_req *r, const struct json *v, const char *const
     return false;
 }
 
-/* ---- the data of each kind
- * --------------------------------------------------------------------------- */
+/* ---- the data of each kind ------------------------------------------------------------------- */
 
 /* Fails only without memory, and the arena remembers that: no answer leaves. */
 static void put(struct api_req *r, struct json *object, str name, struct json *value)
@@ -180,8 +178,7 @@ void api_validate_data(struct api_req *r, enum api_kind kind, struct json *data,
     }
 }
 
-/* ---- permissions
- * --------------------------------------------------------------------------------------- */
+/* ---- permissions ----------------------------------------------------------------------------- */
 
 /* "read, write, record:create": those that the kind has, in the reference's order. */
 static str known_perms(struct api_req *r)
@@ -227,8 +224,7 @@ void api_check_permissions(struct api_req *r, const struct json *permissions)
     }
 }
 
-/* ---- the body
- * -------------------------------------------------------------------------------------------- */
+/* ---- the body -------------------------------------------------------------------------------- */
 
 void api_body_parse(struct api_req *r)
 {
@@ -313,22 +309,20 @@ static void check_object_body(struct api_req *r)
         api_check_permissions(r, r->permissions);
 }
 
+static bool has_body(const struct api_req *r)
+{
+    return r->method == METHOD_POST || r->method == METHOD_PUT || r->method == METHOD_PATCH;
+}
+
 static void check_body(struct api_req *r)
 {
-    r->data = r->permissions = NULL;
-    if (r->method != METHOD_POST && r->method != METHOD_PUT && r->method != METHOD_PATCH)
-        return;
-    if (!api_body_usable(r))
-        return;
     if (r->patch == PATCH_JSON)
         check_patch(r);
     else
         check_object_body(r);
 }
 
-/* ---- headers
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- headers --------------------------------------------------------------------------------- */
 
 static void check_tag(struct api_req *r, const char *header, struct api_tag *tag)
 {
@@ -368,14 +362,24 @@ static void check_behavior(struct api_req *r)
             arena_printf(r->arena, "\"" STR_FMT "\" is not one of full, light, diff", STR_ARG(v)));
 }
 
-enum api_step api_validate(struct api_req *r)
+/* A body that is no JSON is all that is told. */
+static void check_all(struct api_req *r)
 {
-    r->invalid = NULL;
+    r->data = r->permissions = NULL;
+    if (has_body(r) && !api_body_usable(r))
+        return;
     check_tag(r, "If-Match", &r->if_match);
     check_tag(r, "If-None-Match", &r->if_none_match);
     check_behavior(r);
     api_query_parse(r);
-    check_body(r);
+    if (has_body(r))
+        check_body(r);
+}
+
+enum api_step api_validate(struct api_req *r)
+{
+    r->invalid = NULL;
+    check_all(r);
     if (arena_failed(r->arena))
         return api_fail_err(r, ERR_NOMEM);
     if (r->invalid == NULL)

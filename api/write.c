@@ -149,8 +149,7 @@ enum api_step api_put(struct api_req *r)
     return s == STEP_NEXT ? store_body(r, data, r->exists ? 200 : 201) : s;
 }
 
-/* ---- DELETE
- * --------------------------------------------------------------------------------------------- */
+/* ---- DELETE ---------------------------------------------------------------------------------- */
 
 /* ?last_modified= of a DELETE: ignored unless it is ahead of the object. */
 static enum api_step asked_deletion_time(struct api_req *r, int64_t *value, const int64_t **asked)
@@ -248,8 +247,7 @@ enum api_step api_delete_plural(struct api_req *r)
     return api_reply_list(r, found.objects, found.count);
 }
 
-/* ---- for plugins
- * ---------------------------------------------------------------------------------------- */
+/* ---- for plugins ----------------------------------------------------------------------------- */
 
 /* Makes one object with no data of its own, with the caller as its writer. */
 static enum err create_empty(struct api_req *r, struct store_list_id list, str id)

@@ -92,8 +92,7 @@ void http_respond(struct http_req *req);
  * each time that it was parked (resume may park it again, by not responding). */
 void http_resume(struct http_req *req);
 
-/* ---- the application
- * ------------------------------------------------------------------------------- */
+/* ---- the application ------------------------------------------------------------------------- */
 
 struct http_app {
     void *ctx;
@@ -113,8 +112,7 @@ struct http_app {
     void (*refuse)(void *loop_ctx, struct http_req *req, const char *reason);
 };
 
-/* ---- the server
- * -------------------------------------------------------------------------------------- */
+/* ---- the server ------------------------------------------------------------------------------ */
 
 struct http_listen {
     /* "127.0.0.1", "::1", "0.0.0.0" or "*"; "::" (IPv4 too, unless an IPv4 address with the same
@@ -173,8 +171,7 @@ struct http_stats {
 };
 void http_server_stats(const struct http_server *s, struct http_stats *out);
 
-/* ---- URLs (RFC 3986)
- * ----------------------------------------------------------------------------------- */
+/* ---- URLs (RFC 3986) ------------------------------------------------------------------------- */
 
 /* Percent-decoding into the arena (a slice of `in` when there is nothing to decode). `plus`: '+' is
  * a space (queries). A '%' without two hex digits stays as it is. STR_NONE: the arena is full. */
