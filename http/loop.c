@@ -35,8 +35,7 @@
 #define SPARE_CHUNKS      32
 #define NEVER             UINT64_MAX
 
-/* ---- listening
- * ----------------------------------------------------------------------------------- */
+/* ---- listening ------------------------------------------------------------------------------- */
 
 static bool listener_watch(struct loop *l, struct listener *s)
 {
@@ -131,8 +130,7 @@ static bool accept_some(struct loop *l, const struct listener *s, unsigned most)
     return true;
 }
 
-/* ---- time-outs
- * ------------------------------------------------------------------------------------ */
+/* ---- time-outs ------------------------------------------------------------------------------- */
 
 void loop_timer_start(struct loop *l, struct conn *c, enum timer_kind kind)
 {
@@ -181,8 +179,7 @@ static int next_turn_ms(struct loop *l)
     return at <= l->now_ms ? 0 : (int)MIN_OF(at - l->now_ms, (uint64_t)INT_MAX);
 }
 
-/* ---- the queues
- * ------------------------------------------------------------------------------------ */
+/* ---- the queues ------------------------------------------------------------------------------ */
 
 void loop_wake(struct loop *l)
 {
@@ -239,8 +236,7 @@ static void run_ready(struct loop *l)
     }
 }
 
-/* ---- stopping
- * -------------------------------------------------------------------------------------- */
+/* ---- stopping -------------------------------------------------------------------------------- */
 
 static void each_conn(struct loop *l, void (*fn)(struct conn *c))
 {
@@ -282,8 +278,7 @@ static void check_stop(struct loop *l)
     }
 }
 
-/* ---- the thread
- * -------------------------------------------------------------------------------------- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 static void run_events(struct loop *l, const struct epoll_event *events, int n)
 {
@@ -343,8 +338,7 @@ void *loop_main(void *arg)
     return NULL;
 }
 
-/* ---- making and releasing
- * ---------------------------------------------------------------------------- */
+/* ---- making and releasing -------------------------------------------------------------------- */
 
 static void init_lists(struct loop *l)
 {

@@ -220,8 +220,7 @@ bool send_may_gather(const struct conn *c);   /* what is queued may wait for mor
 void send_drop(struct conn *c);               /* forgets what is queued */
 void send_clock(struct loop *l);              /* renews the Date line when the second changed */
 
-/* ---- loops
- * --------------------------------------------------------------------------------------- */
+/* ---- loops ----------------------------------------------------------------------------------- */
 
 #define OUT_BYTES     (64 * KIB)  /* gathered output of the connection that is being run */
 #define OUT_MAX_BYTES (256 * KIB) /* unsent heads and small bodies of a connection */
@@ -293,8 +292,7 @@ static inline void loop_count(atomic_uint_fast64_t *counter) /* one writer: the 
     atomic_store_explicit(counter, v + 1, memory_order_relaxed);
 }
 
-/* ---- server
- * -------------------------------------------------------------------------------------- */
+/* ---- server ---------------------------------------------------------------------------------- */
 
 struct binding { /* what listen[i] became */
     uint16_t port;

@@ -46,8 +46,7 @@ struct address {
     char text[160]; /* for messages */
 };
 
-/* ---- addresses
- * ------------------------------------------------------------------------------------ */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 static enum err address_unix(struct address *a, str path, struct err_detail *d)
 {
@@ -110,8 +109,7 @@ static bool wants_v6only(const struct http_options *o, unsigned i)
     return false;
 }
 
-/* ---- sockets
- * --------------------------------------------------------------------------------------- */
+/* ---- sockets --------------------------------------------------------------------------------- */
 
 static enum err socket_error(const struct address *a, const char *what, struct err_detail *d)
 {
@@ -221,8 +219,7 @@ static void unix_remove(const struct binding *b)
         unlink(b->unix_path);
 }
 
-/* ---- listening
- * --------------------------------------------------------------------------------------- */
+/* ---- listening ------------------------------------------------------------------------------- */
 
 static void loop_add_listener(struct loop *l, int fd, bool is_tls, bool is_unix)
 {
@@ -331,8 +328,7 @@ static enum err listen_all(struct http_server *s, const struct http_options *o,
     return e;
 }
 
-/* ---- options
- * --------------------------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 static unsigned cpu_count(void)
 {
@@ -378,8 +374,7 @@ static enum err check_server_name(const char *name, struct err_detail *d)
     return OK;
 }
 
-/* ---- start and stop
- * ----------------------------------------------------------------------------------- */
+/* ---- start and stop -------------------------------------------------------------------------- */
 
 static struct http_server *server_new(const struct http_options *options)
 {

@@ -65,8 +65,7 @@ static const int suites[] = {
 
 static const char *alpn[] = {"http/1.1", NULL}; /* mbedtls wants it without const */
 
-/* ---- contexts
- * ------------------------------------------------------------------------------------ */
+/* ---- contexts -------------------------------------------------------------------------------- */
 
 static enum err tls_error(struct err_detail *d, enum err e, const char *what, int r)
 {
@@ -191,8 +190,7 @@ void tls_context_free(struct tls_context *t)
     free(t);
 }
 
-/* ---- the socket as mbedtls sees it
- * ----------------------------------------------------------------- */
+/* ---- the socket as mbedtls sees it ----------------------------------------------------------- */
 
 static int socket_send(void *arg, const unsigned char *p, size_t n)
 {
@@ -253,8 +251,7 @@ enum err tls_conn_open(struct conn *c, struct tls_context *context)
     return OK;
 }
 
-/* ---- the transport
- * ----------------------------------------------------------------------------------- */
+/* ---- the transport --------------------------------------------------------------------------- */
 
 static bool wants_more(int r)
 {
