@@ -227,6 +227,11 @@ def small_method(look, difference):
     return not look.request["method"].isupper() and look.ref.status == 400 and 400 <= look.our.status < 500
 
 
+@rule("Vary", "CORS", "an answer that depends on Origin says so to caches")
+def vary(look, difference):
+    return difference[0].lower().endswith("header vary") and difference[1:] == (None, "Origin")
+
+
 # -- Identity
 
 @rule("contribute.json", "Identity", "each project names itself")
@@ -243,7 +248,7 @@ def leak(look, difference):
     if look.ref.status != 412 or look.our.status not in (401, 403, 412):
         return False
     if where == "status" or where.startswith("body") or where in ("header etag", "header last-modified"):
-        return our in ("(absent)", None, 401, 403) and look.forbidden()
+        return our in ("(absent)", None, 401, 403) and "/buckets/default" not in look.wires[0][1] and look.forbidden()
     return False
 
 

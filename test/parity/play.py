@@ -60,6 +60,7 @@ def shape(text):
     if not isinstance(text, str):
         return str(text)[:80]
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|basicauth:\w+", "ID", text)
+    text = re.sub(r"header: \S+ not allowed", "header: … not allowed", text)
     text = re.sub(r"\{.*\}|\[.*\]|'[^']*'|\"[^\"]*\"", "…", text)
     return re.sub(r"\d+", "N", text)[:120]
 

@@ -82,8 +82,12 @@ PROFILES = {
         "kinto.plural_group_delete_enabled": "false",
         "kinto.object_record_patch_enabled": "false",
         "kinto.object_collection_get_enabled": "false",
-        "kinto.record_id_generator": "kinto.core.storage.generators.UUID4",
     }, lean={"misc": 4, "cors": 8, "chain": 3}),
+    "generators": Profile({
+        "kinto.record_id_generator": "kinto.core.storage.generators.UUID4",
+        "kinto.bucket_id_generator": "kinto.views.RelaxedUUID",
+        "kinto.group_id_generator": "kinto.views.NameGenerator",
+    }, lean={"post": 4}),
     "redirects": Profile({
         "kinto.version_prefix_redirect_enabled": "false",
         "kinto.trailing_slash_redirect_ttl_seconds": "0",
