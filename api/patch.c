@@ -14,13 +14,19 @@ struct patch_result {
 
 /* ---- JSON patch ------------------------------------------------------------------------------ */
 
+/* Permissions are shown only to those who may write the object itself, not through its parents. */
+static bool sees_permissions(const struct api_req *r)
+{
+    return store_acl_allows(&r->object, &r->who, STORE_PERM_WRITE);
+}
+
 static struct json *permissions_document(struct api_req *r, enum err *error)
 {
     struct arena *a = r->arena;
     struct json *doc = json_new_object(a);
-    const struct store_ace *acl;
-    size_t n;
-    *error = store_acl_list(r->session, a, &r->object, &acl, &n);
+    const struct store_ace *acl = NULL;
+    size_t n = 0;
+    *error = sees_permissions(r) ? store_acl_list(r->session, a, &r->object, &acl, &n) : OK;
     /* read and write are always there, so that one can add to them */
     if (*error == OK)
         *error = json_set(a, doc, STR("read"), json_new_object(a));
@@ -132,8 +138,9 @@ static enum api_step apply_json_patch(struct api_req *r, struct json *data,
     result->changes = json_copy(r->arena, result->data);
     if (!touches_permissions(r->root))
         return STEP_NEXT;
+    /* Who did not see the permissions can only add to them. */
     result->permissions = json_get(doc, STR("permissions"));
-    result->replaced = api_replaced_perms(r, result->permissions);
+    result->replaced = sees_permissions(r) ? api_replaced_perms(r, result->permissions) : 0;
     return check_patched_permissions(r, result->permissions);
 }
 

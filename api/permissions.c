@@ -110,7 +110,7 @@ unsigned api_replaced_perms(struct api_req *r, const struct json *permissions)
     for (size_t i = 0; permissions && json_member(permissions, i, &name, &value); i++)
         if (!json_is(value, JSON_NULL) || r->patch == PATCH_MERGE)
             named |= store_perm_from_name(name);
-    if (named && r->method != METHOD_PATCH)
+    if (named && r->method != METHOD_PATCH && !r->inline_permissions)
         named = api_kinds[r->route->kind].perms;
     return named;
 }

@@ -180,7 +180,7 @@ static void forget(struct api_req *r)
 {
     for (unsigned i = 0; i < MAX_LEVELS; i++)
         r->levels[i].state = LEVEL_UNKNOWN;
-    r->exists = r->shared_only = r->failed = false;
+    r->exists = r->shared_only = r->failed = r->inline_permissions = false;
     r->invalid = NULL;
     r->out->nheaders = 0;
     r->out->status = 0;

@@ -196,6 +196,7 @@ struct api_req {
     enum { BODY_UNREAD, BODY_EMPTY, BODY_JSON, BODY_BAD } body_state;
     struct json_error body_error;
     struct json *data, *permissions; /* validated members of the body, or NULL */
+    bool inline_permissions;         /* permissions were found inside data */
     enum api_patch patch;
     enum api_behavior behavior;
     struct api_tag if_match, if_none_match;

@@ -41,6 +41,7 @@ enum api_step api_take_inline_permissions(struct api_req *r, struct json *data,
     if (*permissions)
         return STEP_NEXT;
     r->invalid = NULL;
+    r->inline_permissions = true;
     api_check_permissions(r, inner);
     *permissions = inner;
     return r->invalid ? api_invalid_fail(r, 400) : STEP_NEXT;
