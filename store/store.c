@@ -232,34 +232,27 @@ bool store_db_any(struct store_session *s, const struct key *k)
     return engine_cursor_first(&c);
 }
 
-/* A write may give the transaction another view of itself. */
-static enum err written(struct store_session *s, enum err e)
-{
-    s->view = engine_txn_view(s->txn);
-    return store_fail(s, e);
-}
-
 enum err store_db_put(struct store_session *s, const struct key *k, str value)
 {
     CHECK(s->txn != NULL);
-    return s->err != OK ? s->err : written(s, engine_put(s->txn, key_str(k), value));
+    return s->err != OK ? s->err : store_fail(s, engine_put(s->txn, key_str(k), value));
 }
 
 enum err store_db_link(struct store_session *s, const struct key *k)
 {
-    return s->err != OK ? s->err : written(s, engine_link(s->txn, key_str(k)));
+    return s->err != OK ? s->err : store_fail(s, engine_link(s->txn, key_str(k)));
 }
 
 enum err store_db_del(struct store_session *s, const struct key *k)
 {
     CHECK(s->txn != NULL);
-    return s->err != OK ? s->err : written(s, engine_del(s->txn, key_str(k)));
+    return s->err != OK ? s->err : store_fail(s, engine_del(s->txn, key_str(k)));
 }
 
 enum err store_db_del_prefix(struct store_session *s, const struct key *k)
 {
     CHECK(s->txn != NULL);
-    return s->err != OK ? s->err : written(s, engine_del_prefix(s->txn, key_str(k), NULL));
+    return s->err != OK ? s->err : store_fail(s, engine_del_prefix(s->txn, key_str(k), NULL));
 }
 
 enum err store_db_count(struct store_session *s, const char *counter, uint32_t *out)
