@@ -299,7 +299,9 @@ KIT str model_value(const struct kit_model *m, size_t i)
     return (str){m->p[i].value, m->p[i].value_n};
 }
 
-/* Does a view show exactly the model? False, with the reason printed, when not. */
+/* Does a view show exactly the model? False, with the reason printed (unless kit_quiet), when not. */
+static bool kit_quiet;
+
 KIT bool model_same(const struct kit_model *m, const struct engine_view *v)
 {
     struct engine_cursor c;
@@ -312,11 +314,12 @@ KIT bool model_same(const struct kit_model *m, const struct engine_view *v)
         str key = engine_cursor_key(&c);
         if (err != OK || i >= m->n || !str_eq(key, model_key(m, i)) ||
             !str_eq(value, model_value(m, i))) {
-            printf("differs at %zu: " STR_FMT " %s\n", i, STR_ARG(key), err_text(err));
+            if (!kit_quiet)
+                printf("differs at %zu: " STR_FMT " %s\n", i, STR_ARG(key), err_text(err));
             return false;
         }
     }
-    if (i != m->n)
+    if (i != m->n && !kit_quiet)
         printf("has %zu keys, not %zu\n", i, m->n);
     return i == m->n;
 }

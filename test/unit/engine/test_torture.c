@@ -1,0 +1,566 @@
+/*
+ * The n-th call fails, for n = 1, 2, ... until a run needs no more calls: each system call of the engine,
+ * once or from then on, with and without a part of a write done before; and each allocation. After each
+ * run, what was acknowledged is there, what was refused is not, and the engine is FAILED exactly when a
+ * sync failed or remains could not be cut off.
+ */
+#include <errno.h>
+
+#include "test/unit/engine/audit.h"
+
+enum call {
+    CALL_OPEN,
+    CALL_CLOSE,
+    CALL_PREAD,
+    CALL_PWRITE,
+    CALL_PWRITEV,
+    CALL_FDATASYNC,
+    CALL_FTRUNCATE,
+    CALL_FALLOCATE,
+    CALL_SIZE,
+    CALL_UNLINK,
+    CALL_MKDIR,
+    CALL_SYNC_DIR,
+    CALL_LIST_DIR,
+    CALL_MAP,
+    CALL_LOCK,
+    CALLS
+};
+
+/* What is to fail: calls whose bit is in `mask`; the n-th of them, or all from the n-th on. */
+static struct {
+    _Atomic unsigned mask;
+    _Atomic int left; /* until the failure; counts down to 0 and on */
+    bool for_ever;
+    int error;
+    _Atomic int failed;     /* calls */
+    _Atomic unsigned kinds; /* which kinds failed */
+} plan;
+
+static bool fails(enum call call)
+{
+    int left;
+
+    if (!(atomic_load(&plan.mask) & 1u << call))
+        return false;
+    left = atomic_fetch_sub(&plan.left, 1);
+    if (left != 1 && !(plan.for_ever && left < 1))
+        return false;
+    atomic_fetch_add(&plan.failed, 1);
+    atomic_fetch_or(&plan.kinds, 1u << call);
+    errno = plan.error;
+    return true;
+}
+
+static int t_open(const char *path, int flags, unsigned mode)
+{
+    return fails(CALL_OPEN) ? -1 : os_kernel.open(path, flags, mode);
+}
+
+static int t_close(int fd)
+{
+    int r = os_kernel.close(fd);
+    return fails(CALL_CLOSE) ? -1 : r;
+}
+
+static ssize_t t_pread(int fd, void *p, size_t n, uint64_t off)
+{
+    return fails(CALL_PREAD) ? -1 : os_kernel.pread(fd, p, n, off);
+}
+
+/* A write that fails has done half of its work. */
+static ssize_t t_pwrite(int fd, const void *p, size_t n, uint64_t off)
+{
+    if (!fails(CALL_PWRITE))
+        return os_kernel.pwrite(fd, p, n, off);
+    os_kernel.pwrite(fd, p, n / 2, off);
+    errno = plan.error;
+    return -1;
+}
+
+static ssize_t t_pwritev(int fd, const struct iovec *v, int n, uint64_t off)
+{
+    if (!fails(CALL_PWRITEV))
+        return os_kernel.pwritev(fd, v, n, off);
+    os_kernel.pwrite(fd, v[0].iov_base, v[0].iov_len / 2, off);
+    errno = plan.error;
+    return -1;
+}
+
+static int t_fdatasync(int fd)
+{
+    return fails(CALL_FDATASYNC) ? -1 : os_kernel.fdatasync(fd);
+}
+
+static int t_ftruncate(int fd, uint64_t size)
+{
+    return fails(CALL_FTRUNCATE) ? -1 : os_kernel.ftruncate(fd, size);
+}
+
+static int t_fallocate(int fd, uint64_t off, uint64_t n)
+{
+    return fails(CALL_FALLOCATE) ? -1 : os_kernel.fallocate(fd, off, n);
+}
+
+static int t_size(int fd, uint64_t *out)
+{
+    return fails(CALL_SIZE) ? -1 : os_kernel.size(fd, out);
+}
+
+static int t_unlink(const char *path)
+{
+    return fails(CALL_UNLINK) ? -1 : os_kernel.unlink(path);
+}
+
+static int t_mkdir(const char *path, unsigned mode)
+{
+    return fails(CALL_MKDIR) ? -1 : os_kernel.mkdir(path, mode);
+}
+
+static int t_sync_dir(const char *path)
+{
+    return fails(CALL_SYNC_DIR) ? -1 : os_kernel.sync_dir(path);
+}
+
+static int t_list_dir(const char *path, void (*each)(void *, const char *), void *arg)
+{
+    return fails(CALL_LIST_DIR) ? -1 : os_kernel.list_dir(path, each, arg);
+}
+
+static void *t_map(int fd, size_t n)
+{
+    return fails(CALL_MAP) ? NULL : os_kernel.map(fd, n);
+}
+
+static int t_lock(int fd)
+{
+    return fails(CALL_LOCK) ? -1 : os_kernel.lock(fd);
+}
+
+static void replace_os(void)
+{
+    static struct os_ops ops;
+
+    ops = os_kernel;
+    ops.open = t_open;
+    ops.close = t_close;
+    ops.pread = t_pread;
+    ops.pwrite = t_pwrite;
+    ops.pwritev = t_pwritev;
+    ops.fdatasync = t_fdatasync;
+    ops.ftruncate = t_ftruncate;
+    ops.fallocate = t_fallocate;
+    ops.size = t_size;
+    ops.unlink = t_unlink;
+    ops.mkdir = t_mkdir;
+    ops.sync_dir = t_sync_dir;
+    ops.list_dir = t_list_dir;
+    ops.map = t_map;
+    ops.lock = t_lock;
+    os_test_replace(&ops);
+}
+
+/* ---- a run ----------------------------------------------------------------------------------- */
+
+#define TXNS 24
+
+struct one { /* a transaction and what became of it */
+    struct kit_wait wait;
+    int number;
+    bool begun;
+};
+
+struct run {
+    struct kit_dir dir;
+    struct engine *e;
+    struct kit_model model; /* what was acknowledged */
+    struct one one[TXNS];
+    int unknown; /* transactions whose end nobody knows: the sync failed */
+};
+
+static str key_of(char buf[16], const char *what, int i)
+{
+    return (str){buf, (size_t)snprintf(buf, 16, "%s%03d", what, i)};
+}
+
+static str value_of(char buf[1000], int i)
+{
+    memset(buf, 'a' + i % 26, 1000);
+    return (str){buf, (size_t)(i % 5 == 0 ? 10 : 700)};
+}
+
+static enum err write_txn(struct engine_txn *t, int i)
+{
+    char key[16], value[1000];
+    enum err err = engine_put(t, key_of(key, "a", i), value_of(value, i));
+
+    if (err == OK)
+        err = engine_link(t, key_of(key, "b", i));
+    if (err == OK && i % 3 == 0)
+        err = engine_del(t, key_of(key, "a", i - 1));
+    if (err == OK && i % 7 == 0)
+        err = engine_del_prefix(t, STR("b00"), NULL);
+    return err;
+}
+
+static void model_txn(struct kit_model *m, int i)
+{
+    char key[16], value[1000];
+
+    model_put(m, key_of(key, "a", i), value_of(value, i));
+    model_put(m, key_of(key, "b", i), value_of(value, i));
+    if (i % 3 == 0)
+        model_del(m, key_of(key, "a", i - 1));
+    if (i % 7 == 0)
+        model_del_prefix(m, STR("b00"));
+}
+
+/* Commits three transactions at a time, so that several are under way when something fails. */
+static void write_some(struct run *run, int from, int to)
+{
+    for (int i = from; i < to; i += 3) {
+        for (int k = i; k < MIN_OF(i + 3, to); k++) {
+            struct engine_txn *t;
+            struct one *one = &run->one[k];
+            *one = (struct one){.wait = KIT_WAIT, .number = k};
+            one->begun = engine_txn_begin(run->e, &t) == OK;
+            if (!one->begun)
+                continue;
+            if (write_txn(t, k) == OK) {
+                engine_txn_commit(t, kit_done, &one->wait);
+                continue;
+            }
+            engine_txn_abort(t);
+            one->begun = false;
+        }
+        for (int k = i; k < MIN_OF(i + 3, to); k++)
+            if (run->one[k].begun && kit_wait(&run->one[k].wait) == OK)
+                model_txn(&run->model, k);
+            else if (run->one[k].begun)
+                run->unknown++;
+    }
+}
+
+/* The state on disk is the model, or, after a sync that failed, the model and some of what came next. */
+static bool same_or_more(struct run *run, bool was_failed)
+{
+    struct kit_model m = model_copy(&run->model);
+    bool same;
+
+    kit_quiet = true;
+    same = model_same_now(&m, run->e);
+    for (int i = 0; !same && was_failed && i < TXNS; i++) {
+        if (!run->one[i].begun || run->one[i].wait.result == OK)
+            continue;
+        model_txn(&m, i);
+        same = model_same_now(&m, run->e);
+    }
+    free(m.p);
+    kit_quiet = false;
+    return same;
+}
+
+static enum err run_open(struct run *run)
+{
+    struct engine_options o = {.dir = run->dir.path, .segment_bytes = 4096};
+    struct err_detail d = {.text = ""};
+    enum err err;
+
+    run->e = NULL;
+    err = engine_open(&run->e, &o, NULL, &d);
+    ck_assert_msg(err != ERR_CORRUPT, "%s", d.text);
+    ck_assert(err == OK || d.text[0] != 0);
+    return err;
+}
+
+/* While the plan is in force: does the engine say what it should? */
+static void check_running(struct run *run)
+{
+    struct engine_txn *t;
+    bool failed = engine_state(run->e) == ENGINE_FAILED;
+    enum err err;
+
+    ck_assert(model_same_now(&run->model, run->e));
+    if (atomic_load(&plan.kinds) & (1u << CALL_FDATASYNC | 1u << CALL_SYNC_DIR))
+        ck_assert(failed);
+    if (atomic_load(&plan.failed) == 0)
+        ck_assert(!failed);
+    unsigned both = 1u << CALL_PWRITEV | 1u << CALL_FTRUNCATE;
+    if (plan.for_ever && (atomic_load(&plan.kinds) & both) == both)
+        ck_assert(failed);
+    err = engine_txn_begin(run->e, &t);
+    ck_assert_int_eq(err, failed ? ERR_FAILED : OK);
+    if (err == OK)
+        engine_txn_abort(t);
+    audit_engine(run->e);
+}
+
+/* One run with the plan in force; returns false when the plan's call did not come. */
+static bool torture(unsigned mask, int nth, bool for_ever, int error)
+{
+    struct run *run = calloc(1, sizeof *run);
+    bool failed = false;
+    int calls;
+
+    kit_dir_make(&run->dir);
+    replace_os();
+    plan.for_ever = for_ever;
+    plan.error = error;
+    atomic_store(&plan.failed, 0);
+    atomic_store(&plan.kinds, 0);
+    atomic_store(&plan.left, nth);
+    atomic_store(&plan.mask, mask);
+    if (run_open(run) == OK) {
+        atomic_store(&plan.kinds, 0); /* what failed and was put up with does not count below */
+        write_some(run, 1, TXNS / 2);
+        check_running(run);
+        atomic_store(&plan.mask, 0);
+        failed = engine_state(run->e) == ENGINE_FAILED;
+        write_some(run, TXNS / 2, TXNS - 3); /* comes back by itself, unless FAILED */
+        ck_assert_int_eq(run->one[TXNS - 4].begun, !failed);
+        engine_close(run->e);
+    }
+    atomic_store(&plan.mask, 0);
+    calls = atomic_load(&plan.failed);
+    ck_assert_int_eq(run_open(run), OK);
+    ck_assert(same_or_more(run, failed));
+    audit_engine(run->e);
+    ck_assert_int_eq(kit_put(run->e, STR("end"), STR("")), OK);
+    engine_close(run->e);
+    os_test_replace(NULL);
+    kit_dir_remove(&run->dir);
+    free(run->model.p);
+    free(run);
+    model_free_bytes();
+    return calls > 0;
+}
+
+START_TEST(every_call)
+{
+    static const int errors[] = {EIO, ENOSPC};
+    unsigned call = (unsigned)_i / 4;
+
+    log_set_level(LOG_NONE);
+    for (int n = 1; torture(1u << call, n, _i & 1, errors[_i >> 1 & 1]); n++)
+        ck_assert_int_lt(n, 1000);
+}
+END_TEST
+
+/* Writes fail, and then also the cut: FAILED. */
+START_TEST(write_and_cut_fail)
+{
+    unsigned mask = 1u << CALL_PWRITEV | 1u << CALL_FTRUNCATE;
+
+    log_set_level(LOG_NONE);
+    for (int n = 1; torture(mask, n, true, EIO); n++)
+        ck_assert_int_lt(n, 1000);
+    mask |= ~0u;
+    for (int n = 1; torture(mask, n, true, ENOSPC); n++)
+        ck_assert_int_lt(n, 1000);
+}
+END_TEST
+
+/* A file system without fallocate is no reason to fail. */
+START_TEST(no_fallocate)
+{
+    struct run *run = calloc(1, sizeof *run);
+
+    log_set_level(LOG_NONE);
+    kit_dir_make(&run->dir);
+    replace_os();
+    plan.for_ever = true;
+    plan.error = EOPNOTSUPP;
+    atomic_store(&plan.left, 1);
+    atomic_store(&plan.failed, 0);
+    atomic_store(&plan.mask, 1u << CALL_FALLOCATE);
+    ck_assert_int_eq(run_open(run), OK);
+    write_some(run, 1, TXNS);
+    ck_assert_int_eq(run->unknown, 0);
+    ck_assert(model_same_now(&run->model, run->e));
+    ck_assert_int_eq(atomic_load(&plan.failed), 1); /* asked once, not for every group */
+    engine_close(run->e);
+    os_test_replace(NULL);
+    kit_dir_remove(&run->dir);
+    free(run->model.p);
+    free(run);
+    model_free_bytes();
+}
+END_TEST
+
+/* A full disk: refused with NOSPACE, nothing half, and back by itself when there is room. */
+START_TEST(full_disk)
+{
+    struct run *run = calloc(1, sizeof *run);
+
+    log_set_level(LOG_NONE);
+    kit_dir_make(&run->dir);
+    replace_os();
+    atomic_store(&plan.mask, 0);
+    ck_assert_int_eq(run_open(run), OK);
+    write_some(run, 1, 4);
+    plan.for_ever = true;
+    plan.error = ENOSPC;
+    atomic_store(&plan.left, 1);
+    atomic_store(&plan.mask, 1u << CALL_PWRITEV | 1u << CALL_FALLOCATE | 1u << CALL_PWRITE);
+    for (int i = 0; i < 10; i++)
+        ck_assert_int_eq(kit_put(run->e, STR("never"), STR("seen")), ERR_NOSPACE);
+    ck_assert_int_eq(engine_state(run->e), ENGINE_OK);
+    ck_assert(model_same_now(&run->model, run->e));
+    atomic_store(&plan.mask, 0);
+    write_some(run, 4, TXNS);
+    ck_assert_int_eq(run->unknown, 0);
+    engine_close(run->e);
+    ck_assert_int_eq(run_open(run), OK);
+    ck_assert(model_same_now(&run->model, run->e));
+    engine_close(run->e);
+    os_test_replace(NULL);
+    kit_dir_remove(&run->dir);
+    free(run->model.p);
+    free(run);
+    model_free_bytes();
+}
+END_TEST
+
+/* A transaction is running on top of one that fails: it fails too, and what it saw is gone. */
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+
+static ssize_t gated_pwritev(int fd, const struct iovec *v, int n, uint64_t off)
+{
+    pthread_mutex_lock(&gate);
+    pthread_mutex_unlock(&gate);
+    return t_pwritev(fd, v, n, off);
+}
+
+START_TEST(running_on_top_of_a_failure)
+{
+    struct kit_wait lost = KIT_WAIT, seen = KIT_WAIT;
+    struct os_ops ops;
+    struct engine_txn *t;
+    struct engine *e;
+    struct kit_dir dir;
+    str got;
+
+    log_set_level(LOG_NONE);
+    kit_dir_make(&dir);
+    replace_os();
+    ops = *os();
+    ops.pwritev = gated_pwritev;
+    os_test_replace(&ops);
+    atomic_store(&plan.mask, 0);
+    e = kit_open(dir.path, 4096);
+    ck_assert_int_eq(kit_put(e, STR("k"), STR("first")), OK);
+
+    plan.for_ever = false;
+    plan.error = EIO;
+    atomic_store(&plan.left, 1);
+    atomic_store(&plan.mask, 1u << CALL_PWRITEV);
+    pthread_mutex_lock(&gate);
+    t = kit_begin(e);
+    ck_assert_int_eq(
+        engine_put(t, STR("k"), STR("lost, and long enough to lie in the log's frame")), OK);
+    engine_txn_commit(t, kit_done, &lost);
+    t = kit_begin(e); /* sees what will be lost */
+    ck_assert_int_eq(engine_get(engine_txn_view(t), STR("k"), &got), OK);
+    ck_assert_int_eq(got.p[0], 'l');
+    pthread_mutex_unlock(&gate);
+    ck_assert_int_eq(kit_wait(&lost), ERR_IO);
+    ck_assert_int_eq(engine_get(engine_txn_view(t), STR("k"), &got), OK); /* still whole */
+    ck_assert_int_eq(got.p[0], 'l');
+    if (_i == 0)
+        ck_assert_int_eq(engine_put(t, STR("k2"), STR("on top")), OK);
+    engine_txn_commit(t, kit_done, &seen); /* with changes or without: it saw what never was */
+    ck_assert_int_eq(kit_wait(&seen), ERR_IO);
+
+    t = kit_begin(e);
+    ck_assert_int_eq(engine_get(engine_txn_view(t), STR("k"), &got), OK);
+    ck_assert_str_is(got, "first");
+    ck_assert_int_eq(engine_get(engine_txn_view(t), STR("k2"), &got), ERR_NOTFOUND);
+    ck_assert_int_eq(engine_put(t, STR("k3"), STR("goes on")), OK);
+    ck_assert_int_eq(kit_commit(t), OK);
+    ck_assert_int_eq(engine_state(e), ENGINE_OK);
+    audit_engine(e);
+    engine_close(e);
+    os_test_replace(NULL);
+    kit_dir_remove(&dir);
+}
+END_TEST
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+/* Returns false when no allocation failed. */
+static bool starve(unsigned nth, bool files)
+{
+    struct engine_options o = {.segment_bytes = 4096};
+    struct kit_model m = {0};
+    struct engine *e = NULL;
+    struct engine_reader *r;
+    struct kit_dir dir;
+    bool starved = false;
+
+    kit_dir_make(&dir);
+    o.dir = files ? dir.path : NULL;
+    engine_test_fail_alloc(nth);
+    if (engine_open(&e, &o, NULL, NULL) != OK) {
+        starved = true;
+        engine_test_fail_alloc(0);
+        ck_assert_int_eq(engine_open(&e, &o, NULL, NULL), OK);
+    }
+    for (int i = 1; i < 150; i++) {
+        struct engine_txn *t;
+        enum err err = engine_txn_begin(e, &t);
+        if (err == OK) {
+            err = write_txn(t, i);
+            if (err != OK)
+                engine_txn_abort(t);
+            else
+                err = kit_commit(t);
+        }
+        starved |= err == ERR_NOMEM;
+        ck_assert(err == OK || err == ERR_NOMEM);
+        if (err == OK)
+            model_txn(&m, i);
+        else
+            audit_engine(e);
+    }
+    if (engine_reader_new(e, &r) == OK)
+        engine_reader_free(r);
+    else
+        starved = true;
+    engine_test_fail_alloc(0);
+    ck_assert(model_same_now(&m, e));
+    audit_engine(e);
+    engine_close(e);
+    kit_dir_remove(&dir);
+    free(m.p);
+    model_free_bytes();
+    return starved;
+}
+
+START_TEST(every_allocation)
+{
+    unsigned n = 1;
+
+    log_set_level(LOG_NONE);
+    while (starve(n, _i == 0))
+        n++;
+    ck_assert_uint_gt(n, 30);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("engine/torture");
+    TCase *c = tcase_create("torture");
+
+    tcase_set_timeout(c, 120);
+    tcase_add_loop_test(c, every_call, 0, 4 * CALLS);
+    tcase_add_test(c, write_and_cut_fail);
+    tcase_add_test(c, no_fallocate);
+    tcase_add_test(c, full_disk);
+    tcase_add_loop_test(c, running_on_top_of_a_failure, 0, 2);
+    tcase_add_loop_test(c, every_allocation, 0, 2);
+    suite_add_tcase(s, c);
+    return s;
+}
+
+UNIT_MAIN(suite)
