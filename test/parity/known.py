@@ -117,6 +117,8 @@ failing("500 version", "/__version__ without a version file", lambda p: p.path.e
 failing("500 permissions list", "preconditions, POST and DELETE on /permissions",
         lambda p: p.path.rstrip("/").endswith("/permissions") and (
             p.method not in ("GET", "HEAD") or "if-match" in p.headers or "if-none-match" in p.headers))
+failing("500 permissions in data", "__permissions__ inside data that is not a mapping of lists",
+        lambda p: "__permissions__" in json.dumps(p.body))
 failing("500 content-type", "a charset that does not exist", lambda p: "charset=xyz" in p.headers.get("content-type", ""))
 
 
@@ -294,6 +296,12 @@ def stamp_true(look, difference):
 @rule("newline in an id", "Identifiers", "the reference accepts an id that ends with a line feed")
 def newline(look, difference):
     return look.any_part(lambda p: "%0A" in p.path) and look.our.status < 500
+
+
+@rule("body without a type", "Bodies", "under /buckets/default the reference refuses a body without Content-Type, elsewhere it takes it")
+def untyped_default(look, difference):
+    return look.ref.status == 415 and look.our.status != 415 and difference[0] == "status" \
+        and look.any_part(lambda p: "/buckets/default" in p.path and "content-type" not in p.headers)
 
 
 @rule("NUL after the body", "Bodies", "the reference accepts a NUL after the JSON")
