@@ -15,7 +15,7 @@
  *     sort.c     order of objects, the best n of many
  *     cache.c    what may be forgotten
  *
- * Keys (doc/format.md, "What the store keeps in it"). Numbers are big-endian. No string makes a key
+ * Keys (doc/keys.md). Numbers are big-endian. No string makes a key
  * too long: TEXT and PATH end in a hash where one is over its bound (key.c).
  *     01 name                        counters and the version of this layout
  *     02 TEXT(principal)             -> its number
