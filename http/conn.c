@@ -594,10 +594,10 @@ static enum step step(struct conn *c)
     return WAIT;
 }
 
-/* What is queued and not a whole response's business: gathered responses, a 100 Continue. */
+/* Leaves nothing of this connection in the loop's buffer, which the next one will use. */
 static bool flush_rest(struct conn *c)
 {
-    if (c->state == CONN_SEND || (c->loop->out_n == 0 && c->out.n == 0))
+    if (c->loop->out_n == 0 && c->out.n == 0)
         return true;
     switch (send_flush(c)) {
     case 1:
@@ -639,6 +639,7 @@ static void settle(struct conn *c)
 
 void conn_run(struct conn *c)
 {
+    CHECK(c->loop->out_n == 0); /* else one client would get another one's bytes */
     for (unsigned n = 0; step(c) == NEXT; n++) {
         if (n < STEPS_PER_RUN)
             continue;
