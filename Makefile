@@ -94,6 +94,10 @@ test: deps ## install what is missing, build and run every test
 check: kinto $(TEST_BIN)
 	$(Q)KINTO_BIN=$(abspath $(B)/kinto) ./test/run.sh $(B)/test "$(SUITE)" "$(CASE)"
 
+test-clients: deps ## the real clients, Python and JavaScript, and a SIGKILL between their two runs
+	$(Q)$(MAKE) --no-print-directory kinto
+	$(Q)KINTO_BIN=$(abspath $(B)/kinto) ./test/clients/run.sh
+
 .PHONY: parity
 parity: kinto ## ours beside the reference (installed when missing): REQUESTS=10000 SEED=1 PROFILE=
 	$(Q)KINTO_BIN=$(abspath $(B)/kinto) python3 test/parity/parity.py --requests $(or $(REQUESTS),10000) \
