@@ -299,8 +299,8 @@ static UNUSED void test_wait_open(const struct fixture *f, unsigned n)
 
 struct client {
     int fd;
-    size_t n; /* bytes received and not yet taken */
-    char *buf;
+    char *buf; /* CLIENT_BYTES; [at, at + n) is received and not yet taken */
+    size_t at, n;
 };
 
 struct reply {
@@ -327,7 +327,7 @@ static int test_connect(uint16_t port)
 static void client_adopt(struct client *c, int fd)
 {
     c->fd = fd;
-    c->n = 0;
+    c->at = c->n = 0;
     c->buf = malloc(CLIENT_BYTES);
     ck_assert_ptr_nonnull(c->buf);
 }
@@ -375,7 +375,11 @@ static size_t client_fill(struct client *c)
     ssize_t r;
 
     ck_assert_uint_lt(c->n, CLIENT_BYTES);
-    r = recv(c->fd, c->buf + c->n, CLIENT_BYTES - c->n, 0);
+    if (c->at > CLIENT_BYTES / 2 || c->n == 0) {
+        memmove(c->buf, c->buf + c->at, c->n);
+        c->at = 0;
+    }
+    r = recv(c->fd, c->buf + c->at + c->n, CLIENT_BYTES - c->at - c->n, 0);
     ck_assert_msg(r >= 0, "recv: %s", strerror(errno));
     c->n += (size_t)r;
     return (size_t)r;
@@ -383,8 +387,8 @@ static size_t client_fill(struct client *c)
 
 static void client_take(struct client *c, size_t n)
 {
+    c->at += n;
     c->n -= n;
-    memmove(c->buf, c->buf + n, c->n);
 }
 
 static UNUSED bool reply_has(const struct reply *r, const char *text)
@@ -411,11 +415,11 @@ static UNUSED void reply_read(struct client *c, struct reply *r, bool body)
     const char *end;
     size_t n, want, got = 0;
 
-    while ((end = memmem(c->buf, c->n, "\r\n\r\n", 4)) == NULL)
+    while ((end = memmem(c->buf + c->at, c->n, "\r\n\r\n", 4)) == NULL)
         ck_assert_msg(client_fill(c) > 0, "closed before a whole response (%zu bytes)", c->n);
-    n = (size_t)(end - c->buf) + 4;
+    n = (size_t)(end - c->buf - c->at) + 4;
     ck_assert_uint_lt(n, sizeof r->head);
-    memcpy(r->head, c->buf, n);
+    memcpy(r->head, c->buf + c->at, n);
     r->head[n] = '\0';
     client_take(c, n);
     ck_assert_int_eq(strncmp(r->head, "HTTP/1.1 ", 9), 0);
@@ -426,7 +430,7 @@ static UNUSED void reply_read(struct client *c, struct reply *r, bool body)
     ck_assert_ptr_nonnull(r->body_mem);
     while (got < want) {
         size_t part = MIN_OF(want - got, c->n);
-        memcpy(r->body_mem + got, c->buf, part);
+        memcpy(r->body_mem + got, c->buf + c->at, part);
         client_take(c, part);
         got += part;
         if (got < want)
