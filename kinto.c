@@ -405,7 +405,7 @@ struct run {
     struct ini ini;
     bool ini_open;
     char sha256[2 * HASH_SHA256_LEN + 1];
-    int64_t modified_ms;
+    int64_t modified_us;
     struct setting_override over[MAX_OVERRIDES];
     size_t nover;
     struct settings *settings;
@@ -462,7 +462,7 @@ static void note_file(struct run *r)
     hash_sha256((str){r->ini_text, r->ini_n}, digest);
     hash_hex(digest, sizeof digest, r->sha256);
     if (stat(r->ini_path, &st) == 0)
-        r->modified_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+        r->modified_us = (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
 }
 
 static enum err parse_ini(struct run *r, str text, const char *name, str path)
@@ -724,7 +724,7 @@ static enum err open_api(struct run *r)
         .settings = r->settings,
         .config_path = str_from(r->ini_path),
         .config_sha256 = r->ini_path ? str_from(r->sha256) : STR_NONE,
-        .config_modified_ms = r->modified_ms,
+        .config_modified_us = r->modified_us,
         .version = STR(KINTO_VERSION),
     };
     enum err e = api_new(&r->api, &o, &r->detail);

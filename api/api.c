@@ -23,6 +23,13 @@ static const char *key_of(char *buf, size_t n, const char *form, const char *a, 
     return buf;
 }
 
+static enum api_generator generator_from(str path)
+{
+    if (str_ends(path, STR(".NameGenerator")))
+        return GENERATOR_NAME;
+    return str_ends(path, STR(".RelaxedUUID")) ? GENERATOR_RELAXED_UUID : GENERATOR_UUID4;
+}
+
 static void load_kind(struct api_config *c, const struct settings *s, enum api_kind k)
 {
     static const char *const required[] = {"create", "read", "write"};
@@ -42,6 +49,8 @@ static void load_kind(struct api_config *c, const struct settings *s, enum api_k
             names_setting(s, key_of(key, sizeof key, "kinto.%s_%s_principals", name, required[i]));
     c->cache_seconds[k] =
         settings_int(s, key_of(key, sizeof key, "kinto.%s_cache_expires_seconds%s", name, ""), -1);
+    c->generator[k] = generator_from(
+        settings_str(s, key_of(key, sizeof key, "kinto.%s_id_generator%s", name, "")));
     for (unsigned object = 0; object < 2; object++) {
         key_of(middle, sizeof middle, "%s_%s", object ? "object" : "plural", name);
         for (size_t i = 0; i < ARRAY_LEN(methods); i++)
@@ -166,7 +175,7 @@ static enum err load_hello_config(struct api *a, const struct api_options *o)
     a->hello_config = json_new_null(m);
     if (str_none(o->config_path))
         return a->hello_config ? OK : ERR_NOMEM;
-    time_t seconds = (time_t)(o->config_modified_ms / 1000);
+    time_t seconds = (time_t)(o->config_modified_us / 1000000);
     struct tm tm;
     char date[64];
     if (gmtime_r(&seconds, &tm) == NULL ||
@@ -179,7 +188,7 @@ static enum err load_hello_config(struct api *a, const struct api_options *o)
     if (e == OK)
         e = json_set(m, c, STR("modified"),
                      json_new_string(m, arena_printf(m, "%s.%06d", date,
-                                                     (int)(o->config_modified_ms % 1000) * 1000)));
+                                                     (int)(o->config_modified_us % 1000000))));
     return e;
 }
 
@@ -314,32 +323,14 @@ static void resume(void *ctx, struct http_req *req)
     api_request_resume(req);
 }
 
-static enum api_error refusal(int status)
-{
-    switch (status) {
-    case 411:
-        return API_ERR_LENGTH_REQUIRED;
-    case 413:
-        return API_ERR_TOO_LARGE;
-    case 414:
-        return API_ERR_URI_TOO_LONG;
-    case 431:
-        return API_ERR_HEADERS_TOO_LARGE;
-    default: /* every status that has no row of its own */
-        return API_ERR_BAD_REQUEST;
-    }
-}
-
 /* The server refused a request before it was one: the same form of error, the server's status. */
 static void refuse(void *ctx, struct http_req *req, const char *reason)
 {
     struct api_req *r = api_req_new(ctx, req);
-    int status = req->res.status;
     if (r == NULL)
         return;
-    api_fail_message(r, refusal(status), str_from(reason));
+    api_fail_message(r, api_error_of_status(req->res.status), str_from(reason));
     api_finish_headers(r);
-    req->res.status = status;
 }
 
 struct http_app api_http_app(struct api *a)

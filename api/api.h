@@ -33,7 +33,7 @@ struct api_options {
     const struct settings *settings; /* borrowed */
     str config_path;                 /* of the INI, or none */
     str config_sha256;               /* of its bytes, in hex */
-    int64_t config_modified_ms;
+    int64_t config_modified_us;
     str version; /* of this program */
 };
 

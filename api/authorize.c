@@ -125,7 +125,7 @@ static enum err may_create(struct api_req *r, bool *allowed)
 static bool valid_parents(const struct api_req *r)
 {
     for (unsigned i = 0; i < r->nlevels; i++)
-        if (!api_valid_id_of(r->levels[i].kind, r->levels[i].id))
+        if (!api_valid_id_of(r, r->levels[i].kind, r->levels[i].id))
             return false;
     return true;
 }

@@ -61,6 +61,22 @@ static str allowed_origin(struct api_req *r)
     return found;
 }
 
+/* True if the page's origin is not among those of kinto.cors_origins; the error has been added. */
+static bool origin_refused(struct api_req *r)
+{
+    str origin = api_req_header(r, "Origin");
+    if (origin.n == 0 || !str_none(allowed_origin(r)))
+        return false;
+    api_invalid_add(r, "header", STR("Origin"), API_JOIN(r->arena, origin, STR(" not allowed")));
+    return true;
+}
+
+enum api_step api_check_origin(struct api_req *r)
+{
+    r->invalid = NULL;
+    return origin_refused(r) ? api_invalid_fail(r, 400) : STEP_NEXT;
+}
+
 static void add_joined(struct api_req *r, const char *name, const char *const *list)
 {
     struct buf b;
@@ -155,6 +171,8 @@ enum api_step api_preflight(struct api_req *r)
     str origin = api_req_header(r, "Origin");
     str method = api_req_header(r, "Access-Control-Request-Method");
     r->invalid = NULL;
+    if (origin_refused(r))
+        return api_invalid_fail(r, 400);
     if (origin.n == 0)
         api_invalid_add(r, "header", STR("Origin"), STR("this header is mandatory"));
     if (method.n == 0)

@@ -17,6 +17,14 @@ static const struct error_row rows[] = {
 #undef X
 };
 
+enum api_error api_error_of_status(int status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (rows[i].status == status)
+            return (enum api_error)i;
+    return API_ERR_BAD_REQUEST;
+}
+
 static void add_member(struct buf *b, const char *name, str value)
 {
     buf_printf(b, ",\"%s\":", name);

@@ -76,7 +76,7 @@ static enum api_step check_content_type(struct api_req *r)
 {
     str type = api_req_header(r, "Content-Type");
     r->patch = PATCH_PLAIN;
-    if (str_none(type) || !(r->route->json_body & METHOD_BIT(r->method)))
+    if (str_none(type) || type.n == 0 || !(r->route->json_body & METHOD_BIT(r->method)))
         return STEP_NEXT;
     if (type_is(type, "application/json"))
         return STEP_NEXT;

@@ -250,7 +250,7 @@ static bool valid_sort_value(const struct store_sort *sort, const struct json *v
         return !time; /* every object has a time; other fields may be absent */
     if (time)
         return valid_timestamp(value);
-    return !json_is(value, JSON_ARRAY) && !json_is(value, JSON_OBJECT) && !has_nul(value);
+    return !has_nul(value);
 }
 
 /* The parts of a token, or false. */
@@ -307,6 +307,19 @@ enum api_step api_page_build(struct api_req *r, struct api_page *page)
     return STEP_NEXT;
 }
 
+/* One member of last_object; an absent field is left out. */
+static void add_sort_value(struct api_req *r, struct buf *b, str last, str field, size_t n)
+{
+    struct json_raw value;
+    if (!store_field(r->arena, last, field, &value))
+        return;
+    if (!buf_failed(b) && n && b->p[b->n - 1] != '{')
+        buf_add_char(b, ',');
+    json_write_string(b, field);
+    buf_add_char(b, ':');
+    buf_add_str(b, value.text);
+}
+
 /* The token that goes on behind the object with the text `last`. */
 static enum err write_token(struct api_req *r, const struct api_page *page, str last, str nonce,
                             str *out)
@@ -314,16 +327,14 @@ static enum err write_token(struct api_req *r, const struct api_page *page, str 
     struct buf b;
     buf_init_arena(&b, r->arena, MIB);
     buf_add_lit(&b, "{\"last_object\":{");
-    for (size_t i = 0, n = 0; i < page->query.nsort; i++) {
-        struct json_raw value;
-        if (!store_field(r->arena, last, page->query.sort[i].field, &value))
-            continue;
-        if (n++)
-            buf_add_char(&b, ',');
-        json_write_string(&b, page->query.sort[i].field);
-        buf_add_char(&b, ':');
-        buf_add_str(&b, value.text);
+    size_t n = 0;
+    bool by_id = false;
+    for (size_t i = 0; i < page->query.nsort; i++) {
+        add_sort_value(r, &b, last, page->query.sort[i].field, n++);
+        by_id = by_id || str_eq(page->query.sort[i].field, STR("id"));
     }
+    if (!by_id) /* so that objects which are equal in every sort field are neither skipped nor shown twice */
+        add_sort_value(r, &b, last, STR("id"), n);
     buf_printf(&b, "},\"offset\":%lld,\"nonce\":\"" STR_FMT "\"}", (long long)page->offset,
                STR_ARG(nonce));
     if (buf_failed(&b))

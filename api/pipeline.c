@@ -17,6 +17,7 @@
  *                      negotiate   406, 415                                         negotiate.c
  *                      authorize   401, 403                                         authorize.c
  *                      parent      a missing parent, for reads                      resource.c
+ *                      origin      pages that may not call                          cors.c
  *                      validate    headers, query, body                             validate.c
  *                      handle      preconditions and the work         read.c, write.c, patch.c
  *   commit             writes: wait until it is durable                             store/
@@ -189,8 +190,8 @@ static void forget(struct api_req *r)
 enum api_step api_run_in_session(struct api_req *r)
 {
     static const step steps[] = {
-        api_find_principals, prepare_alias, resolve_alias, load,  negotiate,
-        authorize,           parent,        validate,      handle};
+        api_find_principals, prepare_alias, resolve_alias,    load,     negotiate,
+        authorize,           parent,        api_check_origin, validate, handle};
     forget(r);
     return run(r, steps, ARRAY_LEN(steps));
 }

@@ -24,12 +24,15 @@ struct api_batch; /* batch.c */
 
 /* The kinds of objects. The order is the nesting where one contains another. */
 enum api_kind {
-#define X(name, text, parent, perms, generator) KIND_##name,
+#define X(name, text, parent, perms) KIND_##name,
 #include "api/resources.def"
 #undef X
     KIND_COUNT,
     KIND_NONE
 };
+
+/* Who makes the ids of new objects, and which ids are valid: any, but for UUID4. */
+enum api_generator { GENERATOR_NAME, GENERATOR_RELAXED_UUID, GENERATOR_UUID4 };
 
 /* What is asked of an object, before inheritance (rows of inherit.def). */
 enum api_want {
@@ -50,7 +53,6 @@ struct api_kind_info {
     const char *name; /* "bucket"; the plural adds an s */
     enum api_kind parent;
     unsigned perms; /* those that its objects may have */
-    bool name_id;   /* generated ids are 8 characters, not UUIDs */
 };
 extern const struct api_kind_info api_kinds[KIND_COUNT];
 
@@ -97,7 +99,8 @@ struct api_config {
     str version_path, eos, eos_message, eos_url;
     int64_t eos_ms; /* 0: the service does not end */
     bool has_backoff;
-    int64_t cache_seconds[KIND_COUNT];         /* < 0: unset */
+    int64_t cache_seconds[KIND_COUNT]; /* < 0: unset */
+    enum api_generator generator[KIND_COUNT];
     struct map record_cache, record_cache_old; /* bucket, or bucket and collection -> seconds */
     struct api_names principals[KIND_COUNT][REQUIRED_COUNT];
     unsigned enabled[2][KIND_COUNT]; /* METHOD_BITs; [0] plural, [1] object */
@@ -232,6 +235,7 @@ void api_finish_headers(struct api_req *r);
 
 /* ---- error.c --------------------------------------------------------------------------------- */
 
+enum api_error api_error_of_status(int status); /* the first row with it; else BAD_REQUEST */
 enum api_step api_fail_message(struct api_req *r, enum api_error e, str message);
 /* details: text of a JSON value, or none */
 enum api_step api_fail_details(struct api_req *r, enum api_error e, str details);
@@ -243,6 +247,7 @@ enum api_step api_invalid_fail(struct api_req *r, int status);
 /* ---- cors.c ---------------------------------------------------------------------------------- */
 
 enum api_step api_preflight(struct api_req *r);
+enum api_step api_check_origin(struct api_req *r); /* 400 for an origin that may not call */
 void api_cors_headers(struct api_req *r);
 str api_method_list(struct api_req *r, const char *separator); /* of the route, for Allow */
 
@@ -264,7 +269,7 @@ void api_cache_seconds(struct api_req *r, int64_t seconds);
 
 /* ---- resource.c, authorize.c ----------------------------------------------------------------- */
 
-bool api_valid_id_of(enum api_kind k, str id);
+bool api_valid_id_of(const struct api_req *r, enum api_kind k, str id);
 str api_new_id(struct api_req *r);
 str api_list_uri(struct api_req *r, const struct api_level *parent, enum api_kind kind);
 struct store_list_id api_list_of(const struct api_req *r, enum api_kind kind, unsigned nparents);

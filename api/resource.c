@@ -7,7 +7,7 @@
 #include "api/private.h"
 
 const struct api_kind_info api_kinds[KIND_COUNT] = {
-#define X(name, text, parent, perms, generator) [KIND_##name] = {text, parent, perms, generator},
+#define X(name, text, parent, perms) [KIND_##name] = {text, parent, perms},
 #include "api/resources.def"
 #undef X
 };
@@ -27,10 +27,27 @@ bool api_valid_id(str id)
     return true;
 }
 
-bool api_valid_id_of(enum api_kind k, str id)
+/* Lower-case hex digits and dashes, version 4 of the variant of RFC 9562. */
+static bool is_uuid4(str id)
 {
-    (void)k; /* all kinds of the core share one form */
-    return api_valid_id(id);
+    static const char form[] = "xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx";
+    if (id.n != sizeof form - 1)
+        return false;
+    for (size_t i = 0; i < id.n; i++) {
+        char c = id.p[i];
+        bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+        bool fits = form[i] == 'x'   ? hex
+                    : form[i] == 'y' ? c == '8' || c == '9' || c == 'a' || c == 'b'
+                                     : c == form[i];
+        if (!fits)
+            return false;
+    }
+    return true;
+}
+
+bool api_valid_id_of(const struct api_req *r, enum api_kind k, str id)
+{
+    return r->api->conf.generator[k] == GENERATOR_UUID4 ? is_uuid4(id) : api_valid_id(id);
 }
 
 str api_new_id(struct api_req *r)
@@ -38,7 +55,7 @@ str api_new_id(struct api_req *r)
     static const char alnum[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     static const char more[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
     char id[37];
-    if (api_kinds[r->route->kind].name_id) {
+    if (r->api->conf.generator[r->route->kind] == GENERATOR_NAME) {
         rand_name(id, 1, alnum);
         rand_name(id + 1, 7, more);
     } else {
@@ -67,7 +84,7 @@ enum err api_level_load(struct api_req *r, unsigned i)
     if (l->state != LEVEL_UNKNOWN)
         return OK;
     for (unsigned k = 0; k <= i; k++)
-        if (!api_valid_id_of(r->levels[k].kind, r->levels[k].id)) {
+        if (!api_valid_id_of(r, r->levels[k].kind, r->levels[k].id)) {
             l->state = LEVEL_ABSENT; /* no such object can exist */
             return OK;
         }
@@ -89,7 +106,7 @@ static void find_posted_id(struct api_req *r)
     struct json *id = data ? json_get(data, STR("id")) : NULL;
     if (id == NULL)
         return;
-    if (!json_is(id, JSON_STRING) || !api_valid_id_of(r->route->kind, json_string(id)))
+    if (!json_is(id, JSON_STRING) || !api_valid_id_of(r, r->route->kind, json_string(id)))
         r->id_invalid = true;
     else
         r->id = json_string(id);
@@ -118,7 +135,7 @@ enum api_step api_check_parent(struct api_req *r)
 {
     unsigned nparents = r->route->type == TYPE_PLURAL ? r->nlevels : r->nlevels - 1;
     for (unsigned i = 0; i < nparents; i++)
-        if (!api_valid_id_of(r->levels[i].kind, r->levels[i].id))
+        if (!api_valid_id_of(r, r->levels[i].kind, r->levels[i].id))
             return api_fail_missing(r, API_ERR_MISSING_PARENT, r->levels[i].id,
                                     api_kinds[r->levels[i].kind].name);
     if (r->route->kind != KIND_RECORD)

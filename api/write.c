@@ -13,7 +13,7 @@ static enum api_step asked_time(struct api_req *r, const struct json *data, int6
     *asked = NULL;
     if (v == NULL || !json_number_is_integer(v))
         return STEP_NEXT;
-    if (json_to_i64(v, value) != OK || *value == INT64_MAX)
+    if (json_to_i64(v, value) != OK || *value > STORE_MAX_TIMESTAMP)
         return api_fail_invalid(r, "body", STR("data.last_modified"),
                                 STR("The timestamp is out of range"));
     *asked = value;
@@ -159,7 +159,7 @@ static enum api_step asked_deletion_time(struct api_req *r, int64_t *value, cons
     *asked = NULL;
     if (p == NULL || json_is(p->value, JSON_NULL) || json_is(p->value, JSON_BOOL) || p->text.n == 0)
         return STEP_NEXT;
-    if (!api_to_integer(p->value, value) || *value == INT64_MAX)
+    if (!api_to_integer(p->value, value) || *value > STORE_MAX_TIMESTAMP)
         return api_fail_invalid(r, "querystring", STR("last_modified"),
                                 API_JOIN(r->arena, STR("\""), api_python_str(r->arena, p->value),
                                          STR("\" is not a number")));
