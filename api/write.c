@@ -13,7 +13,8 @@ static enum api_step asked_time(struct api_req *r, const struct json *data, int6
     *asked = NULL;
     if (v == NULL || !json_number_is_integer(v))
         return STEP_NEXT;
-    if (json_to_i64(v, value) != OK || *value > STORE_MAX_TIMESTAMP)
+    if (json_to_i64(v, value) != OK || *value > STORE_MAX_TIMESTAMP ||
+        *value < -STORE_MAX_TIMESTAMP)
         return api_fail_invalid(r, "body", STR("data.last_modified"),
                                 STR("The timestamp is out of range"));
     *asked = value;
@@ -133,7 +134,7 @@ enum api_step api_check_same_id(struct api_req *r, const struct json *data)
 
 enum api_step api_put(struct api_req *r)
 {
-    if (!api_valid_id(r->id))
+    if (!api_valid_id_of(r, r->route->kind, r->id))
         return api_fail_invalid(r, "path", STR_NONE, STR("Invalid object id"));
     enum api_step s = precondition(r);
     if (s != STEP_NEXT)
