@@ -254,6 +254,33 @@ def leak(look, difference):
     return False
 
 
+# -- Permissions
+
+PATCH_TYPES = ("json-patch", "merge-patch")
+
+
+def patches(request, target):
+    """Parts that patch an object by JSON patch or merge patch."""
+    return [p for p in parts_of(request, target)
+            if p.method == "PATCH" and any(t in p.headers.get("content-type", "") for t in PATCH_TYPES)]
+
+
+@rule("patch of unseen permissions", "Permissions", "a JSON or merge patch by a user who may not see the object's permissions: the reference "
+      "applies it to an empty mapping and so wipes what others were given; here it adds")
+def unseen_permissions(look, difference):
+    where, ref, our = difference
+    if not patches(look.request, look.wires[0][1]) or look.ref.status != 200 or look.our.status != 200:
+        return False
+    if where.lower().endswith("content-length"):
+        return is_batch(look)
+    where = where.replace("part.body", "body")
+    if not where.startswith("body.permissions."):
+        return False
+    if where.endswith("[] length"):
+        return set(ref) < set(our)
+    return ref == "(absent)"
+
+
 # -- Batch
 
 def touches(path, above):

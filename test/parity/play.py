@@ -6,7 +6,7 @@ import re
 import time
 
 from compare import Comparison, Context
-from known import RULES, Look, late_effects
+from known import RULES, Look, late_effects, patches
 from resolve import Memory, NoPage
 from servers import Answer
 
@@ -76,6 +76,13 @@ def skeleton(answer, part):
         return ""
 
 
+def load(body):
+    try:
+        return json.loads(body)
+    except (ValueError, TypeError):
+        return None
+
+
 class Player:
     def __init__(self, ref, our, aliases, restart=None):
         self.ref = ref
@@ -135,6 +142,27 @@ class Player:
                     return
             if request["target"].startswith("/v1/batch") and ref.status == 200 and late_effects(request):
                 return
+            if ref.status == 200 and self.permissions_lost(request, wires):
+                return
+
+    def permissions_lost(self, request, wires):
+        """A patch that answered without permissions (Response-Behavior) may have wiped them in the reference."""
+        shown = [self.hidden_permissions(request, wire, side) for wire, side in zip(wires, ("ref", "our"))]
+        return shown[0] != shown[1]
+
+    def hidden_permissions(self, request, wire, side):
+        """How many each kind has, of the objects that the request patched without showing it."""
+        method, target, headers, body = wire
+        found = []
+        if not any(name == "Response-Behavior" for name, _ in headers) and b"Response-Behavior" not in (body or b""):
+            return found
+        for part in patches(dict(request, json=load(body)), target):
+            path = part.path if part.path.startswith("/v1/") else "/v1" + part.path
+            if part.headers.get("response-behavior") in ("light", "diff") and path.isascii():
+                answer = self.ask("GET", path, [h for h in headers if h[0] == "Authorization"], None, side)
+                permissions = (load(answer.body) or {}).get("permissions") or {}
+                found.append({kind: len(who) for kind, who in permissions.items()})
+        return found
 
     def judge(self, index, request, ref, our, comparison, wires, requests):
         look = Look(self, request, ref, our, comparison, wires, requests[:index])
