@@ -1,5 +1,5 @@
 /* JSON Merge Patch: RFC 7396, section 3 and appendix A, and what happens to the arguments. */
-#include "json_test.h"
+#include "test/unit/json/json_test.h"
 
 static const char *const cases[][3] = {
     /* appendix A, all of it: original, patch, result */

@@ -1,6 +1,6 @@
 /* Reading: what is JSON (RFC 8259) and what is not, to the byte; limits; hostile texts; no memory.
  */
-#include "json_test.h"
+#include "test/unit/json/json_test.h"
 
 /* ---- accepted -----------------------------------------------------------------------------------
  */

@@ -1,6 +1,6 @@
 /* JSON Patch: RFC 6902, appendix A; the messages of the reference's libraries; random patches
  * against the properties that any patch has. */
-#include "json_test.h"
+#include "test/unit/json/json_test.h"
 
 /* ---- RFC 6902, appendix A
  * -------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
 /* JSON Pointer: the examples of RFC 6901, section 5, and what is no pointer. */
-#include "json_test.h"
+#include "test/unit/json/json_test.h"
 
 /* RFC 6901, section 5 */
 static const char document[] =

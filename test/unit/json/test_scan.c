@@ -1,5 +1,5 @@
 /* Fields out of text: the same answers as the tree gives, on random documents; damaged text. */
-#include "json_test.h"
+#include "test/unit/json/json_test.h"
 
 static bool raw_is(const struct json_raw *raw, enum json_type type, const char *text)
 {

@@ -1,6 +1,6 @@
 /* Values: numbers by their exact value, building, the members of objects against a model, depth,
  * the total order. */
-#include "json_test.h"
+#include "test/unit/json/json_test.h"
 
 #include "json/private.h"
 #include <math.h>

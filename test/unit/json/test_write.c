@@ -1,5 +1,5 @@
 /* Writing: escapes, round trips of random documents, full buffers; and the spelling of Python. */
-#include "json_test.h"
+#include "test/unit/json/json_test.h"
 
 static str written(str s)
 {
