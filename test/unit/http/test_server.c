@@ -451,6 +451,7 @@ END_TEST
 /* Small responses that the client does not read pile up in the kernel, and then no more are made. */
 START_TEST(flood_without_reading)
 {
+    static const char ask[] = "GET /big?4000 HTTP/1.1\r\nHost: h\r\n\r\n";
     static char bytes[100 * 40];
     size_t n = 0;
     struct client other;
@@ -458,7 +459,7 @@ START_TEST(flood_without_reading)
     uint64_t sent = 0;
 
     for (int i = 0; i < 100; i++)
-        n += (size_t)snprintf(bytes + n, sizeof bytes - n, "GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+        n += (size_t)snprintf(bytes + n, sizeof bytes - n, "%s", ask);
     fcntl(c.fd, F_SETFL, O_NONBLOCK);
     for (;;) { /* until nothing goes in any more and the server has come to rest */
         ssize_t k = send(c.fd, bytes + sent % n, n - sent % n, MSG_NOSIGNAL);
@@ -476,7 +477,7 @@ START_TEST(flood_without_reading)
     client_close(&other);
     fcntl(c.fd, F_SETFL, 0);
     for (uint64_t i = 0; i < sent / (n / 100); i++) /* and then all of them are */
-        expect_reply(&c, 200, "GET /x|");
+        expect_reply(&c, 200, NULL);
 }
 END_TEST
 
