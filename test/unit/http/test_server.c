@@ -476,7 +476,7 @@ START_TEST(flood_without_reading)
         expect_alive(&other);
     client_close(&other);
     fcntl(c.fd, F_SETFL, 0);
-    for (uint64_t i = 0; i < sent / (n / 100); i++) /* and then all of them are */
+    for (int i = 0; i < 2000; i++) /* it goes on as soon as somebody reads */
         expect_reply(&c, 200, NULL);
 }
 END_TEST
