@@ -5,29 +5,24 @@
  */
 #include "api/private.h"
 
-#define BASE_HEADERS   "Content-Length", "Alert", "Backoff", "Retry-After", "Content-Type"
-#define OBJECT_HEADERS BASE_HEADERS, "Last-Modified", "ETag", "Cache-Control", "Expires", "Pragma"
-#define LIST_HEADERS   OBJECT_HEADERS, "Next-Page"
-#define COUNT_HEADERS  LIST_HEADERS, "Total-Objects", "Total-Records"
+/* Whole strings: nothing is put together for a request. */
+#define BASE_HEADERS   "Content-Length, Alert, Backoff, Retry-After, Content-Type"
+#define OBJECT_HEADERS BASE_HEADERS ", Last-Modified, ETag, Cache-Control, Expires, Pragma"
+#define LIST_HEADERS   OBJECT_HEADERS ", Next-Page"
+#define COUNT_HEADERS  LIST_HEADERS ", Total-Objects, Total-Records"
 
-static const char *const base_headers[] = {BASE_HEADERS, NULL};
-static const char *const object_headers[] = {OBJECT_HEADERS, NULL};
-static const char *const list_headers[] = {LIST_HEADERS, NULL};
-static const char *const count_headers[] = {COUNT_HEADERS, NULL};
-
-static const char *const *exposed(const struct api_req *r)
+static str exposed(const struct api_req *r)
 {
     if (r->route == NULL || r->route->type == TYPE_UTILITY)
-        return base_headers;
+        return STR(BASE_HEADERS);
     if (r->method != METHOD_GET && r->method != METHOD_HEAD)
-        return base_headers;
+        return STR(BASE_HEADERS);
     if (r->route->type == TYPE_OBJECT)
-        return object_headers;
-    return r->method == METHOD_HEAD ? count_headers : list_headers;
+        return STR(OBJECT_HEADERS);
+    return r->method == METHOD_HEAD ? STR(COUNT_HEADERS) : STR(LIST_HEADERS);
 }
 
-/* Shell pattern with '*' only, as in `cors_origins = https://(*).example.org` without the brackets.
- */
+/* A pattern of kinto.cors_origins; a star in it stands for any characters. */
 static bool origin_matches(str pattern, str origin)
 {
     size_t star = str_find(pattern, '*');
@@ -77,19 +72,6 @@ enum api_step api_check_origin(struct api_req *r)
     return origin_refused(r) ? api_invalid_fail(r, 400) : STEP_NEXT;
 }
 
-static void add_joined(struct api_req *r, const char *name, const char *const *list)
-{
-    struct buf b;
-    buf_init_arena(&b, r->arena, 4 * KIB);
-    for (; *list; list++) {
-        if (b.n)
-            buf_add_lit(&b, ", ");
-        buf_add_str(&b, str_from(*list));
-    }
-    if (!buf_failed(&b))
-        http_header_add(r->out, str_from(name), buf_str(&b));
-}
-
 void api_cors_headers(struct api_req *r)
 {
     if (r->parent && r->out->status == 401) /* as the reference leaves them out there */
@@ -103,7 +85,7 @@ void api_cors_headers(struct api_req *r)
     bool silent = (r->out->status == 405 && r->route && !r->alias) ||
                   (r->out->status == 401 && r->alias) || (r->method == METHOD_OPTIONS && r->route);
     if (!silent)
-        add_joined(r, "Access-Control-Expose-Headers", exposed(r));
+        http_header_add(r->out, STR("Access-Control-Expose-Headers"), exposed(r));
 }
 
 str api_method_list(struct api_req *r, const char *separator)
@@ -111,30 +93,28 @@ str api_method_list(struct api_req *r, const char *separator)
     static const struct {
         enum api_method method;
         const char *name;
-    } get_first[] = {{METHOD_GET, "GET"}, {METHOD_HEAD, "HEAD"},   {METHOD_POST, "POST"},
-                     {METHOD_PUT, "PUT"}, {METHOD_PATCH, "PATCH"}, {METHOD_DELETE, "DELETE"}},
-      head_first[] = {{METHOD_HEAD, "HEAD"}, {METHOD_GET, "GET"},     {METHOD_POST, "POST"},
-                      {METHOD_PUT, "PUT"},   {METHOD_PATCH, "PATCH"}, {METHOD_DELETE, "DELETE"}};
-    bool plural = r->route && r->route->type == TYPE_PLURAL;
+    } names[] = {{METHOD_HEAD, "HEAD"},    {METHOD_GET, "GET"}, {METHOD_HEAD, "HEAD"},
+                 {METHOD_POST, "POST"},    {METHOD_PUT, "PUT"}, {METHOD_PATCH, "PATCH"},
+                 {METHOD_DELETE, "DELETE"}};
+    /* The reference names HEAD first for lists, and behind GET elsewhere. */
+    size_t skip = r->route && r->route->type == TYPE_PLURAL ? 2 : 0;
     unsigned methods = r->route ? api_route_methods(r) : 0;
     struct buf b;
     buf_init_arena(&b, r->arena, KIB);
-    for (size_t i = 0; i < ARRAY_LEN(get_first); i++) {
-        enum api_method m = plural ? head_first[i].method : get_first[i].method;
-        if (methods & METHOD_BIT(m)) {
-            buf_add_str(&b, str_from(plural ? head_first[i].name : get_first[i].name));
-            buf_add_str(&b, str_from(separator));
-        }
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (i == skip || !(methods & METHOD_BIT(names[i].method)))
+            continue;
+        buf_add_str(&b, str_from(names[i].name));
+        buf_add_str(&b, str_from(separator));
     }
     buf_add_lit(&b, "OPTIONS");
     return buf_str(&b);
 }
 
-static bool method_allowed(struct api_req *r, str method)
+static bool has_word(str list, str word)
 {
-    str rest = api_method_list(r, ",");
-    while (!str_none(rest))
-        if (str_eq(str_cut(&rest, ','), method))
+    while (!str_none(list))
+        if (str_eq(str_trim(str_cut(&list, ',')), word))
             return true;
     return false;
 }
@@ -142,26 +122,19 @@ static bool method_allowed(struct api_req *r, str method)
 /* Everything that any method of the endpoint exposes, and what the page asks for. */
 static str allowed_headers(struct api_req *r)
 {
-    const char *const *list = r->route->type == TYPE_UTILITY  ? base_headers
-                              : r->route->type == TYPE_OBJECT ? object_headers
-                                                              : count_headers;
+    const str all = r->route->type == TYPE_UTILITY  ? STR(BASE_HEADERS)
+                    : r->route->type == TYPE_OBJECT ? STR(OBJECT_HEADERS)
+                                                    : STR(COUNT_HEADERS);
     struct buf b;
     buf_init_arena(&b, r->arena, 64 * KIB);
-    for (size_t i = 0; list[i]; i++) {
-        if (i)
-            buf_add_char(&b, ',');
-        buf_add_str(&b, str_from(list[i]));
-    }
+    buf_add_str(&b, all);
     str asked = api_req_header(r, "Access-Control-Request-Headers");
     while (!str_none(asked)) {
         str name = str_trim(str_cut(&asked, ','));
-        bool known = name.n == 0;
-        for (size_t i = 0; list[i]; i++)
-            known = known || str_eq(name, str_from(list[i]));
-        if (!known) {
-            buf_add_char(&b, ',');
-            buf_add_str(&b, name);
-        }
+        if (name.n == 0 || has_word(all, name))
+            continue;
+        buf_add_lit(&b, ", ");
+        buf_add_str(&b, name);
     }
     return buf_str(&b);
 }
@@ -178,7 +151,7 @@ enum api_step api_preflight(struct api_req *r)
     if (method.n == 0)
         api_invalid_add(r, "header", STR("Access-Control-Request-Method"),
                         STR("this header is mandatory"));
-    else if (origin.n && !method_allowed(r, method))
+    else if (origin.n && !has_word(api_method_list(r, ","), method))
         api_invalid_add(r, "header", STR("Access-Control-Request-Method"),
                         STR("Method not allowed"));
     if (r->invalid)
