@@ -360,10 +360,7 @@ static void write_next_query(struct api_req *r, const struct api_page *page, str
     for (size_t i = 0; i < r->q.count; i++) {
         const struct api_param *p = &r->q.params[i];
         bool is_limit = str_eq(p->name, STR("_limit")), is_token = str_eq(p->name, STR("_token"));
-        str text = is_limit ? limit : is_token ? token : p->text;
-        if (str_none(text))
-            text = json_string(json_at(p->value, json_count(p->value) - 1));
-        add_query(b, p->name, text);
+        add_query(b, p->name, is_limit ? limit : is_token ? token : p->last);
         limited = limited || is_limit;
         continued = continued || is_token;
     }

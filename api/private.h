@@ -132,6 +132,7 @@ struct api_loop {
 struct api_param {
     str name;
     str text;           /* none when the parameter is repeated: value is the list of its texts */
+    str last;           /* the text, of a repeated one the last */
     struct json *value; /* JSON when the text parses, else a string */
 };
 

@@ -57,6 +57,7 @@ static enum err add_param(struct api_req *r, struct map *index, str name, str te
 {
     struct api_param *p = map_get(index, name);
     if (p) {
+        p->last = text;
         if (!str_none(p->text)) {
             p->value = json_new_array(r->arena);
             enum err e = json_push(r->arena, p->value, json_new_string(r->arena, p->text));
@@ -67,7 +68,7 @@ static enum err add_param(struct api_req *r, struct map *index, str name, str te
         return json_push(r->arena, p->value, json_new_string(r->arena, text));
     }
     p = &r->q.params[r->q.count++];
-    *p = (struct api_param){.name = name, .text = text};
+    *p = (struct api_param){.name = name, .text = text, .last = text};
     return map_put(index, name, p);
 }
 

@@ -67,6 +67,21 @@ START_TEST(sorted_whole)
 }
 END_TEST
 
+/* A repeated parameter is a list; the next page is asked with its last value, whatever that is. */
+START_TEST(repeated_parameters_have_pages)
+{
+    static const char *const queries[] = {
+        "exclude_n=7&exclude_n=8", "exclude_n=&exclude_n=", "_sort=&_sort=",     "_sort=n&_sort=-t",
+        "_fields=&_fields=",       "_fields=n&_fields=t",   "not_n=7&not_n=true"};
+    letters();
+    for (size_t i = 0; i < ARRAY_LEN(queries); i++) {
+        call("GET", f(R "?%s&_limit=1", queries[i]), NULL);
+        want(200);
+        ck_assert_msg(header("Next-Page") != NULL, "%s: no next page", queries[i]);
+    }
+}
+END_TEST
+
 /* Whatever the sort, pages of any size give the same list as one answer. */
 START_TEST(sorted_in_pages)
 {
@@ -284,6 +299,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, sorted_in_pages, 0, ARRAY_LEN(SORTS));
     tcase_add_test(t, order_of_types);
     t = api_case(s, "page", NULL);
+    tcase_add_test(t, repeated_parameters_have_pages);
     tcase_add_test(t, next_page_keeps_the_question);
     tcase_add_test(t, no_next_page_at_the_end);
     tcase_add_loop_test(t, limits_as_they_are_written, 0, ARRAY_LEN(LIMITS));
