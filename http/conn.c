@@ -403,7 +403,8 @@ static enum step body_read(struct conn *c, char *p, size_t room, size_t *got)
 
 /*
  * A body of known length that did not come whole with its head is read straight to where it stays.
- * Its memory is taken in two steps: whoever announces much must first send BODY_FIRST_BYTES of it.
+ * Its memory is taken in steps: whoever announces much gets no more than BODY_TRUST times what he has
+ * sent.
  */
 static enum step step_body_length(struct conn *c)
 {
@@ -419,7 +420,8 @@ static enum step step_body_length(struct conn *c)
     if (ex->expect_continue && here == 0)
         return ask_for_body(c);
     ex->expect_continue = false; /* it has begun without */
-    if (b->n == b->cap && buf_reserve(b, b->n == 0 ? MIN_OF(left, BODY_FIRST_BYTES) : left) != OK)
+    if (b->n == b->cap &&
+        buf_reserve(b, MIN_OF(left, MAX_OF(BODY_FIRST_BYTES, b->n * BODY_TRUST))) != OK)
         return body_failed(c);
     if (here > 0) { /* only at first, when less than all came with the head */
         got = MIN_OF(here, b->cap - b->n);

@@ -30,6 +30,7 @@
 
 #define EVENTS_PER_TURN   256
 #define ACCEPTS_PER_EVENT 64
+#define ACCEPTS_AT_STOP   8192 /* more than a backlog holds; not without end */
 #define ACCEPT_RETRY_MS   100
 #define LINGER_MS         5000
 #define SPARE_CHUNKS      32
@@ -110,8 +111,8 @@ static bool is_passing(int e)
            e == ENETUNREACH;
 }
 
-/* Accepts up to `most` connections; true when there may be more. */
-static bool accept_some(struct loop *l, const struct listener *s, unsigned most)
+/* Accepts up to `most` connections. */
+static void accept_some(struct loop *l, const struct listener *s, unsigned most)
 {
     for (unsigned i = 0; i < most; i++) {
         struct sockaddr_storage a = {0};
@@ -121,13 +122,12 @@ static bool accept_some(struct loop *l, const struct listener *s, unsigned most)
             l->accept_warned = false;
             accepted(l, s, fd, &a);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            return false;
+            return;
         } else if (!is_passing(errno)) {
             accept_pause(l, errno);
-            return false;
+            return;
         }
     }
-    return true;
 }
 
 /* ---- time-outs ------------------------------------------------------------------------------- */
@@ -260,8 +260,7 @@ static void close_listeners(struct loop *l)
 static void begin_stop(struct loop *l)
 {
     for (unsigned i = 0; i < l->nlisteners; i++)
-        while (accept_some(l, &l->listeners[i], ACCEPTS_PER_EVENT))
-            ;
+        accept_some(l, &l->listeners[i], ACCEPTS_AT_STOP);
     close_listeners(l);
     l->stopping = true;
     l->stop_deadline_ms = l->now_ms + l->server->opt.stop_timeout_ms;

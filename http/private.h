@@ -74,10 +74,11 @@ enum chunked_status chunked_decode(struct chunked *d, char *p, size_t n, size_t 
 
 /* ---- request.c: requests and their memory ------------------------------------------------ */
 
-#define FIRST_CHUNK_BYTES (8 * KIB)   /* an arena's first chunk */
-#define IN_SMALL_BYTES    (4 * KIB)   /* the input buffer of an ordinary request */
-#define BODY_FIRST_BYTES  (256 * KIB) /* held for an announced body before its bytes have come */
-#define MAX_SPARES        64          /* of each kind that a loop keeps */
+#define FIRST_CHUNK_BYTES (8 * KIB)  /* an arena's first chunk */
+#define IN_SMALL_BYTES    (4 * KIB)  /* the input buffer of an ordinary request */
+#define BODY_FIRST_BYTES  (15 * KIB) /* held for an announced body before its bytes have come */
+#define BODY_TRUST        16         /* and then this many times what has come */
+#define MAX_SPARES        64         /* of each kind that a loop keeps */
 
 struct loop;
 struct conn;
