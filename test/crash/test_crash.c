@@ -667,8 +667,9 @@ START_TEST(dead_processes)
     log_set_level(LOG_NONE);
     kit_quiet = true;
     os_test_replace(&simulated);
-    for (int i = 0; i < 6 * rounds(); i++)
-        one_history(6, 1 + kit_rand(&seed) % 50, 3);
+    for (int i = 0; i < rounds(); i++)
+        for (size_t dies = 1; dies < 25; dies++)
+            one_history(3, dies, 2);
     os_test_replace(NULL);
 }
 END_TEST

@@ -430,6 +430,33 @@ START_TEST(scattered_keys_fill_pages)
 }
 END_TEST
 
+/* Deleting most keys here and there leaves pages that are worth having. */
+START_TEST(thin_pages_are_merged)
+{
+    struct engine_txn *t;
+    char key[32];
+
+    setup_with(_i == 0, 0);
+    t = kit_begin(e);
+    for (int i = 0; i < 20000; i++) {
+        str k = {key, (size_t)snprintf(key, sizeof key, "%05d", i)};
+        ck_assert_int_eq(engine_put(t, k, zeros(20)), OK);
+    }
+    ck_assert_int_eq(kit_commit(t), OK);
+    uint64_t before = stats_now().pages;
+    t = kit_begin(e);
+    for (int i = 0; i < 20000; i++) {
+        str k = {key, (size_t)snprintf(key, sizeof key, "%05d", i)};
+        if (i % 20 != 0)
+            ck_assert_int_eq(engine_del(t, k), OK);
+    }
+    ck_assert_int_eq(kit_commit(t), OK);
+    ck_assert_uint_ge(audit_engine(e), 40);
+    ck_assert_uint_le(stats_now().pages, before / 5);
+    teardown();
+}
+END_TEST
+
 /* Overwriting for ever uses the same pages again, unless a reader looks at them. */
 START_TEST(pages_are_used_again)
 {
@@ -652,6 +679,7 @@ static Suite *suite(void)
     tcase_add_loop_test(c, delete_prefix, 0, 2);
     tcase_add_loop_test(c, rising_keys_fill_pages, 0, 2);
     tcase_add_test(c, scattered_keys_fill_pages);
+    tcase_add_loop_test(c, thin_pages_are_merged, 0, 2);
     tcase_add_loop_test(c, pages_are_used_again, 0, 2);
     tcase_add_test(c, memory_is_given_back);
     tcase_add_loop_test(c, snapshots_stand_still, 0, 2);
