@@ -49,7 +49,7 @@ static void check_method(struct api_req *r, const struct json *v, str name)
             return;
     api_invalid_add(
         r, "body", name,
-        API_JOIN(r->arena, STR("\""), json_string(v), STR("\" is not one of "), methods));
+        ARENA_JOIN(r->arena, STR("\""), json_string(v), STR("\" is not one of "), methods));
 }
 
 static void check_path(struct api_req *r, const struct json *v, str name)
@@ -67,9 +67,9 @@ static void check_headers(struct api_req *r, const struct json *v, str name)
     for (size_t i = 0; json_member(v, i, &header, &value); i++) {
         if (json_is(value, JSON_STRING))
             continue;
-        api_invalid_add(r, "body", name,
-                        arena_printf(r->arena, STR_FMT " contains non string value",
-                                     STR_ARG(api_python_str(r->arena, v))));
+        api_invalid_add(
+            r, "body", name,
+            ARENA_JOIN(r->arena, api_python_str(r->arena, v), STR(" contains non string value")));
         return;
     }
 }
@@ -81,13 +81,12 @@ static void check_request(struct api_req *r, const struct json *v, str name, boo
         return;
     struct arena *a = r->arena;
     const struct json *path = json_get(v, STR("path")), *body = json_get(v, STR("body"));
-    check_method(r, json_get(v, STR("method")), arena_printf(a, STR_FMT ".method", STR_ARG(name)));
+    check_method(r, json_get(v, STR("method")), ARENA_JOIN(a, name, STR(".method")));
     if (!is_default || path)
-        check_path(r, path, arena_printf(a, STR_FMT ".path", STR_ARG(name)));
-    check_headers(r, json_get(v, STR("headers")),
-                  arena_printf(a, STR_FMT ".headers", STR_ARG(name)));
+        check_path(r, path, ARENA_JOIN(a, name, STR(".path")));
+    check_headers(r, json_get(v, STR("headers")), ARENA_JOIN(a, name, STR(".headers")));
     if (body)
-        api_is_mapping(r, body, arena_printf(a, STR_FMT ".body", STR_ARG(name)));
+        api_is_mapping(r, body, ARENA_JOIN(a, name, STR(".body")));
 }
 
 static enum err check_requests(struct api_req *r, struct json *requests,
@@ -194,7 +193,7 @@ static str part_target(struct api_req *r, str path)
 {
     if (str_starts(path, STR("/" API_PREFIX)))
         return path;
-    return arena_printf(r->arena, "/" API_PREFIX STR_FMT, STR_ARG(path));
+    return ARENA_JOIN(r->arena, STR("/" API_PREFIX), path);
 }
 
 static enum err make_part(struct api_req *r, const struct json *spec, struct api_req **out)

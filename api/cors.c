@@ -62,7 +62,7 @@ static bool origin_refused(struct api_req *r)
     str origin = api_req_header(r, "Origin");
     if (origin.n == 0 || !str_none(allowed_origin(r)))
         return false;
-    api_invalid_add(r, "header", STR("Origin"), API_JOIN(r->arena, origin, STR(" not allowed")));
+    api_invalid_add(r, "header", STR("Origin"), ARENA_JOIN(r->arena, origin, STR(" not allowed")));
     return true;
 }
 

@@ -152,10 +152,10 @@ static str invalid_message(struct api_req *r, const struct api_invalid *v)
 {
     str location = str_from(v->location);
     if (str_none(v->name))
-        return API_JOIN(r->arena, location, STR(": "), v->description);
+        return ARENA_JOIN(r->arena, location, STR(": "), v->description);
     if (str_find_str(v->description, v->name) != STR_NPOS)
         return v->description;
-    return API_JOIN(r->arena, v->name, STR(" in "), location, STR(": "), v->description);
+    return ARENA_JOIN(r->arena, v->name, STR(" in "), location, STR(": "), v->description);
 }
 
 enum api_step api_invalid_fail(struct api_req *r, int status)

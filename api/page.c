@@ -100,7 +100,7 @@ static enum api_step wrong(struct api_req *r, str param, const char *what)
 static enum api_step wrong_value(struct api_req *r, str param)
 {
     return api_fail_invalid(r, "querystring", param,
-                            API_JOIN(r->arena, STR("Invalid value for "), param));
+                            ARENA_JOIN(r->arena, STR("Invalid value for "), param));
 }
 
 static bool all_of_type(const struct json *list, enum json_type type)
@@ -382,7 +382,8 @@ enum err api_page_next(struct api_req *r, const struct api_page *page, str last)
         return e;
     struct buf b;
     buf_init_arena(&b, r->arena, MIB);
-    buf_printf(&b, STR_FMT "/" API_PREFIX, STR_ARG(r->origin));
+    buf_add_str(&b, r->origin);
+    buf_add_lit(&b, "/" API_PREFIX);
     http_url_encode(&b, r->plural_uri, "/");
     struct buf q;
     buf_init_arena(&q, r->arena, MIB);

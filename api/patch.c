@@ -89,7 +89,7 @@ static bool touches_permissions(const struct json *ops)
 static enum api_step patch_failed(struct api_req *r, str what)
 {
     return api_fail_invalid(r, "body", STR_NONE,
-                            API_JOIN(r->arena, STR("JSON Patch operation failed: "), what));
+                            ARENA_JOIN(r->arena, STR("JSON Patch operation failed: "), what));
 }
 
 /* Only known kinds with lists (or objects) of principals can be stored. */
@@ -101,7 +101,8 @@ static enum api_step check_patched_permissions(struct api_req *r, const struct j
         return patch_failed(r, STR("/permissions must be an object"));
     for (size_t i = 0; json_member(permissions, i, &kind, &principals); i++) {
         if (!(store_perm_from_name(kind) & api_kinds[r->route->kind].perms))
-            return patch_failed(r, API_JOIN(r->arena, STR("unknown permission '"), kind, STR("'")));
+            return patch_failed(r,
+                                ARENA_JOIN(r->arena, STR("unknown permission '"), kind, STR("'")));
         if (json_is(principals, JSON_OBJECT))
             continue;
         bool texts = json_is(principals, JSON_ARRAY);

@@ -42,7 +42,7 @@ enum api_step api_precondition(struct api_req *r, const struct store_object *obj
         return STEP_NEXT;
     str details = STR_NONE;
     if (object && may_see(r))
-        details = arena_printf(r->arena, "{\"existing\":" STR_FMT "}", STR_ARG(object->data));
+        details = ARENA_JOIN(r->arena, STR("{\"existing\":"), object->data, STR("}"));
     enum api_step s = api_fail_details(r, API_ERR_MODIFIED_MEANWHILE, details);
     api_timestamp_headers(r, timestamp);
     return s;

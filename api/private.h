@@ -15,10 +15,6 @@
 
 struct api_batch; /* batch.c */
 
-/* The strs, one behind the other, in the arena; unlike a format, it takes NUL bytes. */
-#define API_JOIN(a, ...)                                                                           \
-    arena_concat((a), (str[]){__VA_ARGS__}, sizeof((str[]){__VA_ARGS__}) / sizeof(str))
-
 /* ---- resources ----------------------------------------------------------------------------------
  */
 

@@ -143,7 +143,7 @@ static void invalid(struct api_req *r, const struct api_param *p, const char *be
                     const char *behind)
 {
     api_invalid_add(r, "querystring", p->name,
-                    API_JOIN(r->arena, str_from(before), shown, str_from(behind)));
+                    ARENA_JOIN(r->arena, str_from(before), shown, str_from(behind)));
 }
 
 /* Booleans are shown, and refused, as the text that they came as. */
@@ -180,9 +180,9 @@ static void check_text(struct api_req *r, struct api_param *p)
     bool zero = json_is(v, JSON_NUMBER) && json_number_compare(json_number(v), STR("0")) == 0;
     if (is_empty(v) || zero || json_is(v, JSON_STRING))
         return;
-    api_invalid_add(
-        r, "querystring", p->name,
-        API_JOIN(r->arena, shown_value(r, p), STR(" is not a string: {'"), p->name, STR("': ''}")));
+    api_invalid_add(r, "querystring", p->name,
+                    ARENA_JOIN(r->arena, shown_value(r, p), STR(" is not a string: {'"), p->name,
+                               STR("': ''}")));
 }
 
 static void take_fields(struct api_req *r, const struct api_param *p)

@@ -26,11 +26,8 @@ static int64_t record_cache_setting(const struct api_req *r)
     const struct api_config *c = &r->api->conf;
     str bucket = r->levels[0].id, collection = r->levels[1].id;
     str names[] = {
-        arena_printf(r->arena, STR_FMT "." STR_FMT, STR_ARG(bucket), STR_ARG(collection)),
-        bucket,
-        STR_NONE,
-        arena_printf(r->arena, STR_FMT "_" STR_FMT, STR_ARG(bucket), STR_ARG(collection)),
-        bucket,
+        ARENA_JOIN(r->arena, bucket, STR("."), collection), bucket, STR_NONE,
+        ARENA_JOIN(r->arena, bucket, STR("_"), collection), bucket,
     };
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         const struct map *by_name = i < 2 ? &c->record_cache : &c->record_cache_old;
@@ -42,6 +39,8 @@ static int64_t record_cache_setting(const struct api_req *r)
     return -1;
 }
 
+#define MAX_CACHE_SECONDS (INT64_C(10) * 365 * 24 * 3600) /* as the settings allow */
+
 /* The collection's own "cache_expires": the larger of it and the setting counts. */
 static int64_t record_cache_seconds(struct api_req *r)
 {
@@ -51,7 +50,7 @@ static int64_t record_cache_seconds(struct api_req *r)
     if (api_level_load(r, 1) == OK && r->levels[1].state == LEVEL_PRESENT &&
         json_scan_member(r->levels[1].object.data, STR("cache_expires"), &raw) &&
         str_to_i64(raw.text, &own) == OK)
-        seconds = MAX_OF(seconds, own);
+        seconds = MAX_OF(seconds, MIN_OF(own, MAX_CACHE_SECONDS));
     return seconds;
 }
 

@@ -28,7 +28,7 @@ static str origin_of(struct api_req *r)
     str host = c->http_host.n ? c->http_host : api_req_header(r, "Host");
     if (host.n == 0)
         host = STR("localhost");
-    return arena_printf(r->arena, STR_FMT "://" STR_FMT, STR_ARG(scheme), STR_ARG(host));
+    return ARENA_JOIN(r->arena, scheme, STR("://"), host);
 }
 
 struct api_req *api_req_new(struct api_loop *loop, struct http_req *http)

@@ -66,8 +66,8 @@ str api_new_id(struct api_req *r)
 
 str api_list_uri(struct api_req *r, const struct api_level *parent, enum api_kind kind)
 {
-    return arena_printf(r->arena, STR_FMT "/%ss", STR_ARG(parent ? parent->uri : STR("")),
-                        api_kinds[kind].name);
+    return ARENA_JOIN(r->arena, parent ? parent->uri : STR(""), STR("/"),
+                      str_from(api_kinds[kind].name), STR("s"));
 }
 
 struct store_list_id api_list_of(const struct api_req *r, enum api_kind kind, unsigned nparents)

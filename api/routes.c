@@ -69,12 +69,11 @@ static bool starts_with_version(str path)
     return path.n >= 3 && path.p[1] == 'v' && path.p[2] >= '0' && path.p[2] <= '9';
 }
 
-static str with_query(struct api_req *r, const char *prefix, str path, const char *suffix)
+static str with_query(struct api_req *r, str prefix, str path, str suffix)
 {
     if (str_none(r->query))
-        return arena_printf(r->arena, "%s" STR_FMT "%s", prefix, STR_ARG(path), suffix);
-    return arena_printf(r->arena, "%s" STR_FMT "%s?" STR_FMT, prefix, STR_ARG(path), suffix,
-                        STR_ARG(r->query));
+        return ARENA_JOIN(r->arena, prefix, path, suffix);
+    return ARENA_JOIN(r->arena, prefix, path, suffix, STR("?"), r->query);
 }
 
 static enum api_step add_version(struct api_req *r)
@@ -88,7 +87,8 @@ static enum api_step add_version(struct api_req *r)
         http_header_add(r->out, STR("Content-Type"), STR("text/html; charset=UTF-8"));
         return STEP_DONE;
     }
-    return api_redirect(r, with_query(r, "/" API_PREFIX, r->raw_path, ""), c->version_redirect_ttl);
+    return api_redirect(r, with_query(r, STR("/" API_PREFIX), r->raw_path, STR("")),
+                        c->version_redirect_ttl);
 }
 
 enum api_step api_route_not_found(struct api_req *r)
@@ -100,10 +100,11 @@ enum api_step api_route_not_found(struct api_req *r)
         str path = r->raw_path;
         while (str_ends(path, STR("/")))
             path.n--;
-        return api_redirect(r, with_query(r, "", path, ""), c->slash_redirect_ttl);
+        return api_redirect(r, with_query(r, STR(""), path, STR("")), c->slash_redirect_ttl);
     }
     if (c->slash_redirect && str_eq(r->raw_path, STR("/" API_PREFIX)))
-        return api_redirect(r, with_query(r, "", r->raw_path, "/"), c->slash_redirect_ttl);
+        return api_redirect(r, with_query(r, STR(""), r->raw_path, STR("/")),
+                            c->slash_redirect_ttl);
     return api_fail(r, API_ERR_NOT_FOUND);
 }
 
@@ -119,10 +120,10 @@ enum api_step api_route_parse_target(struct api_req *r)
     if (!str_utf8_valid(query))
         return api_fail_message(
             r, API_ERR_BAD_REQUEST,
-            arena_printf(r->arena,
-                         "A request with an incorrect encoding in the querystring was"
-                         "received. Please make sure your requests are encoded in UTF-8: " STR_FMT,
-                         STR_ARG(r->query)));
+            ARENA_JOIN(r->arena,
+                       STR("A request with an incorrect encoding in the querystring was"
+                           "received. Please make sure your requests are encoded in UTF-8: "),
+                       r->query));
     r->path = path;
     if (!starts_with_version(path))
         return add_version(r);
@@ -218,8 +219,7 @@ static str redirect_body(struct api_req *r, str location, struct buf *b)
     }
     if (json > 0) {
         buf_add_lit(b, "{\"message\": ");
-        json_write_string(
-            b, arena_printf(r->arena, MOVED_BEFORE STR_FMT MOVED_BEHIND, STR_ARG(location)));
+        json_write_string(b, ARENA_JOIN(r->arena, STR(MOVED_BEFORE), location, STR(MOVED_BEHIND)));
         buf_add_lit(b,
                     ", \"code\": \"307 Temporary Redirect\", \"title\": \"Temporary Redirect\"}");
         return STR("application/json");
@@ -241,8 +241,7 @@ enum api_step api_redirect(struct api_req *r, str location, int64_t cache_second
     r->out->status = 307;
     r->out->body = buf_str(&b);
     http_header_add(r->out, STR("Content-Type"), type);
-    http_header_add(r->out, STR("Location"),
-                    arena_printf(r->arena, STR_FMT STR_FMT, STR_ARG(r->origin), STR_ARG(location)));
+    http_header_add(r->out, STR("Location"), ARENA_JOIN(r->arena, r->origin, location));
     if (cache_seconds >= 0)
         api_cache_seconds(r, cache_seconds);
     return STEP_DONE;

@@ -40,8 +40,8 @@ bool api_is_mapping(struct api_req *r, const struct json *v, str name)
         return true;
     api_invalid_add(
         r, "body", name,
-        API_JOIN(r->arena, STR("\""), api_python_str(r->arena, v),
-                 STR("\" is not a mapping type: Does not implement dict-like functionality.")));
+        ARENA_JOIN(r->arena, STR("\""), api_python_str(r->arena, v),
+                   STR("\" is not a mapping type: Does not implement dict-like functionality.")));
     return false;
 }
 
@@ -55,8 +55,8 @@ bool api_is_text(struct api_req *r, const struct json *v, str name, const char *
     if (json_is(v, JSON_STRING))
         return true;
     api_invalid_add(r, "body", name,
-                    API_JOIN(r->arena, api_python_str(r->arena, v), STR(" is not a string: {'"),
-                             str_from(key), STR("': ''}")));
+                    ARENA_JOIN(r->arena, api_python_str(r->arena, v), STR(" is not a string: {'"),
+                               str_from(key), STR("': ''}")));
     return false;
 }
 
@@ -66,7 +66,7 @@ bool api_is_sequence(struct api_req *r, const struct json *v, str name)
         return true;
     api_invalid_add(
         r, "body", name,
-        API_JOIN(r->arena, STR("\""), api_python_str(r->arena, v), STR("\" is not iterable")));
+        ARENA_JOIN(r->arena, STR("\""), api_python_str(r->arena, v), STR("\" is not iterable")));
     return false;
 }
 
@@ -86,9 +86,14 @@ bool api_only_members(struct api_req *r, const struct json *v, const char *const
     if (unknown == NULL || json_count(unknown) == 0)
         return unknown != NULL;
     api_invalid_add(r, "body", name,
-                    arena_printf(r->arena, "Unrecognized keys in mapping: \"" STR_FMT "\"",
-                                 STR_ARG(api_python_str(r->arena, unknown))));
+                    ARENA_JOIN(r->arena, STR("Unrecognized keys in mapping: \""),
+                               api_python_str(r->arena, unknown), STR("\"")));
     return false;
+}
+
+static str number(struct api_req *r, size_t n)
+{
+    return arena_printf(r->arena, "%zu", n);
 }
 
 /* ---- the data of each kind ------------------------------------------------------------------- */
@@ -116,13 +121,14 @@ static void check_members(struct api_req *r, struct json *data, const char *pref
     if (!api_is_sequence(r, members, name))
         return;
     for (size_t i = 0; i < json_count(members); i++) {
-        str item = arena_printf(r->arena, STR_FMT ".%zu", STR_ARG(name), i);
+        str item = ARENA_JOIN(r->arena, name, STR("."), number(r, i));
         if (!api_is_text(r, json_at(members, i), item, ""))
             continue;
         str member = json_string(json_at(members, i));
         if (str_starts(member, STR("/buckets/")) || str_eq(member, STR("system.Everyone")))
-            api_invalid_add(r, "body", item,
-                            API_JOIN(r->arena, STR("'"), member, STR("' is not a valid user ID.")));
+            api_invalid_add(
+                r, "body", item,
+                ARENA_JOIN(r->arena, STR("'"), member, STR("' is not a valid user ID.")));
     }
 }
 
@@ -148,9 +154,9 @@ static void check_cache_expires(struct api_req *r, struct json *data, const char
     if (json_is(v, JSON_BOOL))
         n = json_bool(v);
     else if (!api_to_integer(v, &n)) {
-        api_invalid_add(
-            r, "body", field_name(r, prefix, "cache_expires"),
-            API_JOIN(r->arena, STR("\""), api_python_str(r->arena, v), STR("\" is not a number")));
+        api_invalid_add(r, "body", field_name(r, prefix, "cache_expires"),
+                        ARENA_JOIN(r->arena, STR("\""), api_python_str(r->arena, v),
+                                   STR("\" is not a number")));
         return;
     }
     put(r, data, STR("cache_expires"), json_new_i64(r->arena, n));
@@ -211,16 +217,16 @@ void api_check_permissions(struct api_req *r, const struct json *permissions)
             continue;
         api_invalid_add(
             r, "body", STR("permissions"),
-            API_JOIN(r->arena, STR("\""), perm, STR("\" is not one of "), known_perms(r)));
+            ARENA_JOIN(r->arena, STR("\""), perm, STR("\" is not one of "), known_perms(r)));
         return;
     }
     for (size_t i = 0; json_member(permissions, i, &perm, &principals); i++) {
-        str name = API_JOIN(r->arena, STR("permissions."), perm);
+        str name = ARENA_JOIN(r->arena, STR("permissions."), perm);
         if (json_is(principals, JSON_NULL) || !api_is_sequence(r, principals, name))
             continue;
         for (size_t k = 0; k < json_count(principals); k++)
             api_is_text(r, json_at(principals, k),
-                        arena_printf(r->arena, STR_FMT ".%zu", STR_ARG(name), k), "");
+                        ARENA_JOIN(r->arena, name, STR("."), number(r, k)), "");
     }
 }
 
@@ -273,7 +279,7 @@ static void check_patch_operation(struct api_req *r, struct json *op, size_t i)
         if (!known)
             api_invalid_add(
                 r, "body", op_name,
-                API_JOIN(r->arena, STR("\""), json_string(verb), STR("\" is not one of "), ops));
+                ARENA_JOIN(r->arena, STR("\""), json_string(verb), STR("\" is not one of "), ops));
     }
     static const char *const pointers[] = {"path", "from"};
     for (size_t p = 0; p < ARRAY_LEN(pointers); p++) {
@@ -359,7 +365,7 @@ static void check_behavior(struct api_req *r)
     else
         api_invalid_add(
             r, "header", STR("Response-Behavior"),
-            arena_printf(r->arena, "\"" STR_FMT "\" is not one of full, light, diff", STR_ARG(v)));
+            ARENA_JOIN(r->arena, STR("\""), v, STR("\" is not one of full, light, diff")));
 }
 
 /* A body that is no JSON is all that is told. */

@@ -64,7 +64,7 @@ enum api_step api_store_object(struct api_req *r, struct json *data, const struc
     if (s != STEP_NEXT)
         return s;
     struct store_object old = r->object;
-    str uri = arena_printf(r->arena, STR_FMT "/" STR_FMT, STR_ARG(r->plural_uri), STR_ARG(r->id));
+    str uri = ARENA_JOIN(r->arena, r->plural_uri, STR("/"), r->id);
     enum err e = put.last_modified ? start_clock(r) : OK;
     if (e == OK)
         e = api_new_acl(r, r->exists ? &old : NULL, permissions, replaced, &put.acl, &put.nacl);
@@ -162,8 +162,8 @@ static enum api_step asked_deletion_time(struct api_req *r, int64_t *value, cons
         return STEP_NEXT;
     if (!api_to_integer(p->value, value) || *value > STORE_MAX_TIMESTAMP)
         return api_fail_invalid(r, "querystring", STR("last_modified"),
-                                API_JOIN(r->arena, STR("\""), api_python_str(r->arena, p->value),
-                                         STR("\" is not a number")));
+                                ARENA_JOIN(r->arena, STR("\""), api_python_str(r->arena, p->value),
+                                           STR("\" is not a number")));
     if (*value > r->object.last_modified)
         *asked = value;
     return STEP_NEXT;
@@ -172,7 +172,7 @@ static enum api_step asked_deletion_time(struct api_req *r, int64_t *value, cons
 static enum err delete_one(struct api_req *r, str id, const int64_t *time,
                            struct store_object *tombstone)
 {
-    str uri = arena_printf(r->arena, STR_FMT "/" STR_FMT, STR_ARG(r->plural_uri), STR_ARG(id));
+    str uri = ARENA_JOIN(r->arena, r->plural_uri, STR("/"), id);
     if (str_none(uri))
         return ERR_NOMEM;
     enum err e = store_delete(r->session, r->arena, r->list, id, time, tombstone);
@@ -236,13 +236,13 @@ enum api_step api_delete_plural(struct api_req *r)
     struct store_result found;
     int64_t timestamp;
     enum err e = store_query(r->session, r->arena, r->list, &page.query, &found);
-    bool more = e == OK && found.more;
     if (e == OK)
         e = store_timestamp(r->session, r->list, &timestamp);
+    /* The next page goes on behind the object as it was: its tombstone has no fields to sort by. */
+    if (e == OK && found.more)
+        e = api_page_next(r, &page, found.objects[found.count - 1].data);
     if (e == OK)
         e = delete_found(r, &found, &timestamp);
-    if (e == OK && more)
-        e = api_page_next(r, &page, found.objects[found.count - 1].data);
     if (e != OK)
         return api_fail_err(r, e);
     api_timestamp_headers(r, timestamp);
@@ -282,7 +282,7 @@ enum api_step api_create_if_absent(struct api_req *r, str bucket_id, str collect
 {
     if (str_none(collection_id))
         return ensure(r, (struct store_list_id){STR("bucket"), STR("")}, bucket_id);
-    str uri = arena_printf(r->arena, "/buckets/" STR_FMT, STR_ARG(bucket_id));
+    str uri = ARENA_JOIN(r->arena, STR("/buckets/"), bucket_id);
     if (str_none(uri))
         return api_fail_err(r, ERR_NOMEM);
     return ensure(r, (struct store_list_id){STR("collection"), uri}, collection_id);

@@ -106,8 +106,7 @@ enum err auth_authenticate(const struct auth *a, struct auth_request *req, struc
         if (str_none(id))
             continue;
         user->policy = a->active[i].prefix;
-        user->id =
-            arena_printf(req->arena, STR_FMT ":" STR_FMT, STR_ARG(user->policy), STR_ARG(id));
+        user->id = ARENA_JOIN(req->arena, user->policy, STR(":"), id);
         return str_none(user->id) ? ERR_NOMEM : OK;
     }
     return OK;

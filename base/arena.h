@@ -68,6 +68,10 @@ str arena_str(struct arena *a, str s);
 char *arena_cstr(struct arena *a, str s); /* the same as a C string; NULL on failure */
 str arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 str arena_concat(struct arena *a, const str *parts, size_t n);
+/* The strs one behind the other: ARENA_JOIN(a, x, STR(": "), y). Unlike a format ("%.*s" stops there), it
+ * takes NUL bytes: use it for whatever came from outside. */
+#define ARENA_JOIN(a, ...)                                                                         \
+    arena_concat((a), (str[]){__VA_ARGS__}, sizeof((str[]){__VA_ARGS__}) / sizeof(str))
 
 /* Scratch inside a step: everything allocated since the mark is gone after release. Defers
  * registered since the mark must not exist. */

@@ -76,8 +76,7 @@ static enum api_step rewrite(void *ctx, struct api_req *r)
     if (api_readonly(r))
         return api_fail_readonly(r);
     str id = bucket_id(ctx, api_arena(r), api_user_id(r));
-    str path = arena_printf(api_arena(r), "/buckets/" STR_FMT STR_FMT, STR_ARG(id),
-                            STR_ARG(str_drop(api_path(r), alias_path.n)));
+    str path = ARENA_JOIN(api_arena(r), STR("/buckets/"), id, str_drop(api_path(r), alias_path.n));
     enum err e = str_none(path) ? ERR_NOMEM : rewrite_body(r, id);
     if (e != OK)
         return api_fail_err(r, e);

@@ -174,6 +174,19 @@ START_TEST(parts_follow_redirects)
 }
 END_TEST
 
+/* A path with a NUL is another path, not the one before the NUL. */
+START_TEST(nul_in_a_path)
+{
+    make("/buckets/b");
+    call("POST", "/batch",
+         "{'requests':[{'method':'DELETE','path':'/buckets/b\\u0000zz'},{'path':'/buckets/b'}]}");
+    want(200);
+    want_at("/responses/1/status", "200");
+    call("GET", "/buckets/b", NULL);
+    want(200);
+}
+END_TEST
+
 START_TEST(a_part_that_fails_undoes_nothing)
 {
     make_collection();
@@ -325,6 +338,7 @@ static Suite *suite(void)
     tcase_add_test(t, defaults_are_merged);
     tcase_add_test(t, parts_may_be_of_other_users);
     tcase_add_test(t, parts_follow_redirects);
+    tcase_add_test(t, nul_in_a_path);
     tcase_add_test(t, a_part_that_fails_undoes_nothing);
     tcase_add_test(t, stamps_rise_within_a_batch);
     tcase_add_test(t, conditions_in_parts);

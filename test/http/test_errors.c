@@ -379,6 +379,20 @@ START_TEST(user_ids_come_from_the_secret)
 }
 END_TEST
 
+/* A method is what the request line says. */
+START_TEST(methods_are_not_overridden)
+{
+    make_collection();
+    put(R "/r", "{'a':1}");
+    with("X-HTTP-Method-Override", "DELETE");
+    call("GET", R "/r", NULL);
+    want(200);
+    want_at("/data/a", "1");
+    call("GET", R "/r", NULL);
+    want(200);
+}
+END_TEST
+
 /* ---- missing things ----------------------------------------------------------------------------
  */
 
@@ -565,6 +579,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, accept, 0, ARRAY_LEN(ACCEPT));
     tcase_add_loop_test(t, credentials, 0, ARRAY_LEN(CREDENTIALS));
     tcase_add_test(t, user_ids_come_from_the_secret);
+    tcase_add_test(t, methods_are_not_overridden);
     tcase_add_loop_test(t, missing_things, 0, ARRAY_LEN(MISSING));
     tcase_add_test(t, which_error_comes_first);
     tcase_add_test(t, two_bad_headers_are_both_named);

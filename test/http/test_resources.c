@@ -336,6 +336,20 @@ START_TEST(cache_expires_of_a_collection)
 }
 END_TEST
 
+START_TEST(cache_expires_beyond_all_time)
+{
+    make("/buckets/b");
+    call("PUT", "/buckets/b/collections/c",
+         "{'data':{'cache_expires':9223372036854775807},'permissions':{'read':['system.Everyone']}"
+         "}");
+    want(201);
+    as(NULL);
+    call("GET", R, NULL);
+    want(200);
+    want_header("Cache-Control", "max-age=315360000");
+}
+END_TEST
+
 START_TEST(settings_of_headers)
 {
     struct server s;
@@ -435,6 +449,7 @@ static Suite *suite(void)
     tcase_add_test(t, order_of_members_is_kept);
     tcase_add_test(t, large_records_and_many);
     tcase_add_test(t, cache_expires_of_a_collection);
+    tcase_add_test(t, cache_expires_beyond_all_time);
     t = api_case(s, "fields", NULL);
     tcase_add_loop_test(t, fields, 0, ARRAY_LEN(FIELDS));
     tcase_add_test(t, no_fields_are_all_fields);
