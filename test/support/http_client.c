@@ -295,8 +295,8 @@ static const char *find_header(const struct http_reply *r, const char *name, con
 
 const char *http_reply_header(const struct http_reply *r, const char *name)
 {
-    static char ring[8][4096];
-    static unsigned next;
+    static _Thread_local char ring[8][4096];
+    static _Thread_local unsigned next;
     const char *v = r->head ? find_header(r, name, NULL) : NULL;
     if (!v)
         return NULL;
