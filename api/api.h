@@ -5,8 +5,9 @@
  * begin a session, authorize, validate, handle, commit, respond. Reads run on a snapshot; writes
  * run inside one write transaction, and their response leaves when that transaction is durable.
  *
- *     api_new(&api, &options, &detail);  plugins_load(api, ...);  http_options.app =
- * api_http_app(api);
+ *     api_new(&api, &options, &detail);
+ *     plugins_load(api, settings, &detail);
+ *     http_options.app = api_http_app(api);
  *
  * Threads: api_new, the api_add_* functions and api_free belong to the main thread, before and
  * after the server runs. Handlers and hooks run on loop threads, one request at a time each.
@@ -42,8 +43,7 @@ MUST_CHECK enum err api_new(struct api **out, const struct api_options *o, struc
 struct http_app api_http_app(struct api *a);
 void api_free(struct api *a);
 
-/* ---- for plugins: setting up ------------------------------------------------------------------
- */
+/* ---- for plugins: setting up ----------------------------------------------------------------- */
 
 /* What a step or a handler answers. */
 enum api_step {

@@ -62,6 +62,10 @@ static void check_headers(struct api_req *r, const struct json *v, str name)
 {
     if (v == NULL || !api_is_mapping(r, v, name))
         return;
+    if (json_count(v) > HTTP_MAX_HEADERS) {
+        api_invalid_add(r, "body", name, STR("Too many headers"));
+        return;
+    }
     str header;
     struct json *value;
     for (size_t i = 0; json_member(v, i, &header, &value); i++) {
@@ -110,15 +114,20 @@ static enum err check_requests(struct api_req *r, struct json *requests,
     return OK;
 }
 
-static void check_limits(struct api_req *r, const struct json *requests)
+/* Before anything is looked at or copied: what is too long costs nothing. */
+static bool too_many(struct api_req *r, const struct json *requests)
 {
     int64_t most = r->api->conf.batch_max;
-    if (most > 0 && json_count(requests) > (size_t)most) {
-        api_invalid_add(
-            r, "body", STR("requests"),
-            arena_printf(r->arena, "Number of requests is limited to %lld", (long long)most));
-        return;
-    }
+    if (!json_is(requests, JSON_ARRAY) || json_count(requests) <= (size_t)most)
+        return false;
+    api_invalid_add(
+        r, "body", STR("requests"),
+        arena_printf(r->arena, "Number of requests is limited to %lld", (long long)most));
+    return true;
+}
+
+static void check_recursion(struct api_req *r, const struct json *requests)
+{
     for (size_t i = 0; i < json_count(requests); i++) {
         str path = json_string(json_get(json_at(requests, i), STR("path")));
         if (str_find_str(path, STR("/batch")) == STR_NPOS)
@@ -137,13 +146,15 @@ static enum api_step check_batch(struct api_req *r, struct json **requests)
         api_only_members(r, r->root, members, STR(""))) {
         struct json *defaults = json_get(r->root, STR("defaults"));
         *requests = json_get(r->root, STR("requests"));
+        if (too_many(r, *requests))
+            return api_invalid_fail(r, 400);
         if (defaults)
             check_request(r, defaults, STR("defaults"), true);
         enum err e = check_requests(r, *requests, defaults);
         if (e != OK)
             return api_fail_err(r, e);
         if (r->invalid == NULL)
-            check_limits(r, *requests);
+            check_recursion(r, *requests);
     }
     if (arena_failed(r->arena))
         return api_fail_err(r, ERR_NOMEM);

@@ -136,15 +136,38 @@ void api_invalid_add(struct api_req *r, const char *location, str name, str desc
     struct api_invalid *v = ARENA_NEW(r->arena, struct api_invalid);
     if (v == NULL)
         return; /* the arena remembers: the answer becomes a 503 */
-    *v = (struct api_invalid){location, name, description, NULL};
+    size_t order = r->invalid ? r->invalid_last->order + 1 : 0;
+    *v = (struct api_invalid){location, name, description, order, NULL};
+    if (r->invalid)
+        r->invalid_last->next = v;
+    else
+        r->invalid = v;
+    r->invalid_last = v;
+}
 
-    /* Sorted by name, a null one as "None"; equal names stay in the order they came. */
-    str key = str_none(name) ? STR("None") : name;
-    struct api_invalid **at = &r->invalid;
-    while (*at && str_cmp(str_none((*at)->name) ? STR("None") : (*at)->name, key) <= 0)
-        at = &(*at)->next;
-    v->next = *at;
-    *at = v;
+/* By name, a null one as "None"; equal names in the order they came. */
+static int by_name(const void *x, const void *y)
+{
+    const struct api_invalid *a = *(struct api_invalid *const *)x;
+    const struct api_invalid *b = *(struct api_invalid *const *)y;
+    int order = str_cmp(str_none(a->name) ? STR("None") : a->name,
+                        str_none(b->name) ? STR("None") : b->name);
+    return order ? order : (a->order > b->order) - (a->order < b->order);
+}
+
+/* The errors in the order of the answer; NULL: no memory. */
+static struct api_invalid **sorted(struct api_req *r, size_t *n)
+{
+    *n = 0;
+    for (const struct api_invalid *v = r->invalid; v; v = v->next)
+        ++*n;
+    struct api_invalid **all = ARENA_NEW_ARRAY(r->arena, struct api_invalid *, *n);
+    size_t i = 0;
+    for (struct api_invalid *v = r->invalid; all && v; v = v->next)
+        all[i++] = v;
+    if (all)
+        qsort(all, *n, sizeof *all, by_name);
+    return all;
 }
 
 /* Joined, not printed: names and values of clients may hold NUL. */
@@ -160,23 +183,28 @@ static str invalid_message(struct api_req *r, const struct api_invalid *v)
 
 enum api_step api_invalid_fail(struct api_req *r, int status)
 {
+    size_t n;
+    struct api_invalid **all = sorted(r, &n);
     struct buf b;
     buf_init_arena(&b, r->arena, 64 * MIB);
-    for (const struct api_invalid *v = r->invalid; v; v = v->next) {
-        buf_printf(&b, "%c{\"location\":\"%s\",\"name\":", b.n ? ',' : '[', v->location);
-        if (str_none(v->name))
+    for (size_t i = 0; all && i < n; i++) {
+        buf_add_char(&b, i ? ',' : '[');
+        buf_add_lit(&b, "{\"location\":");
+        json_write_string(&b, str_from(all[i]->location));
+        buf_add_lit(&b, ",\"name\":");
+        if (str_none(all[i]->name))
             buf_add_lit(&b, "null");
         else
-            json_write_string(&b, v->name);
-        add_member(&b, "description", v->description);
+            json_write_string(&b, all[i]->name);
+        add_member(&b, "description", all[i]->description);
         buf_add_char(&b, '}');
     }
     buf_add_char(&b, ']');
-    if (buf_failed(&b) || r->invalid == NULL)
+    if (buf_failed(&b) || all == NULL || n == 0)
         return api_fail_err(r, ERR_NOMEM);
-    str message = invalid_message(r, r->invalid);
     r->invalid = NULL;
-    return write_error(r, API_ERR_INVALID_PARAMETERS, status, message, buf_str(&b));
+    return write_error(r, API_ERR_INVALID_PARAMETERS, status, invalid_message(r, all[0]),
+                       buf_str(&b));
 }
 
 enum api_step api_fail_invalid(struct api_req *r, const char *location, str name, str description)

@@ -325,7 +325,7 @@ static enum err write_token(struct api_req *r, const struct api_page *page, str 
                             str *out)
 {
     struct buf b;
-    buf_init_arena(&b, r->arena, MIB);
+    buf_init_arena(&b, r->arena, 64 * MIB);
     buf_add_lit(&b, "{\"last_object\":{");
     size_t n = 0;
     bool by_id = false;
@@ -370,7 +370,29 @@ static void write_next_query(struct api_req *r, const struct api_page *page, str
         add_query(b, STR("_token"), token);
 }
 
-enum err api_page_next(struct api_req *r, const struct api_page *page, str last)
+/* A token holds the last object's sort fields, and must fit into a URL that this server accepts. */
+#define MAX_NEXT_PAGE_BYTES (6 * KIB)
+
+static enum api_step add_next_page(struct api_req *r, const struct api_page *page, str token)
+{
+    struct buf url, query;
+    buf_init_arena(&query, r->arena, 64 * KIB);
+    write_next_query(r, page, token, &query);
+    buf_init_arena(&url, r->arena, 128 * KIB);
+    buf_add_str(&url, r->origin);
+    buf_add_lit(&url, "/" API_PREFIX);
+    http_url_encode(&url, r->plural_uri, "/");
+    buf_add_str(&url, buf_str(&query));
+    if (arena_failed(r->arena))
+        return api_fail_err(r, ERR_NOMEM);
+    if (buf_failed(&query) || buf_failed(&url) || url.n > MAX_NEXT_PAGE_BYTES)
+        return api_fail_invalid(r, "querystring", STR("_sort"),
+                                STR("The values to sort by are too long for pages"));
+    http_header_add(r->out, STR("Next-Page"), buf_str(&url));
+    return STEP_NEXT;
+}
+
+enum api_step api_page_next(struct api_req *r, const struct api_page *page, str last)
 {
     char uuid[37];
     rand_uuid4(uuid);
@@ -378,19 +400,5 @@ enum err api_page_next(struct api_req *r, const struct api_page *page, str last)
     enum err e = write_token(r, page, last, nonce, &token);
     if (e == OK && r->method == METHOD_DELETE)
         e = store_cache_set(r->api->store, nonce, STR(""), (uint64_t)r->api->conf.token_ttl_ms);
-    if (e != OK)
-        return e;
-    struct buf b;
-    buf_init_arena(&b, r->arena, MIB);
-    buf_add_str(&b, r->origin);
-    buf_add_lit(&b, "/" API_PREFIX);
-    http_url_encode(&b, r->plural_uri, "/");
-    struct buf q;
-    buf_init_arena(&q, r->arena, MIB);
-    write_next_query(r, page, token, &q);
-    buf_add_str(&b, buf_str(&q));
-    if (buf_failed(&b) || buf_failed(&q))
-        return ERR_NOMEM;
-    http_header_add(r->out, STR("Next-Page"), buf_str(&b));
-    return OK;
+    return e == OK ? add_next_page(r, page, token) : api_fail_err(r, e);
 }

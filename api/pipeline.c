@@ -1,8 +1,8 @@
 /*
  * api/pipeline.c - the life of a request, step by step.
  *
-  *   before a session   readonly    a read-only server refuses writes                here
- *                      target       decode the URL, take the version prefix off      routes.c
+ *   before a session   readonly    a read-only server refuses writes                here
+ *                      target      decode the URL, take the version prefix off      routes.c
  *                      route       find the endpoint (404, redirects)               routes.c
  *                      preflight   answer OPTIONS                                   cors.c
  *                      identify    who asks (anonymous is somebody, too)            auth/
@@ -205,8 +205,7 @@ bool api_needs_write(const struct api_req *r)
     return (r->route->writes & METHOD_BIT(r->method)) != 0;
 }
 
-/* ---- the headers of every answer ----------------------------------------------------------------
- */
+/* ---- the headers of every answer ------------------------------------------------------------- */
 
 static void add_backoff(struct api_req *r)
 {
@@ -241,11 +240,17 @@ void api_finish_headers(struct api_req *r)
         api_eos_alert(r);
 }
 
+/* Something could not be built. */
+static bool incomplete(const struct api_req *r)
+{
+    return arena_failed(r->arena) || r->out->overflow;
+}
+
 static void respond(struct api_req *r)
 {
-    if (arena_failed(r->arena) && r->out->status < 500) {
-        /* Something could not be built: say so rather than send half of it. */
+    if (incomplete(r)) { /* say so rather than send half of an answer */
         r->out->nheaders = 0;
+        r->out->overflow = false;
         r->out->status = 503;
         r->out->body = STR("{\"code\":503,\"errno\":201,\"error\":\"Service Unavailable\"}");
     }
@@ -282,7 +287,7 @@ void api_request_resume(struct http_req *http)
 /* True if the answer is parked until the transaction is durable. */
 static bool finish_write(struct api_req *r)
 {
-    if (r->out->status == 409 || r->out->status >= 500 || arena_failed(r->arena)) {
+    if (r->out->status == 409 || r->out->status >= 500 || incomplete(r)) {
         store_abort(r->session);
         return false;
     }

@@ -15,8 +15,7 @@
 
 struct api_batch; /* batch.c */
 
-/* ---- resources ----------------------------------------------------------------------------------
- */
+/* ---- resources ------------------------------------------------------------------------------- */
 
 /* The kinds of objects. The order is the nesting where one contains another. */
 enum api_kind {
@@ -152,6 +151,7 @@ struct api_invalid {
     const char *location;
     str name; /* none: null */
     str description;
+    size_t order; /* as they came, from 0 */
     struct api_invalid *next;
 };
 
@@ -201,7 +201,7 @@ struct api_req {
     enum api_behavior behavior;
     struct api_tag if_match, if_none_match;
     struct api_query q;
-    struct api_invalid *invalid;
+    struct api_invalid *invalid, *invalid_last; /* in the order they came; last: only if any */
 
     struct api_batch *batch; /* of POST /batch */
     struct http_response *out;
@@ -310,11 +310,10 @@ struct api_page {
     struct store_query query;
     size_t limit;
     int64_t offset;
-    bool tombstones;
 };
 enum api_step api_page_build(struct api_req *r, struct api_page *page);
 /* Next-Page behind `last`, the text of the last object. */
-enum err api_page_next(struct api_req *r, const struct api_page *page, str last);
+enum api_step api_page_next(struct api_req *r, const struct api_page *page, str last);
 
 /* NEXT, or 304/412. object NULL with exists: a list, whose timestamp counts. */
 enum api_step api_not_modified(struct api_req *r, int64_t timestamp);
@@ -380,10 +379,5 @@ unsigned api_replaced_perms(struct api_req *r, const struct json *permissions);
 
 enum err api_after_write(struct api_req *r, enum api_kind kind, str uri, const struct json *data);
 enum err api_after_delete(struct api_req *r, enum api_kind kind, str uri);
-
-/* ---- settings.c ------------------------------------------------------------------------------ */
-
-/* Warns of settings without effect, refuses those that would not be kept. */
-enum err api_settings_check(const struct settings *s, struct err_detail *d);
 
 #endif

@@ -246,10 +246,7 @@ static void check_typed(struct api_req *r, struct api_param *p)
             continue;
         if (plural ? typed[i].get_only && !get : !typed[i].on_object)
             continue;
-        if (typed[i].type == PARAM_LIST && str_none(p->text))
-            p->value = text_list(r, p, false);
-        else
-            check_param(r, p, typed[i].type);
+        check_param(r, p, typed[i].type);
         if (str_eq(p->name, STR("_fields")))
             take_fields(r, p);
     }

@@ -46,13 +46,13 @@ enum api_step api_get_plural(struct api_req *r)
         return count(r, &page);
     struct store_result result;
     enum err e = store_query(r->session, r->arena, r->list, &page.query, &result);
-    if (e == OK && result.more) {
-        page.offset += (int64_t)result.count + 1;
-        e = api_page_next(r, &page, result.objects[result.count - 1].data);
-    }
     if (e != OK)
         return api_fail_err(r, e);
-    return api_reply_list(r, result.objects, result.count);
+    if (result.more) {
+        page.offset += (int64_t)result.count + 1;
+        s = api_page_next(r, &page, result.objects[result.count - 1].data);
+    }
+    return s == STEP_NEXT ? api_reply_list(r, result.objects, result.count) : s;
 }
 
 enum api_step api_require_object(struct api_req *r)

@@ -294,10 +294,18 @@ static void check_patch_operation(struct api_req *r, struct json *op, size_t i)
     }
 }
 
+/* Each operation may move all items of an array, inside the write transaction. */
+#define MAX_PATCH_OPERATIONS 1000
+
 static void check_patch(struct api_req *r)
 {
     if (!api_is_sequence(r, r->root, STR("")))
         return;
+    if (json_count(r->root) > MAX_PATCH_OPERATIONS) {
+        api_invalid_add(r, "body", STR(""),
+                        arena_printf(r->arena, "At most %d operations", MAX_PATCH_OPERATIONS));
+        return;
+    }
     for (size_t i = 0; i < json_count(r->root); i++)
         check_patch_operation(r, json_at(r->root, i), i);
 }

@@ -238,11 +238,14 @@ enum api_step api_delete_plural(struct api_req *r)
     enum err e = store_query(r->session, r->arena, r->list, &page.query, &found);
     if (e == OK)
         e = store_timestamp(r->session, r->list, &timestamp);
+    if (e != OK)
+        return api_fail_err(r, e);
     /* The next page goes on behind the object as it was: its tombstone has no fields to sort by. */
-    if (e == OK && found.more)
-        e = api_page_next(r, &page, found.objects[found.count - 1].data);
-    if (e == OK)
-        e = delete_found(r, &found, &timestamp);
+    if (found.more)
+        s = api_page_next(r, &page, found.objects[found.count - 1].data);
+    if (s != STEP_NEXT)
+        return s;
+    e = delete_found(r, &found, &timestamp);
     if (e != OK)
         return api_fail_err(r, e);
     api_timestamp_headers(r, timestamp);

@@ -6,7 +6,7 @@
  * - Comments are whole lines whose first character is # or ; at any indentation. Behind a value
  *   there are none: `secret = a ;b` is "a ;b".
  * - A line indented deeper than its key's goes on with the value, joined with a newline; so do
- * empty lines in between. Comment lines inside a value are dropped.
+ *   empty lines in between. Comment lines inside a value are dropped.
  * - A key or section that comes twice is an error ([DEFAULT] itself may be opened again), and so is
  *   a line that is nothing of the above, a line before the first section, bytes that are not UTF-8.
  * - `%(name)s` is replaced by the key of that name in the section, in [DEFAULT], or by the caller's

@@ -63,8 +63,7 @@ bool json_member(const struct json *v, size_t i, str *name, struct json **value)
 /* json_get with a type: NULL unless it is there and of that type. */
 struct json *json_get_typed(const struct json *v, str name, enum json_type t);
 
-/* ---- building (NULL or NOMEM when the arena fails; NULL arguments are passed on as NULL) ------
- */
+/* ---- building (NULL or NOMEM when the arena fails; NULL arguments are passed on as NULL) ----- */
 
 struct json *json_new_null(struct arena *a);
 struct json *json_new_bool(struct arena *a, bool b);
@@ -117,8 +116,7 @@ void json_write_repr_string(struct buf *b, str s);
 void json_write_pystr(struct buf *b, const struct json *v);
 const char *json_pytype(const struct json *v);
 
-/* ---- pointer, merge patch, patch ---------------------------------------------------------------
- */
+/* ---- pointer, merge patch, patch ------------------------------------------------------------- */
 
 /* RFC 6901. SYNTAX: no pointer (not "" and no leading '/', or a bad '~'); NOTFOUND. */
 MUST_CHECK enum err json_pointer_get(struct arena *a, const struct json *root, str pointer,
@@ -147,8 +145,7 @@ struct json_patch_error {
 MUST_CHECK enum err json_patch_apply(struct arena *a, struct json **doc, const struct json *ops,
                                      struct json_patch_error *error);
 
-/* ---- fields out of text, without a tree --------------------------------------------------------
- */
+/* ---- fields out of text, without a tree ------------------------------------------------------ */
 
 /* A value in text written by json_write, as a slice of that text. */
 struct json_raw {

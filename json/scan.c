@@ -141,8 +141,7 @@ static bool read_value(const char *p, const char *end, struct json_raw *out)
     return true;
 }
 
-/* ---- strings with escapes ---------------------------------------------------------------------
- */
+/* ---- strings with escapes -------------------------------------------------------------------- */
 
 static bool has_escapes(str inside)
 {
@@ -228,8 +227,7 @@ str json_raw_string(struct arena *a, const struct json_raw *raw)
     return decode(a, inside_of(raw));
 }
 
-/* ---- members and items ------------------------------------------------------------------------
- */
+/* ---- members and items ----------------------------------------------------------------------- */
 
 static bool name_is(str inside, str name)
 {
@@ -310,8 +308,7 @@ bool json_scan_next(struct arena *a, str object_text, size_t *at, str *name, str
     return true;
 }
 
-/* ---- comparing --------------------------------------------------------------------------------
- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 enum err json_raw_parse(struct arena *a, const struct json_raw *raw, struct json **out)
 {

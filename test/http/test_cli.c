@@ -42,8 +42,7 @@ static unsigned mode_of(const char *path)
 #define want_text(text, part)                                                                      \
     ck_assert_msg(strstr((text), (part)) != NULL, "no \"%s\" in: %s", (part), (text))
 
-/* ---- words -------------------------------------------------------------------------------------
- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 START_TEST(help_fits_one_screen)
 {
@@ -100,8 +99,7 @@ START_TEST(bad_usage_is_status_2)
 }
 END_TEST
 
-/* ---- init --------------------------------------------------------------------------------------
- */
+/* ---- init ------------------------------------------------------------------------------------ */
 
 /* The value of a key in an INI text, up to the end of its line. */
 static const char *value_of(const char *text, const char *key)
@@ -211,8 +209,7 @@ START_TEST(what_init_writes_starts)
 }
 END_TEST
 
-/* ---- what stops a start ------------------------------------------------------------------------
- */
+/* ---- what stops a start ---------------------------------------------------------------------- */
 
 #define APP "[app:main]\n"
 static const struct {
@@ -315,8 +312,7 @@ START_TEST(a_taken_port_stops_the_start)
 }
 END_TEST
 
-/* ---- where settings come from ------------------------------------------------------------------
- */
+/* ---- where settings come from ---------------------------------------------------------------- */
 
 /* Of GET /v1/. */
 static const char *hello(const struct server *s, const char *pointer)
@@ -491,8 +487,7 @@ START_TEST(limits_of_the_server_section)
 }
 END_TEST
 
-/* ---- without --ini -----------------------------------------------------------------------------
- */
+/* ---- without --ini --------------------------------------------------------------------------- */
 
 /* Starts `kinto start ...` in the server's folder and reads its first line. */
 static void start_in(struct server *s, const char *const *args)
@@ -580,8 +575,7 @@ START_TEST(memory_means_the_same_in_every_folder)
 }
 END_TEST
 
-/* ---- stopping, and starting again --------------------------------------------------------------
- */
+/* ---- stopping, and starting again ------------------------------------------------------------ */
 
 START_TEST(a_signal_stops_at_once)
 {
@@ -711,8 +705,7 @@ START_TEST(the_log_level_is_a_choice)
 }
 END_TEST
 
-/* ---- suite -------------------------------------------------------------------------------------
- */
+/* ---- suite ----------------------------------------------------------------------------------- */
 
 static TCase *own(Suite *s, const char *name)
 {

@@ -69,8 +69,7 @@ static void run_all(void *(*work)(void *), int *done, int *lost)
     ck_assert_msg(failed == 0, "%d answers were 5xx or never came", failed);
 }
 
-/* ---- one counter -------------------------------------------------------------------------------
- */
+/* ---- one counter ----------------------------------------------------------------------------- */
 
 /* Reads, adds one, and writes with If-Match; begins again when another was faster. */
 static void *count_up(void *arg)
@@ -106,8 +105,7 @@ START_TEST(a_counter_loses_nothing)
 }
 END_TEST
 
-/* ---- the same id -------------------------------------------------------------------------------
- */
+/* ---- the same id ----------------------------------------------------------------------------- */
 
 static void *make_the_same(void *arg)
 {
@@ -162,8 +160,7 @@ START_TEST(an_object_is_deleted_once)
 }
 END_TEST
 
-/* ---- parents that come and go ------------------------------------------------------------------
- */
+/* ---- parents that come and go ---------------------------------------------------------------- */
 
 /* One client deletes and makes the collection, the others write into it. */
 static void *come_and_go(void *arg)
@@ -204,8 +201,7 @@ START_TEST(children_go_with_their_parent)
 }
 END_TEST
 
-/* ---- readers see whole batches -----------------------------------------------------------------
- */
+/* ---- readers see whole batches --------------------------------------------------------------- */
 
 /* Even clients move two records to the same number in one batch; odd ones read the list. */
 static void *in_step(void *arg)
@@ -245,8 +241,7 @@ START_TEST(a_batch_is_seen_whole)
 }
 END_TEST
 
-/* ---- pages under writers -----------------------------------------------------------------------
- */
+/* ---- pages under writers --------------------------------------------------------------------- */
 
 /* Client 0 turns pages; the others write records whose ids lie behind those it looks for. */
 static void *turn_pages(void *arg)

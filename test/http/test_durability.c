@@ -24,8 +24,7 @@ static uint64_t list_stamp(const char *path)
     return strtoull(etag() + 1, NULL, 10);
 }
 
-/* ---- the same after a restart ------------------------------------------------------------------
- */
+/* ---- the same after a restart ---------------------------------------------------------------- */
 
 /* What must be the same: paths, and who asks. */
 static const struct {
@@ -214,8 +213,7 @@ START_TEST(one_server_a_directory)
 }
 END_TEST
 
-/* ---- killed under writers ----------------------------------------------------------------------
- */
+/* ---- killed under writers -------------------------------------------------------------------- */
 
 enum { WRITERS = 8, BATCH = 4, MAX_ACKS = 20000 };
 
@@ -416,8 +414,7 @@ START_TEST(killed_under_writers)
 }
 END_TEST
 
-/* ---- exact synchronisation ---------------------------------------------------------------------
- */
+/* ---- exact synchronisation ------------------------------------------------------------------- */
 
 /* A client that only ever asks _since the ETag it saw last misses nothing, under writers. */
 START_TEST(since_is_exact_under_writers)

@@ -244,8 +244,7 @@ START_TEST(forty_digits_are_kept)
 }
 END_TEST
 
-/* ---- methods, types, credentials ---------------------------------------------------------------
- */
+/* ---- methods, types, credentials ------------------------------------------------------------- */
 
 static const struct {
     const char *method, *path, *allow;
@@ -393,8 +392,7 @@ START_TEST(methods_are_not_overridden)
 }
 END_TEST
 
-/* ---- missing things ----------------------------------------------------------------------------
- */
+/* ---- missing things -------------------------------------------------------------------------- */
 
 static const struct {
     const char *user, *method, *path;
@@ -443,8 +441,7 @@ START_TEST(missing_things)
 }
 END_TEST
 
-/* ---- two things are wrong ----------------------------------------------------------------------
- */
+/* ---- two things are wrong -------------------------------------------------------------------- */
 
 START_TEST(which_error_comes_first)
 {
@@ -487,8 +484,7 @@ START_TEST(two_bad_headers_are_both_named)
 }
 END_TEST
 
-/* ---- ours alone --------------------------------------------------------------------------------
- */
+/* ---- ours alone ------------------------------------------------------------------------------ */
 
 START_TEST(deep_nesting_is_refused)
 {

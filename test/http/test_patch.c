@@ -138,8 +138,7 @@ START_TEST(failed_patch_changes_nothing)
 }
 END_TEST
 
-/* ---- permissions -------------------------------------------------------------------------------
- */
+/* ---- permissions ----------------------------------------------------------------------------- */
 
 static const struct {
     const char *type, *body;
@@ -198,8 +197,7 @@ START_TEST(moving_a_reader_makes_a_writer)
 }
 END_TEST
 
-/* ---- Response-Behavior -------------------------------------------------------------------------
- */
+/* ---- Response-Behavior ----------------------------------------------------------------------- */
 
 START_TEST(behaviour_light)
 {
@@ -265,8 +263,7 @@ START_TEST(behaviour_on_other_resources)
 }
 END_TEST
 
-/* ---- other resources, missing objects ----------------------------------------------------------
- */
+/* ---- other resources, missing objects -------------------------------------------------------- */
 
 START_TEST(patches_on_other_resources)
 {

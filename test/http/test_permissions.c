@@ -32,8 +32,7 @@ static void grant(const char *path, const char *kind, const char *who)
     want(200);
 }
 
-/* ---- one permission at a time ------------------------------------------------------------------
- */
+/* ---- one permission at a time ---------------------------------------------------------------- */
 
 struct right {
     const char *path, *kind; /* granted to bob on bucket, collection, group or record */
@@ -95,8 +94,7 @@ START_TEST(one_right)
 }
 END_TEST
 
-/* ---- creators, writers -------------------------------------------------------------------------
- */
+/* ---- creators, writers ----------------------------------------------------------------------- */
 
 START_TEST(creator_may_write)
 {
@@ -206,8 +204,7 @@ START_TEST(duplicates_are_one)
 }
 END_TEST
 
-/* ---- lists -------------------------------------------------------------------------------------
- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 START_TEST(lists_show_what_may_be_read)
 {
@@ -336,8 +333,7 @@ START_TEST(post_of_existing_needs_read)
 }
 END_TEST
 
-/* ---- groups ------------------------------------------------------------------------------------
- */
+/* ---- groups ---------------------------------------------------------------------------------- */
 
 START_TEST(members_have_what_the_group_has)
 {
@@ -418,8 +414,7 @@ START_TEST(group_members_are_kept_as_sent)
 }
 END_TEST
 
-/* ---- everyone, authenticated -------------------------------------------------------------------
- */
+/* ---- everyone, authenticated ----------------------------------------------------------------- */
 
 START_TEST(everyone_and_authenticated)
 {
@@ -486,8 +481,7 @@ START_TEST(shared_lists_show_no_tombstones)
 }
 END_TEST
 
-/* ---- settings ----------------------------------------------------------------------------------
- */
+/* ---- settings -------------------------------------------------------------------------------- */
 
 START_TEST(settings_give_rights)
 {

@@ -173,8 +173,7 @@ START_TEST(record_ids_are_uuid4)
 }
 END_TEST
 
-/* ---- collections and groups --------------------------------------------------------------------
- */
+/* ---- collections and groups ------------------------------------------------------------------ */
 
 START_TEST(collections_keep_what_they_are_given)
 {
@@ -188,8 +187,7 @@ START_TEST(collections_keep_what_they_are_given)
 }
 END_TEST
 
-/* ---- _fields -----------------------------------------------------------------------------------
- */
+/* ---- _fields --------------------------------------------------------------------------------- */
 
 static const struct {
     const char *fields, *data; /* without last_modified */
@@ -252,8 +250,7 @@ START_TEST(fields_of_tombstones)
 }
 END_TEST
 
-/* ---- lists -------------------------------------------------------------------------------------
- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 START_TEST(parameters_of_lists_mean_nothing_to_objects)
 {
@@ -314,8 +311,7 @@ START_TEST(large_records_and_many)
 }
 END_TEST
 
-/* ---- cache and other settings ------------------------------------------------------------------
- */
+/* ---- cache and other settings ---------------------------------------------------------------- */
 
 START_TEST(cache_expires_of_a_collection)
 {

@@ -171,8 +171,7 @@ START_TEST(fetch_size_bounds_lists)
 }
 END_TEST
 
-/* ---- INI files that people have ----------------------------------------------------------------
- */
+/* ---- INI files that people have -------------------------------------------------------------- */
 
 static const char WHOLE_INI[] =
     "# made by kinto init\n"

@@ -16,8 +16,7 @@ static uint64_t list_stamp(const char *path)
     return strtoull(etag() + 1, NULL, 10);
 }
 
-/* ---- clocks ------------------------------------------------------------------------------------
- */
+/* ---- clocks ---------------------------------------------------------------------------------- */
 
 START_TEST(each_write_has_its_own_stamp)
 {
@@ -107,8 +106,7 @@ START_TEST(lists_have_separate_clocks)
 }
 END_TEST
 
-/* ---- a stamp from the client -------------------------------------------------------------------
- */
+/* ---- a stamp from the client ----------------------------------------------------------------- */
 
 static const struct {
     const char *value;
@@ -205,8 +203,7 @@ START_TEST(stamp_on_delete)
 }
 END_TEST
 
-/* ---- _since, _before, _to ----------------------------------------------------------------------
- */
+/* ---- _since, _before, _to -------------------------------------------------------------------- */
 
 START_TEST(since_shows_changes_and_tombstones)
 {
@@ -331,8 +328,7 @@ START_TEST(other_lists_have_tombstones)
 }
 END_TEST
 
-/* ---- deleting ----------------------------------------------------------------------------------
- */
+/* ---- deleting -------------------------------------------------------------------------------- */
 
 START_TEST(deleting_a_collection_deletes_all_below)
 {

@@ -32,8 +32,7 @@ static struct {
     bool arena_ready;
 } self;
 
-/* ---- small things ------------------------------------------------------------------------------
- */
+/* ---- small things ---------------------------------------------------------------------------- */
 
 static char *ring(size_t need)
 {
@@ -108,8 +107,7 @@ static const char *base64(const char *s)
     return out;
 }
 
-/* ---- failing -----------------------------------------------------------------------------------
- */
+/* ---- failing --------------------------------------------------------------------------------- */
 
 #define FAIL(file, line, ...) fail_at(file, line, f(__VA_ARGS__))
 
@@ -119,8 +117,7 @@ static void fail_at(const char *file, int line, const char *what)
                       what, self.request, re.head ? re.head : "(none)", re.body ? re.body : "");
 }
 
-/* ---- requests ----------------------------------------------------------------------------------
- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 void api_use(const char *url)
 {
@@ -281,8 +278,7 @@ const char *principal(const char *user)
     return known[i].id;
 }
 
-/* ---- looking -----------------------------------------------------------------------------------
- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 const char *header(const char *name)
 {
@@ -354,8 +350,7 @@ const char *ids(void)
     return out;
 }
 
-/* ---- expectations ------------------------------------------------------------------------------
- */
+/* ---- expectations ---------------------------------------------------------------------------- */
 
 void want_(const char *file, int line, int status)
 {
@@ -490,8 +485,7 @@ void want_invalid_(const char *file, int line, const char *location, const char 
         FAIL(file, line, "want the description %s", description);
 }
 
-/* ---- raw ---------------------------------------------------------------------------------------
- */
+/* ---- raw ------------------------------------------------------------------------------------- */
 
 struct http_conn *raw_open(void)
 {
@@ -518,8 +512,7 @@ void raw_want_closed(struct http_conn *c)
         FAIL(__FILE__, __LINE__, "the connection is not closed: %s", http_result_text(got));
 }
 
-/* ---- programs ----------------------------------------------------------------------------------
- */
+/* ---- programs -------------------------------------------------------------------------------- */
 
 static void set_up(void)
 {

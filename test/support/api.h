@@ -26,8 +26,7 @@
 #include "test/support/http_client.h"
 #include "test/support/server.h"
 
-/* ---- program -----------------------------------------------------------------------------------
- */
+/* ---- program --------------------------------------------------------------------------------- */
 
 int api_main(Suite *(*make_suite)(void), const struct server_options *options);
 
@@ -50,8 +49,7 @@ extern const char *api_url; /* "http://127.0.0.1:12345" of the session's server 
 /* Turns the session to another server (started by the test); NULL: back to the program's own. */
 void api_use(const char *url);
 
-/* ---- requests ----------------------------------------------------------------------------------
- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 void as(const char *user); /* Basic auth as user:secret from now on; NULL: anonymous */
 const char *principal(const char *user);        /* "basicauth:..." as the server names this user */
@@ -69,8 +67,7 @@ const char *f(const char *fmt, ...) PRINTF_LIKE(1, 2);
 const char *repeat(char c, size_t n);  /* n times c; memory as f's */
 const char *url_encode(const char *s); /* everything but letters, digits and -._~ */
 
-/* ---- the last reply ----------------------------------------------------------------------------
- */
+/* ---- the last reply -------------------------------------------------------------------------- */
 
 extern struct http_reply re;
 const char *header(const char *name); /* NULL: absent */
@@ -114,8 +111,7 @@ void want_error_(const char *file, int line, int status, int no, const char *mes
 void want_invalid_(const char *file, int line, const char *location, const char *name,
                    const char *description);
 
-/* ---- raw HTTP ----------------------------------------------------------------------------------
- */
+/* ---- raw HTTP -------------------------------------------------------------------------------- */
 
 /* A new connection to the session's server; the test fails when there is none. */
 struct http_conn *raw_open(void);

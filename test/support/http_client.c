@@ -46,8 +46,7 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* ---- connecting --------------------------------------------------------------------------------
- */
+/* ---- connecting ------------------------------------------------------------------------------ */
 
 static int connect_unix(const char *path)
 {
@@ -178,8 +177,7 @@ void http_abort(struct http_conn *c)
     http_close(c);
 }
 
-/* ---- bytes -------------------------------------------------------------------------------------
- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 static bool wait_for(struct http_conn *c, short events, int64_t deadline)
 {
@@ -273,8 +271,7 @@ static enum http_result need_until(struct http_conn *c, const char *end, size_t 
     }
 }
 
-/* ---- replies -----------------------------------------------------------------------------------
- */
+/* ---- replies --------------------------------------------------------------------------------- */
 
 void http_reply_fini(struct http_reply *r)
 {

@@ -55,8 +55,7 @@ const char *server_binary(void)
     return bin;
 }
 
-/* ---- folders -----------------------------------------------------------------------------------
- */
+/* ---- folders --------------------------------------------------------------------------------- */
 
 void server_make_dir(char *out, size_t n)
 {
@@ -88,8 +87,7 @@ void server_remove(struct server *s)
     s->dir[0] = '\0';
 }
 
-/* ---- settings ----------------------------------------------------------------------------------
- */
+/* ---- settings -------------------------------------------------------------------------------- */
 
 static const char *const STANDARD[][2] = {
     {"kinto.includes", "kinto.plugins.default_bucket\n                 kinto.plugins.flush"},
@@ -126,8 +124,7 @@ static void write_ini(const struct server *s, const struct server_options *o)
     free(text);
 }
 
-/* ---- starting ----------------------------------------------------------------------------------
- */
+/* ---- starting -------------------------------------------------------------------------------- */
 
 /* Fills argv: start --ini DIR/kinto.ini [--memory | --data DIR/data] [--port 0] ... */
 static void build_args(const struct server *s, const struct server_options *o, const char **argv,
@@ -259,8 +256,7 @@ void server_restart(struct server *s, const struct server_options *o)
     launch(s, o);
 }
 
-/* ---- ending ------------------------------------------------------------------------------------
- */
+/* ---- ending ---------------------------------------------------------------------------------- */
 
 /* Waits for the end of a process by a deadline; false: it still runs. */
 static bool wait_end(pid_t pid, int ms, int *status)
@@ -310,8 +306,7 @@ void server_kill(struct server *s)
     close(s->out);
 }
 
-/* ---- commands ----------------------------------------------------------------------------------
- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 /* Reads both streams until they end or the deadline passes. */
 static void read_all(int fd, char *out, size_t max)

@@ -46,8 +46,7 @@ static inline struct json *parse(const char *text)
 /* Compares what json_write makes of v with a text. */
 #define ck_assert_json(v, text) ck_assert_str_is(json_text(&arena, (v)), (text))
 
-/* ---- random -------------------------------------------------------------------------------------
- */
+/* ---- random ---------------------------------------------------------------------------------- */
 
 struct random {
     uint64_t state;

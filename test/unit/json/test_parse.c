@@ -2,8 +2,7 @@
  */
 #include "test/unit/json/json_test.h"
 
-/* ---- accepted -----------------------------------------------------------------------------------
- */
+/* ---- accepted -------------------------------------------------------------------------------- */
 
 /* text, and what json_write makes of it; NULL: the same */
 static const struct {
@@ -158,8 +157,7 @@ START_TEST(unfinished_text)
 }
 END_TEST
 
-/* ---- refused ------------------------------------------------------------------------------------
- */
+/* ---- refused --------------------------------------------------------------------------------- */
 
 #define EMPTY    "The document is empty."
 #define VALUE    "Invalid value."
@@ -454,8 +452,7 @@ START_TEST(line_and_column)
 }
 END_TEST
 
-/* ---- limits -------------------------------------------------------------------------------------
- */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
 /* `n` levels, arrays and objects in turn. */
 static str nested(size_t n)

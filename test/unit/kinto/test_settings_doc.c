@@ -115,8 +115,7 @@ START_TEST(the_manual_names_no_setting_that_is_not_there)
 }
 END_TEST
 
-/* ---- kinto.ini ---------------------------------------------------------------------------------
- */
+/* ---- kinto.ini ------------------------------------------------------------------------------- */
 
 /* "# kinto.x = y" or "# port = y": key and value of an example. */
 static bool example(str line, str *key, str *value)
