@@ -5,6 +5,7 @@ A row's `match` sees one difference (where, reference's value, ours) and a Look 
 reference answers 500, ours must answer something below 500; each cause of such an answer has a row of its own.
 """
 
+import base64
 import json
 import math
 import re
@@ -24,6 +25,16 @@ class Look:
         self.earlier = earlier
         self.parts = list(parts_of(request, wires[0][1]))
 
+    def part_of(self, answer):
+        """The part of a batch's answer where the first difference is."""
+        try:
+            return json.loads(answer.body)["responses"][self.comparison.part]
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            return {}
+
+    def path(self):
+        return self.wires[0][1].split("?")[0]
+
     def any_part(self, test):
         return any(test(part) for part in self.parts)
 
@@ -31,11 +42,18 @@ class Look:
         """The reference failed where ours answered."""
         return self.ref.status >= 500 and 200 <= self.our.status < 500
 
+    def part_path(self):
+        """URL of the request, or of the part of a batch where the difference is."""
+        return str(self.part_of(self.ref).get("path")) if is_batch(self) else self.path()
+
     def forbidden(self):
         """May the user not even read the object of this request? The reference says."""
-        _, target, headers, _ = self.wires[0]
-        headers = [h for h in headers if h[0] == "Authorization"]
-        return self.player.ask("GET", target.split("?")[0], headers, None).status in (401, 403)
+        headers = [h for h in self.wires[0][2] if h[0] == "Authorization"]
+        path = self.part_path()
+        if is_batch(self):
+            own = (json.loads(self.wires[0][3])["requests"][self.comparison.part].get("headers") or {}).get("Authorization")
+            headers = headers if own is None else [("Authorization", own)]
+        return path.isascii() and self.player.ask("GET", path, headers, None).status in (401, 403)
 
 
 class Part:
@@ -91,6 +109,25 @@ def failing(name, reason, test):
     RULES.append(Rule(name, "Server errors", reason, lambda look, d: look.broken() and d[0] == "status" and look.any_part(test)))
 
 
+# -- Not there yet
+
+MISSING = ("/permissions", "/__user_data__/", "/__api__")
+
+
+@rule("not there yet", "Not there yet", "endpoints that are still to come")
+def not_there_yet(look, difference):
+    where, ref, our = difference
+    if where.endswith("capabilities.permissions_endpoint"):
+        return our == "(absent)"
+    if where.lower().endswith("content-length"):
+        path = look.part_of(look.ref).get("path", "") if is_batch(look) else look.path()
+        return path.rstrip("/") == "/v1"
+    statuses = (look.ref.status, look.our.status)
+    if is_batch(look):
+        statuses = (look.part_of(look.ref).get("status"), look.part_of(look.our).get("status"))
+    return statuses[0] != 404 and statuses[1] == 404 and look.any_part(lambda p: any(m in "/v1" + p.path for m in MISSING))
+
+
 # -- Server errors: 500 in the reference, an answer here
 
 COMPARING = re.compile(r"^(lt|gt|min|max)_|^_sort$|^_token$")
@@ -120,6 +157,38 @@ failing("500 permissions list", "preconditions, POST and DELETE on /permissions"
 failing("500 permissions in data", "__permissions__ inside data that is not a mapping of lists",
         lambda p: "__permissions__" in json.dumps(p.body))
 failing("500 content-type", "a charset that does not exist", lambda p: "charset=xyz" in p.headers.get("content-type", ""))
+
+
+def token_values(part):
+    """What the page token of a request holds: values of the fields that the list is sorted by."""
+    found = re.search(r"(?:^|&)_token=([^&]*)", part.query)
+    try:
+        return list(json.loads(base64.b64decode(unquote(found.group(1))))["last_object"].values())
+    except (AttributeError, ValueError, KeyError, TypeError):
+        return []
+
+
+@rule("token of structures", "Server errors", "a page token that holds arrays or objects is taken; the reference calls its own token invalid")
+def structured_token(look, difference):
+    return difference[:2] == ("status", 400) and look.our.status == 200 and look.any_part(
+        lambda p: any(isinstance(v, (list, dict)) for v in token_values(p)))
+
+
+@rule("order of structures", "Server errors", "arrays and objects have an order here; the reference's is that of its language, where it has one")
+def structured_order(look, difference):
+    if ".data[]" not in difference[0]:
+        return False
+    part = look.part_of(look.ref)
+    query = unquote(look.wires[0][1].partition("?")[2])
+    try:
+        items = (part["body"] if part else json.loads(look.ref.body))["data"]
+        if part:
+            query = unquote(str(look.request["json"]["requests"][look.comparison.part].get("path")))
+    except (ValueError, KeyError, TypeError):
+        return False
+    fields = re.search(r"_sort=([^&]*)", query)
+    first = [f.lstrip("-").split(".")[0] for f in fields.group(1).split(",")] if fields else []
+    return any(isinstance(item.get(f), list) for item in items for f in first)
 
 
 @rule("500 batch", "Server errors", "a batch that is an array; a 304 inside a batch; a path in a batch that is not ASCII, or not UTF-8 when decoded")
@@ -160,6 +229,8 @@ def has_filter(look, difference):
         return False
     if is_batch(look) or look.request["method"] not in ("GET", "HEAD"):
         return True
+    if difference[0] == "header next-page" and difference[2] is None:
+        return True
     method, target, headers, body = look.wires[0]
     path, _, query = target.partition("?")
     pieces = query.split("&")
@@ -182,6 +253,13 @@ def shared_subset(look):
         return {o["id"] for o in json.loads(look.our.body)["data"]} < theirs
     except (ValueError, KeyError, TypeError):
         return False
+
+
+@rule("in_ and truth", "Filters", "in the reference in_x=1 also matches true, in_x=false also 0")
+def in_and_truth(look, difference):
+    mixed = re.compile(r"(^|[?&])(in|exclude)_[^=]*=[^&]*(true|false|0|1)")
+    listed = ".data[]" in difference[0] or difference[0].lower().endswith(("total-objects", "total-records", "content-length", "next-page"))
+    return listed and look.any_part(lambda p: mixed.search(p.query))
 
 
 # -- Numbers
@@ -208,7 +286,25 @@ def length_of_text(look, difference):
     if not difference[0].lower().endswith("content-length") or int(difference[1]) <= int(difference[2]):
         return False
     return any(not json.dumps(r.get("json"), ensure_ascii=False).replace("⟨", "").replace("⟩", "").isascii() or not r.get("raw", "").isascii()
-               or "\\u" in r.get("raw", "") or "%" in r["target"] for r in look.earlier + [look.request])
+               or "\\u" in r.get("raw", "") or "%" in r["target"] + json.dumps(r.get("json")) for r in look.earlier + [look.request])
+
+
+# -- Wording of JSON errors
+
+@rule("wording", "Wording of JSON errors", "another parser; invalid UTF-8 always, some causes")
+def wording(look, difference):
+    where, ref, our = difference
+    return where in ("body.message", "body.details[].description") and all(
+        isinstance(v, str) and v.startswith("Invalid JSON: ") for v in (ref, our)) and ("utf-8" in ref or "Parse error" in ref)
+
+
+# -- Response-Behavior
+
+@rule("merged sub-objects", "Response-Behavior", "after a merge patch, light and diff also tell of changes inside a sub-object")
+def merged(look, difference):
+    where, ref, our = difference
+    return where.startswith(("body.data.", "part.body.data.")) and ref == "(absent)" and isinstance(our, dict) and look.any_part(
+        lambda p: "merge-patch" in p.headers.get("content-type", "") and p.headers.get("response-behavior") in ("light", "diff"))
 
 
 # -- URLs
@@ -221,7 +317,60 @@ def raw_bytes(look, difference):
 
 @rule("fragment in a URL", "URLs", "a # does not belong in a request; the reference cuts it off")
 def fragment(look, difference):
-    return "#" in look.wires[0][1] and look.our.status == 400
+    return "#" in look.wires[0][1] and look.our.status < 500
+
+
+@rule("slash in a segment", "URLs", "%2F at the beginning of a path is part of the first segment")
+def first_slash(look, difference):
+    return look.path().startswith("/%2F") and look.our.status < 500
+
+
+# -- Headers
+
+@rule("nosniff of 410", "Headers", "the 410 after the end of service has X-Content-Type-Options, as all answers do")
+def gone(look, difference):
+    return look.ref.status == 410 and difference == ("header x-content-type-options", None, "nosniff")
+
+
+def names(value):
+    value = value.split(",") if isinstance(value, str) else value or ()
+    return {v.strip().lower() for v in value}
+
+
+@rule("more exposed", "Headers", "307 and 405 of aliases and batches may name more in Access-Control-Expose-Headers")
+def more_exposed(look, difference):
+    where, ref, our = difference
+    return where.lower().endswith("access-control-expose-headers") and names(ref) <= names(our) and look.ref.status in (307, 405) \
+        and ("/buckets/default" in look.path() or is_batch(look))
+
+
+# -- CORS
+
+@rule("CORS of the default bucket", "CORS", "the 401 of /buckets/default may be read by pages, and every answer below it exposes what the endpoint exposes")
+def default_cors(look, difference):
+    where, ref, our = difference
+    below = "/buckets/default" in look.path() or is_batch(look) and "/buckets/" in str(look.part_of(look.ref).get("path"))
+    if not below or not look.any_part(lambda p: "/buckets/default" in "/v1" + p.path):
+        return False
+    if where == "header access-control-allow-origin":
+        return look.ref.status == 401 and ref is None
+    if where == "header access-control-expose-headers" and look.ref.status == 401:
+        return our is None
+    return where.lower().endswith("access-control-expose-headers") and names(ref) <= names(our)
+
+
+# -- Order of errors
+
+@rule("switched off", "Order of errors", "an endpoint that was switched off by a setting says 405 before it looks for the parent")
+def switched_off(look, difference):
+    return difference[0] in ("status", "part.status") and difference[1:] == (404, 405) and b'"errno":111' in look.ref.body
+
+
+# -- Settings
+
+@rule("empty number", "Settings", "an empty value of a number is as if the line were absent")
+def empty_number(look, difference):
+    return difference == ("header access-control-max-age", None, "3600")
 
 
 @rule("method in lower case", "URLs", "the reference's web server refuses methods that are not in capitals; here they are methods that no endpoint has")
@@ -234,12 +383,26 @@ def vary(look, difference):
     return difference[0].lower().endswith("header vary") and difference[1:] == (None, "Origin")
 
 
+# -- Timestamps
+
+@rule("shared time", "Timestamps", "objects of one time (by explicit last_modified) have an order of their own on each side")
+def shared_time(look, difference):
+    if ".data[]" not in difference[0]:
+        return False
+    try:
+        bodies = [(look.part_of(a)["body"] if is_batch(look) else json.loads(a.body))["data"] for a in (look.ref, look.our)]
+        stamps = [o["last_modified"] for o in bodies[1]]
+        return len(stamps) > len(set(stamps)) and sorted(o["id"] for o in bodies[0]) == sorted(o["id"] for o in bodies[1])
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
 # -- Identity
 
 @rule("contribute.json", "Identity", "each project names itself")
 def contribute(look, difference):
-    return look.wires[0][1].split("?")[0] == "/v1/contribute.json" and look.our.status == look.ref.status == 200 \
-        and (difference[0].startswith("body.") or difference[0] == "header content-length")
+    return look.part_path() == "/v1/contribute.json" and look.our.status == look.ref.status == 200 \
+        and (difference[0].startswith(("body.", "part.body.")) or difference[0].lower().endswith("content-length"))
 
 
 # -- Privacy
@@ -247,11 +410,13 @@ def contribute(look, difference):
 @rule("412 of the unreadable", "Privacy", "the reference shows the object in details.existing to users who may not read it")
 def leak(look, difference):
     where, _, our = difference
-    if look.ref.status != 412 or look.our.status not in (401, 403, 412):
+    status = look.part_of(look.ref).get("status") if is_batch(look) else look.ref.status
+    where = where.lower().replace("part.", "").replace("part ", "")
+    if status != 412 or not where.startswith(("status", "body", "header etag", "header last-modified", "header content-length")):
         return False
-    if where == "status" or where.startswith("body") or where in ("header etag", "header last-modified"):
-        return our in ("(absent)", None, 401, 403) and "/buckets/default" not in look.wires[0][1] and look.forbidden()
-    return False
+    if "content-length" not in where and our not in ("(absent)", None, 401, 403):
+        return False
+    return "/buckets/default" not in look.part_path() and look.forbidden()
 
 
 # -- Permissions
@@ -263,6 +428,32 @@ def patches(request, target):
     """Parts that patch an object by JSON patch or merge patch."""
     return [p for p in parts_of(request, target)
             if p.method == "PATCH" and any(t in p.headers.get("content-type", "") for t in PATCH_TYPES)]
+
+
+@rule("permissions in data", "Permissions", "__permissions__ inside data is checked like permissions")
+def permissions_in_data(look, difference):
+    status = look.part_of(look.our).get("status") if is_batch(look) else look.our.status
+    return status == 400 and difference[0].endswith("status") and "__permissions__" in json.dumps(look.request.get("json"))
+
+
+def groups_before(look):
+    """Was a bucket deleted that had groups?"""
+    touched = set()
+    for request in look.earlier:
+        for part in parts_of(request, request["target"]):
+            kind = plain(part.path).split("/")
+            if "groups" in kind and part.method in ("PUT", "POST", "PATCH"):
+                touched.add(kind[2])
+            if part.method == "DELETE" and len(kind) == 3 and kind[2] in touched or part.method == "DELETE" and kind[1:] == ["buckets"] and touched:
+                return True
+    return False
+
+
+@rule("members of deleted buckets", "Permissions", "when a bucket is deleted, the memberships of its groups end; in the reference they stay")
+def memberships(look, difference):
+    if not groups_before(look):
+        return False
+    return difference[0].endswith("user.principals[] length") or look.ref.status in (200, 201, 404) and look.our.status in (401, 403, 200, 404)
 
 
 @rule("patch of unseen permissions", "Permissions", "a JSON or merge patch by a user who may not see the object's permissions: the reference "
@@ -313,7 +504,21 @@ def batch_effects(look, difference):
     return is_batch(look) and look.ref.status == 200 and look.our.status == 200 and late_effects(look.request)
 
 
+@rule("redirected part", "Batch", "a part that was redirected and then fails has the ordinary form of error; the reference answers errno 999")
+def redirected_part(look, difference):
+    part = look.part_of(look.ref)
+    body, headers = part.get("body"), part.get("headers", {})
+    bare = part.get("status", 0) >= 400 and str(part.get("path")).endswith("/") and set(headers) <= {"Content-Length", "Content-Type"}
+    return difference[0].startswith("part") and (bare or isinstance(body, dict) and body.get("errno") == 999)
+
+
 # -- Timestamps, identifiers, bodies
+
+@rule("last_modified 0", "Timestamps", "the reference stores last_modified: 0 of an update")
+def stamp_zero(look, difference):
+    if '"last_modified": 0' not in json.dumps(look.request.get("json")):
+        return False
+    return difference[1] in (0, '"0"', "Thu, 01 Jan 1970 00:00:00 GMT", "of the ETag") or difference[0].lower().endswith(("last-modified", "content-length"))
 
 @rule("last_modified true", "Timestamps", "the reference stores last_modified: true, and ETag \"True\"")
 def stamp_true(look, difference):
@@ -325,10 +530,17 @@ def newline(look, difference):
     return look.any_part(lambda p: "%0A" in p.path) and look.our.status < 500
 
 
-@rule("body without a type", "Bodies", "under /buckets/default the reference refuses a body without Content-Type, elsewhere it takes it")
-def untyped_default(look, difference):
-    return look.ref.status == 415 and look.our.status != 415 and difference[0] == "status" \
-        and look.any_part(lambda p: "/buckets/default" in p.path and "content-type" not in p.headers)
+@rule("body without a type", "Bodies", "under /buckets/default, and in a batch that has no Content-Type itself, the reference refuses a body without one")
+def untyped(look, difference):
+    typed = any(h[0] == "Content-Type" for h in look.request["headers"])
+    if is_batch(look):
+        return not typed and difference[:2] == ("part.status", 415)
+    return not typed and difference[:2] == ("status", 415) and "/buckets/default" in look.path()
+
+
+@rule("type and id", "Bodies", "under /buckets/default the reference ignores the Content-Type of a body that has an id")
+def typed_default(look, difference):
+    return difference[0] == "status" and look.our.status == 415 and "/buckets/default" in look.path() and '"id"' in json.dumps(look.request.get("json"))
 
 
 @rule("NUL after the body", "Bodies", "the reference accepts a NUL after the JSON")

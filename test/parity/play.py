@@ -166,18 +166,21 @@ class Player:
 
     def judge(self, index, request, ref, our, comparison, wires, requests):
         look = Look(self, request, ref, our, comparison, wires, requests[:index])
-        rules, unknown = [], []
-        for difference in comparison.differences:
+        rules, unknown, part = [], [], comparison.parts[0]
+        for difference, comparison.part in zip(comparison.differences, comparison.parts):
             rule = next((r for r in RULES if r.match(look, difference)), None)
             if rule:
                 rules.append(rule)
-            else:
+            elif not unknown or part == comparison.part:
+                part = comparison.part  # the first part with something unknown is what the finding is about
                 unknown.append(difference)
-        return Finding(index, request, ref, our, comparison.differences, getattr(comparison, "part", None), rules, unknown)
+        return Finding(index, request, ref, our, comparison.differences, part, rules, unknown)
 
     @staticmethod
     def diverged(finding):
         """May the two servers hold different data from here on?"""
+        if "/buckets/default" in finding.request["target"] and "%0A" in finding.request["target"]:
+            return True  # only one side may have made the bucket
         if finding.request["method"] in SAFE and "/buckets/default" not in finding.request["target"]:
             return False
         wheres = [d[0] for d in finding.differences]
