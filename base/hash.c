@@ -69,10 +69,10 @@ void hash_hex(const uint8_t *in, size_t n, char *out)
     *out = '\0';
 }
 
-#define LETTERS_AND_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-
-static str encode(struct arena *a, str in, const char *alphabet)
+str hash_base64_encode(struct arena *a, str in)
 {
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t n, bytes;
     char *p, *at;
 
@@ -93,16 +93,6 @@ static str encode(struct arena *a, str in, const char *alphabet)
     }
     *at = '\0';
     return (str){p, (size_t)(at - p)};
-}
-
-str hash_base64_encode(struct arena *a, str in)
-{
-    return encode(a, in, LETTERS_AND_DIGITS "+/");
-}
-
-str hash_base64url_encode(struct arena *a, str in)
-{
-    return encode(a, in, LETTERS_AND_DIGITS "-_");
 }
 
 /* The six bits of a character of the alphabet, or -1. */

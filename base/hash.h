@@ -15,7 +15,6 @@ void hash_hex(const uint8_t *in, size_t n, char *out); /* 2n lower-case digits a
 
 /* RFC 4648 section 4, padded. STR_NONE when the arena fails. */
 str hash_base64_encode(struct arena *a, str in);
-str hash_base64url_encode(struct arena *a, str in); /* section 5, padded */
 /*
  * Decodes as Python's base64.b64decode does: characters outside the alphabet are skipped, missing
  * or misplaced padding is SYNTAX. The clients of the reference depend on what it accepts. The

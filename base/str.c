@@ -207,14 +207,3 @@ enum err str_to_i64(str s, int64_t *out)
     *out = minus ? (int64_t)(0 - v) : (int64_t)v;
     return OK;
 }
-
-bool str_eq_secret(str a, str b)
-{
-    volatile uint8_t diff = 0;
-
-    if (a.n != b.n)
-        return false;
-    for (size_t i = 0; i < a.n; i++)
-        diff = (uint8_t)(diff | (uint8_t)(a.p[i] ^ b.p[i]));
-    return diff == 0;
-}

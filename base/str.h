@@ -67,7 +67,4 @@ bool str_utf8_valid(str s);
 MUST_CHECK enum err str_to_u64(str s, uint64_t *out);
 MUST_CHECK enum err str_to_i64(str s, int64_t *out);
 
-/* Equality in time that depends on the lengths only: for secrets. */
-bool str_eq_secret(str a, str b);
-
 #endif

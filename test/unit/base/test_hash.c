@@ -67,8 +67,6 @@ START_TEST(base64_of_rfc_4648)
         ck_assert_int_eq(out.p[out.n], 0);
     }
     ck_assert_str_is(hash_base64_encode(&a, STR("\xfb\xff\xfe")), "+//+");
-    ck_assert_str_is(hash_base64url_encode(&a, STR("\xfb\xff\xfe")), "-__-");
-    ck_assert_str_is(hash_base64url_encode(&a, STR("a")), "YQ==");
     arena_fini(&a);
 }
 END_TEST
