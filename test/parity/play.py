@@ -179,13 +179,16 @@ class Player:
     @staticmethod
     def diverged(finding):
         """May the two servers hold different data from here on?"""
-        if "/buckets/default" in finding.request["target"] and "%0A" in finding.request["target"]:
+        target, statuses = finding.request["target"], (finding.ref.status, finding.our.status)
+        if statuses[0] != statuses[1] and "/buckets/default" in target:
             return True  # only one side may have made the bucket
-        if finding.request["method"] in SAFE and "/buckets/default" not in finding.request["target"]:
+        if finding.request["method"] in SAFE and "/buckets/default" not in target:
             return False
+        if statuses[0] >= 500:
+            return True  # the reference keeps what it had written before it failed
         wheres = [d[0] for d in finding.differences]
         if any(w == "status" for w in wheres):
-            return finding.ref.status < 300 or finding.our.status < 300
+            return min(statuses) < 300
         return any(w.startswith(("body.data", "body.permissions", "part.status", "part.body", "body.responses")) for w in wheres)
 
     @staticmethod
