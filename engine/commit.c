@@ -22,7 +22,8 @@
 #include "base/log.h"
 #include "engine/private.h"
 
-#define VECTORS 64
+#define VECTORS       64
+#define SPARE_COMMITS 256
 
 /* ---- the queue ------------------------------------------------------------------------------- */
 
@@ -36,7 +37,7 @@ bool commit_enqueue(struct engine *e, struct commit *c, uint64_t generation, enu
     was_empty = list_empty(&q->commits);
     if (ok) {
         list_push(&q->commits, &c->node);
-        q->bytes += c->bytes;
+        q->cost += c->cost;
     } else {
         *why = q->generation_err;
     }
@@ -175,6 +176,18 @@ static enum err write_frames(struct engine *e, struct list_node *group, uint32_t
     return err != OK ? err : gather_flush(&g);
 }
 
+/* One line when writes begin to fail, and one when they work again. */
+static void say(struct log *log, enum err err)
+{
+    bool failing = err != OK;
+
+    if (failing != log->failing || log->broken)
+        log_event(failing ? LOG_ERROR : LOG_INFO,
+                  failing ? "engine_write_failed" : "engine_writes_again", "error=\"%s\" state=%s",
+                  err_text(err), log->broken ? "failed" : "ok");
+    log->failing = failing;
+}
+
 /* Makes a group of frames of one segment durable. */
 static enum err write_group(struct engine *e, struct list_node *group, const struct commit *first,
                             const struct commit *last)
@@ -198,28 +211,46 @@ static enum err write_group(struct engine *e, struct list_node *group, const str
     log->link = link;
     atomic_store_explicit(&log->active->bytes, (uint32_t)end, memory_order_release);
     version_publish(&e->published, &last->version);
+    say(log, OK);
     return OK;
 }
 
-/* Calls what waits, in order, and keeps the commits for use again. */
+/* The commits no longer count as waiting. */
+static void uncount(struct queue *q, struct list_node *list)
+{
+    pthread_mutex_lock(&q->mutex);
+    LIST_EACH(list, it)
+    q->cost -= LIST_ENTRY(it, struct commit, node)->cost;
+    pthread_mutex_unlock(&q->mutex);
+}
+
+/* Keeps some commits for use again. */
+static void put_back(struct queue *q, struct list_node *list)
+{
+    struct list_node *node;
+
+    pthread_mutex_lock(&q->mutex);
+    for (; q->spare_n < SPARE_COMMITS && (node = list_pop(list)) != NULL; q->spare_n++)
+        list_push(&q->spare, node);
+    pthread_mutex_unlock(&q->mutex);
+    while ((node = list_pop(list)) != NULL)
+        free(LIST_ENTRY(node, struct commit, node));
+}
+
+/* Calls what waits, in order. */
 static void tell(struct engine *e, struct list_node *list, enum err err, uint64_t durable)
 {
-    uint64_t bytes = 0;
-
+    uncount(&e->queue, list);
     LIST_EACH(list, it)
     {
         struct commit *c = LIST_ENTRY(it, struct commit, node);
         bool ok = err == OK || (c->bytes == 0 && c->version.txn <= durable);
-        bytes += c->bytes;
         if (c->bytes > 0 && ok)
             atomic_fetch_add_explicit(&e->commits, 1, memory_order_relaxed);
         if (c->done != NULL)
             c->done(c->arg, ok ? OK : err);
     }
-    pthread_mutex_lock(&e->queue.mutex);
-    e->queue.bytes -= bytes;
-    splice(&e->queue.spare, list);
-    pthread_mutex_unlock(&e->queue.mutex);
+    put_back(&e->queue, list);
 }
 
 /* Everything not durable is thrown away. */
@@ -229,8 +260,7 @@ static void throw_away(struct engine *e, struct list_node *batch, enum err err)
 
     if (log_cut(&e->log) != OK)
         err = ERR_IO;
-    log_event(LOG_ERROR, "engine_write_failed", "error=\"%s\" state=%s", err_text(err),
-              e->log.broken ? "failed" : "ok");
+    say(&e->log, err);
     if (e->log.broken)
         atomic_store(&e->failed, true);
     pthread_mutex_lock(&q->mutex);

@@ -234,8 +234,12 @@ enum err engine_open(struct engine **out, const struct engine_options *options,
 {
     struct engine_recovery found = {0};
     struct engine *e = engine_blank();
-    enum err err = e == NULL ? ERR_NOMEM : set_options(e, options, detail);
+    enum err err = ERR_NOMEM;
 
+    if (detail != NULL)
+        detail->text[0] = 0;
+    if (e != NULL)
+        err = set_options(e, options, detail);
     if (err == OK)
         err = init_parts(e);
     if (err == OK && e->dir != NULL)
@@ -249,9 +253,9 @@ enum err engine_open(struct engine **out, const struct engine_options *options,
     if (err != OK) {
         if (e != NULL)
             engine_release(e);
-        if (detail != NULL && err == ERR_NOMEM && detail->text[0] == 0)
-            return err_set(detail, err, 0, "%s", err_text(err));
-        return err;
+        if (detail != NULL && detail->text[0] != 0)
+            return err;
+        return err_set(detail, err, 0, "the store cannot be opened: %s", err_text(err));
     }
     if (recovery != NULL)
         *recovery = found;

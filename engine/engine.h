@@ -5,9 +5,13 @@
  * the shorter one first). Smallest use:
  *
  *     engine_open(&e, &options, &recovery, &detail);
- *     engine_txn_begin(e, &txn);  engine_put(txn, key, value);  engine_txn_commit(txn, done, arg);
- *     engine_snap_begin(reader, &snap);  engine_get(engine_snap_view(&snap), key, &value);
- * engine_snap_end(&snap); engine_close(e);
+ *     engine_txn_begin(e, &txn);
+ *     engine_put(txn, key, value);
+ *     engine_txn_commit(txn, done, arg);
+ *     view = engine_snap_begin(reader);
+ *     engine_get(view, key, &value);
+ *     engine_snap_end(reader);
+ *     engine_close(e);
  *
  * Truth is the log: append-only segments of checksummed frames, one frame a transaction
  * (doc/format.md). The index is a copy-on-write B-tree over it. With options.dir == NULL the same
@@ -23,10 +27,12 @@
  * never sees what is not yet durable. Values are borrowed from the snapshot (or from the
  * transaction, until its next write or its end). Avoid long-lived snapshots: they pin pages.
  *
- * Failure. A write or fdatasync that fails aborts every transaction not yet durable: their done()
- * gets IO (or NOSPACE), readers stay on the last durable state. After a failed fdatasync, or when
- * the remains of a failed write cannot be cut off again, the engine is FAILED: reads go on, each
- * engine_txn_begin is refused with FAILED, engine_state says so. It does not retry and hope.
+ * Failure. A write or fdatasync that fails aborts every transaction not yet durable, also one that is
+ * still running on top of them: their done() gets IO (or NOSPACE), readers stay on the last durable
+ * state, and the next transaction begins there; so a full disk is over when there is space again.
+ * After a failed fdatasync, or when the remains of a failed write cannot be cut off again, the engine
+ * is FAILED: reads go on, each engine_txn_begin is refused with FAILED, engine_state says so. It does
+ * not retry and hope.
  *
  * Threads: a struct engine_reader belongs to one thread; a transaction to the thread that began it;
  * everything else: any thread.
@@ -44,16 +50,23 @@ struct engine_txn;
 struct engine_reader;
 struct engine_view; /* what can be read from: a snapshot, or a transaction with its own changes */
 
+/* Zero is the default of each. */
 struct engine_options {
-    const char *dir;        /* directory, made when missing (0700); NULL: no files */
-    uint64_t segment_bytes; /* size at which a new segment is begun; 0: 64 MiB */
-    size_t max_txn_bytes;   /* largest frame of one transaction; 0: 256 MiB */
-    size_t max_queue_bytes; /* not yet durable bytes over which begin says AGAIN; 0: 64 MiB */
+    const char *dir; /* made when missing (0700); NULL: no files */
+    /* Size at which a new segment is begun: 4 KiB to 1 GiB, default 64 MiB; without files 1 MiB, as
+     * memory is given back by whole segments. */
+    uint64_t segment_bytes;
+    size_t max_txn_bytes; /* largest frame of one transaction: up to 1 GiB, default 256 MiB */
+    /* Memory held by what is not yet durable, frames and pages, over which begin says AGAIN; default
+     * 64 MiB. */
+    size_t max_queue_bytes;
 };
 
 struct engine_recovery {  /* what engine_open found */
     uint64_t txns, bytes; /* frames replayed and their bytes */
-    uint64_t torn_bytes;  /* cut off behind the last whole frame; 0: cleanly ended */
+    /* Cut off behind the last whole frame (none of it was acknowledged), or found in a segment that
+     * was being made; 0: cleanly ended. */
+    uint64_t torn_bytes;
     uint64_t ms;
 };
 
@@ -66,22 +79,24 @@ enum engine_state { ENGINE_OK, ENGINE_FAILED };
  */
 MUST_CHECK enum err engine_open(struct engine **out, const struct engine_options *options,
                                 struct engine_recovery *recovery, struct err_detail *detail);
-/* Waits until what was committed is durable (or failed), then releases everything. All readers and
- * transactions must have ended. */
+/* Waits until what was committed is durable (or failed), then releases everything. All transactions
+ * must have ended, and all readers been freed. NULL is allowed. */
 void engine_close(struct engine *e);
 enum engine_state engine_state(const struct engine *e);
 
+/* Of the newest durable state; commits and syncs since open. */
 struct engine_stats {
-    uint64_t version; /* number of the last durable transaction */
+    uint64_t version; /* number of its transaction; the first is 1 */
     uint64_t keys;    /* in the index */
     uint64_t log_bytes, live_value_bytes, segments, pages, free_pages;
-    uint64_t commits, syncs; /* since open */
+    uint64_t commits, syncs;
 };
-void engine_stats(const struct engine *e, struct engine_stats *out);
+void engine_stats(const struct engine *e, struct engine_stats *out); /* does not wait */
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* A thread's place among the readers. NOMEM. At most one snapshot at a time through each. */
+/* A thread's place among the readers. NOMEM. At most one snapshot at a time through each: free what
+ * holds none. */
 MUST_CHECK enum err engine_reader_new(struct engine *e, struct engine_reader **out);
 void engine_reader_free(struct engine_reader *r);
 
@@ -111,7 +126,9 @@ struct engine_cursor {
 };
 
 void engine_cursor_init(struct engine_cursor *c, const struct engine_view *v, str prefix);
-/* Each places the cursor and returns true, or false when there is no such key within the prefix. */
+/* Each places the cursor and returns true, or false when there is no such key within the prefix. Then
+ * the cursor stands nowhere: next and prev stay false, key and value must not be asked for, and first,
+ * last or a seek places it again. */
 bool engine_cursor_first(struct engine_cursor *c);
 bool engine_cursor_last(struct engine_cursor *c);
 bool engine_cursor_seek(struct engine_cursor *c, str key);        /* the first key >= key */
@@ -125,25 +142,30 @@ MUST_CHECK enum err engine_cursor_value(struct engine_cursor *c, str *value); /*
 
 /* Waits for its turn. AGAIN: too much is waiting for the disk. FAILED. NOMEM. CLOSED. */
 MUST_CHECK enum err engine_txn_begin(struct engine *e, struct engine_txn **out);
-const struct engine_view *
-engine_txn_view(struct engine_txn *t); /* sees the transaction's changes */
+/* Sees the transaction's own changes, and what was committed before it, durable or not. */
+const struct engine_view *engine_txn_view(struct engine_txn *t);
 
 /* Puts or replaces. Copies both. LIMIT: key empty or over the maximum, value or frame too large;
  * NOMEM. After an error the transaction can only be aborted. */
 MUST_CHECK enum err engine_put(struct engine_txn *t, str key, str value);
-/* One more key for the value of the last engine_put in this transaction; the value is stored once.
- */
+/* One more key for the value of the last engine_put in this transaction (there must be one); the value
+ * is stored once. Each key lives on its own: deleting or replacing one leaves the other. LIMIT,
+ * NOMEM. */
 MUST_CHECK enum err engine_link(struct engine_txn *t, str key);
-/* Deleting what is not there is OK. */
+/* Deleting what is not there is OK, and no change. LIMIT, NOMEM. */
 MUST_CHECK enum err engine_del(struct engine_txn *t, str key);
-/* Deletes every key that begins with prefix (not empty), in one log entry. *count may be NULL. */
+/* Deletes every key that begins with prefix (not empty), in one log entry; *count (may be NULL) says
+ * how many. LIMIT, NOMEM. Cost: the leaves that hold them. */
 MUST_CHECK enum err engine_del_prefix(struct engine_txn *t, str prefix, uint64_t *count);
 
 /*
- * Ends the transaction. done(arg, OK) is called once everything that the transaction wrote *or saw*
- * is durable, done(arg, error) when it is not and will not be. It may be called before this returns
- * (nothing left to wait for) or later from the committer thread; it must not block and must not
- * call the engine. A transaction without changes takes no space in the log.
+ * Ends the transaction. done(arg, OK) is called once everything that the transaction wrote *or saw* is
+ * durable, done(arg, error) when it is not and will not be. (After a failed sync, which leaves the
+ * engine FAILED, nobody can promise the latter: a later opening may find it.) done may be NULL. It is
+ * called before this returns (nothing left to wait for; without files always) or later from the
+ * committer thread, in the order of the commits; it must not block and must not call the engine. A
+ * transaction without changes takes no space in the log. After an error of an operation this ends like
+ * an abort, and done gets that error.
  */
 void engine_txn_commit(struct engine_txn *t, void (*done)(void *arg, enum err result), void *arg);
 /* Ends it as if it had not been. */

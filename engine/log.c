@@ -10,9 +10,9 @@
  *   1. Before segment N+1 exists under its name, segment N is whole and synced and is never written
  *      again. The header of N+1 says how long N is.
  *   2. Before the first frame is written to a segment, its header and its name are synced. So a
- * segment longer than its header has a good header.
+ *      segment longer than its header has a good header.
  *   3. Frames are written at `end`, behind which the file has nothing; a failed write is cut off
- * again and the cut synced before the next write.
+ *      again and the cut synced before the next write.
  *   4. log.end, log.link and segment.bytes speak of what is synced, and only of that.
  *   5. After a failed sync, or a failed cut, log.broken is set and nothing is written any more.
  *
@@ -71,6 +71,17 @@ void log_segment_release(struct log *log, struct segment *seg)
     free(seg);
 }
 
+/* The active segment takes no more frames; what was allocated beyond its end is given back. */
+static void seal(struct log *log)
+{
+    if (log->fd < 0)
+        return;
+    if (log->allocated > log->end)
+        (void)!os()->ftruncate(log->fd, log->end);
+    os()->close(log->fd);
+    log->fd = -1;
+}
+
 void log_fini(struct log *log)
 {
     for (uint64_t n = log->first; log->top != NULL && n < log->next; n++) {
@@ -82,9 +93,7 @@ void log_fini(struct log *log)
         free(log->top[i]);
     free(log->top);
     log->top = NULL;
-    if (log->fd >= 0)
-        os()->close(log->fd);
-    log->fd = -1;
+    seal(log);
 }
 
 struct segment *log_segment(const struct log *log, uint32_t number)
@@ -200,17 +209,6 @@ static enum err create_file(struct log *log, struct segment *seg, const struct s
     if (!log->broken)
         os()->unlink(path);
     return err;
-}
-
-/* The active segment takes no more frames; what was allocated beyond its end is given back. */
-static void seal(struct log *log)
-{
-    if (log->fd < 0)
-        return;
-    if (log->allocated > log->end)
-        (void)!os()->ftruncate(log->fd, log->end);
-    os()->close(log->fd);
-    log->fd = -1;
 }
 
 /* Begins segment `number` behind the active one and makes it the active one. Changes nothing when

@@ -269,7 +269,8 @@ struct log {
     uint32_t link;
     uint64_t allocated;
     bool no_fallocate;
-    bool broken; /* a sync failed, or remains could not be cut off: nothing may be written again */
+    bool failing; /* the last write failed: said once, not for each transaction */
+    bool broken;  /* a sync failed, or remains could not be cut off: nothing may be written again */
     _Atomic uint64_t syncs;
 };
 MUST_CHECK enum err log_init(struct log *log);
@@ -352,6 +353,7 @@ struct commit { /* a transaction that waits for the committer */
     struct version version; /* what it leaves behind */
     logpos start;           /* of its frame */
     uint64_t bytes;         /* of its frame; 0: it changed nothing */
+    uint64_t cost;          /* memory that it holds until it is durable, pages included */
     struct chunk *chunk;    /* where the frame begins */
     uint32_t chunk_off;
     void (*done)(void *arg, enum err result);
@@ -365,7 +367,8 @@ struct engine_txn {
     enum err failed;
     struct commit *commit; /* ready for use, so that commit cannot fail */
     logpos start;
-    uint64_t bytes; /* of the frame so far; 0: nothing written */
+    uint64_t bytes;       /* of the frame so far; 0: nothing written */
+    uint64_t made_before; /* pages: where the journal of made ones ended at begin */
     bool has_put;
     struct value_ref put; /* of the last engine_put */
     size_t put_inline_at;
@@ -398,9 +401,10 @@ struct queue {
     pthread_cond_t wake;
     struct list_node commits; /* oldest first */
     struct list_node spare;   /* struct commit, for use again */
-    uint64_t bytes;           /* of frames committed and not yet durable */
-    uint64_t generation;      /* moves on when transactions are thrown away */
-    enum err generation_err;  /* why */
+    size_t spare_n;
+    uint64_t cost;           /* of what is committed and not yet durable */
+    uint64_t generation;     /* moves on when transactions are thrown away */
+    enum err generation_err; /* why */
     bool closing;
     bool failed; /* the engine is FAILED */
 };

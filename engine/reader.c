@@ -8,8 +8,8 @@
  *   3. copies the version,
  *   4. reads `current` again and starts over if it has moved.
  * If it has not, then whoever looks at the slots after a later version was published finds the
- * number there (all these accesses are sequentially consistent), and the copy is of one version:
- * the other place is the one being written meanwhile. Nobody waits.
+ *      number there (all these accesses are sequentially consistent), and the copy is of one version:
+ *      the other place is the one being written meanwhile. Nobody waits.
  *
  * A page that transaction V dropped is used again only when V is durable and every slot is empty or
  * holds V or later (readers_oldest, pages_reclaim).

@@ -9,15 +9,15 @@
  *
  * What may be torn, and what is damage? (log.c, invariants 1 to 4.)
  *   1. Only the newest segment can have a torn end. If a segment N+1 exists, whatever is in it, N
- * was whole: anything else in N is damage.
+ *      was whole: anything else in N is damage.
  *   2. A newest segment that is no longer than its header and has a bad one was being created: it
- * holds nothing and is removed. A longer one with a bad header is damage.
+ *      holds nothing and is removed. A longer one with a bad header is damage.
  *   3. A frame is good when its header's checksum, its payload's checksum, its number (the one
- * before plus one) and its link (checksum of the header before) are right. Behind the first that is
- * not, the remains are searched, byte by byte, for headers of later frames (checksum from the
- * segment's salt, so neither a client's bytes nor another file's can pass for one). Such a frame
- * says which transactions were durable when it was written (txn - back is the first that was not).
- * If the missing one was among them, it has been lost: damage. If not, both were of one group whose
+ *      before plus one) and its link (checksum of the header before) are right. Behind the first that is
+ *      not, the remains are searched, byte by byte, for headers of later frames (checksum from the
+ *      segment's salt, so neither a client's bytes nor another file's can pass for one). Such a frame
+ *      says which transactions were durable when it was written (txn - back is the first that was not).
+ *      If the missing one was among them, it has been lost: damage. If not, both were of one group whose
  *      sync never ended, of which a crash may leave any part: torn.
  *   So damage in the last synced group alone looks like a torn end; nothing in the log could tell.
  */

@@ -34,11 +34,12 @@ static enum err admit(struct engine *e, uint64_t *generation, struct commit **co
         err = ERR_CLOSED;
     else if (q->failed)
         err = ERR_FAILED;
-    else if (q->bytes > e->options.max_queue_bytes)
+    else if (q->cost > e->options.max_queue_bytes)
         err = ERR_AGAIN;
     if (err == OK) {
         struct list_node *node = list_pop(&q->spare);
         *commit = node == NULL ? NULL : LIST_ENTRY(node, struct commit, node);
+        q->spare_n -= node != NULL;
         *generation = q->generation;
     }
     pthread_mutex_unlock(&q->mutex);
@@ -107,6 +108,7 @@ enum err engine_txn_begin(struct engine *e, struct engine_txn **out)
     if (err != OK)
         goto out;
     start_tree(w);
+    t->made_before = e->pages.made.tail;
     t->view = (struct engine_view){
         .pages = &e->pages, .engine = e, .version = w->now.txn, .writer = true};
     set_view(t);
@@ -312,6 +314,7 @@ static void finish(struct engine_txn *t, bool handed_over)
     if (!handed_over) {
         pthread_mutex_lock(&e->queue.mutex);
         list_push(&e->queue.spare, &t->commit->node);
+        e->queue.spare_n++;
         pthread_mutex_unlock(&e->queue.mutex);
     }
     pthread_mutex_unlock(&e->writer.mutex);
@@ -368,9 +371,13 @@ static enum err hand_over(struct engine_txn *t)
     }
     t->commit->start = t->start;
     t->commit->bytes = t->bytes;
+    t->commit->cost =
+        sizeof *t->commit + t->bytes + (e->pages.made.tail - t->made_before) * PAGE_BYTES;
+    /* From the queue on the commit is the committer's, who may have given it back already. */
+    const struct version after = t->commit->version;
     if (!commit_enqueue(e, t->commit, t->generation, &why))
         return why;
-    w->now = t->commit->version;
+    w->now = after;
     return OK;
 }
 

@@ -485,6 +485,54 @@ START_TEST(running_on_top_of_a_failure)
 }
 END_TEST
 
+/* While the disk stands still the queue takes what max_queue_bytes allows, pages counted, and no more. */
+START_TEST(slow_disk_pushes_back)
+{
+    struct kit_wait first = KIT_WAIT, last = KIT_WAIT;
+    struct engine_options o = {.max_queue_bytes = 200000};
+    struct engine_txn *t;
+    struct engine *e;
+    struct kit_dir dir;
+    struct os_ops ops;
+    struct engine_stats s;
+    enum err err;
+    int n = 0;
+
+    log_set_level(LOG_NONE);
+    kit_dir_make(&dir);
+    o.dir = dir.path;
+    atomic_store(&plan.mask, 0);
+    replace_os();
+    ops = *os();
+    ops.pwritev = gated_pwritev;
+    os_test_replace(&ops);
+    ck_assert_int_eq(engine_open(&e, &o, NULL, NULL), OK);
+    pthread_mutex_lock(&gate);
+    while ((err = engine_txn_begin(e, &t)) == OK) {
+        ck_assert_int_eq(engine_put(t, STR("k"), STR("v")), OK);
+        engine_txn_commit(t, n == 0 ? kit_done : NULL, &first);
+        n++;
+    }
+    ck_assert_int_eq(err, ERR_AGAIN);
+    ck_assert_int_gt(n, 10);
+    ck_assert_int_le(n, 50);
+    pthread_mutex_unlock(&gate);
+    ck_assert_int_eq(kit_wait(&first), OK);
+    while ((err = engine_txn_begin(e, &t)) == ERR_AGAIN)
+        sched_yield();
+    ck_assert_int_eq(err, OK);
+    ck_assert_int_eq(engine_put(t, STR("k"), STR("w")), OK);
+    engine_txn_commit(t, kit_done, &last);
+    ck_assert_int_eq(kit_wait(&last), OK);
+    engine_stats(e, &s);
+    ck_assert_uint_eq(s.version, (uint64_t)n + 1);
+    ck_assert_uint_le(s.pages + s.free_pages, 60);
+    engine_close(e);
+    os_test_replace(NULL);
+    kit_dir_remove(&dir);
+}
+END_TEST
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Returns false when no allocation failed. */
@@ -558,6 +606,7 @@ static Suite *suite(void)
     tcase_add_test(c, no_fallocate);
     tcase_add_test(c, full_disk);
     tcase_add_loop_test(c, running_on_top_of_a_failure, 0, 2);
+    tcase_add_test(c, slow_disk_pushes_back);
     tcase_add_loop_test(c, every_allocation, 0, 2);
     suite_add_tcase(s, c);
     return s;
