@@ -3,12 +3,12 @@
  *
  * Invariants:
  *  1. [at, end) is the free part of the current chunk: the newest of `chunks`, or `first` when
- * there is none. Both ends NULL when there is neither.
+ *     there is none. Both ends NULL when there is neither.
  *  2. `at` is 16-aligned, so every block is.
  *  3. `used` is the sum of the sizes (header included) of `chunks`, and never above `budget`.
  *  4. A spare's size is one of the standard sizes, STANDARD_MIN doubling up to STANDARD_MAX.
  *  5. Under ASan, every byte of a chunk that is not inside a living block is poisoned, and a red
- * zone lies behind each block, so that one byte too far is found although the chunk goes on.
+ *     zone lies behind each block, so that one byte too far is found although the chunk goes on.
  *
  * Chunks double, so that a request of any size costs few mallocs and wastes at most half; one that
  * asks for more than a standard size gets a chunk of its own size. Near the budget's end a chunk is

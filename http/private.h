@@ -8,8 +8,9 @@
  *     chunked.c  the chunked body                    (pure)
  *     request.c  request and response objects, their memory, http_respond and http_resume
  *     send.c     response heads, gathering, partial writes
- *     sock.c     the plain transport                 tls.c   the TLS transport (the only mbedtls
- * user) url.c      percent-encoding and queries        (pure)
+ *     sock.c     the plain transport
+ *     tls.c      the TLS transport                   (the only user of mbedtls)
+ *     url.c      percent-encoding and queries        (pure)
  *
  * All of a connection's state is touched by its loop's thread alone. What crosses threads: the
  * resume queue (loop.lock), the stop flag and the counters (atomics).

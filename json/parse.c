@@ -8,7 +8,7 @@
  *              where it stops being so, and counts what the tree will need.
  *   2. tokens: jsmn, with parent links, into scratch of exactly the counted size. What it is lax
  *              about cannot occur any more. Its way back to the open bracket is as long as the
- * depth at most, which step 1 has bounded.
+ *      depth at most, which step 1 has bounded.
  *   3. build:  tokens become nodes. All nodes, all slots and all decoded strings lie in one slab
  *              each, allocated before the scratch, so that the scratch can be given back.
  *   4. finish: duplicate names are merged, large objects get their index.

@@ -99,26 +99,40 @@ static bool set_find(struct arena *a, const struct match *m, const struct json_r
     return false;
 }
 
+/* Half and half, merged: comparing may need memory of the arena, and n log n comparisons will do. */
+static void set_sort(struct arena *a, struct json_raw *set, struct json_raw *spare, size_t n)
+{
+    size_t half = n / 2, i = 0, k = half, to = 0;
+
+    if (n < 2)
+        return;
+    set_sort(a, set, spare, half);
+    set_sort(a, set + half, spare, n - half);
+    while (i < half && k < n)
+        spare[to++] = json_raw_compare(a, &set[k], &set[i]) < 0 ? set[k++] : set[i++];
+    while (i < half)
+        spare[to++] = set[i++];
+    memcpy(set, spare, to * sizeof *set); /* what is left of the second half is in its place */
+}
+
 static enum err set_init(struct arena *a, struct match *m, const struct json *items)
 {
     size_t n = json_is(items, JSON_ARRAY) ? json_count(items) : 0;
+    struct json_raw *spare = ARENA_NEW_ARRAY(a, struct json_raw, n);
 
     m->set = ARENA_NEW_ARRAY(a, struct json_raw, n);
     m->seen = ARENA_NEW_ARRAY(a, bool, n);
-    if (m->set == NULL || m->seen == NULL)
+    if (m->set == NULL || m->seen == NULL || spare == NULL)
         return ERR_NOMEM;
     for (size_t i = 0; i < n; i++) {
-        struct json_raw v;
-        size_t at;
-        enum err e = store_raw_from(a, json_at(items, i), &v);
+        enum err e = store_raw_from(a, json_at(items, i), &m->set[i]);
         if (e != OK)
             return e;
-        if (set_find(a, m, &v, &at))
-            continue;
-        memmove(&m->set[at + 1], &m->set[at], (m->nset - at) * sizeof *m->set);
-        m->set[at] = v;
-        m->nset++;
     }
+    set_sort(a, m->set, spare, n);
+    for (size_t i = 0; i < n; i++)
+        if (m->nset == 0 || json_raw_compare(a, &m->set[m->nset - 1], &m->set[i]) != 0)
+            m->set[m->nset++] = m->set[i];
     return OK;
 }
 
