@@ -3,6 +3,7 @@
  * server.
  */
 #include "api/private.h"
+#include <inttypes.h>
 #include <time.h>
 
 #define PROCESS_ARENA_BYTES (64 * MIB)
@@ -101,10 +102,13 @@ static enum err load_end_of_service(struct api *a, struct err_detail *d)
 {
     struct api_config *c = &a->conf;
     c->eos = settings_str(a->settings, "kinto.eos");
-    c->eos_message = settings_str(a->settings, "kinto.eos_message");
-    c->eos_url = settings_str(a->settings, "kinto.eos_url");
     if (c->eos.n == 0)
         return OK;
+    str message = settings_str(a->settings, "kinto.eos_message");
+    str url = settings_str(a->settings, "kinto.eos_url");
+    url = url.n ? url : c->project_docs;
+    c->soft_eol = api_alert_text(&a->arena, "soft-eol", message, url);
+    c->hard_eol = api_alert_text(&a->arena, "hard-eol", message, url);
     struct tm tm = {0};
     char *text = arena_cstr(&a->arena, c->eos);
     if (text == NULL)
@@ -147,9 +151,10 @@ static enum err load_config(struct api *a, struct err_detail *d)
     c->cors_max_age = settings_int(s, "kinto.cors_max_age_seconds", 3600);
     c->cors_origins = names_setting(s, "kinto.cors_origins");
     c->root_cache = settings_int(s, "kinto.root_cache_expires_seconds", 86400);
-    c->retry_after = settings_int(s, "kinto.retry_after_seconds", 3);
-    c->has_backoff = settings_is_set(s, "kinto.backoff");
-    c->backoff = settings_int(s, "kinto.backoff", 0);
+    c->retry_after =
+        arena_printf(&a->arena, "%" PRId64, settings_int(s, "kinto.retry_after_seconds", 3));
+    if (settings_is_set(s, "kinto.backoff"))
+        c->backoff = arena_printf(&a->arena, "%" PRId64, settings_int(s, "kinto.backoff", 0));
     c->backoff_percentage = settings_float(s, "kinto.backoff_percentage", -1);
     c->http_host = settings_str(s, "kinto.http_host");
     c->http_scheme = settings_str(s, "kinto.http_scheme");
@@ -223,6 +228,8 @@ enum err api_new(struct api **out, const struct api_options *o, struct err_detai
         e = load_hello_config(a, o);
     if (e == OK)
         e = add_core_capabilities(a);
+    if (e == OK && arena_failed(&a->arena))
+        e = ERR_NOMEM;
     if (e == OK)
         *out = a;
     else

@@ -9,7 +9,7 @@
  * Two detours keep what exists from those who may not know, and no more than that:
  *   - PATCH or DELETE of what is not there needs only read on the list (a 404 follows);
  *   - a list that one may not read is cut to what is shared with the caller; who may at least
- * create in it gets that list even when it is empty.
+ *     create in it gets that list even when it is empty.
  */
 #include "api/private.h"
 

@@ -52,10 +52,17 @@ static void check_method(struct api_req *r, const struct json *v, str name)
         ARENA_JOIN(r->arena, STR("\""), json_string(v), STR("\" is not one of "), methods));
 }
 
+/* As long as the server lets the target of a request be, by default. */
+#define MAX_PATH_BYTES (8 * KIB)
+
 static void check_path(struct api_req *r, const struct json *v, str name)
 {
-    if (api_is_text(r, v, name, "path") && !str_starts(json_string(v), STR("/")))
+    if (!api_is_text(r, v, name, "path"))
+        return;
+    if (!str_starts(json_string(v), STR("/")))
         api_invalid_add(r, "body", name, STR("String does not match expected pattern"));
+    else if (json_string(v).n > MAX_PATH_BYTES)
+        api_invalid_add(r, "body", name, STR("The path is too long"));
 }
 
 static void check_headers(struct api_req *r, const struct json *v, str name)

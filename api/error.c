@@ -17,6 +17,14 @@ static const struct error_row rows[] = {
 #undef X
 };
 
+void api_fail_bare(struct http_response *out)
+{
+    out->nheaders = 0;
+    out->overflow = false;
+    out->status = 503;
+    out->body = STR("{\"code\":503,\"errno\":201,\"error\":\"Service Unavailable\"}");
+}
+
 enum api_error api_error_of_status(int status)
 {
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -37,8 +45,7 @@ static void add_status_headers(struct api_req *r, int status)
     if (status == 401 && !str_none(auth_challenge(r->api->auth)))
         http_header_add(r->out, STR("WWW-Authenticate"), auth_challenge(r->api->auth));
     if (status == 503 || status == 409)
-        http_header_add(r->out, STR("Retry-After"),
-                        arena_printf(r->arena, "%lld", (long long)r->api->conf.retry_after));
+        http_header_add(r->out, STR("Retry-After"), r->api->conf.retry_after);
     if (status == 405 && r->route)
         http_header_add(r->out, STR("Allow"), api_method_list(r, ", "));
 }

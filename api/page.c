@@ -149,16 +149,6 @@ static enum api_step time_bound(struct api_req *r, const struct api_param *p,
     return STEP_NEXT;
 }
 
-/* HAS takes any value in the query; the store wants to know true or false. */
-static struct json *has_value(struct api_req *r, const struct json *v)
-{
-    bool no = json_is(v, JSON_NULL) || (json_is(v, JSON_BOOL) && !json_bool(v)) ||
-              (json_is(v, JSON_NUMBER) && json_number_compare(json_number(v), STR("0")) == 0) ||
-              (json_is(v, JSON_STRING) && json_string(v).n == 0) ||
-              ((json_is(v, JSON_ARRAY) || json_is(v, JSON_OBJECT)) && json_count(v) == 0);
-    return json_new_bool(r->arena, !no);
-}
-
 static enum api_step add_filter(struct api_req *r, const struct api_param *p,
                                 struct store_filter *f)
 {
@@ -169,7 +159,7 @@ static enum api_step add_filter(struct api_req *r, const struct api_param *p,
     f->value = p->value;
     enum api_step s = check_filter(r, name, f);
     if (s == STEP_NEXT && f->op == STORE_HAS)
-        f->value = has_value(r, p->value);
+        f->value = json_new_bool(r->arena, !api_is_falsy(p->value)); /* any value will do */
     return s;
 }
 
@@ -180,9 +170,24 @@ static bool is_filter(const struct api_param *p)
            str_eq(name, STR("_before")) || str_eq(name, STR("_to"));
 }
 
+/* What a list request may cost: each of these is looked up in each object. */
+#define MAX_FILTERS     100
+#define MAX_SORT_FIELDS 20
+
+static size_t count_filters(const struct api_req *r)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->q.count; i++)
+        n += is_filter(&r->q.params[i]);
+    return n;
+}
+
 static enum api_step build_filters(struct api_req *r, struct api_page *page)
 {
-    struct store_filter *filters = ARENA_NEW_ARRAY(r->arena, struct store_filter, r->q.count + 1);
+    size_t most = count_filters(r);
+    if (most > MAX_FILTERS)
+        return wrong(r, STR_NONE, "Too many filters");
+    struct store_filter *filters = ARENA_NEW_ARRAY(r->arena, struct store_filter, most);
     if (filters == NULL)
         return api_fail_err(r, ERR_NOMEM);
     size_t n = 0;
@@ -207,6 +212,8 @@ static enum api_step build_sort(struct api_req *r, struct api_page *page)
 {
     const struct api_param *p = api_query_get(&r->q, "_sort");
     size_t most = p ? json_count(p->value) : 0, n = 0;
+    if (most > MAX_SORT_FIELDS)
+        return wrong(r, STR("_sort"), "Too many fields to sort by");
     struct store_sort *sort = ARENA_NEW_ARRAY(r->arena, struct store_sort, most + 1);
     if (sort == NULL)
         return api_fail_err(r, ERR_NOMEM);

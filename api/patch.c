@@ -92,7 +92,24 @@ static enum api_step patch_failed(struct api_req *r, str what)
                             ARENA_JOIN(r->arena, STR("JSON Patch operation failed: "), what));
 }
 
-/* Only known kinds with lists (or objects) of principals can be stored. */
+/* A list of strings, or an object with their names; none of them empty. */
+static bool are_principals(const struct json *v)
+{
+    str name;
+    struct json *value;
+    if (json_is(v, JSON_OBJECT)) {
+        for (size_t i = 0; json_member(v, i, &name, &value); i++)
+            if (name.n == 0)
+                return false;
+        return true;
+    }
+    for (size_t i = 0; json_is(v, JSON_ARRAY) && i < json_count(v); i++)
+        if (!json_is(json_at(v, i), JSON_STRING) || json_string(json_at(v, i)).n == 0)
+            return false;
+    return json_is(v, JSON_ARRAY);
+}
+
+/* Only known kinds with principals can be stored. */
 static enum api_step check_patched_permissions(struct api_req *r, const struct json *permissions)
 {
     str kind;
@@ -103,12 +120,7 @@ static enum api_step check_patched_permissions(struct api_req *r, const struct j
         if (!(store_perm_from_name(kind) & api_kinds[r->route->kind].perms))
             return patch_failed(r,
                                 ARENA_JOIN(r->arena, STR("unknown permission '"), kind, STR("'")));
-        if (json_is(principals, JSON_OBJECT))
-            continue;
-        bool texts = json_is(principals, JSON_ARRAY);
-        for (size_t k = 0; texts && k < json_count(principals); k++)
-            texts = json_is(json_at(principals, k), JSON_STRING);
-        if (!texts)
+        if (!are_principals(principals))
             return patch_failed(r, STR("principals must be a list of strings"));
     }
     return STEP_NEXT;

@@ -210,12 +210,12 @@ bool api_needs_write(const struct api_req *r)
 static void add_backoff(struct api_req *r)
 {
     const struct api_config *c = &r->api->conf;
-    if (!c->has_backoff)
+    if (str_none(c->backoff))
         return;
     if (c->backoff_percentage >= 0 &&
         (double)(rand_u64() >> 11) * 0x1p-53 >= c->backoff_percentage / 100.0)
         return;
-    http_header_add(r->out, STR("Backoff"), arena_printf(r->arena, "%lld", (long long)c->backoff));
+    http_header_add(r->out, STR("Backoff"), c->backoff);
 }
 
 /* An error that stopped a part of a batch goes out barer than others, as in the reference. */
@@ -249,10 +249,8 @@ static bool incomplete(const struct api_req *r)
 static void respond(struct api_req *r)
 {
     if (incomplete(r)) { /* say so rather than send half of an answer */
-        r->out->nheaders = 0;
-        r->out->overflow = false;
-        r->out->status = 503;
-        r->out->body = STR("{\"code\":503,\"errno\":201,\"error\":\"Service Unavailable\"}");
+        api_fail_bare(r->out);
+        http_header_add(r->out, STR("Retry-After"), r->api->conf.retry_after);
     }
     api_finish_headers(r);
     if (log_enabled(LOG_DEBUG))
@@ -323,7 +321,8 @@ void api_request_handle(struct api_loop *loop, struct http_req *http)
 {
     struct api_req *r = api_req_new(loop, http);
     if (r == NULL) {
-        http->res.status = 503;
+        api_fail_bare(&http->res);
+        http_header_add(&http->res, STR("Content-Type"), STR("application/json"));
         http->res.close = true;
         http_respond(http);
         return;

@@ -87,13 +87,14 @@ struct api_config {
     bool slash_redirect, version_redirect;
     int64_t slash_redirect_ttl, version_redirect_ttl; /* seconds; < 0: no cache headers */
     int64_t batch_max, paginate_by, max_fetch;        /* paginate_by 0: unset */
-    int64_t token_ttl_ms, cors_max_age, root_cache, retry_after, backoff, heartbeat_timeout_s;
+    int64_t token_ttl_ms, cors_max_age, root_cache;
+    str retry_after, backoff;  /* as text: sent when there is no memory, too. none: unset */
     double backoff_percentage; /* < 0: on every response */
     struct api_names cors_origins;
     str http_host, http_scheme, error_info, project_name, project_version, project_docs, http_api;
-    str version_path, eos, eos_message, eos_url;
-    int64_t eos_ms; /* 0: the service does not end */
-    bool has_backoff;
+    str version_path, eos;
+    str soft_eol, hard_eol;            /* the Alert before and after the end */
+    int64_t eos_ms;                    /* 0: the service does not end */
     int64_t cache_seconds[KIND_COUNT]; /* < 0: unset */
     enum api_generator generator[KIND_COUNT];
     struct map record_cache, record_cache_old; /* bucket, or bucket and collection -> seconds */
@@ -217,6 +218,7 @@ str api_req_header(struct api_req *r, const char *name); /* STR_NONE: absent */
 bool api_has_header(const struct http_response *out, const char *name);
 bool api_eos_refused(struct api_req *r); /* true: a 410 stands */
 void api_eos_alert(struct api_req *r);
+str api_alert_text(struct arena *a, const char *code, str message, str url); /* none: no memory */
 void api_alert_deprecated(struct api_req *r, str message, str url);
 
 /* ---- pipeline.c ------------------------------------------------------------------------------ */
@@ -232,6 +234,8 @@ void api_finish_headers(struct api_req *r);
 
 /* ---- error.c --------------------------------------------------------------------------------- */
 
+/* 503, made of nothing: when there is no memory for anything else. */
+void api_fail_bare(struct http_response *out);
 enum api_error api_error_of_status(int status); /* the first row with it; else BAD_REQUEST */
 enum api_step api_fail_message(struct api_req *r, enum api_error e, str message);
 /* details: text of a JSON value, or none */
@@ -290,6 +294,7 @@ void api_validate_data(struct api_req *r, enum api_kind kind, struct json *data,
                        const char *prefix);
 void api_check_permissions(struct api_req *r, const struct json *permissions);
 /* The reference's checks of a value: false when an error was added under `name`. */
+bool api_is_falsy(const struct json *v); /* as Python sees it: null, false, 0, "", [], {} */
 bool api_is_mapping(struct api_req *r, const struct json *v, str name);
 bool api_is_sequence(struct api_req *r, const struct json *v, str name);
 bool api_is_text(struct api_req *r, const struct json *v, str name, const char *key);

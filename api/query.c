@@ -36,12 +36,6 @@ bool api_to_integer(const struct json *v, int64_t *out)
     return e == OK || e == ERR_RANGE;
 }
 
-static bool is_empty(const struct json *v)
-{
-    return json_is(v, JSON_NULL) || (json_is(v, JSON_STRING) && json_string(v).n == 0) ||
-           ((json_is(v, JSON_ARRAY) || json_is(v, JSON_OBJECT)) && json_count(v) == 0);
-}
-
 const struct api_param *api_query_get(const struct api_query *q, const char *name)
 {
     for (size_t i = 0; i < q->count; i++)
@@ -155,7 +149,7 @@ static str shown_value(struct api_req *r, const struct api_param *p)
 static void check_integer(struct api_req *r, struct api_param *p)
 {
     int64_t n;
-    if (is_empty(p->value))
+    if (!json_is(p->value, JSON_NUMBER) && !json_is(p->value, JSON_BOOL) && api_is_falsy(p->value))
         return; /* as if it were not there; page.c knows what is left */
     if (json_is(p->value, JSON_BOOL) || !api_to_integer(p->value, &n)) {
         invalid(r, p, "\"", shown_value(r, p), "\" is not a number");
@@ -177,19 +171,24 @@ static void check_text(struct api_req *r, struct api_param *p)
         p->value = json_new_string(r->arena, p->text);
         return;
     }
-    bool zero = json_is(v, JSON_NUMBER) && json_number_compare(json_number(v), STR("0")) == 0;
-    if (is_empty(v) || zero || json_is(v, JSON_STRING))
+    if (api_is_falsy(v) || json_is(v, JSON_STRING))
         return;
     api_invalid_add(r, "querystring", p->name,
                     ARENA_JOIN(r->arena, shown_value(r, p), STR(" is not a string: {'"), p->name,
                                STR("': ''}")));
 }
 
+#define MAX_FIELDS 200 /* each is looked up in each object */
+
 static void take_fields(struct api_req *r, const struct api_param *p)
 {
     size_t n = json_count(p->value);
     if (n == 0)
         return;
+    if (n > MAX_FIELDS) {
+        api_invalid_add(r, "querystring", p->name, STR("Too many fields"));
+        return;
+    }
     str *fields = ARENA_NEW_ARRAY(r->arena, str, n + 2);
     if (fields == NULL)
         return;

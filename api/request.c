@@ -105,8 +105,8 @@ enum api_step api_arena_reply(struct api_req *r, int status, struct buf *b)
         return api_reply_json(r, status, buf_str(b));
     /* No room even for the answer: a static one. The failed arena makes it a 503 in any case. */
     r->failed = true;
-    return api_reply_json(r, 503,
-                          STR("{\"code\":503,\"errno\":201,\"error\":\"Service Unavailable\"}"));
+    api_fail_bare(r->out);
+    return STEP_DONE;
 }
 
 /* ---- end of service -------------------------------------------------------------------------- */
@@ -124,38 +124,43 @@ bool api_eos_refused(struct api_req *r)
     return true;
 }
 
-static void add_alert(struct api_req *r, const char *code, str message, str url)
+str api_alert_text(struct arena *a, const char *code, str message, str url)
 {
     struct buf b;
-    buf_init_arena(&b, r->arena, 64 * KIB);
+    buf_init_arena(&b, a, SIZE_MAX / 2);
     buf_printf(&b, "{\"code\":\"%s\",\"message\":", code);
     if (message.n)
         json_write_string(&b, message);
     else
         buf_add_lit(&b, "null");
     buf_add_lit(&b, ",\"url\":");
-    json_write_string(&b, url.n ? url : r->api->conf.project_docs);
+    json_write_string(&b, url);
     buf_add_char(&b, '}');
-    if (buf_failed(&b))
-        return;
+    return buf_failed(&b) ? STR_NONE : buf_str(&b);
+}
+
+static void add_alert(struct api_req *r, str text)
+{
+    if (str_none(text))
+        return; /* the arena remembers */
     for (unsigned i = 0; i < r->out->nheaders; i++)
         if (str_eq(r->out->headers[i].name, STR("Alert"))) {
-            r->out->headers[i].value = buf_str(&b); /* there is one, and the last word counts */
+            r->out->headers[i].value = text; /* there is one, and the last word counts */
             return;
         }
-    http_header_add(r->out, STR("Alert"), buf_str(&b));
+    http_header_add(r->out, STR("Alert"), text);
 }
 
 void api_alert_deprecated(struct api_req *r, str message, str url)
 {
-    add_alert(r, "soft-eol", message, url);
+    add_alert(r, api_alert_text(r->arena, "soft-eol", message, url));
 }
 
 void api_eos_alert(struct api_req *r)
 {
     const struct api_config *c = &r->api->conf;
     if (c->eos_ms != 0)
-        add_alert(r, eos_reached(r) ? "hard-eol" : "soft-eol", c->eos_message, c->eos_url);
+        add_alert(r, eos_reached(r) ? c->hard_eol : c->soft_eol);
 }
 
 /* ---- what plugins see ------------------------------------------------------------------------ */

@@ -14,7 +14,7 @@ str api_python_str(struct arena *a, const struct json *v)
     return buf_failed(&b) ? STR("...") : buf_str(&b);
 }
 
-static bool falsy(const struct json *v)
+bool api_is_falsy(const struct json *v)
 {
     switch (json_type(v)) {
     case JSON_NULL:
@@ -48,7 +48,7 @@ bool api_is_mapping(struct api_req *r, const struct json *v, str name)
 /* A string that is not empty; `key` is what the reference calls the node in its message. */
 bool api_is_text(struct api_req *r, const struct json *v, str name, const char *key)
 {
-    if (v == NULL || falsy(v)) {
+    if (v == NULL || api_is_falsy(v)) {
         api_invalid_add(r, "body", name, STR("Required"));
         return false;
     }
@@ -146,7 +146,7 @@ static void check_cache_expires(struct api_req *r, struct json *data, const char
     struct json *v = json_get(data, STR("cache_expires"));
     if (v == NULL)
         return;
-    if (falsy(v) && !json_is(v, JSON_NUMBER) && !json_is(v, JSON_BOOL)) {
+    if (api_is_falsy(v) && !json_is(v, JSON_NUMBER) && !json_is(v, JSON_BOOL)) {
         json_remove(data, STR("cache_expires"));
         return;
     }
@@ -285,7 +285,7 @@ static void check_patch_operation(struct api_req *r, struct json *op, size_t i)
     for (size_t p = 0; p < ARRAY_LEN(pointers); p++) {
         const struct json *v = json_get(op, str_from(pointers[p]));
         str at = arena_printf(r->arena, "%zu.%s", i, pointers[p]);
-        if (p == 1 && (v == NULL || falsy(v))) {
+        if (p == 1 && (v == NULL || api_is_falsy(v))) {
             json_remove(op, STR("from")); /* may be left out, and an empty one is */
             continue;
         }

@@ -60,6 +60,7 @@ enum api_step api_store_object(struct api_req *r, struct json *data, const struc
 {
     int64_t time;
     struct store_put put = {.id = r->id, .data = data};
+    json_remove(data, STR("__permissions__")); /* never stored, however it came there */
     enum api_step s = asked_time(r, data, &time, &put.last_modified);
     if (s != STEP_NEXT)
         return s;
@@ -84,7 +85,9 @@ enum api_step api_store_object(struct api_req *r, struct json *data, const struc
 static enum api_step store_body(struct api_req *r, struct json *data, int status)
 {
     struct store_object stored;
-    enum api_step s = api_take_inline_permissions(r, data, &r->permissions);
+    enum api_step s = STEP_NEXT;
+    if (data == r->data) /* of the client, not of the store */
+        s = api_take_inline_permissions(r, data, &r->permissions);
     if (s == STEP_NEXT)
         s = api_store_object(r, data, r->permissions, api_replaced_perms(r, r->permissions),
                              &stored);

@@ -5,8 +5,7 @@
  *
  *     (closed) --engine_open: recover()--> OK --failed sync, failed cut (commit.c)--> FAILED
  *                                           |                                           |
- *                                           +----------------- engine_close ------------+-->
- * (closed)
+ *                                           +---engine_close--> (closed) <--engine_close-+
  *
  * OK: reads and writes. FAILED: reads of what is durable; every begin is refused. There is no way
  * back but closing and opening, which reads from disk what is there.
