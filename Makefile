@@ -49,7 +49,7 @@ TEST_BIN   := $(TEST_SRC:%.c=$(B)/%)
 SUPPORT    := $(patsubst %.c,$(B)/%.o,$(wildcard test/support/*.c))
 Q          := $(if $(V),,@)
 
-.PHONY: all run test test-clients lint metrics clean help deps install dist check crash
+.PHONY: all run test test-clients test-threads lint metrics clean help deps install dist check crash bench-engine
 .SECONDARY:
 
 all: kinto ## the static binary ./kinto
@@ -93,12 +93,24 @@ run: deps ## install what is missing, build, start on ./kinto-data
 test: deps ## install what is missing, build and run every test
 	$(Q)$(MAKE) --no-print-directory check
 
-check: kinto $(TEST_BIN)
+# SUITE may be several words; only what they select is built.
+TEST_RUN   := $(if $(SUITE),$(foreach t,$(TEST_BIN),$(if $(strip $(foreach s,$(SUITE),$(findstring $(s),$(t)))),$(t))),$(TEST_BIN))
+check: kinto $(TEST_RUN)
 	$(Q)KINTO_BIN=$(abspath $(B)/kinto) ./test/run.sh $(B)/test "$(SUITE)" "$(CASE)"
 
 test-clients: deps ## the real clients, Python and JavaScript, and a SIGKILL between their two runs
 	$(Q)$(MAKE) --no-print-directory kinto
 	$(Q)KINTO_BIN=$(abspath $(B)/kinto) ./test/clients/run.sh
+
+THREADED   := engine/test_threads http/test_server http/test_stop http/test_concurrency store/test_cache
+test-threads: deps ## what has threads, under TSan
+	$(Q)$(MAKE) --no-print-directory SANITIZE=thread SUITE="$(THREADED)" check
+
+crash: $(B)/test/crash/test_crash ## power failures on a simulated disk, long: ROUNDS=100 SEED=
+	$(Q)CRASH_ROUNDS=$(or $(ROUNDS),100) CK_TIMEOUT_MULTIPLIER=1000 $<
+
+bench-engine: $(B)/test/bench/engine ## puts, gets, scans and durable commits of the engine alone
+	$(Q)$<
 
 .PHONY: parity
 parity: kinto ## ours beside the reference (installed when missing): REQUESTS=10000 SEED=1 PROFILE=

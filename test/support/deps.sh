@@ -10,6 +10,8 @@ if [ "$(id -u)" = 0 ]; then
     as_root=
 elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
     as_root='sudo -n'
+elif command -v sudo >/dev/null 2>&1 && [ -t 0 ]; then
+    as_root=sudo # asks for the password
 else
     echo "These packages are missing; ask an administrator to run:" >&2
     echo "    apt-get install$missing" >&2
