@@ -106,7 +106,9 @@ static enum err load_files(struct tls_context *t, const struct http_tls_options 
         return tls_error(d, ERR_SYNTAX, o->key, r);
     r = check_pair(t);
     if (r != 0)
-        return tls_error(d, ERR_CONFLICT, "the certificate and the key do not belong together", r);
+        return err_set(d, ERR_CONFLICT, 0,
+                       "%s and %s: the key and the certificate do not belong together", o->key,
+                       o->certificate);
     return OK;
 }
 

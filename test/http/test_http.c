@@ -336,8 +336,9 @@ static const struct {
     {"POST /v1/ HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n\r\n", 400},
     {"POST /v1/ HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n", 400},
     {"POST /v1/ HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n", -1},
-    {"POST /v1/ HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\nbad trailer\r\n\r\n",
+    {"POST /v1/ HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n: nameless\r\n\r\n",
      400},
+    {"POST /v1/ HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\nX: a\x01\r\n\r\n", 400},
 };
 
 /* Refused, the connection closed, and what follows is not taken for a request. */
