@@ -141,8 +141,11 @@ enum api_step api_fail_err(struct api_req *r, enum err e)
 void api_invalid_add(struct api_req *r, const char *location, str name, str description)
 {
     struct api_invalid *v = ARENA_NEW(r->arena, struct api_invalid);
-    if (v == NULL)
-        return; /* the arena remembers: the answer becomes a 503 */
+    if (v == NULL) { /* what is wrong stays wrong, although the answer becomes a 503 */
+        if (r->invalid)
+            return;
+        v = &r->invalid_spare;
+    }
     size_t order = r->invalid ? r->invalid_last->order + 1 : 0;
     *v = (struct api_invalid){location, name, description, order, NULL};
     if (r->invalid)

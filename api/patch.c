@@ -167,6 +167,8 @@ static enum api_step apply_members(struct api_req *r, struct json *data,
                                 STR("Provide at least one of data or permissions"));
     result->data = data;
     result->changes = r->data ? r->data : json_new_object(r->arena);
+    if (result->changes == NULL)
+        return api_fail_err(r, ERR_NOMEM);
     result->permissions = r->permissions;
     enum api_step s = api_take_inline_permissions(r, result->changes, &result->permissions);
     if (s != STEP_NEXT)
@@ -220,6 +222,8 @@ static enum api_step reply_fields(struct api_req *r, const struct patch_result *
             continue;
         e = json_set(r->arena, result, name, json_copy(r->arena, value));
     }
+    if (e == OK && result == NULL)
+        e = ERR_NOMEM;
     return e == OK ? api_reply_data(r, result) : api_fail_err(r, e);
 }
 
@@ -235,6 +239,8 @@ enum api_step api_patch_object(struct api_req *r)
     if (e != OK)
         return api_fail_err(r, e == ERR_NOMEM ? e : ERR_CORRUPT);
     data = json_copy(r->arena, old);
+    if (data == NULL)
+        return api_fail_err(r, ERR_NOMEM);
     struct patch_result p = {0};
     s = r->patch == PATCH_JSON ? apply_json_patch(r, data, &p) : apply_members(r, data, &p);
     if (s != STEP_NEXT)

@@ -203,6 +203,7 @@ struct api_req {
     struct api_tag if_match, if_none_match;
     struct api_query q;
     struct api_invalid *invalid, *invalid_last; /* in the order they came; last: only if any */
+    struct api_invalid invalid_spare;           /* of the first one, when there is no memory */
 
     struct api_batch *batch; /* of POST /batch */
     struct http_response *out;

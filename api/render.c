@@ -73,7 +73,7 @@ void api_cache_header(struct api_req *r)
 static struct json *subset_of(struct arena *a, const struct json *object, const str *fields,
                               size_t n);
 
-/* One field of a subset: "a" or "a.b"; what is nested is merged with what was taken before. */
+/* One field of a subset: "a" or "a.b"; what is nested goes to what was taken before. */
 static enum err take_field(struct arena *a, const struct json *object, str field,
                            struct json *result)
 {
@@ -83,10 +83,10 @@ static enum err take_field(struct arena *a, const struct json *object, str field
         return OK;
     if (str_none(rest) || !json_is(value, JSON_OBJECT))
         return json_set(a, result, head, json_copy(a, value));
-    struct json *part = subset_of(a, value, &rest, 1);
-    struct json *had = json_get_typed(result, head, JSON_OBJECT);
-    if (part && had)
-        part = json_merge_patch(a, had, part);
+    struct json *part = json_get_typed(result, head, JSON_OBJECT);
+    if (part)
+        return take_field(a, value, rest, part);
+    part = subset_of(a, value, &rest, 1);
     return json_set(a, result, head, part);
 }
 
@@ -105,7 +105,8 @@ str api_subset(struct arena *a, str data, const str *fields, size_t n)
     struct json *object;
     if (json_parse(a, data, &object, NULL) != OK)
         return STR_NONE;
-    return json_text(a, subset_of(a, object, fields, n));
+    struct json *subset = subset_of(a, object, fields, n);
+    return subset ? json_text(a, subset) : STR_NONE;
 }
 
 /* ---- objects --------------------------------------------------------------------------------- */
