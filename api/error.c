@@ -17,12 +17,14 @@ static const struct error_row rows[] = {
 #undef X
 };
 
-void api_fail_bare(struct http_response *out)
+void api_fail_bare(struct http_response *out, bool too_large)
 {
     out->nheaders = 0;
     out->overflow = false;
-    out->status = 503;
-    out->body = STR("{\"code\":503,\"errno\":201,\"error\":\"Service Unavailable\"}");
+    out->status = too_large ? 413 : 503;
+    out->body = too_large
+                    ? STR("{\"code\":413,\"errno\":113,\"error\":\"Request Entity Too Large\"}")
+                    : STR("{\"code\":503,\"errno\":201,\"error\":\"Service Unavailable\"}");
 }
 
 enum api_error api_error_of_status(int status)

@@ -377,11 +377,14 @@ static void write_next_query(struct api_req *r, const struct api_page *page, str
         add_query(b, STR("_token"), token);
 }
 
-/* A token holds the last object's sort fields, and must fit into a URL that this server accepts. */
-#define MAX_NEXT_PAGE_BYTES (6 * KIB)
+/* A token holds the last object's sort fields, and has to fit into a URL. */
+#define MAX_TOKEN_BYTES (4 * KIB)
 
 static enum api_step add_next_page(struct api_req *r, const struct api_page *page, str token)
 {
+    if (token.n > MAX_TOKEN_BYTES)
+        return api_fail_invalid(r, "querystring", STR("_sort"),
+                                STR("The values to sort by are too long for pages"));
     struct buf url, query;
     buf_init_arena(&query, r->arena, 64 * KIB);
     write_next_query(r, page, token, &query);
@@ -390,11 +393,8 @@ static enum api_step add_next_page(struct api_req *r, const struct api_page *pag
     buf_add_lit(&url, "/" API_PREFIX);
     http_url_encode(&url, r->plural_uri, "/");
     buf_add_str(&url, buf_str(&query));
-    if (arena_failed(r->arena))
-        return api_fail_err(r, ERR_NOMEM);
-    if (buf_failed(&query) || buf_failed(&url) || url.n > MAX_NEXT_PAGE_BYTES)
-        return api_fail_invalid(r, "querystring", STR("_sort"),
-                                STR("The values to sort by are too long for pages"));
+    if (buf_failed(&query) || buf_failed(&url))
+        return api_fail_err(r, buf_failed(&query) ? query.err : url.err);
     http_header_add(r->out, STR("Next-Page"), buf_str(&url));
     return STEP_NEXT;
 }

@@ -8,6 +8,7 @@
  *                      identify    who asks (anonymous is somebody, too)            auth/
  *                      alias       /buckets/default becomes the user's bucket       plugins/
  *                      methods     405; of utilities also 415                       here
+ *                      body        is parsed, not yet judged                        validate.c
  *                      parts       a batch: these steps for each of its parts       batch.c
  *   begin              a snapshot, or the write transaction                         store/
  *   in the session     principals  the user and its groups                          authorize.c
@@ -104,6 +105,17 @@ static enum api_step prepare_parts(struct api_req *r)
     return r->route && r->route->handler == api_batch ? api_batch_prepare(r) : STEP_NEXT;
 }
 
+/* Reading a body takes as long as the client makes it: not inside the write transaction. What is wrong
+ * with it is told later (validate), where the reference tells it. */
+static enum api_step parse_body(struct api_req *r)
+{
+    bool has_body =
+        r->method == METHOD_POST || r->method == METHOD_PUT || r->method == METHOD_PATCH;
+    if (has_body && r->route && on_resource(r))
+        api_body_parse(r);
+    return STEP_NEXT;
+}
+
 static enum api_step prepare_alias(struct api_req *r)
 {
     return r->alias && r->alias->prepare ? r->alias->prepare(r->alias->ctx, r) : STEP_NEXT;
@@ -170,9 +182,9 @@ static enum api_step run(struct api_req *r, const step *steps, size_t n)
 
 enum api_step api_run_before_session(struct api_req *r)
 {
-    static const step steps[] = {
-        refuse_writes, api_route_parse_target, api_route_find, preflight,
-        identify,      follow_alias,           check_methods,  prepare_parts};
+    static const step steps[] = {refuse_writes, api_route_parse_target, api_route_find, preflight,
+                                 identify,      follow_alias,           check_methods,  parse_body,
+                                 prepare_parts};
     return run(r, steps, ARRAY_LEN(steps));
 }
 
@@ -249,8 +261,9 @@ static bool incomplete(const struct api_req *r)
 static void respond(struct api_req *r)
 {
     if (incomplete(r)) { /* say so rather than send half of an answer */
-        api_fail_bare(r->out);
-        http_header_add(r->out, STR("Retry-After"), r->api->conf.retry_after);
+        api_fail_bare(r->out, r->arena->over_budget);
+        if (r->out->status == 503)
+            http_header_add(r->out, STR("Retry-After"), r->api->conf.retry_after);
     }
     api_finish_headers(r);
     if (log_enabled(LOG_DEBUG))
@@ -321,7 +334,7 @@ void api_request_handle(struct api_loop *loop, struct http_req *http)
 {
     struct api_req *r = api_req_new(loop, http);
     if (r == NULL) {
-        api_fail_bare(&http->res);
+        api_fail_bare(&http->res, false);
         http_header_add(&http->res, STR("Content-Type"), STR("application/json"));
         http->res.close = true;
         http_respond(http);

@@ -236,7 +236,7 @@ void api_finish_headers(struct api_req *r);
 /* ---- error.c --------------------------------------------------------------------------------- */
 
 /* 503, made of nothing: when there is no memory for anything else. */
-void api_fail_bare(struct http_response *out);
+void api_fail_bare(struct http_response *out, bool too_large);
 enum api_error api_error_of_status(int status); /* the first row with it; else BAD_REQUEST */
 enum api_step api_fail_message(struct api_req *r, enum api_error e, str message);
 /* details: text of a JSON value, or none */

@@ -105,7 +105,7 @@ enum api_step api_arena_reply(struct api_req *r, int status, struct buf *b)
         return api_reply_json(r, status, buf_str(b));
     /* No room even for the answer: a static one. The failed arena makes it a 503 in any case. */
     r->failed = true;
-    api_fail_bare(r->out);
+    api_fail_bare(r->out, r->arena->over_budget);
     return STEP_DONE;
 }
 

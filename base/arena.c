@@ -164,7 +164,7 @@ void arena_reset(struct arena *a)
         d->fn(d->arg);
     }
     rewind_to(a, NULL, a->first);
-    a->failed = false;
+    a->failed = a->over_budget = false;
 }
 
 void arena_fini(struct arena *a)
@@ -192,7 +192,11 @@ static bool chunk_add(struct arena *a, size_t need)
     size_t least, size;
     struct arena_chunk *c;
 
-    if (!size_add(need, HEADER, &least) || least > left || test_fails_now())
+    if (!size_add(need, HEADER, &least) || least > left) {
+        a->over_budget = true;
+        return false;
+    }
+    if (test_fails_now())
         return false;
     c = spare_take(a->spares, least, left);
     if (c == NULL) {

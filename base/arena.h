@@ -38,6 +38,7 @@ struct arena {
     struct arena_spares *spares; /* borrowed, or NULL */
     size_t used, budget;         /* bytes of chunks held, and the most that may be held */
     bool failed;
+    bool over_budget; /* ... for want of budget, not of memory */
 };
 
 /*
