@@ -317,7 +317,6 @@ static enum step parse_input(struct conn *c)
     size_t n = c->in_end - c->in_start;
     struct head h;
 
-    c->state = CONN_HEAD;
     c->ex = exchange_take(l, c);
     if (c->ex == NULL)
         return closed(c);
@@ -358,6 +357,7 @@ static enum step step_head(struct conn *c)
     if (r <= 0)
         return closed(c);
     c->in_end += (size_t)r;
+    c->state = CONN_HEAD; /* at once: the share of this turn may end here */
     return NEXT;
 }
 

@@ -127,8 +127,8 @@ static void check_reply(const struct talker *t, const struct reply *r, int i)
     const struct request *q = &t->requests[i];
     char prefix[64] = "";
 
-    ck_assert_msg(r->status == (q->kind == STATUS_204 ? 204 : 200), "seed %u: request %d: %d",
-                  t->seed, i, r->status);
+    ck_assert_msg(r->status == (q->kind == STATUS_204 ? 204 : 200),
+                  "seed %u: request %d: %d \"%.60s\"", t->seed, i, r->status, r->body.p);
     if (q->kind == GET || q->kind == HEAD)
         snprintf(prefix, sizeof prefix, "GET /n%d|", i);
     else if (q->kind == PARK)
