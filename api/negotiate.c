@@ -3,23 +3,29 @@
  */
 #include "api/private.h"
 
-/* q of a media range's parameters in thousandths; 1000 when there is none. -1: malformed. */
-static int parameter_q(str params)
+/* "0.25" in thousandths. -1: malformed. */
+static int quality_value(str v)
+{
+    if (v.n == 0 || v.n > 5 || (v.p[0] != '0' && v.p[0] != '1') || (v.n > 1 && v.p[1] != '.'))
+        return -1;
+    int q = (v.p[0] - '0') * 1000, unit = 100;
+    for (size_t i = 2; i < v.n; i++, unit /= 10) {
+        if (v.p[i] < '0' || v.p[i] > '9')
+            return -1;
+        q += (v.p[i] - '0') * unit;
+    }
+    return q > 1000 ? -1 : q;
+}
+
+/* q of a media range's parameters in thousandths; 1000 when there is none. -1: malformed. *narrow:
+ * there are parameters of the media type itself. */
+static int parameter_q(str params, bool *narrow)
 {
     while (!str_none(params)) {
         str p = str_trim(str_cut(&params, ';'));
-        if (p.n < 2 || (p.p[0] != 'q' && p.p[0] != 'Q') || p.p[1] != '=')
-            continue;
-        str v = str_drop(p, 2);
-        if (v.n == 0 || (v.p[0] != '0' && v.p[0] != '1') || v.n > 5)
-            return -1;
-        int q = (v.p[0] - '0') * 1000, unit = 100;
-        for (size_t i = 2; i < v.n; i++, unit /= 10) {
-            if (v.p[i] < '0' || v.p[i] > '9')
-                return -1;
-            q += (v.p[i] - '0') * unit;
-        }
-        return MIN_OF(q, 1000);
+        if (p.n >= 2 && (p.p[0] == 'q' || p.p[0] == 'Q') && p.p[1] == '=')
+            return quality_value(str_drop(p, 2));
+        *narrow = *narrow || p.n > 0;
     }
     return 1000;
 }
@@ -33,9 +39,12 @@ int api_accept_quality(str accept, const char *type, const char *subtype)
             continue;
         str range = str_trim(str_cut(&params, ';'));
         size_t slash = str_find(range, '/');
-        int q = parameter_q(params);
+        bool narrow = false;
+        int q = parameter_q(params, &narrow);
         if (slash == STR_NPOS || q < 0)
             return 1000; /* malformed: as if it had not been sent */
+        if (narrow)      /* "text/plain;format=flowed" is none of ours */
+            continue;
         str t = str_sub(range, 0, slash), s = str_drop(range, slash + 1);
         int rank = 0;
         if (str_eq_nocase(t, str_from(type)) && str_eq_nocase(s, str_from(subtype)))

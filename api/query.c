@@ -28,7 +28,7 @@ bool api_to_integer(const struct json *v, int64_t *out)
     if (!json_is(v, JSON_STRING))
         return false;
     str s = str_trim(json_string(v));
-    if (str_starts(s, STR("+")))
+    if (str_starts(s, STR("+")) && !str_starts(s, STR("+-")))
         s = str_drop(s, 1);
     enum err e = str_to_i64(s, out);
     if (e == ERR_RANGE)
