@@ -511,6 +511,34 @@ START_TEST(share_ends_anywhere)
 }
 END_TEST
 
+/* The same where it ends behind the read that begins a request: large bodies end a buffer each, and
+ * the small requests before them shift the place. */
+START_TEST(share_ends_at_a_read)
+{
+    static char bytes[30 * 5200];
+    char want[5100];
+
+    memset(want, 'b', sizeof want);
+    memcpy(want, "PUT /x|", 7);
+    want[7 + 5000] = '\0';
+    for (int small = 0; small < 24; small++) {
+        size_t n = 0;
+        for (int i = 0; i < small; i++)
+            n +=
+                (size_t)snprintf(bytes + n, sizeof bytes - n, "GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+        for (int i = 0; i < 25; i++)
+            n += (size_t)snprintf(bytes + n, sizeof bytes - n,
+                                  "PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5000\r\n\r\n%s",
+                                  want + 7);
+        client_send(&c, (str){bytes, n});
+        for (int i = 0; i < small; i++)
+            expect_reply(&c, 200, "GET /x|");
+        for (int i = 0; i < 25; i++)
+            expect_reply(&c, 200, want);
+    }
+}
+END_TEST
+
 /* ---- parked requests ------------------------------------------------------------------------- */
 
 START_TEST(parked)
@@ -761,6 +789,7 @@ static TCase *bodies_case(void)
     tcase_add_test(t, slow_reader);
     tcase_add_test(t, flood_without_reading);
     tcase_add_test(t, share_ends_anywhere);
+    tcase_add_test(t, share_ends_at_a_read);
     return t;
 }
 
