@@ -9,15 +9,6 @@
 #include "base/buf.h"
 #include <math.h>
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool four_hex(str s, uint32_t *out)
 {
     uint32_t v = 0;
@@ -25,7 +16,7 @@ static bool four_hex(str s, uint32_t *out)
     if (s.n < 4)
         return false;
     for (size_t i = 0; i < 4; i++) {
-        int digit = hex_digit(s.p[i]);
+        int digit = str_hex_digit(s.p[i]);
         if (digit < 0)
             return false;
         v = v << 4 | (uint32_t)digit;

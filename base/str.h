@@ -61,6 +61,16 @@ bool str_next_word(str *rest, str *word);
 /* Well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, <= U+10FFFF). */
 bool str_utf8_valid(str s);
 
+/* 0 to 15 by a digit of either case; -1: it is none. */
+static inline int str_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 /* Decimal integers, whole string, optional '-' for int64; RANGE when they do not fit, SYNTAX else.
  */
 #include "base/err.h"

@@ -35,17 +35,6 @@ enum {
     BAD
 };
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 static bool is_text(char c) /* no control characters but tabs */
 {
     return ((unsigned char)c >= 0x20 && c != 0x7f) || c == '\t';
@@ -53,7 +42,7 @@ static bool is_text(char c) /* no control characters but tabs */
 
 static int on_size(struct chunked *d, char c)
 {
-    int v = hex_value(c);
+    int v = str_hex_digit(c);
 
     if (v >= 0) {
         if (d->state == SIZE_FIRST)

@@ -4,17 +4,6 @@
  */
 #include "http/http.h"
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 static bool needs_decoding(str in, bool plus)
 {
     for (size_t i = 0; i < in.n; i++)
@@ -35,9 +24,9 @@ str http_url_decode(struct arena *a, str in, bool plus)
         return STR_NONE;
     for (size_t i = 0; i < in.n; i++) {
         char c = in.p[i];
-        if (c == '%' && in.n - i > 2 && hex_value(in.p[i + 1]) >= 0 &&
-            hex_value(in.p[i + 2]) >= 0) {
-            c = (char)(hex_value(in.p[i + 1]) << 4 | hex_value(in.p[i + 2]));
+        if (c == '%' && in.n - i > 2 && str_hex_digit(in.p[i + 1]) >= 0 &&
+            str_hex_digit(in.p[i + 2]) >= 0) {
+            c = (char)(str_hex_digit(in.p[i + 1]) << 4 | str_hex_digit(in.p[i + 2]));
             i += 2;
         } else if (c == '+' && plus) {
             c = ' ';

@@ -96,21 +96,13 @@ static size_t utf8_length(const unsigned char *p, size_t n)
     return len;
 }
 
-static int hex_value(unsigned char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Four hex digits of a string that has been checked. */
 static unsigned read_hex4(const unsigned char *p)
 {
     unsigned v = 0;
 
     for (int i = 0; i < 4; i++)
-        v = v * 16 + ((unsigned)hex_value(p[i]) & 15);
+        v = v * 16 + ((unsigned)str_hex_digit((char)p[i]) & 15);
     return v;
 }
 
@@ -128,7 +120,7 @@ static bool check_hex4(struct checker *c, unsigned *out)
             refuse(c, c->n, bad_end);
             return false;
         }
-        if (hex_value(c->p[i]) < 0) {
+        if (str_hex_digit((char)c->p[i]) < 0) {
             refuse(c, c->at, bad_hex);
             return false;
         }

@@ -139,11 +139,9 @@ enum err store_key_add_path(struct key *k, str path)
 
 #define UUID_TEXT_LEN 36
 
-static int hex_value(char c)
+static int lower_hex_digit(char c)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return c >= 'A' && c <= 'F' ? -1 : str_hex_digit(c);
 }
 
 /* Only the canonical form is packed: what comes out must be what went in. */
@@ -159,7 +157,7 @@ static bool pack_uuid(str id, char out[16])
                 return false;
             continue;
         }
-        int high = hex_value(id.p[i]), low = hex_value(id.p[i + 1]);
+        int high = lower_hex_digit(id.p[i]), low = lower_hex_digit(id.p[i + 1]);
         if (high < 0 || low < 0)
             return false;
         out[n++] = (char)(high << 4 | low);

@@ -223,6 +223,18 @@ START_TEST(system_errors)
 }
 END_TEST
 
+START_TEST(hex_digits)
+{
+    static const char lower[] = "0123456789abcdef", upper[] = "0123456789ABCDEF";
+
+    for (int c = CHAR_MIN; c <= CHAR_MAX; c++) {
+        const char *in_lower = c ? strchr(lower, c) : NULL, *in_upper = c ? strchr(upper, c) : NULL;
+        long want = in_lower ? in_lower - lower : in_upper ? in_upper - upper : -1;
+        ck_assert_msg(str_hex_digit((char)c) == want, "%d", c);
+    }
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("base/str");
@@ -235,6 +247,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, utf8_of_every_code_point);
     tcase_add_test(tc, unsigned_numbers);
     tcase_add_test(tc, signed_numbers);
+    tcase_add_test(tc, hex_digits);
     tcase_add_test(tc, error_details);
     tcase_add_test(tc, system_errors);
     suite_add_tcase(s, tc);
