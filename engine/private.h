@@ -371,7 +371,6 @@ struct engine_txn {
     uint64_t made_before; /* pages: where the journal of made ones ended at begin */
     bool has_put;
     struct value_ref put; /* of the last engine_put */
-    size_t put_inline_at;
     uint8_t put_inline[INLINE_MAX_BYTES];
 };
 
