@@ -255,9 +255,11 @@ static bool valid_sort_value(const struct store_sort *sort, const struct json *v
     bool time = str_eq(sort->field, STR("last_modified"));
     if (value == NULL)
         return !time; /* every object has a time; other fields may be absent */
-    if (time)
-        return valid_timestamp(value);
-    return !has_nul(value);
+    if (!time)
+        return !has_nul(value);
+    int64_t n; /* any that an object may have: a page may end before 1970, or far ahead */
+    return json_is(value, JSON_NUMBER) && json_to_i64(value, &n) == OK &&
+           n >= -STORE_MAX_TIMESTAMP && n <= STORE_MAX_TIMESTAMP;
 }
 
 /* The parts of a token, or false. */
@@ -272,7 +274,8 @@ static bool read_token(struct api_req *r, str token, struct api_page *page, stru
     offset = json_get_typed(root, STR("offset"), JSON_NUMBER);
     *nonce = json_get(root, STR("nonce"));
     if (last == NULL || offset == NULL || *nonce == NULL ||
-        json_to_i64(offset, &page->offset) != OK || page->offset < 0)
+        json_to_i64(offset, &page->offset) != OK || page->offset < 0 ||
+        page->offset > INT64_MAX / 2) /* it is added to */
         return false;
     for (size_t i = 0; i < page->query.nsort; i++)
         if (!valid_sort_value(&page->query.sort[i], json_get(last, page->query.sort[i].field)))
