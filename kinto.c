@@ -31,6 +31,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -779,6 +780,7 @@ static void block_signals(sigset_t *stop)
     sigaddset(stop, SIGHUP);
     CHECK(pthread_sigmask(SIG_BLOCK, stop, NULL) == 0);
     CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+    CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR); /* over `ulimit -f`: EFBIG, as on a full disk */
 }
 
 static void wait_for_stop(const sigset_t *stop)
@@ -788,6 +790,17 @@ static void wait_for_stop(const sigset_t *stop)
     log_event(LOG_INFO, "stopping", "signal=%s", sigabbrev_np(got));
 }
 
+/* Each connection takes a descriptor; the usual soft limit (1,024) is far below what one process
+ * serves, and the hard one is what the administrator allows. */
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files); /* fewer connections, then: accept() waits */
+    }
+}
+
 static int run_start(const struct args *a)
 {
     struct run r;
@@ -795,6 +808,7 @@ static int run_start(const struct args *a)
     int status = STATUS_OK;
 
     block_signals(&stop);
+    raise_file_limit();
     enum err e = run_open(&r, a);
     if (e == OK)
         e = open_store(&r);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -534,6 +535,28 @@ START_TEST(nothing_given_is_durable_in_the_folder)
 }
 END_TEST
 
+START_TEST(as_many_files_as_are_allowed)
+{
+    struct server s = {0};
+    char name[64];
+    struct rlimit files;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &files), 0);
+    ck_assert_uint_gt(files.rlim_max, 200);
+    files.rlim_cur = 200;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
+    server_start(&s, &(struct server_options){0});
+    snprintf(name, sizeof name, "/proc/%d/limits", (int)s.pid);
+    const char *line = strstr(read_text(name), "Max open files");
+    ck_assert(line != NULL);
+    char *end;
+    unsigned long soft = strtoul(line + strlen("Max open files"), &end, 10);
+    unsigned long hard = strtoul(end, NULL, 10);
+    ck_assert_uint_eq(soft, files.rlim_max);
+    ck_assert_uint_eq(hard, files.rlim_max);
+    server_stop(&s);
+}
+END_TEST
+
 START_TEST(a_kinto_ini_in_the_folder_is_taken)
 {
     struct server s = {0};
@@ -753,6 +776,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, a_kinto_ini_in_the_folder_is_taken);
     tcase_add_test(t, memory_means_the_same_in_every_folder);
     tcase_add_loop_test(t, the_log_level_is_a_choice, 0, 5);
+    tcase_add_test(t, as_many_files_as_are_allowed);
 
     t = own(s, "again");
     tcase_add_loop_test(t, a_signal_stops_at_once, 0, 3);
