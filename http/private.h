@@ -1,6 +1,7 @@
 /*
  * http/private.h - what the files of this room share. The public contract is http/http.h.
  *
+ *     settings.c what the rows of settings.def mean for the options
  *     server.c   options, listening sockets, start and stop
  *     loop.c     one thread: epoll, time-outs, accepting, the queue of resumed requests
  *     conn.c     a connection's states, from its first byte to its close

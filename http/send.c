@@ -213,7 +213,8 @@ bool send_interim(struct conn *c, str bytes)
 
 static char *put(char *p, str s)
 {
-    memcpy(p, s.p, s.n);
+    if (s.n > 0) /* an empty value may have no pointer */
+        memcpy(p, s.p, s.n);
     return p + s.n;
 }
 

@@ -184,7 +184,7 @@ static enum err unix_remove_stale(const struct address *a, struct err_detail *d)
 static enum err unix_listen(const struct address *a, struct binding *b, int *out,
                             struct err_detail *d)
 {
-    struct stat st;
+    struct stat st = {0};
     enum err e = unix_remove_stale(a, d);
     int fd;
 

@@ -141,6 +141,7 @@ static void app_handle(void *loop_ctx, struct http_req *req)
         req->res.close = true;
         app_text(req, 200, STR("closing"));
     } else if (str_eq(req->path, STR("/join"))) {
+        http_header_add(&req->res, STR("X-Empty"), STR_NONE);
         app_text(req, 200, http_header_get(req, STR("x")));
     } else if (str_eq(req->path, STR("/host"))) {
         app_text(req, 200, http_header_get(req, STR("HOST")));
