@@ -9,7 +9,7 @@ endif
 SANITIZE   ?=
 BUILD_ROOT ?= build
 PREFIX     ?= /usr/local
-ROOMS      := base json engine http store auth api plugins
+ROOMS      := base json engine http store auth api plugins cli
 PACKAGES   := gcc libc6-dev make pkg-config check openssl libmbedtls-dev libjsmn-dev
 
 ifeq ($(SANITIZE),)
@@ -76,7 +76,9 @@ $(B)/%.o: %.c
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # kinto.ini is part of the program (kinto init writes it).
-$(B)/kinto.o: kinto.ini VERSION
+$(B)/cli/init.o: kinto.ini
+# So is the version.
+$(B)/kinto.o $(B)/cli/args.o: VERSION
 
 # A test is a program of its own; unit tests link what they need out of the library.
 $(B)/test/%: $(B)/test/%.o $(SUPPORT) $(B)/libkinto.a

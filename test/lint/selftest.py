@@ -23,6 +23,8 @@ GOOD = {
     "store/store.h": "",
     "store/settings.def": "",
     "api/api.h": "",
+    "plugins/plugins.h": "",
+    "cli/cli.h": "",
 }
 DOC = {"doc/settings.md": "`kinto.readonly` and `kinto.*_ttl`\n"}
 ROW = 'X("kinto.readonly", BOOL, 0, 0, "false", "", NULL, "No writes.")\n'
@@ -44,6 +46,9 @@ CASES = [
     ("includes", {"store/a.c": '  #  include "api/api.h"\n'}, "store/a.c:1:"),
     ("includes", {"store/a.c": '/* #include "api/api.h" */\n'}, None),
     ("includes", {"store/a.def": '#include "api/api.h"\n'}, "store lies below or beside api"),
+    ("includes", {"plugins/a.c": '#include "cli/cli.h"\n'}, "plugins lies below or beside cli"),
+    ("includes", {"cli/a.c": '#include "plugins/plugins.h"\n#include "base/buf.h"\n'}, None),
+    ("includes", {"kinto.c": '#include "cli/cli.h"\n'}, None),
     ("includes", {"kinto.c": '#include "api/api.h"\n#include "store/settings.def"\n'}, None),
     ("includes", {"kinto.c": '#include "json/private.h"\n'}, "only json/json.h"),
     ("includes", {"json/a.c": '#include "private.h"\n'}, "no such file"),

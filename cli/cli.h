@@ -1,0 +1,104 @@
+/*
+ * cli/cli.h - what stands between main() and the rooms: the words of the command line, the INI file
+ * that is in force, the one that init writes, and the secret that a data directory keeps.
+ *
+ * Nothing here prints or exits on its own: errors go into the err_detail, text for the user to the
+ * FILE that the caller names. kinto.c owns the tables (commands, options) and every life time. One
+ * thread, before the server starts.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "base/ini.h"
+#include "base/log.h"
+#include <stdio.h>
+
+/* ---- the command line: args.c ---------------------------------------------------------------- */
+
+/* What was given; texts borrow from argv. NULL and false: not given. */
+struct cli_args {
+    const char *ini, *port, *host, *data, *backend, *cache_backend;
+    bool memory, dry_run, quiet, verbose, help;
+};
+
+struct cli_command {
+    const char *name;
+    unsigned bit;
+    const char *usage, *help;
+    int (*run)(const struct cli_args *a);
+};
+
+struct cli_option {
+    const char *name, *other, *argument; /* argument NULL: a switch */
+    size_t offset;                       /* in struct cli_args: const char * or bool */
+    unsigned commands;                   /* bits of those that take it */
+    const char *help;
+};
+
+struct cli_words {
+    const struct cli_command *commands;
+    size_t ncommands;
+    const struct cli_option *options;
+    size_t noptions;
+};
+
+/* One screen: each command, each option and what counts without it. */
+void cli_print_help(const struct cli_words *w, FILE *to);
+/* NULL: there is no such command. */
+const struct cli_command *cli_find_command(const struct cli_words *w, const char *name);
+/* Reads the words behind the command ("--name value", "--name=value", switches) up to a NULL into
+ * *out, which begins as zeros. SYNTAX: the detail says which word is wrong. */
+MUST_CHECK enum err cli_parse(const struct cli_words *w, const struct cli_command *c, char **argv,
+                              struct cli_args *out, struct err_detail *d);
+
+/* ---- the INI file in force: ini.c ------------------------------------------------------------ */
+
+struct cli_ini {
+    const char *path; /* NULL: the built-in settings; else borrowed from argv or the environment */
+    struct ini ini;
+    bool open;                            /* ini is there */
+    char sha256[2 * HASH_SHA256_LEN + 1]; /* of the file's bytes, in hex; "" without a file */
+    int64_t modified_us;                  /* since 1970; 0 without a file */
+};
+
+/* --ini, else $KINTO_INI, else NULL. */
+const char *cli_ini_named(const struct cli_args *a);
+/*
+ * Finds the file (the one named, else config/kinto.ini, else kinto.ini; with --memory the named one
+ * only, so that a test suite means the same in every folder) and reads it. Without a file built-in
+ * settings stand in, so that a first try needs none. On failure there is nothing to close, but
+ * cli_ini_close() does no harm. *in must not be moved.
+ */
+MUST_CHECK enum err cli_ini_open(struct cli_ini *in, const struct cli_args *a,
+                                 struct err_detail *d);
+void cli_ini_close(struct cli_ini *in);
+/* -q and -v, else the level of [logger_kinto], else of [logger_root], else INFO. */
+enum log_level cli_log_level(const struct ini *ini, const struct cli_args *a);
+
+/* ---- kinto init: init.c ---------------------------------------------------------------------- */
+
+/* Asks where the data shall live until there is an answer; the end of input takes the default.
+ * "engine" or "memory". */
+const char *cli_ask_backend(FILE *in, FILE *out);
+/* What kinto.storage_backend is called that --backend means; NULL: there is none of that name. */
+const char *cli_backend_setting(const char *name);
+/* Writes the commented kinto.ini of the source tree, with secrets of its own, to a new file for its
+ * owner only, and makes the directories above it. host NULL: as it stands there. EXISTS: there is
+ * such a file; it is not touched. */
+MUST_CHECK enum err cli_init_write(const char *path, const char *backend_setting, const char *host,
+                                   struct err_detail *d);
+
+/* ---- the secret of user ids: secret.c -------------------------------------------------------- */
+
+/*
+ * The secret that the data directory keeps in its file "secret", made at the first call; with dir
+ * NULL (memory) a new one each time. The caller holds the lock of the directory (an open store), so
+ * that nobody else makes one at the same time. The text is the arena's, and NUL-terminated.
+ * CORRUPT: the file is empty; a new secret would change every user's id unasked.
+ */
+MUST_CHECK enum err cli_secret_keep(struct arena *a, const char *dir, str *out,
+                                    struct err_detail *d);
+
+#endif

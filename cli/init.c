@@ -1,0 +1,132 @@
+/*
+ * cli/init.c - the INI file that kinto init writes: the kinto.ini of the source tree, line by line,
+ * in which a few keys get values of their own, also where they stand commented out.
+ */
+#include "cli/private.h"
+
+#include "base/buf.h"
+#include "base/os.h"
+#include <errno.h>
+#include <fcntl.h>
+
+/* kinto.ini becomes part of the program, so that there is one text to maintain. */
+__asm__(".section .rodata\n"
+        ".global kinto_ini_begin\n"
+        ".global kinto_ini_end\n"
+        "kinto_ini_begin:\n"
+        ".incbin \"kinto.ini\"\n"
+        "kinto_ini_end:\n"
+        ".previous\n");
+extern const char kinto_ini_begin[], kinto_ini_end[];
+
+struct replacement {
+    const char *key, *value; /* value NULL: the line stays */
+};
+
+/* Is the line `key = ...`, also when it is commented out? */
+static bool sets_key(str line, const char *key)
+{
+    str rest = str_starts(line, STR("# ")) ? str_drop(line, 2) : line;
+    return str_starts(rest, str_from(key)) && str_starts(str_drop(rest, strlen(key)), STR(" ="));
+}
+
+static void add_line(struct buf *b, str line, const struct replacement *r, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (r[i].value && sets_key(line, r[i].key)) {
+            buf_printf(b, "%s = %s\n", r[i].key, r[i].value);
+            return;
+        }
+    buf_add_str(b, line);
+    buf_add_char(b, '\n');
+}
+
+static void add_ini(struct buf *b, const struct replacement *r, size_t n)
+{
+    str rest = {kinto_ini_begin, (size_t)(kinto_ini_end - kinto_ini_begin)};
+    while (rest.n > 0)
+        add_line(b, str_cut(&rest, '\n'), r, n);
+}
+
+/* Every directory above the file. */
+static enum err make_dirs(const char *path, struct err_detail *d)
+{
+    char dir[PATH_MAX];
+    for (size_t i = 1; path[i]; i++) {
+        if (path[i] != '/')
+            continue;
+        if (i >= sizeof dir)
+            return err_set(d, ERR_LIMIT, 0, "%s: path too long", path);
+        memcpy(dir, path, i);
+        dir[i] = '\0';
+        if (os()->mkdir(dir, 0777) != 0 && errno != EEXIST)
+            return err_set(d, err_from_errno(errno), errno, "%s", dir);
+    }
+    return OK;
+}
+
+enum err cli_write_new_file(const char *path, str text, struct err_detail *d)
+{
+    int fd = os()->open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == EEXIST)
+        return err_set(d, ERR_EXISTS, 0, "%s already exists", path);
+    if (fd < 0)
+        return err_set(d, err_from_errno(errno), errno, "%s", path);
+    bool ok = os()->pwrite(fd, text.p, text.n, 0) >= 0 && os()->fsync(fd) == 0;
+    int why = errno;
+    if (os()->close(fd) != 0 && ok) {
+        ok = false;
+        why = errno;
+    }
+    if (ok)
+        return OK;
+    (void)os()->unlink(path);
+    return err_set(d, err_from_errno(why), why, "%s", path);
+}
+
+const char *cli_ask_backend(FILE *in, FILE *out)
+{
+    char answer[64];
+    for (;;) {
+        fprintf(out, "Where shall the data live? (1 - in memory, default - on disk) ");
+        fflush(out);
+        if (!fgets(answer, sizeof answer, in))
+            return "engine";
+        str word = str_trim(str_from(answer));
+        if (word.n == 0)
+            return "engine";
+        if (str_eq(word, STR("1")))
+            return "memory";
+    }
+}
+
+const char *cli_backend_setting(const char *name)
+{
+    if (strcmp(name, "engine") == 0)
+        return "kinto.engine";
+    return strcmp(name, "memory") == 0 ? "kinto.core.storage.memory" : NULL;
+}
+
+enum err cli_init_write(const char *path, const char *backend_setting, const char *host,
+                        struct err_detail *d)
+{
+    char secret[SECRET_HEX + 1], bucket_secret[SECRET_HEX + 1];
+    struct buf b;
+    cli_secret_make(secret);
+    cli_secret_make(bucket_secret);
+    const struct replacement r[] = {
+        {"kinto.userid_hmac_secret", secret},
+        {"kinto.default_bucket_hmac_secret", bucket_secret},
+        {"kinto.storage_backend", backend_setting},
+        {"host", host},
+    };
+    buf_init(&b, MAX_INI_BYTES);
+    add_ini(&b, r, ARRAY_LEN(r));
+    enum err e = b.err;
+    if (e == OK)
+        e = make_dirs(path, d);
+    if (e == OK)
+        e = cli_write_new_file(path, buf_str(&b), d);
+    buf_fini(&b);
+    return e;
+}
