@@ -415,6 +415,14 @@ static bool is_synced(const struct history *h, size_t i, size_t n)
     return false;
 }
 
+/* A name leads to one file: the new one takes it, even if the removal of the old one was lost. */
+static void forget_name(struct disk *d, int owner)
+{
+    for (int i = 0; i < d->n; i++)
+        if (i != owner && strcmp(d->file[i].name, d->file[owner].name) == 0)
+            d->file[i].exists = false;
+}
+
 static void leave(struct loss *l, struct disk *d, const struct event *ev, bool synced)
 {
     struct file *f = &d->file[ev->file];
@@ -432,6 +440,8 @@ static void leave(struct loss *l, struct disk *d, const struct event *ev, bool s
         break;
     case CREATE:
         f->exists = synced || chance(l);
+        if (f->exists)
+            forget_name(d, ev->file);
         break;
     case REMOVE:
         if (synced || chance(l))
