@@ -102,6 +102,7 @@ static enum err load_end_of_service(struct api *a, struct err_detail *d)
 {
     struct api_config *c = &a->conf;
     c->eos = settings_str(a->settings, "kinto.eos");
+    c->eos_ms = INT64_MAX;
     if (c->eos.n == 0)
         return OK;
     str message = settings_str(a->settings, "kinto.eos_message");
@@ -118,10 +119,14 @@ static enum err load_end_of_service(struct api *a, struct err_detail *d)
     for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
         memset(&tm, 0, sizeof tm);
         const char *end = strptime(text, forms[i], &tm);
-        if (end && *end == '\0') {
-            c->eos_ms = (int64_t)timegm(&tm) * 1000;
-            return OK;
-        }
+        int day = tm.tm_mday;
+        if (end == NULL || *end != '\0')
+            continue;
+        int64_t seconds = timegm(&tm);
+        if (tm.tm_mday != day) /* February 30th became March */
+            break;
+        c->eos_ms = seconds * 1000;
+        return OK;
     }
     str origin = settings_origin(a->settings, "kinto.eos");
     return err_set(d, ERR_SYNTAX, 0,

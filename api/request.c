@@ -113,7 +113,7 @@ enum api_step api_arena_reply(struct api_req *r, int status, struct buf *b)
 
 static bool eos_reached(const struct api_req *r)
 {
-    return r->api->conf.eos_ms != 0 && clock_wall_ms() >= r->api->conf.eos_ms;
+    return clock_wall_ms() >= r->api->conf.eos_ms;
 }
 
 bool api_eos_refused(struct api_req *r)
@@ -159,7 +159,7 @@ void api_alert_deprecated(struct api_req *r, str message, str url)
 void api_eos_alert(struct api_req *r)
 {
     const struct api_config *c = &r->api->conf;
-    if (c->eos_ms != 0)
+    if (c->eos.n)
         add_alert(r, eos_reached(r) ? c->hard_eol : c->soft_eol);
 }
 
