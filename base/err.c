@@ -56,8 +56,8 @@ enum err err_from_errno(int sys_errno)
         return ERR_NOMEM;
     case ENOSPC:
     case EDQUOT:
+    case EFBIG: /* a process has its own limit (RLIMIT_FSIZE) */
         return ERR_NOSPACE;
-    case EFBIG:
     case EMFILE:
     case ENFILE:
         return ERR_LIMIT;
