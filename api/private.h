@@ -94,7 +94,7 @@ struct api_config {
     str http_host, http_scheme, error_info, project_name, project_version, project_docs, http_api;
     str version_path, eos;
     str soft_eol, hard_eol;            /* the Alert before and after the end */
-    int64_t eos_ms;                    /* 0: the service does not end */
+    int64_t eos_ms;                    /* INT64_MAX: the service does not end */
     int64_t cache_seconds[KIND_COUNT]; /* < 0: unset */
     enum api_generator generator[KIND_COUNT];
     struct map record_cache, record_cache_old; /* bucket, or bucket and collection -> seconds */

@@ -206,7 +206,7 @@ static const struct {
      401, 201},
     {"kinto.collection_read_principals = system.Everyone", "GET", "/v1/buckets/b/collections", 401,
      200},
-    {"kinto.group_write_principals = system.Everyone", "PUT", "/v1/buckets/b/groups/g", 401, 401},
+    {"kinto.group_write_principals = system.Everyone", "PUT", "/v1/buckets/b/groups/g", 401, 201},
     {"kinto.group_create_principals = system.Everyone", "PUT", "/v1/buckets/b/groups/g", 401, 201},
     {"kinto.record_read_principals = system.Everyone", "GET", R, 401, 200},
     {"kinto.record_read_principals = system.Everyone", "DELETE", R, 401, 401},
