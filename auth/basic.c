@@ -23,7 +23,7 @@ static str as_utf8(struct arena *a, str s)
     if (str_utf8_valid(s))
         return s;
     struct buf b;
-    buf_init_arena(&b, a, 64 * KIB);
+    buf_init_arena(&b, a, SIZE_MAX / 2); /* the arena's budget is the limit */
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
         if (c >= 0x80)
