@@ -56,7 +56,7 @@ static enum err rewrite_body(struct api_req *r, str id)
         return OK;
     struct json *data = json_get(root, STR("data"));
     struct json *old = data ? json_get_typed(data, STR("id"), JSON_STRING) : NULL;
-    if (old == NULL)
+    if (old == NULL || json_string(old).n > STORE_MAX_ID_BYTES) /* never valid */
         return OK;
     str replaced = replace_default(a, json_string(old), id);
     if (str_none(replaced))
