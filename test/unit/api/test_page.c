@@ -21,6 +21,8 @@ static const char *const objects[] = {
     "{\"n\":2,\"last_modified\":0}",
     "{\"n\":2,\"last_modified\":1234}",
     "{\"n\":2,\"last_modified\":4000000000000}",
+    "{\"n\":2,\"last_modified\":4611686018427387903}", /* STORE_MAX_TIMESTAMP */
+    "{\"n\":0}",                                       /* behind it */
 };
 
 static void fill(void)
@@ -155,8 +157,11 @@ static const struct {
     {"{\"last_object\":{\"last_modified\":\"x\"},\"offset\":1,\"nonce\":\"a\"}", 400},
     {"{\"last_object\":{\"last_modified\":true},\"offset\":1,\"nonce\":\"a\"}", 400},
     {"{\"last_object\":{\"last_modified\":1e300},\"offset\":1,\"nonce\":\"a\"}", 400},
-    {"{\"last_object\":{\"last_modified\":9223372036854775807},\"offset\":1,\"nonce\":\"a\"}", 400},
+    {"{\"last_object\":{\"last_modified\":9223372036854775807},\"offset\":1,\"nonce\":\"a\"}", 200},
+    {"{\"last_object\":{\"last_modified\":9223372036854775808},\"offset\":1,\"nonce\":\"a\"}", 400},
     {"{\"last_object\":{\"last_modified\":-9223372036854775808},\"offset\":1,\"nonce\":\"a\"}",
+     200},
+    {"{\"last_object\":{\"last_modified\":-9223372036854775809},\"offset\":1,\"nonce\":\"a\"}",
      400},
     {"{\"last_object\":{\"last_modified\":{}},\"offset\":1,\"nonce\":\"a\"}", 400},
     {"{\"last_object\":{\"last_modified\":5},\"offset\":-1,\"nonce\":\"a\"}", 400},
