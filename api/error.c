@@ -140,8 +140,13 @@ enum api_step api_fail_err(struct api_req *r, enum err e)
     return api_fail(r, API_ERR_INTERNAL);
 }
 
+/* More do not help, and an answer must not outgrow its request by far. */
+#define MAX_DETAILS 100
+
 void api_invalid_add(struct api_req *r, const char *location, str name, str description)
 {
+    if (r->invalid && r->invalid_last->order + 1 == MAX_DETAILS)
+        return;
     struct api_invalid *v = ARENA_NEW(r->arena, struct api_invalid);
     if (v == NULL) { /* what is wrong stays wrong, although the answer becomes a 503 */
         if (r->invalid)

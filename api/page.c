@@ -10,20 +10,22 @@
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
-/* A point in time that a client may name: from 0 to a day ahead. */
-static bool valid_timestamp(const struct json *v)
+/* A point in time that a client may name: from 0 to a day ahead of the clocks, the list's own included:
+ * an ETag that was answered can always be asked from. */
+static bool valid_timestamp(const struct api_req *r, const struct json *v)
 {
+    int64_t end = MAX_OF(clock_wall_ms(), r->list_clock) + DAY_MS;
     int64_t n;
     if (json_is(v, JSON_STRING)) {
         str s = json_string(v);
         if (s.n > 2 && s.p[0] == '"' && s.p[s.n - 1] == '"')
             s = str_sub(s, 1, s.n - 2);
         uint64_t u;
-        return str_to_u64(s, &u) == OK && u < (uint64_t)(clock_wall_ms() + DAY_MS);
+        return str_to_u64(s, &u) == OK && u < (uint64_t)end;
     }
     if (!json_is(v, JSON_NUMBER) || !api_to_integer(v, &n))
         return false;
-    return n >= 0 && n < clock_wall_ms() + DAY_MS;
+    return n >= 0 && n < end;
 }
 
 static bool has_nul(const struct json *v)
@@ -124,7 +126,7 @@ static enum api_step check_filter(struct api_req *r, str param, const struct sto
         return wrong_value(r, param);
     if (str_find(f->field, '\0') != STR_NPOS || has_nul(f->value))
         return wrong(r, param, "Invalid character 0x00");
-    if (time && !valid_timestamp(f->value))
+    if (time && !valid_timestamp(r, f->value))
         return wrong_value(r, param);
     if (id && (f->op == STORE_CONTAINS || f->op == STORE_CONTAINS_ANY))
         return wrong(r, param, "Field 'id' is not an array");
@@ -141,7 +143,7 @@ static enum api_step time_bound(struct api_req *r, const struct api_param *p,
 {
     if (str_eq(p->name, STR("_to")))
         api_alert_deprecated(r, STR(DEPRECATED_TO), STR(DEPRECATED_TO_URL));
-    if (!json_is(p->value, JSON_NULL) && !valid_timestamp(p->value))
+    if (!json_is(p->value, JSON_NULL) && !valid_timestamp(r, p->value))
         return wrong_value(r, p->name);
     f->op = str_eq(p->name, STR("_since")) ? STORE_GT : STORE_LT;
     f->field = STR("last_modified");

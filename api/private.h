@@ -190,7 +190,8 @@ struct api_req {
     bool id_invalid; /* given in the body and of a wrong form */
     struct store_object object;
     bool exists;
-    bool shared_only; /* a list: only what is shared with the caller */
+    int64_t list_clock; /* of a list that is read or deleted from */
+    bool shared_only;   /* a list: only what is shared with the caller */
     unsigned shared_perms;
 
     struct json *root; /* parsed body: set by whoever looks first */

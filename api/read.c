@@ -37,6 +37,7 @@ enum api_step api_get_plural(struct api_req *r)
         return s;
     api_timestamp_headers(r, timestamp);
     api_cache_header(r);
+    r->list_clock = timestamp;
 
     struct api_page page;
     s = api_page_build(r, &page);

@@ -231,16 +231,19 @@ static enum err delete_found(struct api_req *r, struct store_result *found, int6
 enum api_step api_delete_plural(struct api_req *r)
 {
     enum api_step s = api_list_precondition(r, true);
+    if (s != STEP_NEXT)
+        return s;
+    int64_t timestamp;
+    enum err e = store_timestamp(r->session, r->list, &timestamp);
+    if (e != OK)
+        return api_fail_err(r, e);
+    r->list_clock = timestamp;
     struct api_page page;
-    if (s == STEP_NEXT)
-        s = api_page_build(r, &page);
+    s = api_page_build(r, &page);
     if (s != STEP_NEXT)
         return s;
     struct store_result found;
-    int64_t timestamp;
-    enum err e = store_query(r->session, r->arena, r->list, &page.query, &found);
-    if (e == OK)
-        e = store_timestamp(r->session, r->list, &timestamp);
+    e = store_query(r->session, r->arena, r->list, &page.query, &found);
     if (e != OK)
         return api_fail_err(r, e);
     /* The next page goes on behind the object as it was: its tombstone has no fields to sort by. */

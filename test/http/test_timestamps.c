@@ -205,6 +205,23 @@ END_TEST
 
 /* ---- _since, _before, _to -------------------------------------------------------------------- */
 
+/* However far ahead a list's clock is: its own ETag can be asked from. */
+START_TEST(since_an_etag_that_is_far_ahead)
+{
+    make_collection();
+    put(R "/a", "{'last_modified':9999999999999}");
+    put(R "/b", "{}");
+    call("GET", R "?_since=9999999999999", NULL);
+    want(200);
+    want_ids("b");
+    call("GET", R "?_since=10000000000000", NULL);
+    want(200);
+    want_ids("");
+    call("GET", R "?_since=99999999999999", NULL);
+    want(400);
+}
+END_TEST
+
 START_TEST(since_shows_changes_and_tombstones)
 {
     make_collection();
@@ -498,6 +515,7 @@ static Suite *suite(void)
     tcase_add_test(t, deleting_by_a_field_that_is_missing);
     tcase_add_test(t, deleting_other_lists);
     t = api_case(s, "unlike", "ours");
+    tcase_add_test(t, since_an_etag_that_is_far_ahead);
     tcase_add_test(t, deleting_a_bucket_leaves_its_namesakes);
     tcase_add_test(t, stamps_of_every_kind_give_no_500);
     return s;
