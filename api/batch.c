@@ -333,12 +333,11 @@ static void write_part(const struct api_batch_part *p, struct buf *b)
 /* NEXT: the part has its answer. */
 static enum api_step run_part(struct api_req *r, struct api_batch_part *p)
 {
-    if (p->step == STEP_DONE)
-        return STEP_NEXT;
-    p->req->session = r->session;
-    enum api_step s = api_run_in_session(p->req);
-    if (s == STEP_WRITE)
-        return s;
+    if (p->step == STEP_NEXT) {
+        p->req->session = r->session;
+        if (api_run_in_session(p->req) == STEP_WRITE)
+            return STEP_WRITE;
+    }
     int status = p->req->out->status;
     if (status != 409 && status < 500)
         return STEP_NEXT;
