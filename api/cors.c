@@ -69,7 +69,11 @@ static bool origin_refused(struct api_req *r)
 enum api_step api_check_origin(struct api_req *r)
 {
     r->invalid = NULL;
-    return origin_refused(r) ? api_invalid_fail(r, 400) : STEP_NEXT;
+    if (!origin_refused(r))
+        return STEP_NEXT;
+    enum api_step s = api_invalid_fail(r, 400);
+    r->failed = false; /* as other errors of validation: api_validate */
+    return s;
 }
 
 void api_cors_headers(struct api_req *r)

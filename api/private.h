@@ -342,7 +342,7 @@ enum api_step api_require_object(struct api_req *r);
 enum api_step api_check_same_id(struct api_req *r, const struct json *data);
 /* Preconditions against the list's timestamp. */
 enum api_step api_list_precondition(struct api_req *r, bool exists);
-/* Moves "__permissions__" out of data, into *permissions when that is NULL. */
+/* Moves "__permissions__" out of data, into *permissions when that names nothing. */
 enum api_step api_take_inline_permissions(struct api_req *r, struct json *data,
                                           struct json **permissions);
 /* Writes r->id with its permissions and what follows from it; adds the timestamp headers. */

@@ -31,7 +31,18 @@ static enum err refresh_principals(struct api_req *r)
     return OK;
 }
 
-/* "__permissions__" in data is read as permissions when the body has none, and never stored. */
+/* Does the body's "permissions" (or NULL) name a kind? null is no permission. */
+static bool names_any(const struct json *permissions)
+{
+    str kind;
+    struct json *value;
+    for (size_t i = 0; permissions && json_member(permissions, i, &kind, &value); i++)
+        if (!json_is(value, JSON_NULL))
+            return true;
+    return false;
+}
+
+/* "__permissions__" in data is read as permissions when the body names none, and never stored. */
 enum api_step api_take_inline_permissions(struct api_req *r, struct json *data,
                                           struct json **permissions)
 {
@@ -39,7 +50,7 @@ enum api_step api_take_inline_permissions(struct api_req *r, struct json *data,
     if (inner == NULL)
         return STEP_NEXT;
     json_remove(data, STR("__permissions__"));
-    if (*permissions)
+    if (names_any(*permissions))
         return STEP_NEXT;
     r->invalid = NULL;
     r->inline_permissions = true;
