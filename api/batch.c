@@ -235,7 +235,8 @@ static enum err follow_redirect(struct api_req *r, struct api_batch_part *p)
     for (unsigned i = 0; i < p->req->out->nheaders; i++)
         if (str_eq(p->req->out->headers[i].name, STR("Location")))
             location = p->req->out->headers[i].value;
-    struct api_req *next = api_req_part(r, p->req->method_name, str_drop(location, r->origin.n));
+    struct api_req *next =
+        api_req_part(r, p->req->method_name, str_drop(location, api_origin(r).n));
     if (next == NULL)
         return ERR_NOMEM;
     next->headers = p->req->headers;

@@ -15,25 +15,28 @@ static enum err set_members(struct api_req *r, str uri, const struct json *membe
     return store_group_set(r->session, uri, names, n);
 }
 
-enum err api_after_write(struct api_req *r, enum api_kind kind, str uri, const struct json *data)
+static str object_uri(struct api_req *r, str id)
 {
-    if (kind != KIND_GROUP)
+    return ARENA_JOIN(r->arena, api_list_uri(r), STR("/"), id);
+}
+
+enum err api_after_write(struct api_req *r, str id, const struct json *data)
+{
+    if (r->route->kind != KIND_GROUP)
         return OK;
+    str uri = object_uri(r, id);
+    if (arena_failed(r->arena))
+        return ERR_NOMEM;
     return set_members(r, uri, json_get_typed(data, STR("members"), JSON_ARRAY));
 }
 
-enum err api_after_delete(struct api_req *r, enum api_kind kind, str uri)
+enum err api_after_delete(struct api_req *r, str id)
 {
-    switch (kind) {
-    case KIND_GROUP:
-        return set_members(r, uri, NULL);
-    case KIND_BUCKET:
-    case KIND_COLLECTION:
-        return store_delete_below(r->session, uri);
-    case KIND_RECORD:
-    case KIND_COUNT:
-    case KIND_NONE:
-        break;
-    }
-    return OK;
+    if (r->route->kind == KIND_RECORD) /* nothing depends on it */
+        return OK;
+    str uri = object_uri(r, id);
+    if (arena_failed(r->arena))
+        return ERR_NOMEM;
+    return r->route->kind == KIND_GROUP ? set_members(r, uri, NULL)
+                                        : store_delete_below(r->session, uri);
 }

@@ -394,9 +394,9 @@ static enum api_step add_next_page(struct api_req *r, const struct api_page *pag
     buf_init_arena(&query, r->arena, 64 * KIB);
     write_next_query(r, page, token, &query);
     buf_init_arena(&url, r->arena, 128 * KIB);
-    buf_add_str(&url, r->origin);
+    buf_add_str(&url, api_origin(r));
     buf_add_lit(&url, "/" API_PREFIX);
-    http_url_encode(&url, r->plural_uri, "/");
+    http_url_encode(&url, api_list_uri(r), "/");
     buf_add_str(&url, buf_str(&query));
     if (buf_failed(&query) || buf_failed(&url))
         return api_fail_err(r, buf_failed(&query) ? query.err : url.err);

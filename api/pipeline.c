@@ -109,9 +109,7 @@ static enum api_step prepare_parts(struct api_req *r)
  * with it is told later (validate), where the reference tells it. */
 static enum api_step parse_body(struct api_req *r)
 {
-    bool has_body =
-        r->method == METHOD_POST || r->method == METHOD_PUT || r->method == METHOD_PATCH;
-    if (has_body && r->route && on_resource(r))
+    if (api_has_body(r) && r->route && on_resource(r))
         api_body_parse(r);
     return STEP_NEXT;
 }
@@ -121,35 +119,8 @@ static enum api_step prepare_alias(struct api_req *r)
     return r->alias && r->alias->prepare ? r->alias->prepare(r->alias->ctx, r) : STEP_NEXT;
 }
 
-static enum api_step load(struct api_req *r)
-{
-    return on_resource(r) ? api_load_target(r) : STEP_NEXT;
-}
-
-static enum api_step negotiate(struct api_req *r)
-{
-    return on_resource(r) ? api_negotiate(r) : STEP_NEXT;
-}
-
-static enum api_step authorize(struct api_req *r)
-{
-    return on_resource(r) ? api_authorize(r) : STEP_NEXT;
-}
-
-static enum api_step parent(struct api_req *r)
-{
-    return on_resource(r) ? api_check_parent(r) : STEP_NEXT;
-}
-
-static enum api_step validate(struct api_req *r)
-{
-    return on_resource(r) ? api_validate(r) : STEP_NEXT;
-}
-
 static enum api_step handle(struct api_req *r)
 {
-    if (!on_resource(r))
-        return r->route->handler(r);
     bool plural = r->route->type == TYPE_PLURAL;
     switch (r->method) {
     case METHOD_GET:
@@ -201,11 +172,19 @@ static void forget(struct api_req *r)
 
 enum api_step api_run_in_session(struct api_req *r)
 {
-    static const step steps[] = {
-        api_find_principals, prepare_alias, resolve_alias,    load,     negotiate,
-        authorize,           parent,        api_check_origin, validate, handle};
+    static const step first[] = {api_find_principals, prepare_alias, resolve_alias};
+    static const step utility[] = {api_check_origin};
+    static const step resource[] = {
+        api_load_target,  api_negotiate, api_authorize, api_check_parent,
+        api_check_origin, api_validate,  handle};
     forget(r);
-    return run(r, steps, ARRAY_LEN(steps));
+    enum api_step s = run(r, first, ARRAY_LEN(first));
+    if (s != STEP_NEXT)
+        return s;
+    if (on_resource(r))
+        return run(r, resource, ARRAY_LEN(resource));
+    s = run(r, utility, ARRAY_LEN(utility));
+    return s == STEP_NEXT ? r->route->handler(r) : s;
 }
 
 bool api_needs_write(const struct api_req *r)

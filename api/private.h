@@ -170,13 +170,11 @@ struct api_req {
     struct http_header *headers;
     unsigned nheaders;
     str body;
-    str origin; /* "http://host" for absolute URLs */
 
     const struct api_route *route;
     const struct api_alias *alias;
     struct api_level levels[MAX_LEVELS];
     unsigned nlevels;
-    str plural_uri; /* of a plural endpoint, or the parent list of an object endpoint */
 
     struct auth_user user;
     str principal; /* the user, or system.Everyone */
@@ -217,6 +215,7 @@ struct api_req *api_req_new(struct api_loop *loop, struct http_req *http); /* NU
 /* A part of a batch; `target` is "/v1/path?query". NULL: no memory. */
 struct api_req *api_req_part(struct api_req *parent, str method, str target);
 str api_req_header(struct api_req *r, const char *name); /* STR_NONE: absent */
+str api_origin(struct api_req *r); /* "https://host", of which absolute URLs are made */
 bool api_has_header(const struct http_response *out, const char *name);
 bool api_eos_refused(struct api_req *r); /* true: a 410 stands */
 void api_eos_alert(struct api_req *r);
@@ -274,7 +273,7 @@ void api_cache_seconds(struct api_req *r, int64_t seconds);
 
 bool api_valid_id_of(const struct api_req *r, enum api_kind k, str id);
 str api_new_id(struct api_req *r);
-str api_list_uri(struct api_req *r, const struct api_level *parent, enum api_kind kind);
+str api_list_uri(struct api_req *r); /* of r->list: "/buckets/b/groups" */
 struct store_list_id api_list_of(const struct api_req *r, enum api_kind kind, unsigned nparents);
 /* Loads a level's object once. */
 enum err api_level_load(struct api_req *r, unsigned i);
@@ -286,7 +285,8 @@ enum err api_may_read(struct api_req *r, bool *allowed); /* the object of the UR
 
 /* ---- validate.c ------------------------------------------------------------------------------ */
 
-void api_body_parse(struct api_req *r); /* fills root and body_state, once */
+bool api_has_body(const struct api_req *r); /* POST, PUT, PATCH: a body that is read */
+void api_body_parse(struct api_req *r);     /* fills root and body_state, once */
 /* True if root is an object or an array; else the errors have been added. */
 bool api_body_usable(struct api_req *r);
 enum api_step api_validate(struct api_req *r);
@@ -384,7 +384,8 @@ unsigned api_replaced_perms(struct api_req *r, const struct json *permissions);
 
 /* ---- events.c -------------------------------------------------------------------------------- */
 
-enum err api_after_write(struct api_req *r, enum api_kind kind, str uri, const struct json *data);
-enum err api_after_delete(struct api_req *r, enum api_kind kind, str uri);
+/* After an object of r->list was written or deleted. */
+enum err api_after_write(struct api_req *r, str id, const struct json *data);
+enum err api_after_delete(struct api_req *r, str id);
 
 #endif

@@ -70,7 +70,7 @@ static size_t count_parts(str query)
 {
     size_t n = str_none(query) ? 0 : 1;
     for (size_t i = 0; i < query.n; i++)
-        n += query.p[i] == '&' || query.p[i] == ';';
+        n += query.p[i] == '&';
     return n;
 }
 

@@ -19,8 +19,10 @@ static enum api_method method_from(str name)
 }
 
 /* "http://example.org": what absolute URLs in answers begin with. */
-static str origin_of(struct api_req *r)
+str api_origin(struct api_req *r)
 {
+    while (r->parent) /* all parts of a batch came to one host */
+        r = r->parent;
     const struct api_config *c = &r->api->conf;
     str scheme = c->http_scheme;
     if (scheme.n == 0)
@@ -48,7 +50,6 @@ struct api_req *api_req_new(struct api_loop *loop, struct http_req *http)
     r->headers = http->headers;
     r->nheaders = http->nheaders;
     r->body = http->body;
-    r->origin = origin_of(r);
     http->app_data = r;
     return r;
 }
@@ -68,7 +69,6 @@ struct api_req *api_req_part(struct api_req *parent, str method, str target)
     r->method = method_from(method);
     r->query = target;
     r->raw_path = r->path = str_cut(&r->query, '?');
-    r->origin = parent->origin;
     return r;
 }
 

@@ -64,10 +64,9 @@ str api_new_id(struct api_req *r)
     return arena_str(r->arena, str_from(id));
 }
 
-str api_list_uri(struct api_req *r, const struct api_level *parent, enum api_kind kind)
+str api_list_uri(struct api_req *r)
 {
-    return ARENA_JOIN(r->arena, parent ? parent->uri : STR(""), STR("/"),
-                      str_from(api_kinds[kind].name), STR("s"));
+    return ARENA_JOIN(r->arena, r->list.parent, STR("/"), r->list.resource, STR("s"));
 }
 
 struct store_list_id api_list_of(const struct api_req *r, enum api_kind kind, unsigned nparents)
@@ -161,7 +160,6 @@ enum api_step api_load_target(struct api_req *r)
 {
     unsigned nparents = r->route->type == TYPE_PLURAL ? r->nlevels : r->nlevels - 1;
     r->list = api_list_of(r, r->route->kind, nparents);
-    r->plural_uri = api_list_uri(r, nparents ? &r->levels[nparents - 1] : NULL, r->route->kind);
     if (loads_first(r)) {
         enum api_step s = api_check_parent(r);
         if (s != STEP_NEXT)

@@ -53,7 +53,7 @@ enum api_step api_hello(struct api_req *r)
     if (e == OK)
         e = set_str(a, o, "project_docs", c->project_docs);
     if (e == OK)
-        e = set_str(a, o, "url", ARENA_JOIN(a, r->origin, STR("/" API_PREFIX "/")));
+        e = set_str(a, o, "url", ARENA_JOIN(a, api_origin(r), STR("/" API_PREFIX "/")));
     if (e == OK)
         e = json_set(a, o, STR("config"), json_copy(a, r->api->hello_config));
     if (e == OK && c->eos.n)

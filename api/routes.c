@@ -206,9 +206,8 @@ static void html_escape(struct buf *b, str s)
 static str redirect_body(struct api_req *r, str location, struct buf *b)
 {
     str accept = api_req_header(r, "Accept");
-    int html = str_none(accept) || accept.n == 0 ? -1 : api_accept_quality(accept, "text", "html");
-    int json =
-        str_none(accept) || accept.n == 0 ? -1 : api_accept_quality(accept, "application", "json");
+    int html = accept.n == 0 ? -1 : api_accept_quality(accept, "text", "html");
+    int json = accept.n == 0 ? -1 : api_accept_quality(accept, "application", "json");
     if (html > 0 && html >= json) {
         buf_add_lit(b,
                     "<html>\n <head>\n  <title>307 Temporary Redirect</title>\n </head>\n <body>\n"
@@ -241,7 +240,7 @@ enum api_step api_redirect(struct api_req *r, str location, int64_t cache_second
     r->out->status = 307;
     r->out->body = buf_str(&b);
     http_header_add(r->out, STR("Content-Type"), type);
-    http_header_add(r->out, STR("Location"), ARENA_JOIN(r->arena, r->origin, location));
+    http_header_add(r->out, STR("Location"), ARENA_JOIN(r->arena, api_origin(r), location));
     if (cache_seconds >= 0)
         api_cache_seconds(r, cache_seconds);
     return STEP_DONE;

@@ -323,7 +323,7 @@ static void check_object_body(struct api_req *r)
         api_check_permissions(r, r->permissions);
 }
 
-static bool has_body(const struct api_req *r)
+bool api_has_body(const struct api_req *r)
 {
     return r->method == METHOD_POST || r->method == METHOD_PUT || r->method == METHOD_PATCH;
 }
@@ -380,13 +380,13 @@ static void check_behavior(struct api_req *r)
 static void check_all(struct api_req *r)
 {
     r->data = r->permissions = NULL;
-    if (has_body(r) && !api_body_usable(r))
+    if (api_has_body(r) && !api_body_usable(r))
         return;
     check_tag(r, "If-Match", &r->if_match);
     check_tag(r, "If-None-Match", &r->if_none_match);
     check_behavior(r);
     api_query_parse(r);
-    if (has_body(r))
+    if (api_has_body(r))
         check_body(r);
 }
 

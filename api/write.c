@@ -76,14 +76,13 @@ enum api_step api_store_object(struct api_req *r, struct json *data, const struc
     if (s != STEP_NEXT)
         return s;
     struct store_object old = r->object;
-    str uri = ARENA_JOIN(r->arena, r->plural_uri, STR("/"), r->id);
     enum err e = put.last_modified ? start_clock(r) : OK;
     if (e == OK)
         e = api_new_acl(r, r->exists ? &old : NULL, permissions, replaced, &put.acl, &put.nacl);
     if (e == OK)
         e = store_put(r->session, r->arena, r->list, &put, out);
     if (e == OK)
-        e = api_after_write(r, r->route->kind, uri, data);
+        e = api_after_write(r, r->id, data);
     if (e == OK)
         e = refresh_principals(r);
     if (e != OK)
@@ -186,11 +185,8 @@ static enum api_step asked_deletion_time(struct api_req *r, int64_t *value, cons
 static enum err delete_one(struct api_req *r, str id, const int64_t *time,
                            struct store_object *tombstone)
 {
-    str uri = ARENA_JOIN(r->arena, r->plural_uri, STR("/"), id);
-    if (str_none(uri))
-        return ERR_NOMEM;
     enum err e = store_delete(r->session, r->arena, r->list, id, time, tombstone);
-    return e == OK ? api_after_delete(r, r->route->kind, uri) : e;
+    return e == OK ? api_after_delete(r, id) : e;
 }
 
 enum api_step api_delete_object(struct api_req *r)
