@@ -216,9 +216,10 @@ static int kernel_list_dir(const char *path, void (*each)(void *arg, const char 
     return saved == 0 ? 0 : -1;
 }
 
-static void *kernel_map(int fd, size_t n)
+static void *kernel_map(int fd, uint64_t off, size_t n)
 {
-    void *p = mmap(NULL, n, PROT_READ, MAP_SHARED, fd, 0);
+    void *p =
+        offset_fits(off, n) ? mmap(NULL, n, PROT_READ, MAP_SHARED, fd, (off_t)off) : MAP_FAILED;
     return p == MAP_FAILED ? NULL : p;
 }
 

@@ -29,9 +29,9 @@ struct os_ops {
     int (*mkdir)(const char *path, unsigned mode);
     int (*sync_dir)(const char *path); /* open + fsync + close of a directory */
     int (*list_dir)(const char *path, void (*each)(void *arg, const char *name), void *arg);
-    /* A shared read-only view of [0, n), which may reach past the end of file; bytes beyond the
-     * file's size must not be touched. NULL on failure. */
-    void *(*map)(int fd, size_t n);
+    /* A shared read-only view of [off, off + n), off a multiple of 64 KiB, which may reach past the
+     * end of file; bytes beyond the file's size must not be touched. NULL on failure. */
+    void *(*map)(int fd, uint64_t off, size_t n);
     int (*unmap)(void *p, size_t n);
     int (*lock)(int fd); /* exclusive, non-blocking; -1 with EWOULDBLOCK when another holds it */
 };

@@ -59,6 +59,7 @@ static enum err account(struct engine *e, size_t key_bytes, const struct value_r
     d->cells += sign;
     d->live_bytes += live;
     add(seg, sign, live);
+    e->writer.live_log_bytes += (uint64_t)live;
     if (!(ref->kind & VALUE_LINK))
         e->writer.live_value_bytes += (uint64_t)((int64_t)ref->bytes * sign);
     return OK;
@@ -152,8 +153,6 @@ static void release_dead(struct engine *e, uint64_t oldest_reader)
         if (seg->dead_txn > oldest_reader)
             return;
         list_remove(&seg->dead);
-        e->writer.now.log_bytes -= atomic_load(&seg->bytes);
-        e->writer.now.segments--;
         log_segment_release(&e->log, seg);
     }
 }

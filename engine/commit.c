@@ -195,6 +195,7 @@ static enum err write_group(struct engine *e, struct list_node *group, const str
     struct log *log = &e->log;
     uint64_t end = POS_OFF(last->start) + last->bytes;
     uint32_t number = POS_SEG(first->start), link = 0;
+    struct version v = last->version;
     enum err err = OK;
 
     if (log->active == NULL || log->active->number != number)
@@ -210,7 +211,8 @@ static enum err write_group(struct engine *e, struct list_node *group, const str
     log->end = end;
     log->link = link;
     atomic_store_explicit(&log->active->bytes, (uint32_t)end, memory_order_release);
-    version_publish(&e->published, &last->version);
+    v.link = link;
+    version_publish(&e->published, &v);
     say(log, OK);
     return OK;
 }

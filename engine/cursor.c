@@ -6,6 +6,9 @@
  * to follow them); the next leaf is found by going up to the first branch with a further child and
  * down again.
  *
+ * A page that is damaged ends every move with false and the cursor's `err` set, until it is placed
+ * anew.
+ *
  * The keys with a prefix are one stretch of the tree: each move ends with a look at whether the key
  * it landed on still has the prefix, and if not the cursor stands nowhere (depth < 0).
  */
@@ -16,6 +19,12 @@ void engine_cursor_init(struct engine_cursor *c, const struct engine_view *v, st
     c->view = v;
     c->prefix = prefix;
     c->depth = -1;
+    c->err = OK;
+}
+
+enum err engine_cursor_err(const struct engine_cursor *c)
+{
+    return c->err;
 }
 
 static const struct page *at(const struct engine_cursor *c)
@@ -23,12 +32,21 @@ static const struct page *at(const struct engine_cursor *c)
     return c->path[c->depth].page;
 }
 
-static void push(struct engine_cursor *c, uint32_t pgno, unsigned slot)
+/* False: the page is damaged, and the cursor stands nowhere. */
+static bool push(struct engine_cursor *c, uint32_t pgno, unsigned slot)
 {
+    const struct page *page = page_get(c->view->pages, pgno);
+
     CHECK(c->depth + 1 < (int)TREE_MAX_DEPTH);
+    if (UNLIKELY(page == NULL)) {
+        c->err = ERR_CORRUPT;
+        c->depth = -1;
+        return false;
+    }
     c->depth++;
-    c->path[c->depth].page = page_get(c->view->pages, pgno);
+    c->path[c->depth].page = page;
     c->path[c->depth].slot = slot;
+    return true;
 }
 
 static uint32_t child_of(const struct engine_cursor *c)
@@ -37,23 +55,22 @@ static uint32_t child_of(const struct engine_cursor *c)
 }
 
 /* Down to the first or last key below the page that the cursor stands on. */
-static void down(struct engine_cursor *c, bool last)
+static bool down(struct engine_cursor *c, bool last)
 {
     for (;;) {
         c->path[c->depth].slot = last ? at(c)->count - 1u : 0;
         if (at(c)->level == 0)
-            return;
-        push(c, child_of(c), 0);
+            return true;
+        if (!push(c, child_of(c), 0))
+            return false;
     }
 }
 
 static bool start(struct engine_cursor *c)
 {
     c->depth = -1;
-    if (c->view->root == PAGE_NONE)
-        return false;
-    push(c, c->view->root, 0);
-    return true;
+    c->err = OK;
+    return c->view->root != PAGE_NONE && push(c, c->view->root, 0);
 }
 
 /* To the neighbouring leaf; false, and nowhere, behind the last. */
@@ -64,9 +81,7 @@ static bool step_leaf(struct engine_cursor *c, bool forward)
         if (forward ? slot + 1 >= at(c)->count : slot == 0)
             continue;
         c->path[c->depth].slot = forward ? slot + 1 : slot - 1;
-        push(c, child_of(c), 0);
-        down(c, !forward);
-        return true;
+        return push(c, child_of(c), 0) && down(c, !forward);
     }
     return false;
 }
@@ -90,7 +105,8 @@ static bool to_leaf(struct engine_cursor *c, str key)
         return false;
     while (at(c)->level > 0) {
         c->path[c->depth].slot = node_child_slot(at(c), key);
-        push(c, child_of(c), 0);
+        if (!push(c, child_of(c), 0))
+            return false;
     }
     c->path[c->depth].slot = node_lower(at(c), key, &exact);
     return true;
@@ -143,10 +159,7 @@ bool engine_cursor_last(struct engine_cursor *c)
 
     if (prefix_end(c, &end))
         return within(c, place(c, end, true));
-    if (!start(c))
-        return false;
-    down(c, true);
-    return within(c, true);
+    return within(c, start(c) && down(c, true));
 }
 
 bool engine_cursor_seek(struct engine_cursor *c, str key)

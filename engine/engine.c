@@ -14,14 +14,17 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "engine/private.h"
 
-#define SEGMENT_BYTES_DEFAULT        (64 * MIB)
-#define SEGMENT_BYTES_DEFAULT_MEMORY MIB /* smaller: it can be given back only as a whole */
-#define SEGMENT_BYTES_MIN            (4 * KIB)
-#define TXN_BYTES_DEFAULT            (256 * MIB)
-#define QUEUE_BYTES_DEFAULT          (64 * MIB)
-#define BYTES_MAX                    (1024 * MIB) /* of a segment, of a frame: offsets have 32 bits */
+#define SEGMENT_BYTES_DEFAULT MIB /* to begin with (log_set_target) */
+#define SEGMENT_BYTES_MIN     (4 * KIB)
+#define TXN_BYTES_DEFAULT     (256 * MIB)
+#define QUEUE_BYTES_DEFAULT   (64 * MIB)
+#define CACHE_BYTES_DEFAULT   (32 * MIB)
+#define CHECKPOINT_DEFAULT    (4 * MIB)
+#define COMPACT_DEFAULT       (4 * MIB)
+#define BYTES_MAX             (1024 * MIB) /* of a segment, of a frame: offsets have 32 bits */
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
@@ -123,16 +126,21 @@ static uint64_t option(uint64_t value, uint64_t otherwise, uint64_t min, uint64_
 
 static enum err set_options(struct engine *e, const struct engine_options *o, struct err_detail *d)
 {
-    uint64_t segment = o->dir != NULL ? SEGMENT_BYTES_DEFAULT : SEGMENT_BYTES_DEFAULT_MEMORY;
-
     if (o->dir != NULL && (o->dir[0] == 0 || strlen(o->dir) > LOG_PATH_MAX - 32))
         return err_set(d, ERR_LIMIT, 0, "the name of the data directory is empty or too long");
     e->options = *o;
-    e->options.segment_bytes = option(o->segment_bytes, segment, SEGMENT_BYTES_MIN, BYTES_MAX);
+    e->fixed_segments = o->segment_bytes != 0 || o->dir == NULL;
+    e->options.segment_bytes =
+        option(o->segment_bytes, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MIN, BYTES_MAX);
     e->options.max_txn_bytes =
         (size_t)option(o->max_txn_bytes, TXN_BYTES_DEFAULT, 4 * KIB, BYTES_MAX);
     e->options.max_queue_bytes =
         (size_t)option(o->max_queue_bytes, QUEUE_BYTES_DEFAULT, 1, SIZE_MAX / 2);
+    e->options.cache_bytes =
+        (size_t)option(o->cache_bytes, CACHE_BYTES_DEFAULT, 64 * KIB, BYTES_MAX);
+    e->options.checkpoint_bytes =
+        option(o->checkpoint_bytes, CHECKPOINT_DEFAULT, KIB, UINT64_MAX / 2);
+    e->options.compact_bytes = option(o->compact_bytes, COMPACT_DEFAULT, KIB, UINT64_MAX / 2);
     e->options.dir = NULL;
     if (o->dir == NULL)
         return OK;
@@ -146,10 +154,18 @@ static enum err set_options(struct engine *e, const struct engine_options *o, st
 
 static void init_locks(struct engine *e)
 {
+    pthread_condattr_t monotonic;
+
     pthread_mutex_init(&e->writer.mutex, NULL);
     pthread_mutex_init(&e->queue.mutex, NULL);
     pthread_mutex_init(&e->readers_mutex, NULL);
     pthread_cond_init(&e->queue.wake, NULL);
+    pthread_mutex_init(&e->keeper.work, NULL);
+    pthread_mutex_init(&e->keeper.mutex, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&e->keeper.wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
 }
 
 static void fini_locks(struct engine *e)
@@ -158,6 +174,9 @@ static void fini_locks(struct engine *e)
     pthread_mutex_destroy(&e->queue.mutex);
     pthread_mutex_destroy(&e->readers_mutex);
     pthread_cond_destroy(&e->queue.wake);
+    pthread_mutex_destroy(&e->keeper.work);
+    pthread_mutex_destroy(&e->keeper.mutex);
+    pthread_cond_destroy(&e->keeper.wake);
 }
 
 static enum err init_parts(struct engine *e)
@@ -166,6 +185,7 @@ static enum err init_parts(struct engine *e)
     enum err err;
 
     e->log.segment_bytes = e->options.segment_bytes;
+    e->log.fixed_segments = e->fixed_segments;
     e->log.max_frame = e->options.max_txn_bytes;
     w->tree.pages = &e->pages;
     w->tree.scratch = mem_alloc(sizeof *w->tree.scratch);
@@ -191,6 +211,7 @@ static struct engine *engine_blank(void)
     memset(e, 0, sizeof *e);
     e->lock_fd = -1;
     e->log.fd = -1;
+    e->index.fd = -1;
     ring_init(&e->writer.deltas, sizeof(struct delta));
     pending_init(&e->writer.pending);
     list_init(&e->writer.dead);
@@ -198,12 +219,15 @@ static struct engine *engine_blank(void)
     list_init(&e->queue.spare);
     list_init(&e->readers);
     init_locks(e);
+    reader_init(&e->keeper.reader, e);
     return e;
 }
 
 static void engine_release(struct engine *e)
 {
+    reader_fini(&e->keeper.reader);
     pages_fini(&e->pages);
+    index_close(e);
     log_fini(&e->log);
     pending_fini(&e->writer.pending);
     ring_fini(&e->writer.deltas);
@@ -216,17 +240,57 @@ static void engine_release(struct engine *e)
     free(e);
 }
 
-/* ---- open and close -------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------------------- */
 
-static enum err start_committer(struct engine *e, struct err_detail *d)
+static void stop_committer(struct engine *e)
 {
-    int r = pthread_create(&e->committer, NULL, commit_thread, e);
-
-    if (r != 0)
-        return err_set(d, ERR_NOMEM, r, "the committer thread cannot be started");
-    e->committer_runs = true;
-    return OK;
+    pthread_mutex_lock(&e->queue.mutex);
+    e->queue.closing = true;
+    pthread_mutex_unlock(&e->queue.mutex);
+    pthread_cond_signal(&e->queue.wake);
+    if (e->committer_runs)
+        pthread_join(e->committer, NULL);
+    e->committer_runs = false;
 }
+
+static void stop_keeper(struct engine *e)
+{
+    pthread_mutex_lock(&e->keeper.mutex);
+    e->keeper.stop = true;
+    pthread_cond_signal(&e->keeper.wake);
+    pthread_mutex_unlock(&e->keeper.mutex);
+    if (e->keeper.runs)
+        pthread_join(e->keeper.thread, NULL);
+    e->keeper.runs = false;
+}
+
+static enum err start_threads(struct engine *e, struct err_detail *d)
+{
+    int r = 0;
+
+    if (e->dir != NULL)
+        r = pthread_create(&e->committer, NULL, commit_thread, e);
+    e->committer_runs = e->dir != NULL && r == 0;
+    if (r == 0) {
+        r = pthread_create(&e->keeper.thread, NULL, keeper_thread, e);
+        e->keeper.runs = r == 0;
+    }
+    if (r == 0)
+        return OK;
+    stop_committer(e);
+    return err_set(d, ERR_NOMEM, r, "a thread cannot be started");
+}
+
+void engine_fail(struct engine *e, const char *why)
+{
+    log_event(LOG_ERROR, "engine_failed", "why=\"%s\"", why);
+    pthread_mutex_lock(&e->queue.mutex);
+    e->queue.failed = true;
+    pthread_mutex_unlock(&e->queue.mutex);
+    atomic_store(&e->failed, true);
+}
+
+/* ---- open and close -------------------------------------------------------------------------- */
 
 enum err engine_open(struct engine **out, const struct engine_options *options,
                      struct engine_recovery *recovery, struct err_detail *detail)
@@ -247,8 +311,8 @@ enum err engine_open(struct engine **out, const struct engine_options *options,
         err = lock_dir(e, detail);
     if (err == OK)
         err = recover(e, &found, detail);
-    if (err == OK && e->dir != NULL)
-        err = start_committer(e, detail);
+    if (err == OK)
+        err = start_threads(e, detail);
     if (err != OK) {
         if (e != NULL)
             engine_release(e);
@@ -266,14 +330,29 @@ void engine_close(struct engine *e)
 {
     if (e == NULL)
         return;
-    pthread_mutex_lock(&e->queue.mutex);
-    e->queue.closing = true;
-    pthread_mutex_unlock(&e->queue.mutex);
-    pthread_cond_signal(&e->queue.wake);
-    if (e->committer_runs)
-        pthread_join(e->committer, NULL);
-    CHECK(list_empty(&e->readers));
+    stop_keeper(e);
+    stop_committer(e);
+    /* The next opening has nothing to replay; if this fails, it has. */
+    if (e->dir != NULL && !atomic_load(&e->failed) && checkpoint_run(e) == OK)
+        (void)!compact_unlink(e);
+    CHECK(e->readers.next == &e->keeper.reader.node && e->readers.prev == e->readers.next);
     engine_release(e);
+}
+
+/* ---- at once --------------------------------------------------------------------------------- */
+
+enum err engine_checkpoint(struct engine *e)
+{
+    enum err err;
+
+    if (e->dir == NULL)
+        return OK;
+    pthread_mutex_lock(&e->keeper.work);
+    err = atomic_load(&e->failed) ? ERR_FAILED : checkpoint_run(e);
+    if (err == OK)
+        err = compact_unlink(e);
+    pthread_mutex_unlock(&e->keeper.work);
+    return err;
 }
 
 /* ---- what it says of itself ------------------------------------------------------------------ */
@@ -291,12 +370,14 @@ void engine_stats(const struct engine *e, struct engine_stats *out)
     *out = (struct engine_stats){
         .version = v.txn,
         .keys = v.keys,
-        .log_bytes = v.log_bytes,
+        .log_bytes = v.log_bytes - atomic_load(&e->log.gone_bytes),
+        .live_log_bytes = v.live_log_bytes,
         .live_value_bytes = v.live_value_bytes,
-        .segments = v.segments,
+        .segments = v.segments - atomic_load(&e->log.gone_segments),
         .pages = v.pages,
         .free_pages = v.free_pages,
         .commits = atomic_load(&e->commits),
         .syncs = atomic_load(&e->log.syncs),
+        .checkpoints = atomic_load(&e->index.checkpoints),
     };
 }

@@ -14,8 +14,11 @@
  *     engine_close(e);
  *
  * Truth is the log: append-only segments of checksummed frames, one frame a transaction
- * (doc/format.md). The index is a copy-on-write B-tree over it. With options.dir == NULL the same
- * engine runs without files.
+ * (doc/format.md). The index is a copy-on-write B-tree over it, kept in a file of its own, which a
+ * thread brings up to date now and then (a checkpoint): it is not needed for durability, but an
+ * opening only has to replay the log behind the last one. Lost or damaged, it is made anew from the
+ * log. The same thread copies what still lives out of old segments when the log has grown to nearly
+ * twice of that (compaction). With options.dir == NULL the same engine runs without files.
  *
  * Writing. One transaction at a time (engine_txn_begin waits for the one before to commit or abort;
  * nothing that waits for somebody else may happen in between). engine_txn_commit hands the frame to
@@ -53,13 +56,22 @@ struct engine_view; /* what can be read from: a snapshot, or a transaction with 
 /* Zero is the default of each. */
 struct engine_options {
     const char *dir; /* made when missing (0700); NULL: no files */
-    /* Size at which a new segment is begun: 4 KiB to 1 GiB, default 64 MiB; without files 1 MiB, as
-     * memory is given back by whole segments. */
+    /* Size at which a new segment is begun: 4 KiB to 1 GiB. Default: a sixteenth of what lives in the
+     * store, within 1 MiB and 64 MiB; without files 1 MiB. */
     uint64_t segment_bytes;
     size_t max_txn_bytes; /* largest frame of one transaction: up to 1 GiB, default 256 MiB */
     /* Memory held by what is not yet durable, frames and pages, over which begin says AGAIN; default
      * 64 MiB. */
     size_t max_queue_bytes;
+    /* Memory for pages of the index that are not in its file yet, 64 KiB to 1 GiB, default 32 MiB:
+     * half full, a checkpoint begins; full, begin says AGAIN until it has ended. */
+    size_t cache_bytes;
+    /* Bytes of log after which a checkpoint is begun: what an opening after a crash has to replay.
+     * From 1 KiB, default 4 MiB. */
+    uint64_t checkpoint_bytes;
+    /* Compaction begins when the log is longer than 7/4 of what lives in it, and this: from 1 KiB,
+     * default 4 MiB. */
+    uint64_t compact_bytes;
 };
 
 struct engine_recovery {  /* what engine_open found */
@@ -68,6 +80,7 @@ struct engine_recovery {  /* what engine_open found */
      * was being made; 0: cleanly ended. */
     uint64_t torn_bytes;
     uint64_t ms;
+    bool rebuilt; /* the index was damaged and has been made anew */
 };
 
 enum engine_state { ENGINE_OK, ENGINE_FAILED };
@@ -86,12 +99,21 @@ enum engine_state engine_state(const struct engine *e);
 
 /* Of the newest durable state; commits and syncs since open. */
 struct engine_stats {
-    uint64_t version; /* number of its transaction; the first is 1 */
-    uint64_t keys;    /* in the index */
-    uint64_t log_bytes, live_value_bytes, segments, pages, free_pages;
-    uint64_t commits, syncs;
+    uint64_t version;                   /* number of its transaction; the first is 1 */
+    uint64_t keys;                      /* in the index */
+    uint64_t log_bytes, live_log_bytes; /* on disk; of these, still of use */
+    uint64_t live_value_bytes, segments;
+    uint64_t pages, free_pages;
+    uint64_t commits, syncs, checkpoints;
 };
 void engine_stats(const struct engine *e, struct engine_stats *out); /* does not wait */
+
+/* What the engine does in the background by itself, at once; waits for the end. NOSPACE, IO, NOMEM,
+ * AGAIN: it can be tried again. FAILED. CORRUPT: damage was met (and logged). */
+/* Puts the newest durable state into the index file, so that the next opening need not replay it. */
+MUST_CHECK enum err engine_checkpoint(struct engine *e);
+/* Copies everything that lives out of every segment there is, and gives these back. */
+MUST_CHECK enum err engine_compact(struct engine *e);
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
@@ -107,7 +129,7 @@ void engine_snap_end(struct engine_reader *r);
 /* The number of the transaction that a view shows (a transaction's own changes come after it). */
 uint64_t engine_view_version(const struct engine_view *v);
 
-/* NOTFOUND, or CORRUPT when the value's checksum is wrong. The value is borrowed from the view. */
+/* NOTFOUND, or CORRUPT when a checksum is wrong. The value is borrowed from the view. */
 MUST_CHECK enum err engine_get(const struct engine_view *v, str key, str *value);
 
 /*
@@ -122,19 +144,23 @@ struct engine_cursor {
         uint32_t slot;
     } path[16];
     int depth; /* < 0: before the first or behind the last key */
+    enum err err;
     char key_buf[ENGINE_MAX_KEY_BYTES];
 };
 
 void engine_cursor_init(struct engine_cursor *c, const struct engine_view *v, str prefix);
 /* Each places the cursor and returns true, or false when there is no such key within the prefix. Then
  * the cursor stands nowhere: next and prev stay false, key and value must not be asked for, and first,
- * last or a seek places it again. */
+ * last or a seek places it again. False may also mean that a page of the index is damaged: whoever
+ * walks to the end asks engine_cursor_err. */
 bool engine_cursor_first(struct engine_cursor *c);
 bool engine_cursor_last(struct engine_cursor *c);
 bool engine_cursor_seek(struct engine_cursor *c, str key);        /* the first key >= key */
 bool engine_cursor_seek_before(struct engine_cursor *c, str key); /* the last key < key */
 bool engine_cursor_next(struct engine_cursor *c);
 bool engine_cursor_prev(struct engine_cursor *c);
+/* Why the last move was false: OK, there is no such key; CORRUPT. */
+enum err engine_cursor_err(const struct engine_cursor *c);
 str engine_cursor_key(struct engine_cursor *c); /* borrowed until the cursor moves */
 MUST_CHECK enum err engine_cursor_value(struct engine_cursor *c, str *value); /* CORRUPT */
 

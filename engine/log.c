@@ -3,8 +3,9 @@
  *
  * A segment is a file NNNNNNNN.log (its number in hexadecimal): a header of 64 bytes and frames
  * (doc/format.md). Frames are appended to the newest segment only. A frame does not cross segments:
- * a new one is begun when the newest has reached options.segment_bytes, so the last frame of a
- * segment may reach beyond that.
+ * a new one is begun when the newest has reached its target, so the last frame of a segment may
+ * reach beyond that. The target is a part of what lives in the store, so that compaction, which
+ * takes whole segments, works on small stores as on large ones.
  *
  * Invariants (the committer keeps them; recover.c relies on them):
  *   1. Before segment N+1 exists under its name, segment N is whole and synced and is never written
@@ -24,23 +25,15 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "base/crc.h"
 #include "base/rand.h"
 #include "engine/private.h"
 
 #define LEAF_ENTRIES   ((size_t)1 << SEGMENT_LEAF_BITS)
 #define TOP_ENTRIES    ((size_t)1 << SEGMENT_TOP_BITS)
 #define ALLOCATE_BYTES ((uint64_t)MIB)
-
-uint32_t frame_head_crc(const struct frame_header *h, uint32_t salt)
-{
-    return crc32c(salt, (const uint8_t *)h + 4, sizeof *h - 4);
-}
-
-uint32_t segment_header_crc(const struct segment_header *h)
-{
-    return crc32c(0, h, offsetof(struct segment_header, crc));
-}
+#define TARGET_PART    16 /* of what lives; a compaction holds one or two of these more */
+#define TARGET_MIN     ((uint64_t)MIB)
+#define TARGET_MAX     (64 * (uint64_t)MIB)
 
 /* ---- the table of segments ------------------------------------------------------------------- */
 
@@ -65,6 +58,8 @@ static void unmap(const struct log *log, const uint8_t *map, size_t mapped)
 /* Nobody may look at the segment any more. */
 void log_segment_release(struct log *log, struct segment *seg)
 {
+    atomic_fetch_add_explicit(&log->gone_bytes, atomic_load(&seg->bytes), memory_order_relaxed);
+    atomic_fetch_add_explicit(&log->gone_segments, 1, memory_order_relaxed);
     log->top[seg->number >> SEGMENT_LEAF_BITS][seg->number & (LEAF_ENTRIES - 1)] = NULL;
     unmap(log, atomic_load(&seg->map), seg->mapped);
     unmap(log, seg->old_map, seg->old_mapped);
@@ -123,14 +118,24 @@ enum err log_segment_need(struct log *log, uint32_t number)
     if (seg == NULL)
         return ERR_NOMEM;
     seg->number = number;
+    seg->target = log->segment_bytes;
     (*leaf)[number & (LEAF_ENTRIES - 1)] = seg;
     log->next = MAX_OF(log->next, number + 1);
     return OK;
 }
 
-void log_path(const struct log *log, uint32_t number, char *out, size_t n)
+void log_path(const char *dir, uint32_t number, char *out, size_t n)
 {
-    snprintf(out, n, "%s/%08x.log", log->dir, number);
+    snprintf(out, n, "%s/%08x.log", dir, number);
+}
+
+/* The size that the next segment shall have. */
+void log_set_target(struct log *log, uint64_t live_bytes)
+{
+    uint64_t part = live_bytes / TARGET_PART;
+
+    if (!log->fixed_segments)
+        log->segment_bytes = MIN_OF(MAX_OF(part, TARGET_MIN), TARGET_MAX);
 }
 
 /* ---- making a segment ------------------------------------------------------------------------ */
@@ -151,7 +156,7 @@ static enum err set_map(struct segment *seg, const uint8_t *map, size_t bytes)
 
 enum err log_map(struct segment *seg, int fd, size_t bytes)
 {
-    const uint8_t *map = os()->map(fd, bytes);
+    const uint8_t *map = os()->map(fd, 0, bytes);
 
     return map == NULL ? err_from_errno(errno) : set_map(seg, map, bytes);
 }
@@ -194,13 +199,13 @@ static enum err create_file(struct log *log, struct segment *seg, const struct s
     enum err err;
     int fd;
 
-    log_path(log, seg->number, path, sizeof path);
+    log_path(log->dir, seg->number, path, sizeof path);
     fd = os()->open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
     if (fd < 0)
         return err_from_errno(errno);
     err = write_header(log, fd, h);
     if (err == OK)
-        err = log_map(seg, fd, (size_t)log->segment_bytes);
+        err = log_map(seg, fd, (size_t)seg->target);
     if (err == OK) {
         *out = fd;
         return OK;
@@ -231,7 +236,7 @@ enum err log_create(struct log *log, uint32_t number, uint64_t first_txn)
     if (log->dir != NULL) {
         err = create_file(log, seg, &h, &fd);
     } else {
-        err = memory_grow(seg, (size_t)log->segment_bytes);
+        err = memory_grow(seg, (size_t)seg->target);
         if (err == OK)
             memcpy((uint8_t *)atomic_load(&seg->map), &h, sizeof h);
     }
@@ -278,7 +283,7 @@ enum err log_room(struct log *log, uint64_t end)
     if (log->dir == NULL)
         return end > seg->mapped ? memory_grow(seg, (size_t)end) : OK;
     if (end > seg->mapped)
-        err = log_map(seg, log->fd, (size_t)(log->segment_bytes + log->max_frame));
+        err = log_map(seg, log->fd, (size_t)(seg->target + log->max_frame));
     return err != OK ? err : allocate(log, end);
 }
 

@@ -1,5 +1,5 @@
 /*
- * engine/page.c - page numbers and the memory behind them.
+ * engine/page.c - page numbers, and where their bytes are.
  *
  * A page number names one content from the transaction that made it until the number is used again;
  * whoever changes a page that an earlier transaction made gets a copy under another number
@@ -12,174 +12,330 @@
  *       +---------------------------------------------------------------------------+
  *                pages_reclaim: V is durable and no reader holds a version before V
  *
+ * The bytes of a page are in memory from page_alloc until a checkpoint has written them to the index
+ * file; from then on they are looked at in a view of the file (page_to_file), whose checksum is
+ * held against them when they are first asked for. Without files they stay in memory.
+ *
  * Invariants:
  *   1. A page that a reader's version can reach is not changed, and its number is not used again.
  *   2. What transactions not yet durable did can be undone (pages_undo): every page they made is in
  *      `made` once, every page they dropped is in `retired` once, newest at the back.
- *   3. Lists that take page numbers back have room for all numbers ever used, so that giving a
- *      page back cannot fail: only page_alloc and page_touch can.
+ *   3. Giving a page back cannot fail: pages_reserve has made room before the operation began.
+ *   4. A number that the last checkpoint refers to, or one that is being written, is not used again
+ *      before a later one has taken its place: whatever a crash leaves, one root has all its pages.
+ *   5. A page's memory is given back at once when its number was reclaimed or undone (nobody can be
+ *      in it), and after page_to_file when every reader that may have found it there has gone.
  *
- * Numbers on the free stack may have no memory behind them: beyond a reserve their memory goes back
- * to the system. page_get is the one way from number to memory; pages that lie in a file slot in
- * there. It needs no lock: the entry was written before the version that leads to it was published.
+ * The lowest number is taken first, so that the file's end can be cut off when the tree shrinks.
+ * page_get is the one way from number to bytes. It needs no lock: the entry was written before the
+ * version that leads to it was published.
  */
+#include "base/crc.h"
 #include "engine/private.h"
 
-#define LEAF_ENTRIES ((size_t)1 << PAGE_LEAF_BITS)
-#define TOP_ENTRIES  ((size_t)1 << PAGE_TOP_BITS)
-#define SPARE_PAGES  256u /* free pages that keep their memory */
-#define FIRST_CAP    64u
+#define POOL_PAGES 256u /* memory that is kept for use again */
+
+enum err bits_grow(struct bits *b, size_t words)
+{
+    uint64_t *w;
+
+    if (words <= b->words)
+        return OK;
+    words = MAX_OF(words, 2 * b->words);
+    w = mem_zalloc(words * sizeof *w);
+    if (w == NULL)
+        return ERR_NOMEM;
+    if (b->words > 0)
+        memcpy(w, b->w, b->words * sizeof *w);
+    free(b->w);
+    *b = (struct bits){w, words};
+    return OK;
+}
+
+void bits_fini(struct bits *b)
+{
+    free(b->w);
+    *b = (struct bits){0};
+}
 
 enum err pages_init(struct pages *ps)
 {
-    *ps = (struct pages){.next = PAGE_FIRST};
+    *ps = (struct pages){.next = PAGE_FIRST, .hint = PAGE_FIRST};
+    ring_init(&ps->loose, sizeof(uint32_t));
     ring_init(&ps->made, sizeof(struct page_entry));
     ring_init(&ps->retired, sizeof(struct page_entry));
-    ps->top = mem_zalloc(TOP_ENTRIES * sizeof *ps->top);
-    return ps->top == NULL ? ERR_NOMEM : OK;
+    ring_init(&ps->dropped, sizeof(struct page_memory));
+    ps->extent = mem_zalloc(EXTENTS * sizeof *ps->extent);
+    return ps->extent == NULL ? ERR_NOMEM : pages_extend(ps, PAGE_FIRST);
+}
+
+static void extent_free(struct extent *x)
+{
+    const uint8_t *map = atomic_load(&x->map);
+
+    for (size_t i = 0; i < EXTENT_PAGES; i++)
+        free(atomic_load_explicit(&x->memory[i], memory_order_relaxed));
+    if (map != NULL)
+        os()->unmap((void *)map, (size_t)EXTENT_PAGES * PAGE_BYTES);
+    free(x);
 }
 
 void pages_fini(struct pages *ps)
 {
-    for (size_t i = 0; ps->top != NULL && i < TOP_ENTRIES && ps->top[i] != NULL; i++) {
-        for (size_t k = 0; k < LEAF_ENTRIES; k++)
-            free(ps->top[i][k]);
-        free(ps->top[i]);
+    struct page_memory *dropped;
+
+    for (size_t i = 0; ps->extent != NULL && i < EXTENTS && ps->extent[i] != NULL; i++)
+        extent_free(ps->extent[i]);
+    free(ps->extent);
+    while ((dropped = ring_front(&ps->dropped)) != NULL) {
+        free(dropped->page);
+        ring_pop_front(&ps->dropped);
     }
-    free(ps->top);
-    free(ps->free);
-    free(ps->loose);
+    while (ps->pool != NULL) {
+        struct page *page = ps->pool;
+        memcpy(&ps->pool, page, sizeof ps->pool);
+        free(page);
+    }
+    bits_fini(&ps->free);
+    bits_fini(&ps->disk);
+    bits_fini(&ps->ahead);
+    bits_fini(&ps->memory);
+    ring_fini(&ps->loose);
     ring_fini(&ps->made);
     ring_fini(&ps->retired);
+    ring_fini(&ps->dropped);
     *ps = (struct pages){0};
 }
 
-static struct page **entry_of(struct pages *ps, uint32_t pgno)
+static _Atomic(struct page *) *entry_of(const struct pages *ps, uint32_t pgno)
 {
-    return &ps->top[pgno >> PAGE_LEAF_BITS][pgno & (LEAF_ENTRIES - 1)];
+    return &ps->extent[pgno >> EXTENT_BITS]->memory[pgno & (EXTENT_PAGES - 1)];
+}
+
+/* ---- bytes in the file ----------------------------------------------------------------------- */
+
+uint32_t page_crc(const struct page *p)
+{
+    return crc32c(0, (const uint8_t *)p + sizeof p->crc, PAGE_BYTES - sizeof p->crc);
+}
+
+static _Atomic uint64_t *good_word(const struct pages *ps, uint32_t pgno, uint64_t *bit)
+{
+    uint32_t i = pgno & (EXTENT_PAGES - 1);
+
+    *bit = (uint64_t)1 << (i % 64);
+    return &ps->extent[pgno >> EXTENT_BITS]->good[i / 64];
+}
+
+/* A page is looked at for the first time since it was put into the file, or since the start. */
+const struct page *page_verify(struct pages *ps, uint32_t pgno)
+{
+    const struct extent *x = ps->extent[pgno >> EXTENT_BITS];
+    const uint8_t *map = atomic_load_explicit(&x->map, memory_order_acquire);
+    const struct page *p = NULL;
+    _Atomic uint64_t *word;
+    uint64_t bit;
+
+    if (map != NULL)
+        p = (const void *)(map + (size_t)(pgno & (EXTENT_PAGES - 1)) * PAGE_BYTES);
+    if (p == NULL || p->pgno != pgno || p->crc != page_crc(p)) {
+        atomic_store(&ps->damaged, pgno);
+        return NULL;
+    }
+    word = good_word(ps, pgno, &bit);
+    atomic_fetch_or_explicit(word, bit, memory_order_relaxed);
+    return p;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static struct page *memory_take(struct pages *ps)
+{
+    struct page *page = ps->pool;
+
+    if (page == NULL)
+        return mem_alloc(PAGE_BYTES);
+    memcpy(&ps->pool, page, sizeof ps->pool);
+    ps->pool_n--;
+    return page;
+}
+
+static void memory_give(struct pages *ps, struct page *page)
+{
+    if (ps->pool_n >= POOL_PAGES) {
+        free(page);
+        return;
+    }
+    memcpy(page, &ps->pool, sizeof ps->pool);
+    ps->pool = page;
+    ps->pool_n++;
+}
+
+/* Takes the memory of a number away from it; NULL: it has none. */
+static struct page *memory_detach(struct pages *ps, uint32_t pgno)
+{
+    struct page *page = atomic_load_explicit(entry_of(ps, pgno), memory_order_relaxed);
+
+    if (page == NULL)
+        return NULL;
+    atomic_store(entry_of(ps, pgno), NULL);
+    bits_clear(&ps->memory, pgno);
+    ps->memory_n--;
+    return page;
+}
+
+void page_to_file(struct pages *ps, uint32_t pgno, uint64_t txn)
+{
+    struct page_memory *m = ring_push(&ps->dropped);
+    _Atomic uint64_t *word;
+    uint64_t bit;
+
+    word = good_word(ps, pgno, &bit);
+    atomic_fetch_and_explicit(word, ~bit, memory_order_relaxed);
+    *m = (struct page_memory){txn, memory_detach(ps, pgno)};
+    CHECK(m->page != NULL);
 }
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 
-static enum err grow_stack(uint32_t **stack, size_t used, size_t cap)
+enum err pages_reserve(struct pages *ps)
 {
-    uint32_t *p = mem_alloc(cap * sizeof *p);
+    size_t loose = ring_count(&ps->loose);
+    enum err err = ring_reserve(&ps->made, PAGES_RESERVE);
 
-    if (p == NULL)
-        return ERR_NOMEM;
-    if (used > 0)
-        memcpy(p, *stack, used * sizeof *p);
-    free(*stack);
-    *stack = p;
-    return OK;
-}
-
-/* Keeps invariant 3 for one more number. */
-static enum err reserve_lists(struct pages *ps)
-{
-    size_t cap = ps->cap == 0 ? FIRST_CAP : 2 * ps->cap;
-    enum err err;
-
-    if (ps->next < ps->cap)
-        return OK;
-    err = grow_stack(&ps->free, ps->free_n, cap);
     if (err == OK)
-        err = grow_stack(&ps->loose, ps->loose_n, cap);
-    if (err == OK)
-        err = ring_reserve(&ps->made, cap - ring_count(&ps->made));
-    if (err == OK)
-        err = ring_reserve(&ps->retired, cap - ring_count(&ps->retired));
-    if (err == OK)
-        ps->cap = cap;
+        err = ring_reserve(&ps->loose, PAGES_RESERVE);
+    if (err == OK) /* pages_commit moves the loose ones there */
+        err = ring_reserve(&ps->retired, loose + 2 * PAGES_RESERVE);
     return err;
 }
 
-static enum err number_new(struct pages *ps, uint32_t *out)
+enum err pages_extend(struct pages *ps, uint32_t next)
 {
-    uint32_t pgno = ps->next;
-    struct page ***leaf;
-    enum err err;
+    struct bits *all[] = {&ps->free, &ps->disk, &ps->ahead, &ps->memory};
+    enum err err = next > PAGES_MAX ? ERR_LIMIT : OK;
 
-    if (pgno >> PAGE_LEAF_BITS >= TOP_ENTRIES)
-        return ERR_LIMIT;
-    err = reserve_lists(ps);
+    for (size_t i = 0; err == OK && i < ARRAY_LEN(all); i++)
+        err = bits_grow(all[i], bits_words(next));
+    for (; err == OK && ps->next < next; ps->next++) {
+        struct extent **x = &ps->extent[ps->next >> EXTENT_BITS];
+        if (*x == NULL)
+            *x = mem_zalloc(sizeof **x);
+        if (*x == NULL)
+            return ERR_NOMEM;
+        bits_set(&ps->free, ps->next);
+        ps->free_n++;
+    }
+    return err;
+}
+
+void pages_shrink(struct pages *ps)
+{
+    uint32_t next = ps->next;
+
+    while (next > PAGE_FIRST && bits_get(&ps->free, next - 1) && !bits_get(&ps->disk, next - 1))
+        next--;
+    if (ps->next - next < PAGES_WORTH_CUTTING)
+        return;
+    for (uint32_t n = next; n < ps->next; n++)
+        bits_clear(&ps->free, n);
+    ps->free_n -= ps->next - next;
+    ps->next = next;
+}
+
+uint32_t pages_available(const struct pages *ps, uint32_t from)
+{
+    for (size_t i = from / 64; i < bits_words(ps->next); i++) {
+        uint64_t w = ps->free.w[i] & ~ps->disk.w[i] & ~ps->ahead.w[i];
+        if (i == from / 64)
+            w &= ~(uint64_t)0 << (from % 64);
+        if (w != 0)
+            return (uint32_t)(i * 64) + (uint32_t)__builtin_ctzll(w);
+    }
+    return ps->next;
+}
+
+static enum err number_take(struct pages *ps, uint32_t *out)
+{
+    uint32_t pgno = pages_available(ps, ps->hint);
+    enum err err = pgno < ps->next ? OK : pages_extend(ps, pgno + 1);
+
+    ps->hint = pgno;
     if (err != OK)
         return err;
-    leaf = &ps->top[pgno >> PAGE_LEAF_BITS];
-    if (*leaf == NULL)
-        *leaf = mem_zalloc(LEAF_ENTRIES * sizeof **leaf);
-    if (*leaf == NULL)
-        return ERR_NOMEM;
-    ps->next++;
+    bits_clear(&ps->free, pgno);
+    ps->free_n--;
     *out = pgno;
     return OK;
 }
 
-/* A number onto the free stack; memory beyond the reserve goes back to the system. */
+/* Nobody refers to the number, or can be in its memory. */
 static void number_free(struct pages *ps, uint32_t pgno)
 {
-    struct page **entry = entry_of(ps, pgno);
+    struct page *page = memory_detach(ps, pgno);
 
-    if (*entry != NULL && ps->spare >= SPARE_PAGES) {
-        free(*entry);
-        *entry = NULL;
-    } else if (*entry != NULL) {
-        ps->spare++;
-    }
-    ps->free[ps->free_n++] = pgno;
-}
-
-/* A number that was free gets memory, if it has none left. */
-static enum err give_memory(struct pages *ps, uint32_t pgno)
-{
-    struct page **entry = entry_of(ps, pgno);
-
-    if (*entry != NULL) {
-        ps->spare--;
-        return OK;
-    }
-    *entry = mem_alloc(PAGE_BYTES);
-    return *entry == NULL ? ERR_NOMEM : OK;
+    if (page != NULL)
+        memory_give(ps, page);
+    bits_set(&ps->free, pgno);
+    ps->free_n++;
+    if (!bits_get(&ps->disk, pgno) && !bits_get(&ps->ahead, pgno))
+        ps->hint = MIN_OF(ps->hint, pgno);
 }
 
 /* ---- for the tree ---------------------------------------------------------------------------- */
 
+/* A number that has memory, in the journal of what txn made. */
+static enum err page_new(struct pages *ps, uint64_t txn, uint32_t *out)
+{
+    enum err err = number_take(ps, out);
+    struct page *page;
+
+    if (err != OK)
+        return err;
+    page = memory_take(ps);
+    if (page == NULL) {
+        number_free(ps, *out);
+        return ERR_NOMEM;
+    }
+    atomic_store_explicit(entry_of(ps, *out), page, memory_order_release);
+    bits_set(&ps->memory, *out);
+    ps->memory_n++;
+    *(struct page_entry *)ring_push(&ps->made) = (struct page_entry){txn, *out};
+    return OK;
+}
+
 /* A page with undefined contents but for pgno and txn. NOMEM; LIMIT: no numbers left. */
 enum err page_alloc(struct pages *ps, uint64_t txn, struct page **out)
 {
-    bool loose = ps->loose_n > 0;
+    const uint32_t *loose = ring_back(&ps->loose);
+    uint32_t pgno = loose == NULL ? 0 : *loose;
     enum err err = OK;
-    uint32_t pgno = 0;
 
-    if (loose)
-        pgno = ps->loose[--ps->loose_n]; /* is in `made` already */
-    else if (ps->free_n > 0)
-        pgno = ps->free[--ps->free_n];
+    if (loose != NULL)
+        ring_pop_back(&ps->loose); /* is in `made` already */
     else
-        err = number_new(ps, &pgno);
+        err = page_new(ps, txn, &pgno);
     if (err != OK)
         return err;
-    if (!loose && give_memory(ps, pgno) != OK) {
-        ps->free[ps->free_n++] = pgno;
-        return ERR_NOMEM;
-    }
-    if (!loose)
-        *(struct page_entry *)ring_push(&ps->made) = (struct page_entry){txn, pgno};
-    *out = page_get(ps, pgno);
+    *out = atomic_load_explicit(entry_of(ps, pgno), memory_order_relaxed);
     (*out)->pgno = pgno;
     (*out)->txn = txn;
     return OK;
 }
 
-/* The page, or a copy of it under another number, that transaction txn may change. */
+/* The page, or a copy of it under another number, that transaction txn may change. CORRUPT, and as
+ * page_alloc. */
 enum err page_touch(struct pages *ps, uint64_t txn, uint32_t pgno, struct page **out)
 {
-    struct page *old = page_get(ps, pgno), *copy;
+    const struct page *old = page_get(ps, pgno);
+    struct page *copy;
     uint32_t number;
     enum err err;
 
-    if (old->txn == txn) {
-        *out = old;
+    if (old == NULL)
+        return ERR_CORRUPT;
+    if (old->txn == txn) { /* made by it, so it is in memory */
+        *out = atomic_load_explicit(entry_of(ps, pgno), memory_order_relaxed);
         return OK;
     }
     err = page_alloc(ps, txn, &copy);
@@ -189,18 +345,18 @@ enum err page_touch(struct pages *ps, uint64_t txn, uint32_t pgno, struct page *
     memcpy(copy, old, PAGE_BYTES);
     copy->pgno = number;
     copy->txn = txn;
-    page_retire(ps, txn, pgno);
+    page_retire(ps, txn, old);
     *out = copy;
     return OK;
 }
 
 /* The tree of transaction txn no longer refers to the page. */
-void page_retire(struct pages *ps, uint64_t txn, uint32_t pgno)
+void page_retire(struct pages *ps, uint64_t txn, const struct page *page)
 {
-    if (page_get(ps, pgno)->txn == txn)
-        ps->loose[ps->loose_n++] = pgno;
+    if (page->txn == txn)
+        *(uint32_t *)ring_push(&ps->loose) = page->pgno;
     else
-        *(struct page_entry *)ring_push(&ps->retired) = (struct page_entry){txn, pgno};
+        *(struct page_entry *)ring_push(&ps->retired) = (struct page_entry){txn, page->pgno};
 }
 
 /* ---- for transactions ------------------------------------------------------------------------ */
@@ -209,9 +365,11 @@ void page_retire(struct pages *ps, uint64_t txn, uint32_t pgno)
  * only. */
 void pages_commit(struct pages *ps, uint64_t txn)
 {
-    while (ps->loose_n > 0) {
-        uint32_t pgno = ps->loose[--ps->loose_n];
-        *(struct page_entry *)ring_push(&ps->retired) = (struct page_entry){txn, pgno};
+    const uint32_t *loose;
+
+    while ((loose = ring_back(&ps->loose)) != NULL) {
+        *(struct page_entry *)ring_push(&ps->retired) = (struct page_entry){txn, *loose};
+        ring_pop_back(&ps->loose);
     }
 }
 
@@ -220,7 +378,8 @@ void pages_undo(struct pages *ps, uint64_t keep_txn)
 {
     struct page_entry *last;
 
-    ps->loose_n = 0;
+    while (ring_count(&ps->loose) > 0)
+        ring_pop_back(&ps->loose);
     for (;;) {
         last = ring_back(&ps->retired);
         if (last == NULL || last->txn <= keep_txn)
@@ -233,6 +392,19 @@ void pages_undo(struct pages *ps, uint64_t keep_txn)
             break;
         number_free(ps, last->pgno);
         ring_pop_back(&ps->made);
+    }
+}
+
+static void reclaim_dropped(struct pages *ps, uint64_t oldest_reader)
+{
+    struct page_memory *first;
+
+    for (;;) {
+        first = ring_front(&ps->dropped);
+        if (first == NULL || first->txn >= oldest_reader)
+            return;
+        memory_give(ps, first->page);
+        ring_pop_front(&ps->dropped);
     }
 }
 
@@ -254,9 +426,10 @@ void pages_reclaim(struct pages *ps, uint64_t durable, uint64_t oldest_reader)
         number_free(ps, first->pgno);
         ring_pop_front(&ps->retired);
     }
+    reclaim_dropped(ps, oldest_reader);
 }
 
 size_t pages_free_count(const struct pages *ps)
 {
-    return ps->free_n + ps->loose_n + ring_count(&ps->retired);
+    return ps->free_n + ring_count(&ps->loose) + ring_count(&ps->retired);
 }

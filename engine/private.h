@@ -3,19 +3,25 @@
  *
  * Who is who, from below:
  *
- *     node.c     one page: slots, prefix, cells                    (knows bytes)
- *     page.c     page numbers -> memory; allocate, copy, retire    (knows versions)
- *     tree.c     the B-tree over both; cursor.c walks it           (knows keys)
- *     log.c      segments on disk: create, append, sync, cut       (knows the file format)
- *     pending.c  frames on their way to the disk                   (memory of the writer)
- *     apply.c    what PUT, LINK, DEL, DELPREFIX do to the index    (shared by txn.c and recover.c)
- *     txn.c      begin .. commit: the writer                       (thread of the caller)
- *     commit.c   the committer: group, write, sync, publish        (a thread of its own)
- *     reader.c   snapshots
- *     recover.c  from files to a running engine
- *     engine.c   open, close, state, stats
+ *     node.c       one page: slots, prefix, cells                  (knows bytes)
+ *     page.c       page numbers -> memory or file; allocate, copy, retire  (knows versions)
+ *     tree.c       the B-tree over both; cursor.c walks it         (knows keys)
+ *     log.c        segments on disk: create, append, sync, cut     (knows the file format)
+ *     frame.c      segments read back: headers, frames, operations (knows the file format)
+ *     index.c      the index file: roots, books, pages             (knows the file format)
+ *     pending.c    frames on their way to the disk                 (memory of the writer)
+ *     apply.c      what PUT, LINK, DEL, DELPREFIX do to the index  (shared by txn.c and recover.c)
+ *     txn.c        begin .. commit: the writer                     (thread of the caller)
+ *     commit.c     the committer: group, write, sync, publish      (a thread of its own)
+ *     reader.c     snapshots
+ *     checkpoint.c writes the pages that changed, then a root      (thread of the keeper)
+ *     compact.c    copies what lives out of the oldest segments    (thread of the keeper)
+ *     keeper.c     when to do which                                (a thread of its own)
+ *     recover.c    from files to a running engine
+ *     engine.c     open, close, state, stats
  *
  * Which lock guards what:
+ *   keeper.work    one checkpoint or step of a compaction at a time; taken before writer.mutex.
  *   writer.mutex   everything in struct writer, struct pages, struct pending's list; held from
  *                  engine_txn_begin to commit or abort.
  *   queue.mutex    the queue of commits and the generation. Taken inside writer.mutex, never the
@@ -33,6 +39,7 @@
 
 #include "base/list.h"
 #include "base/os.h"
+#include "engine/bits.h"
 #include "engine/engine.h"
 #include "engine/ring.h"
 
@@ -68,8 +75,8 @@ struct segment_header { /* 64 bytes at the start of a segment */
     uint64_t first_txn;  /* what the first frame here will be numbered */
     uint64_t prev_bytes; /* size of the segment before, which is whole on disk; 0: none */
     uint8_t store[16];   /* the same in every file of a store */
-    uint32_t reserved;
-    uint32_t crc; /* of the 60 bytes before */
+    uint32_t reserved;   /* 0 */
+    uint32_t crc;        /* of the 60 bytes before */
 };
 static_assert(sizeof(struct segment_header) == 64, "format");
 
@@ -86,7 +93,7 @@ static_assert(sizeof(struct frame_header) == 28, "format");
 #define SEGMENT_HEADER_BYTES ((uint32_t)sizeof(struct segment_header))
 #define FRAME_HEADER_BYTES   ((uint32_t)sizeof(struct frame_header))
 
-enum op { OP_PUT = 1, OP_LINK = 2, OP_DEL = 3, OP_DELPREFIX = 4 };
+enum op { OP_PUT = 1, OP_LINK = 2, OP_DEL = 3, OP_DELPREFIX = 4, OP_TRIM = 5 };
 
 /* A place in the log: comparable as a number. */
 typedef uint64_t logpos;
@@ -155,33 +162,76 @@ struct page_entry {
     uint64_t txn;
     uint32_t pgno;
 };
-#define PAGE_LEAF_BITS 14u
-#define PAGE_TOP_BITS  14u
+struct page_memory { /* that readers may be in until they hold a version after txn */
+    uint64_t txn;
+    struct page *page;
+};
+#define EXTENT_BITS   14u /* 64 MiB of index */
+#define EXTENT_PAGES  (1u << EXTENT_BITS)
+#define EXTENTS       (1u << 14)
+#define PAGES_MAX     (EXTENTS << EXTENT_BITS)
+#define PAGES_RESERVE (4 * TREE_MAX_DEPTH) /* an operation makes and drops fewer than that */
+struct extent {
+    _Atomic(const uint8_t *) map; /* of the index file; NULL: none of these pages is in it */
+    _Atomic uint64_t good[EXTENT_PAGES / 64];    /* pages of the map whose checksum was right */
+    _Atomic(struct page *) memory[EXTENT_PAGES]; /* of those that are not in the file */
+};
 struct pages {
-    struct page ***top; /* [PAGE_TOP_BITS][PAGE_LEAF_BITS]: memory of each page, NULL: none */
-    uint32_t next;      /* the first number never used */
-    uint32_t *free;     /* stack of numbers that nobody refers to */
-    size_t free_n;
-    uint32_t *loose; /* made and dropped by the running transaction */
-    size_t loose_n;
-    size_t cap;          /* of free and loose: at least `next` */
-    size_t spare;        /* of the free ones: how many have memory */
-    struct ring made;    /* page_entry: made by transactions not yet durable */
-    struct ring retired; /* page_entry: no longer in the tree since txn */
+    struct extent **extent;  /* [EXTENTS] */
+    uint32_t next;           /* the first number never used */
+    uint32_t hint;           /* no number below can be taken */
+    struct bits free;        /* nobody refers to it */
+    struct bits disk;        /* the last checkpoint refers to it */
+    struct bits ahead;       /* the checkpoint that is being written does */
+    struct bits memory;      /* it has memory */
+    size_t free_n, memory_n; /* bits in these */
+    struct page *pool;       /* memory for use again, linked through its first bytes */
+    size_t pool_n;
+    struct ring loose;        /* uint32_t: made and dropped by the running transaction */
+    struct ring made;         /* page_entry: made by transactions not yet durable */
+    struct ring retired;      /* page_entry: no longer in the tree since txn */
+    struct ring dropped;      /* page_memory: of pages that are in the file now */
+    _Atomic uint32_t damaged; /* a page whose checksum was wrong; 0: none so far */
 };
 MUST_CHECK enum err pages_init(struct pages *ps);
 void pages_fini(struct pages *ps);
-static inline struct page *page_get(const struct pages *ps, uint32_t pgno)
+/* NULL: the page is damaged (CORRUPT). */
+const struct page *page_verify(struct pages *ps, uint32_t pgno);
+static inline const struct page *page_get(struct pages *ps, uint32_t pgno)
 {
-    return ps->top[pgno >> PAGE_LEAF_BITS][pgno & ((1u << PAGE_LEAF_BITS) - 1)];
+    struct extent *x = ps->extent[pgno >> EXTENT_BITS];
+    uint32_t i = pgno & (EXTENT_PAGES - 1);
+    const struct page *p = atomic_load_explicit(&x->memory[i], memory_order_acquire);
+
+    if (p != NULL)
+        return p;
+    if (atomic_load_explicit(&x->good[i / 64], memory_order_relaxed) >> (i % 64) & 1)
+        return (const void *)(atomic_load_explicit(&x->map, memory_order_relaxed) +
+                              (size_t)i * PAGE_BYTES);
+    return page_verify(ps, pgno);
 }
+/* Room for all that one operation on the tree can do. NOMEM. */
+MUST_CHECK enum err pages_reserve(struct pages *ps);
+/* `next` numbers are in use or free; those it adds are free. NOMEM; LIMIT: too many. */
+MUST_CHECK enum err pages_extend(struct pages *ps, uint32_t next);
 MUST_CHECK enum err page_alloc(struct pages *ps, uint64_t txn, struct page **out);
 MUST_CHECK enum err page_touch(struct pages *ps, uint64_t txn, uint32_t pgno, struct page **out);
-void page_retire(struct pages *ps, uint64_t txn, uint32_t pgno);
+void page_retire(struct pages *ps, uint64_t txn, const struct page *page);
 void pages_commit(struct pages *ps, uint64_t txn);
 void pages_undo(struct pages *ps, uint64_t keep_txn);
 void pages_reclaim(struct pages *ps, uint64_t durable, uint64_t oldest_reader);
+/* The first number at or after `from` that nobody refers to, neither here nor in the file; `next`:
+ * there is none. */
+uint32_t pages_available(const struct pages *ps, uint32_t from);
 size_t pages_free_count(const struct pages *ps);
+/* `next` falls to behind the last number that is in use here or in the file, when that is a good
+ * deal. Between transactions only. */
+#define PAGES_WORTH_CUTTING 256u
+void pages_shrink(struct pages *ps);
+/* The page is in the file, and what maps it there is in place: its memory goes once no reader of a
+ * version up to `txn` is left. ring_reserve(&ps->dropped) was done. */
+void page_to_file(struct pages *ps, uint32_t pgno, uint64_t txn);
+uint32_t page_crc(const struct page *p);
 
 /* ---- tree ------------------------------------------------------------------------------------ */
 
@@ -222,12 +272,13 @@ MUST_CHECK enum err tree_del(struct tree *t, str key, struct body *old, bool *fo
 typedef void tree_each_fn(void *arg, size_t key_bytes, const uint8_t *body);
 MUST_CHECK enum err tree_del_prefix(struct tree *t, str prefix, tree_each_fn *each, void *arg,
                                     uint64_t *count);
-const uint8_t *tree_find(const struct pages *ps, uint32_t root, str key); /* cell body or NULL */
+/* *body: of the cell, borrowed from its page. NOTFOUND, CORRUPT. */
+MUST_CHECK enum err tree_find(struct pages *ps, uint32_t root, str key, const uint8_t **body);
 
 /* ---- views ----------------------------------------------------------------------------------- */
 
 struct engine_view {
-    const struct pages *pages;
+    struct pages *pages;
     struct engine *engine;
     uint64_t version;
     uint32_t root;
@@ -240,6 +291,7 @@ MUST_CHECK enum err view_value(const struct engine_view *v, const uint8_t *body,
 struct segment {
     uint32_t number;
     uint32_t salt;
+    uint64_t target;              /* size at which the next one is begun */
     _Atomic(const uint8_t *) map; /* NULL until the file exists */
     size_t mapped;
     const uint8_t *old_map; /* a frame outgrew it; readers may still be in it */
@@ -249,15 +301,16 @@ struct segment {
     uint64_t cells;
     uint64_t live_bytes;
     uint64_t delta_at; /* where writer.deltas had the last entry for this segment */
-    uint64_t dead_txn; /* memory only: no cell since this transaction */
+    uint64_t dead_txn; /* no reader needs it that holds this version or a later one */
     struct list_node dead;
 };
 
 #define SEGMENT_LEAF_BITS 14u
 #define SEGMENT_TOP_BITS  16u
 struct log {
-    const char *dir; /* NULL: in memory */
-    uint64_t segment_bytes;
+    const char *dir;        /* NULL: in memory */
+    bool fixed_segments;    /* segment_bytes is an option, not a part of what lives */
+    uint64_t segment_bytes; /* target of the next segment */
     uint64_t max_frame;
     uint8_t store[16];
     struct segment ***top; /* [SEGMENT_TOP_BITS][SEGMENT_LEAF_BITS] */
@@ -272,14 +325,17 @@ struct log {
     bool failing; /* the last write failed: said once, not for each transaction */
     bool broken;  /* a sync failed, or remains could not be cut off: nothing may be written again */
     _Atomic uint64_t syncs;
+    /* Of segments that were released: what version.log_bytes and .segments count too many. */
+    _Atomic uint64_t gone_bytes, gone_segments;
 };
 MUST_CHECK enum err log_init(struct log *log);
 void log_fini(struct log *log);
 struct segment *log_segment(const struct log *log, uint32_t number); /* NULL: none */
 MUST_CHECK enum err log_segment_need(struct log *log, uint32_t number);
 void log_segment_release(struct log *log, struct segment *seg);
-void log_path(const struct log *log, uint32_t number, char *out, size_t n);
 #define LOG_PATH_MAX 4096
+void log_path(const char *dir, uint32_t number, char *out, size_t n);
+void log_set_target(struct log *log, uint64_t live_bytes);
 MUST_CHECK enum err log_create(struct log *log, uint32_t number, uint64_t first_txn);
 MUST_CHECK enum err log_room(struct log *log, uint64_t end);
 MUST_CHECK enum err log_write(struct log *log, const struct iovec *v, int n, uint64_t off,
@@ -287,8 +343,55 @@ MUST_CHECK enum err log_write(struct log *log, const struct iovec *v, int n, uin
 MUST_CHECK enum err log_sync(struct log *log);
 MUST_CHECK enum err log_cut(struct log *log);
 MUST_CHECK enum err log_map(struct segment *seg, int fd, size_t bytes);
+
+/* ---- segments read back ---------------------------------------------------------------------- */
+
+struct names { /* of the segments in a directory, rising; number is malloc'd */
+    uint32_t *number;
+    size_t n, cap;
+    bool nomem;
+};
+MUST_CHECK enum err names_list(const char *dir, struct names *names, struct err_detail *d);
+
+struct frames { /* a place in a segment */
+    const char *dir;
+    struct err_detail *detail;
+    uint32_t number, salt;
+    const uint8_t *map;
+    uint64_t size;
+    uint64_t at;   /* of the next frame; between segments: where the one before ended */
+    uint64_t txn;  /* of the last good frame */
+    uint32_t link; /* its head_crc */
+};
 uint32_t frame_head_crc(const struct frame_header *h, uint32_t salt);
 uint32_t segment_header_crc(const struct segment_header *h);
+/* CORRUPT, and a detail that names file and offset. */
+enum err frames_damage(const struct frames *f, uint64_t off, const char *what);
+/* *fd is open even when this fails, unless it is < 0. */
+MUST_CHECK enum err frames_open(struct frames *f, int flags, int *fd);
+/* *good = false: it is no valid header. UNSUPPORTED, IO. */
+MUST_CHECK enum err frames_header(struct frames *f, int fd, struct segment_header *h, bool *good);
+/* The header fits what was read before it. CORRUPT. */
+MUST_CHECK enum err frames_follow(const struct frames *f, const struct segment_header *h);
+bool frames_peek(const struct frames *f,
+                 struct frame_header *out);                       /* the next is whole and right */
+void frames_step(struct frames *f, const struct frame_header *h); /* to behind it */
+/* Is there, behind the bad frame at the place, the header of one that was written when the bad one
+ * was durable? */
+bool frames_lost(const struct frames *f);
+
+struct ops { /* the operations of one frame */
+    const uint8_t *base, *at, *end;
+    uint32_t seg;
+    uint8_t op;             /* enum op, from here on what ops_next found */
+    str key;                /* of all but TRIM */
+    uint32_t number;        /* TRIM */
+    struct value_ref value; /* of the last PUT; `data` borrows from the segment */
+    bool has_value;
+};
+struct ops ops_of(const struct frames *f, uint64_t at, const struct frame_header *h);
+bool ops_more(const struct ops *o);
+MUST_CHECK enum err ops_next(struct ops *o); /* CORRUPT: it makes no sense */
 
 /* ---- pending frames -------------------------------------------------------------------------- */
 
@@ -312,17 +415,99 @@ const uint8_t *pending_find(const struct pending *p, logpos pos, size_t n); /* N
 void pending_cut(struct pending *p, logpos from);
 void pending_reap(struct pending *p, logpos durable);
 
-/* ---- versions -------------------------------------------------------------------------------- */
+/* ---- a version -------------------------------------------------------------------------------- */
 
 /* What a transaction leaves behind. Published as a whole; words only, for the copy in reader.c. */
 struct version {
     uint64_t txn;
     uint64_t root, depth;
     uint64_t keys, live_value_bytes;
-    logpos tail; /* where the next frame begins */
-    uint64_t log_bytes, segments;
+    uint64_t live_log_bytes;      /* of the log, what is still of use */
+    logpos tail;                  /* where the next frame begins */
+    logpos last;                  /* where the last one began; 0: there is none */
+    uint64_t link;                /* its head_crc */
+    uint64_t first;               /* segments before this one are not needed any more */
+    uint64_t log_bytes, segments; /* all that there ever were since the opening */
     uint64_t pages, free_pages;
 };
+
+/* ---- the index file (doc/format.md) ---------------------------------------------------------- */
+
+struct index_root { /* at the start of page 0 or 1: the one that seq is even or odd for */
+    char magic[8];
+    uint32_t version, page_bytes;
+    uint8_t store[16];
+    uint64_t seq;  /* one more with each checkpoint; the first is 1 */
+    uint64_t txn;  /* the last transaction in it */
+    uint64_t tail; /* segment << 32 | offset: where the next frame begins */
+    uint64_t last; /* the same of the last frame; 0: there is none */
+    uint64_t keys, live_value_bytes, live_log_bytes;
+    uint32_t link; /* head_crc of the last frame */
+    uint32_t root, depth;
+    uint32_t first; /* segments before this one are not needed */
+    uint32_t
+        unproven;   /* not 0: the log must still show that segments before this one may be gone */
+    uint32_t pages; /* of the file that this root needs */
+    uint32_t books, books_bytes; /* first page, and length of the content */
+    uint32_t reserved;           /* 0 */
+    uint32_t crc;                /* of all before */
+};
+static_assert(sizeof(struct index_root) == 128, "format");
+
+#define BOOKS_PAGE_BYTES (PAGE_BYTES - 24)
+struct books_page {
+    uint32_t crc, pgno; /* as in struct page */
+    uint64_t txn;
+    uint32_t next, n; /* the page with what follows; bytes here */
+    uint8_t data[BOOKS_PAGE_BYTES];
+};
+static_assert(sizeof(struct books_page) == PAGE_BYTES, "format");
+
+struct books_head { /* followed by the segments, and a bit for each page: the tree needs it */
+    uint32_t segments, reserved;
+};
+struct books_segment {
+    uint32_t number, salt;
+    uint64_t bytes; /* up to the root's tail */
+    uint64_t cells, live_bytes;
+};
+static_assert(sizeof(struct books_segment) == 32, "format");
+
+struct index {
+    int fd;
+    uint64_t seq; /* of the last root; 0: none yet */
+    uint32_t unproven;
+    uint32_t pages; /* the file has */
+    /* of the version that the last root shows; writer.mutex */
+    uint64_t txn, log_bytes;
+    uint32_t first;
+    _Atomic uint64_t checkpoints;
+};
+/* Opens the file and takes over what its newest root shows: pages, segments, the version. `oldest`:
+ * the first segment there is (0: none). NOTFOUND: there is no file, or no checkpoint in it. CORRUPT:
+ * it cannot be used. Both: nothing was taken over. IO, NOMEM. */
+MUST_CHECK enum err index_load(struct engine *e, uint32_t oldest, struct version *v,
+                               struct err_detail *d);
+MUST_CHECK enum err index_create(struct engine *e, struct err_detail *d);
+MUST_CHECK enum err index_put_aside(struct engine *e, struct err_detail *d);
+MUST_CHECK enum err index_map(struct engine *e, uint32_t pages); /* views of all these pages */
+void index_close(struct engine *e);
+/* Writes the next root and syncs it. When this fails, nobody knows which one is there. */
+MUST_CHECK enum err index_write_root(struct engine *e, const struct version *v, uint32_t books,
+                                     uint32_t books_bytes, uint32_t pages);
+
+struct page_writer { /* collects neighbours and writes them at once */
+    int fd;
+    uint32_t first;
+    size_t n;
+    struct page page[64];
+};
+void page_writer_init(struct page_writer *w, int fd);
+MUST_CHECK enum err page_writer_add(struct page_writer *w, const void *page, uint32_t pgno);
+MUST_CHECK enum err page_writer_flush(struct page_writer *w);
+
+/* ---- versions -------------------------------------------------------------------------------- */
+
 #define VERSION_WORDS (sizeof(struct version) / sizeof(uint64_t))
 
 struct published {
@@ -338,7 +523,11 @@ struct engine_reader {
     struct engine_view view;
     struct list_node node;
 };
-uint64_t readers_oldest(struct engine *e); /* UINT64_MAX: none */
+/* As engine_snap_begin, and all there is to know of the version. */
+void snap_hold(struct engine_reader *r, struct version *out);
+uint64_t readers_oldest(struct engine *e);                   /* UINT64_MAX: none */
+void reader_init(struct engine_reader *r, struct engine *e); /* into the list of readers */
+void reader_fini(struct engine_reader *r);
 
 /* ---- the writer ------------------------------------------------------------------------------ */
 
@@ -369,6 +558,7 @@ struct engine_txn {
     logpos start;
     uint64_t bytes;       /* of the frame so far; 0: nothing written */
     uint64_t made_before; /* pages: where the journal of made ones ended at begin */
+    uint32_t trim;        /* 0, or what version.first becomes */
     bool has_put;
     struct value_ref put; /* of the last engine_put */
     uint8_t put_inline[INLINE_MAX_BYTES];
@@ -378,12 +568,13 @@ struct writer {
     pthread_mutex_t mutex;
     struct version now; /* of the last transaction committed, durable or not */
     struct tree tree;   /* of the running transaction */
-    uint64_t live_value_bytes;
+    uint64_t live_value_bytes, live_log_bytes;
     uint64_t generation;
     struct ring deltas;
+    bool roll; /* the next transaction begins a segment */
     struct pending pending;
     struct engine_txn txn;
-    struct list_node dead; /* memory only: segments without cells, until no reader sees them */
+    struct list_node dead; /* segments that go when no reader sees them any more */
 };
 
 /* Index changes; on failure the transaction must be undone. `ref` says where the value lies. */
@@ -392,6 +583,47 @@ MUST_CHECK enum err apply_del(struct engine *e, str key, bool *found);
 MUST_CHECK enum err apply_del_prefix(struct engine *e, str prefix, uint64_t *count);
 void apply_undo(struct engine *e, uint64_t keep_txn);
 void apply_durable(struct engine *e, uint64_t durable);
+
+/* One more operation: segments before `number` are not needed any more, neither by the index nor to
+ * make it anew. LIMIT, NOMEM. */
+MUST_CHECK enum err txn_trim(struct engine_txn *t, uint32_t number);
+
+/* ---- the keeper: checkpoints and compaction -------------------------------------------------- */
+
+/* Writes the newest durable version into the index file, if it is not there already. With
+ * keeper.work. NOSPACE, IO, NOMEM: as if nothing had been; after a failed sync FAILED. */
+MUST_CHECK enum err checkpoint_run(struct engine *e);
+bool checkpoint_due(const struct engine *e); /* writer.mutex */
+
+struct compaction { /* the segment that is being copied, and how far */
+    bool active;    /* there is one */
+    bool in_frame;
+    struct frames frames;
+    struct ops ops;
+};
+bool compact_due(const struct engine *e); /* writer.mutex */
+/* Copies a little of what lives in the oldest segment; with the last of it, gives the segment back.
+ * With keeper.work. AGAIN: too much is waiting for the disk. CORRUPT: a frame is damaged. */
+MUST_CHECK enum err compact_step(struct engine *e);
+/* Removes the files of segments that the index file knows are not needed. With keeper.work. */
+MUST_CHECK enum err compact_unlink(struct engine *e);
+/* How long to wait until the next step, by how much there is to do. */
+unsigned compact_pause_ms(struct engine *e);
+
+struct keeper {
+    pthread_t thread;
+    bool runs;
+    pthread_mutex_t work;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    bool stop;
+    _Atomic bool wanted; /* there is something to do */
+    struct engine_reader reader;
+    struct compaction compaction;
+    bool given_up; /* compaction met damage: said once, not tried again */
+};
+void keeper_poke(struct engine *e); /* writer.mutex: is there something to do? */
+void *keeper_thread(void *engine);
 
 /* ---- the committer --------------------------------------------------------------------------- */
 
@@ -412,16 +644,21 @@ MUST_CHECK bool commit_enqueue(struct engine *e, struct commit *c, uint64_t gene
                                enum err *why);
 void commit_run(struct engine *e); /* memory only: makes what is queued visible, at once */
 void *commit_thread(void *engine);
+/* No write is accepted any more. */
+void engine_fail(struct engine *e, const char *why);
 
 struct engine {
     struct engine_options options;
+    bool fixed_segments; /* options.segment_bytes was given */
     char *dir;
     int lock_fd;
     struct log log;
     struct pages pages;
+    struct index index;
     struct published published;
     struct writer writer;
     struct queue queue;
+    struct keeper keeper;
     pthread_t committer;
     bool committer_runs;
     pthread_mutex_t readers_mutex;

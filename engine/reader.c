@@ -55,50 +55,65 @@ uint64_t version_durable(const struct published *p)
     return atomic_load(&p->current) >> 1;
 }
 
-enum err engine_reader_new(struct engine *e, struct engine_reader **out)
+void reader_init(struct engine_reader *r, struct engine *e)
 {
-    struct engine_reader *r = mem_aligned(_Alignof(struct engine_reader), sizeof *r);
-
-    if (r == NULL)
-        return ERR_NOMEM;
     memset(r, 0, sizeof *r);
     r->view.engine = e;
     r->view.pages = &e->pages;
     pthread_mutex_lock(&e->readers_mutex);
     list_push(&e->readers, &r->node);
     pthread_mutex_unlock(&e->readers_mutex);
+}
+
+void reader_fini(struct engine_reader *r)
+{
+    struct engine *e = r->view.engine;
+
+    CHECK(atomic_load(&r->held) == 0);
+    pthread_mutex_lock(&e->readers_mutex);
+    list_remove(&r->node);
+    pthread_mutex_unlock(&e->readers_mutex);
+}
+
+enum err engine_reader_new(struct engine *e, struct engine_reader **out)
+{
+    struct engine_reader *r = mem_aligned(_Alignof(struct engine_reader), sizeof *r);
+
+    if (r == NULL)
+        return ERR_NOMEM;
+    reader_init(r, e);
     *out = r;
     return OK;
 }
 
 void engine_reader_free(struct engine_reader *r)
 {
-    struct engine *e;
-
     if (r == NULL)
         return;
-    e = r->view.engine;
-    CHECK(atomic_load(&r->held) == 0);
-    pthread_mutex_lock(&e->readers_mutex);
-    list_remove(&r->node);
-    pthread_mutex_unlock(&e->readers_mutex);
+    reader_fini(r);
     free(r);
 }
 
-const struct engine_view *engine_snap_begin(struct engine_reader *r)
+void snap_hold(struct engine_reader *r, struct version *out)
 {
     const struct published *p = &r->view.engine->published;
-    struct version v;
     uint64_t current;
 
     CHECK(atomic_load_explicit(&r->held, memory_order_relaxed) == 0);
     do {
         current = atomic_load(&p->current);
         atomic_store(&r->held, (current >> 1) + 1);
-        copy_words(p, current, &v);
+        copy_words(p, current, out);
     } while (atomic_load(&p->current) != current);
-    r->view.version = v.txn;
-    r->view.root = (uint32_t)v.root;
+    r->view.version = out->txn;
+    r->view.root = (uint32_t)out->root;
+}
+
+const struct engine_view *engine_snap_begin(struct engine_reader *r)
+{
+    struct version v;
+
+    snap_hold(r, &v);
     return &r->view;
 }
 
@@ -172,7 +187,8 @@ enum err view_value(const struct engine_view *v, const uint8_t *body, str *out)
 
 enum err engine_get(const struct engine_view *v, str key, str *value)
 {
-    const uint8_t *body = tree_find(v->pages, v->root, key);
+    const uint8_t *body;
+    enum err err = tree_find(v->pages, v->root, key, &body);
 
-    return body == NULL ? ERR_NOTFOUND : view_value(v, body, value);
+    return err == OK ? view_value(v, body, value) : err;
 }

@@ -1,11 +1,16 @@
 /*
  * engine/recover.c - from the files to a running engine.
  *
- *     list segments -> headers -> replay frames -> where is the end? -> cut, sync -> open
+ *     index file -> segments -> replay of what came after its root -> where is the end? -> cut, sync -> open
  *
- * Nothing is changed on disk before everything has been read and found good; then the torn remains
- * behind the last whole frame are cut off and the newest segment is synced, so that what is served
- * from now on is durable even if an earlier process died between write and sync.
+ * With an index file the segments that its root knows are only looked at (name, header, length), and
+ * the frames behind the root's tail are replayed. Without one, or with one that cannot be used,
+ * everything is replayed, with a checkpoint now and then, so that it needs no more memory than
+ * usual and what was done is not done again if it is interrupted.
+ *
+ * Nothing of the log is changed before everything has been read and found good; then the torn
+ * remains behind the last whole frame are cut off. The newest segment is synced before it is read, so
+ * that what is served from now on is durable even if an earlier process died between write and sync.
  *
  * What may be torn, and what is damage? (log.c, invariants 1 to 4.)
  *   1. Only the newest segment can have a torn end. If a segment N+1 exists, whatever is in it, N
@@ -19,356 +24,317 @@
  *      says which transactions were durable when it was written (txn - back is the first that was not).
  *      If the missing one was among them, it has been lost: damage. If not, both were of one group whose
  *      sync never ended, of which a crash may leave any part: torn.
- *   So damage in the last synced group alone looks like a torn end; nothing in the log could tell.
+ *      So damage in the last synced group alone looks like a torn end, but for what the index knows:
+ *   4. A log that ends before the root's tail, or has another frame before it, has lost something.
+ *   5. The row of segments begins with 1, or with one up to which a TRIM has said that they are not
+ *      needed. Any other beginning, and any gap, is a lost segment. (Those before the last TRIM are
+ *      what a crash kept compaction from removing.)
  */
 #include <errno.h>
 #include <fcntl.h>
 
 #include "base/clock.h"
-#include "base/crc.h"
+#include "base/log.h"
 #include "base/rand.h"
 #include "engine/private.h"
 
-struct scan { /* one segment being read */
+#define PROGRESS_MS 1000 /* between two lines of a long replay */
+
+struct scan { /* the whole of it */
     struct engine *e;
     struct err_detail *detail;
-    uint32_t number;
-    const uint8_t *map;
-    uint64_t size;
-    uint64_t at;  /* of the next frame */
-    uint64_t txn; /* of the last good frame */
-    uint32_t link, salt;
+    struct engine_recovery *r;
+    struct frames f;
+    struct version known; /* what the index file shows; txn 0 and tail 0: nothing */
+    struct names names;
+    size_t first; /* index in names of the first segment that counts */
+    uint64_t said_ms;
+    bool unfinished; /* the newest was being created */
 };
 
-struct names {
-    uint32_t *number;
-    size_t n, cap;
-    bool nomem;
-};
-
-static enum err damage(const struct scan *s, uint64_t off, const char *what)
+static bool has_index(const struct scan *s)
 {
-    return err_set(s->detail, ERR_CORRUPT, 0, "%s/%08x.log: %s at offset %llu", s->e->log.dir,
-                   s->number, what, (unsigned long long)off);
+    return s->known.tail != 0;
 }
 
 /* ---- which segments -------------------------------------------------------------------------- */
 
-/* "0000001a.log" -> 26; other names are not ours to judge. */
-static bool parse_name(const char *name, uint32_t *out)
+static enum err missing(const struct scan *s, uint32_t number)
 {
-    uint32_t v = 0;
-
-    if (strlen(name) != 12 || strcmp(name + 8, ".log") != 0)
-        return false;
-    for (int i = 0; i < 8; i++) {
-        const char *digits = "0123456789abcdef";
-        const char *d = strchr(digits, name[i]);
-        if (d == NULL)
-            return false;
-        v = v << 4 | (uint32_t)(d - digits);
-    }
-    *out = v;
-    return v > 0;
+    return err_set(s->detail, ERR_CORRUPT, 0, "%s/%08x.log: segment is missing", s->e->dir, number);
 }
 
-static void note_name(void *arg, const char *name)
+/* Those that the index knows must be there; leftovers before them do not count. */
+static enum err check_row(struct scan *s)
 {
-    struct names *names = arg;
-    uint32_t number;
+    const struct names *n = &s->names;
+    uint32_t first = has_index(s) ? (uint32_t)s->known.first : 0;
 
-    if (names->nomem || !parse_name(name, &number))
-        return;
-    if (names->n == names->cap) {
-        size_t cap = names->cap == 0 ? 64 : 2 * names->cap;
-        uint32_t *p = mem_alloc(cap * sizeof *p);
-        names->nomem = p == NULL;
-        if (p == NULL)
-            return;
-        if (names->n > 0)
-            memcpy(p, names->number, names->n * sizeof *p);
-        free(names->number);
-        names->number = p;
-        names->cap = cap;
-    }
-    names->number[names->n++] = number;
-}
-
-static int by_number(const void *a, const void *b)
-{
-    const uint32_t *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
-static enum err list_segments(struct engine *e, struct names *names, struct err_detail *d)
-{
-    if (os()->list_dir(e->log.dir, note_name, names) != 0)
-        return err_set(d, err_from_errno(errno), errno, "%s: cannot be listed", e->log.dir);
-    if (names->nomem)
-        return ERR_NOMEM;
-    if (names->n > 0)
-        qsort(names->number, names->n, sizeof *names->number, by_number);
-    for (size_t i = 0; i < names->n; i++)
-        if (names->number[i] != i + 1)
-            return err_set(d, ERR_CORRUPT, 0, "%s/%08zx.log: segment is missing", e->log.dir,
-                           i + 1);
+    while (s->first < n->n && n->number[s->first] < first)
+        s->first++;
+    if (has_index(s) && (s->first == n->n || n->number[s->first] != first))
+        return missing(s, first);
+    for (size_t i = s->first; i + 1 < n->n; i++)
+        if (n->number[i + 1] != n->number[i] + 1)
+            return missing(s, n->number[i] + 1);
+    if (has_index(s) && n->number[n->n - 1] < POS_SEG(s->known.tail))
+        return missing(s, n->number[n->n - 1] + 1);
     return OK;
-}
-
-/* ---- headers --------------------------------------------------------------------------------- */
-
-/* *good = false: the header is not valid. */
-static enum err read_header(struct scan *s, int fd, struct segment_header *h, bool *good)
-{
-    ssize_t n = os()->pread(fd, h, sizeof *h, 0);
-
-    if (n < 0)
-        return err_set(s->detail, err_from_errno(errno), errno, "%s/%08x.log: cannot be read",
-                       s->e->log.dir, s->number);
-    *good = n == (ssize_t)sizeof *h && memcmp(h->magic, LOG_MAGIC, sizeof h->magic) == 0 &&
-            h->crc == segment_header_crc(h);
-    return OK;
-}
-
-/* Holds a valid header against what came before it. */
-static enum err check_header(struct scan *s, const struct segment_header *h, uint64_t prev_bytes)
-{
-    struct log *log = &s->e->log;
-
-    if (h->version != FORMAT_VERSION)
-        return err_set(s->detail, ERR_UNSUPPORTED, 0,
-                       "%s/%08x.log: format version %u, this program knows %u", log->dir, s->number,
-                       h->version, FORMAT_VERSION);
-    if (s->number == 1)
-        memcpy(log->store, h->store, sizeof log->store);
-    if (h->number != s->number || memcmp(h->store, log->store, sizeof log->store) != 0)
-        return damage(s, 0, "header of another segment or store");
-    if (h->prev_bytes != prev_bytes)
-        return damage(s, 0, "segment before it has another length than the header says");
-    if (h->first_txn != s->txn + 1 || h->link != s->link)
-        return damage(s, 0, "header does not follow the segment before it");
-    return OK;
-}
-
-/* ---- frames ---------------------------------------------------------------------------------- */
-
-static struct frame_header header_at(const struct scan *s, uint64_t off)
-{
-    struct frame_header h;
-
-    memcpy(&h, s->map + off, sizeof h);
-    return h;
-}
-
-/* The next frame is whole and the right one. */
-static bool frame_good(const struct scan *s, struct frame_header *out)
-{
-    struct frame_header h;
-
-    if (s->size - s->at < FRAME_HEADER_BYTES)
-        return false;
-    h = header_at(s, s->at);
-    if (h.txn != s->txn + 1 || h.link != s->link || h.bytes == 0 ||
-        h.bytes > s->size - s->at - FRAME_HEADER_BYTES || h.head_crc != frame_head_crc(&h, s->salt))
-        return false;
-    if (crc32c(0, s->map + s->at + FRAME_HEADER_BYTES, h.bytes) != h.body_crc)
-        return false;
-    *out = h;
-    return true;
-}
-
-/* Is there, at or behind the bad frame, the header of one that was written when the bad one was
- * durable? */
-static bool lost_frames(const struct scan *s)
-{
-    uint64_t missing = s->txn + 1;
-
-    for (uint64_t off = s->at; off + FRAME_HEADER_BYTES <= s->size; off++) {
-        struct frame_header h = header_at(s, off);
-        if (h.txn <= missing || h.txn - missing > UINT32_MAX || h.back >= h.txn - missing ||
-            h.bytes == 0)
-            continue;
-        if (h.head_crc == frame_head_crc(&h, s->salt))
-            return true;
-    }
-    return false;
 }
 
 /* ---- replay ---------------------------------------------------------------------------------- */
 
-struct ops { /* the operations of one frame */
-    const uint8_t *base, *at, *end;
-    uint32_t seg;
-    struct value_ref put;
-    bool has_put;
-};
-
-static bool take_key(struct ops *o, str *key)
+static enum err replay_op(struct scan *s, const struct ops *o)
 {
-    uint32_t n;
-    const uint8_t *at = varint_get(o->at, o->end, &n);
-
-    if (at == NULL || n == 0 || n > ENGINE_MAX_KEY_BYTES || n > (size_t)(o->end - at))
-        return false;
-    *key = (str){(const char *)at, n};
-    o->at = at + n;
-    return true;
-}
-
-static bool take_value(struct ops *o)
-{
-    uint32_t n;
-    const uint8_t *at = varint_get(o->at, o->end, &n);
-
-    if (at == NULL || n > ENGINE_MAX_VALUE_BYTES || (size_t)(o->end - at) < (size_t)n + 4)
-        return false;
-    o->put = (struct value_ref){.bytes = n,
-                                .kind = n <= INLINE_MAX_BYTES ? VALUE_INLINE : 0,
-                                .seg = o->seg,
-                                .off = (uint32_t)(at - o->base),
-                                .data = at + 4};
-    o->has_put = true;
-    o->at = at + 4 + n;
-    return true;
-}
-
-/* One operation. CORRUPT: it makes no sense. */
-static enum err replay_op(struct engine *e, struct ops *o)
-{
-    uint8_t op = *o->at++;
-    struct value_ref link;
+    struct engine *e = s->e;
+    struct value_ref link = o->value;
     uint64_t count;
     bool found;
-    str key;
 
-    if (!take_key(o, &key))
-        return ERR_CORRUPT;
-    switch (op) {
+    switch ((enum op)o->op) {
     case OP_PUT:
-        return take_value(o) ? apply_put(e, key, &o->put) : ERR_CORRUPT;
+        return apply_put(e, o->key, &o->value);
     case OP_LINK:
-        link = o->put;
         link.kind |= VALUE_LINK;
-        return o->has_put ? apply_put(e, key, &link) : ERR_CORRUPT;
+        return apply_put(e, o->key, &link);
     case OP_DEL:
-        return apply_del(e, key, &found);
+        return apply_del(e, o->key, &found);
     case OP_DELPREFIX:
-        return apply_del_prefix(e, key, &count);
-    default:
-        return ERR_CORRUPT;
+        return apply_del_prefix(e, o->key, &count);
+    case OP_TRIM:
+        e->writer.now.first = MAX_OF(e->writer.now.first, (uint64_t)o->number);
+        if (o->number >= e->index.unproven)
+            e->index.unproven = 0;
+        return OK;
     }
+    return ERR_CORRUPT;
 }
 
 static enum err replay_frame(struct scan *s, const struct frame_header *h)
 {
-    const uint8_t *payload = s->map + s->at + FRAME_HEADER_BYTES;
-    struct ops o = {.base = s->map, .at = payload, .end = payload + h->bytes, .seg = s->number};
+    struct ops o = ops_of(&s->f, s->f.at, h);
     enum err err = OK;
 
-    while (err == OK && o.at < o.end)
-        err = replay_op(s->e, &o);
-    if (err == ERR_CORRUPT)
-        return damage(s, (uint64_t)(o.at - s->map), "operation that makes no sense");
+    while (err == OK && ops_more(&o)) {
+        err = ops_next(&o);
+        if (err == ERR_CORRUPT)
+            return frames_damage(&s->f, (uint64_t)(o.at == NULL ? 0 : o.at - o.base),
+                                 "operation that makes no sense");
+        if (err == OK)
+            err = replay_op(s, &o);
+    }
     return err;
 }
 
-/* All good frames of a segment; s->at is then behind the last. */
-static enum err replay_segment(struct scan *s, struct engine_recovery *r)
+/* The state that the replay has come to becomes the newest version, which readers (a checkpoint
+ * among them) see. */
+static void publish(struct scan *s)
 {
+    struct engine *e = s->e;
+    struct writer *w = &e->writer;
+
+    pages_commit(&e->pages, w->tree.txn);
+    w->now.txn = s->f.txn;
+    w->now.root = w->tree.root;
+    w->now.depth = w->tree.depth;
+    w->now.keys = w->tree.keys;
+    w->now.live_value_bytes = w->live_value_bytes;
+    w->now.live_log_bytes = w->live_log_bytes;
+    w->now.tail = LOGPOS(s->f.number, s->f.at);
+    w->now.link = s->f.link;
+    w->now.segments = s->f.number + 1 - e->log.first;
+    w->now.free_pages = pages_free_count(&e->pages);
+    w->now.pages = e->pages.next - PAGE_FIRST - w->now.free_pages;
+    version_publish(&e->published, &w->now);
+    apply_durable(e, s->f.txn);
+    w->tree.txn = s->f.txn + 1;
+}
+
+static void say_progress(struct scan *s)
+{
+    uint64_t now = clock_mono_ms();
+    uint32_t first = s->names.number[s->first];
+
+    if (now - s->said_ms < PROGRESS_MS)
+        return;
+    s->said_ms = now;
+    log_event(LOG_INFO, "engine_replay", "segment=%08x percent=%u", s->f.number,
+              (unsigned)((s->f.number - first) * 100 / (s->names.n - s->first)));
+}
+
+/* A long replay keeps its memory small, and what it has done. What is published is durable: the
+ * segment was synced before it was read. */
+static enum err pause_replay(struct scan *s)
+{
+    struct engine *e = s->e;
+
+    say_progress(s);
+    if (e->pages.memory_n * PAGE_BYTES < e->options.cache_bytes / 2)
+        return OK;
+    publish(s);
+    return checkpoint_run(e);
+}
+
+/* All good frames of a segment; the place is then behind the last. */
+static enum err replay_segment(struct scan *s)
+{
+    struct version *now = &s->e->writer.now;
     struct frame_header h;
 
-    while (frame_good(s, &h)) {
+    while (frames_peek(&s->f, &h)) {
         enum err err = replay_frame(s, &h);
         if (err != OK)
             return err;
-        s->at += FRAME_HEADER_BYTES + h.bytes;
-        s->txn = h.txn;
-        s->link = h.head_crc;
-        r->txns++;
-        r->bytes += FRAME_HEADER_BYTES + h.bytes;
+        now->last = LOGPOS(s->f.number, s->f.at);
+        now->log_bytes += FRAME_HEADER_BYTES + h.bytes;
+        s->r->txns++;
+        s->r->bytes += FRAME_HEADER_BYTES + h.bytes;
+        frames_step(&s->f, &h);
+        err = pause_replay(s);
+        if (err != OK)
+            return err;
     }
     return OK;
 }
 
 /* ---- a segment ------------------------------------------------------------------------------- */
 
-/* The segment becomes the newest one of the log. Its descriptor is the log's from here. */
+/* The segment becomes the newest one of the log. */
 static enum err adopt(struct scan *s, int fd, bool newest)
 {
     struct log *log = &s->e->log;
-    struct segment *seg = log_segment(log, s->number);
-    size_t bytes = (size_t)s->size;
+    struct segment *seg = log_segment(log, s->f.number);
+    size_t bytes = (size_t)s->f.size;
 
+    if (newest && os()->fdatasync(fd) != 0)
+        return err_set(s->detail, ERR_IO, errno, "%s/%08x.log: cannot be synced", log->dir,
+                       s->f.number);
+    seg->target = MAX_OF(seg->target, s->f.size);
     if (newest)
-        bytes = MAX_OF(bytes, (size_t)log->segment_bytes);
+        bytes = (size_t)seg->target;
     if (log_map(seg, fd, bytes) != OK)
         return err_set(s->detail, ERR_NOMEM, 0, "%s/%08x.log: cannot be mapped", log->dir,
-                       s->number);
-    seg->salt = s->salt;
+                       s->f.number);
+    seg->salt = s->f.salt;
     log->active = seg;
-    s->map = atomic_load(&seg->map);
+    s->f.map = atomic_load(&seg->map);
     return OK;
 }
 
-/* Reads a segment with a valid header. */
-static enum err read_segment(struct scan *s, int fd, bool newest, struct engine_recovery *r)
+/* Rule 4: the frame before the root's tail is the one that the root names. */
+static enum err check_last(const struct scan *s)
 {
-    struct segment *seg;
-    enum err err = log_segment_need(&s->e->log, s->number);
+    struct frame_header h;
+    uint32_t off = POS_OFF(s->known.last);
+
+    if (s->f.size < POS_OFF(s->known.tail))
+        return frames_damage(&s->f, s->f.size, "transactions that the index has are missing");
+    if (s->known.last == 0 || POS_SEG(s->known.last) != s->f.number)
+        return OK;
+    if (off + FRAME_HEADER_BYTES > s->f.size)
+        return frames_damage(&s->f, off, "the index is of another log");
+    memcpy(&h, s->f.map + off, sizeof h);
+    if (h.head_crc != (uint32_t)s->known.link || h.head_crc != frame_head_crc(&h, s->f.salt))
+        return frames_damage(&s->f, off, "not the frame that the index knows");
+    return OK;
+}
+
+/* From where in the segment the replay goes on. */
+static enum err find_start(struct scan *s)
+{
+    s->f.at = SEGMENT_HEADER_BYTES;
+    if (!has_index(s) || s->f.number != POS_SEG(s->known.tail))
+        return OK;
+    s->f.at = POS_OFF(s->known.tail);
+    return check_last(s);
+}
+
+/* Reads a segment with a valid header. */
+static enum err read_segment(struct scan *s, int fd, bool newest)
+{
+    enum err err = log_segment_need(&s->e->log, s->f.number);
 
     if (err == OK)
         err = adopt(s, fd, newest);
     if (err == OK)
-        err = replay_segment(s, r);
+        err = find_start(s);
+    if (err == OK)
+        err = replay_segment(s);
     if (err != OK)
         return err;
-    if (s->at < s->size && !newest)
-        return damage(s, s->at, "bad frame");
-    if (s->at < s->size && lost_frames(s))
-        return damage(s, s->at, "bad frame before good ones");
-    seg = log_segment(&s->e->log, s->number);
-    atomic_store(&seg->bytes, (uint32_t)s->at);
-    r->torn_bytes += s->size - s->at;
+    if (s->f.at < s->f.size && !newest)
+        return frames_damage(&s->f, s->f.at, "bad frame");
+    if (s->f.at < s->f.size && frames_lost(&s->f))
+        return frames_damage(&s->f, s->f.at, "bad frame before good ones");
+    atomic_store(&log_segment(&s->e->log, s->f.number)->bytes, (uint32_t)s->f.at);
+    s->r->torn_bytes += s->f.size - s->f.at;
     return OK;
 }
 
-static enum err open_segment(struct scan *s, int *fd)
+/* One that lies wholly before the root's tail: its name, header and length are as the books say. */
+static enum err keep_segment(struct scan *s, int fd)
 {
-    char path[LOG_PATH_MAX];
+    struct segment *seg = log_segment(&s->e->log, s->f.number);
 
-    log_path(&s->e->log, s->number, path, sizeof path);
-    *fd = os()->open(path, O_RDWR, 0);
-    if (*fd < 0 || os()->size(*fd, &s->size) != 0)
-        return err_set(s->detail, err_from_errno(errno), errno, "%s: cannot be opened", path);
-    if (s->size > UINT32_MAX)
-        return damage(s, UINT32_MAX, "segment is longer than any can be");
-    return OK;
+    if (s->f.size != atomic_load(&seg->bytes) || s->f.salt != seg->salt)
+        return frames_damage(&s->f, 0, "not the segment that the index knows");
+    s->f.at = s->f.size;
+    return adopt(s, fd, false);
 }
 
-/* One file. *unfinished: it was being created when the process died, and holds nothing. */
-static enum err load_segment(struct scan *s, bool newest, bool *unfinished,
-                             struct engine_recovery *r)
+/* Holds a valid header against the store and what came before it. */
+static enum err check_header(struct scan *s, const struct segment_header *h)
+{
+    struct log *log = &s->e->log;
+    bool first = s->f.number == s->names.number[s->first];
+
+    if (first && !has_index(s)) {
+        memcpy(log->store, h->store, sizeof log->store);
+        s->f.txn = h->first_txn - 1;
+        s->f.link = h->link;
+        s->f.at = h->prev_bytes;
+    }
+    if (h->number != s->f.number || memcmp(h->store, log->store, sizeof log->store) != 0)
+        return frames_damage(&s->f, 0, "header of another segment or store");
+    if (has_index(s) && s->f.number <= POS_SEG(s->known.tail))
+        return first || h->prev_bytes == s->f.at
+                   ? OK
+                   : frames_damage(&s->f, 0, "segment before it has another length than it says");
+    return frames_follow(&s->f, h);
+}
+
+static enum err take_segment(struct scan *s, const struct segment_header *h, int fd, bool newest)
+{
+    bool known = has_index(s) && s->f.number < POS_SEG(s->known.tail);
+    enum err err = check_header(s, h);
+
+    if (err != OK)
+        return err;
+    if (!known)
+        s->e->writer.now.log_bytes +=
+            has_index(s) && s->f.number == POS_SEG(s->known.tail) ? 0 : SEGMENT_HEADER_BYTES;
+    return known ? keep_segment(s, fd) : read_segment(s, fd, newest);
+}
+
+/* One file. */
+static enum err load_segment(struct scan *s, bool newest)
 {
     struct segment_header h;
-    uint64_t prev_bytes = s->at;
     bool good = false, keep = false;
     int fd = -1;
-    enum err err = open_segment(s, &fd);
+    enum err err = frames_open(&s->f, O_RDWR, &fd);
 
     if (err == OK)
-        err = read_header(s, fd, &h, &good);
+        err = frames_header(&s->f, fd, &h, &good);
     if (err == OK && !good) {
-        *unfinished = newest && s->size <= SEGMENT_HEADER_BYTES;
-        err = *unfinished ? OK : damage(s, 0, "bad header");
-        if (*unfinished)
-            r->torn_bytes += s->size;
+        s->unfinished = newest && s->f.size <= SEGMENT_HEADER_BYTES &&
+                        !(has_index(s) && s->f.number <= POS_SEG(s->known.tail));
+        err = s->unfinished ? OK : frames_damage(&s->f, 0, "bad header");
+        if (s->unfinished)
+            s->r->torn_bytes += s->f.size;
     }
-    if (err == OK && good)
-        err = check_header(s, &h, prev_bytes);
     if (err == OK && good) {
-        s->at = SEGMENT_HEADER_BYTES;
-        s->salt = h.salt;
-        err = read_segment(s, fd, newest, r);
+        err = take_segment(s, &h, fd, newest);
         keep = err == OK && newest;
     }
     if (keep)
@@ -378,17 +344,47 @@ static enum err load_segment(struct scan *s, bool newest, bool *unfinished,
     return err;
 }
 
+static enum err load_segments(struct scan *s)
+{
+    enum err err = OK;
+
+    for (size_t i = s->first; err == OK && i < s->names.n; i++) {
+        s->f.number = s->names.number[i];
+        err = load_segment(s, i + 1 == s->names.n);
+    }
+    if (s->unfinished)
+        s->f.number--;
+    return err;
+}
+
 /* ---- the end --------------------------------------------------------------------------------- */
 
-/* Takes away a segment that was not finished, for good before anything is appended elsewhere. */
-static enum err remove_unfinished(struct scan *s)
+static enum err remove_segment(struct scan *s, uint32_t number)
 {
     char path[LOG_PATH_MAX];
 
-    log_path(&s->e->log, s->number, path, sizeof path);
+    log_path(s->e->dir, number, path, sizeof path);
     if (os()->unlink(path) != 0)
         return err_set(s->detail, err_from_errno(errno), errno, "%s: cannot be removed", path);
     return OK;
+}
+
+/* Rule 5, and what a crash kept from being removed: an unfinished segment, for good before anything
+ * is appended elsewhere. Those before the first are removed when the index has no need of them. */
+static enum err check_ends(struct scan *s)
+{
+    if (s->e->index.unproven > 0)
+        return missing(s, s->e->index.unproven - 1);
+    return s->unfinished ? remove_segment(s, s->names.number[s->names.n - 1]) : OK;
+}
+
+static enum err remove_leftovers(struct scan *s)
+{
+    enum err err = OK;
+
+    for (size_t i = 0; err == OK && i < s->first; i++)
+        err = remove_segment(s, s->names.number[i]);
+    return err;
 }
 
 /* The segment before an unfinished one is the newest again, and needs a descriptor to append. */
@@ -399,61 +395,26 @@ static enum err reopen_newest(struct scan *s)
 
     if (log->active == NULL || log->fd >= 0)
         return OK;
-    log_path(log, log->active->number, path, sizeof path);
+    log_path(log->dir, log->active->number, path, sizeof path);
     log->fd = os()->open(path, O_RDWR, 0);
     if (log->fd < 0)
         return err_set(s->detail, err_from_errno(errno), errno, "%s: cannot be opened", path);
     return OK;
 }
 
-/* Cuts off the torn end and makes sure that everything that was read is durable. */
-static enum err settle(struct scan *s, bool torn)
+/* Cuts off the torn end and makes sure that all that was read is durable. */
+static enum err settle(struct scan *s)
 {
     struct log *log = &s->e->log;
 
     if (log->active == NULL)
         return OK;
-    if (torn && os()->ftruncate(log->fd, log->end) != 0)
+    if (s->r->torn_bytes > 0 && os()->ftruncate(log->fd, log->end) != 0)
         return err_set(s->detail, err_from_errno(errno), errno,
                        "%s/%08x.log: torn end cannot be cut off", log->dir, log->active->number);
     if (os()->fdatasync(log->fd) != 0 || os()->sync_dir(log->dir) != 0)
         return err_set(s->detail, ERR_IO, errno, "%s: cannot be synced", log->dir);
     return OK;
-}
-
-/* The version that the log leads to. */
-static void publish(struct engine *e, const struct scan *s, const struct engine_recovery *r)
-{
-    struct writer *w = &e->writer;
-    uint64_t segments = e->log.next - e->log.first;
-
-    pages_commit(&e->pages, w->tree.txn);
-    w->now = (struct version){
-        .txn = s->txn,
-        .root = w->tree.root,
-        .depth = w->tree.depth,
-        .keys = w->tree.keys,
-        .live_value_bytes = w->live_value_bytes,
-        .tail = LOGPOS(e->log.active->number, e->log.end),
-        .log_bytes = r->bytes + segments * SEGMENT_HEADER_BYTES,
-        .segments = segments,
-        .free_pages = pages_free_count(&e->pages),
-    };
-    w->now.pages = e->pages.next - PAGE_FIRST - w->now.free_pages;
-    version_publish(&e->published, &w->now);
-    apply_durable(e, s->txn);
-}
-
-static enum err load_segments(struct scan *s, const struct names *names, bool *unfinished,
-                              struct engine_recovery *r)
-{
-    enum err err = OK;
-
-    for (size_t i = 0; err == OK && i < names->n; i++) {
-        s->number = names->number[i];
-        err = load_segment(s, i + 1 == names->n, unfinished, r);
-    }
-    return err;
 }
 
 /* A new store begins with segment 1. */
@@ -468,36 +429,105 @@ static enum err first_segment(struct scan *s)
     if (err != OK)
         return err_set(s->detail, err, 0, "%s: the log cannot be created: %s",
                        log->dir == NULL ? "memory" : log->dir, err_text(err));
+    s->f.number = 1;
+    s->f.at = SEGMENT_HEADER_BYTES;
+    s->e->writer.now.log_bytes = SEGMENT_HEADER_BYTES;
     return OK;
+}
+
+/* ---- the index file -------------------------------------------------------------------------- */
+
+/* The replay begins where the index ends. */
+static void start_from(struct scan *s, const struct version *v)
+{
+    struct writer *w = &s->e->writer;
+
+    s->known = *v;
+    s->f.txn = v->txn;
+    s->f.link = (uint32_t)v->link;
+    w->now = *v;
+    w->tree.root = (uint32_t)v->root;
+    w->tree.depth = (uint32_t)v->depth;
+    w->tree.keys = v->keys;
+    w->live_value_bytes = v->live_value_bytes;
+    w->live_log_bytes = v->live_log_bytes;
+    w->tree.txn = v->txn + 1;
+}
+
+/* Everything is replayed. */
+static enum err new_index(struct scan *s)
+{
+    struct engine *e = s->e;
+    uint32_t first = s->names.n > 0 ? s->names.number[0] : 1;
+
+    e->index.unproven = first > 1 ? first : 0;
+    e->log.first = first;
+    e->writer.now.first = first;
+    e->writer.tree.txn = 1;
+    return index_create(e, s->detail);
+}
+
+/* An index that cannot be used is put aside, and a new one begun. */
+static enum err open_index(struct scan *s)
+{
+    struct err_detail why = {.text = ""};
+    struct version v;
+    enum err err = index_load(s->e, s->names.n > 0 ? s->names.number[0] : 0, &v, &why);
+
+    if (err == OK) {
+        start_from(s, &v);
+        return OK;
+    }
+    if (err == ERR_CORRUPT) {
+        log_event(LOG_WARN, "engine_index_rebuilt", "why=\"%s\"", why.text);
+        s->r->rebuilt = true;
+        err = index_put_aside(s->e, s->detail);
+        return err == OK ? new_index(s) : err;
+    }
+    if (err == ERR_NOTFOUND)
+        return new_index(s);
+    return err_set(s->detail, err, 0, "%s", why.text[0] != 0 ? why.text : err_text(err));
+}
+
+static enum err open_files(struct scan *s)
+{
+    enum err err = names_list(s->e->dir, &s->names, s->detail);
+
+    if (err == OK)
+        err = open_index(s);
+    if (err == OK)
+        err = check_row(s);
+    if (err == OK)
+        err = load_segments(s);
+    if (err == OK && s->e->log.active != NULL)
+        err = check_ends(s);
+    return err;
 }
 
 enum err recover(struct engine *e, struct engine_recovery *r, struct err_detail *d)
 {
-    struct scan s = {.e = e, .detail = d};
-    struct names names = {0};
+    struct scan s = {.e = e, .detail = d, .r = r, .f = {.dir = e->dir, .detail = d}};
     uint64_t started = clock_mono_ms();
-    bool unfinished = false;
     enum err err = OK;
 
-    /* The replay is one transaction to the pages: all of them its own, until the end. */
+    s.said_ms = started;
     e->writer.tree.txn = 1;
-    if (e->log.dir != NULL)
-        err = list_segments(e, &names, d);
-    if (err == OK)
-        err = load_segments(&s, &names, &unfinished, r);
-    e->log.end = e->log.allocated = s.at;
-    e->log.link = s.link;
-    if (err == OK && unfinished)
-        err = remove_unfinished(&s);
+    e->writer.now.first = 1;
+    if (e->dir != NULL)
+        err = open_files(&s);
+    e->log.end = e->log.allocated = s.f.at;
+    e->log.link = s.f.link;
     if (err == OK)
         err = reopen_newest(&s);
     if (err == OK)
-        err = settle(&s, r->torn_bytes > 0);
+        err = settle(&s);
     if (err == OK && e->log.active == NULL)
         err = first_segment(&s);
     if (err == OK)
-        publish(e, &s, r);
+        err = remove_leftovers(&s);
+    if (err == OK)
+        publish(&s);
     r->ms = clock_mono_ms() - started;
-    free(names.number);
+    free(s.names.number);
     return err;
 }

@@ -31,33 +31,47 @@ struct path {
         slot[TREE_MAX_DEPTH]; /* of the child that was taken; in the leaf, as the caller likes */
 };
 
-const uint8_t *tree_find(const struct pages *ps, uint32_t root, str key)
+enum err tree_find(struct pages *ps, uint32_t root, str key, const uint8_t **body)
 {
     const struct page *p;
     bool exact;
     unsigned slot;
 
     if (root == PAGE_NONE)
-        return NULL;
-    for (p = page_get(ps, root); p->level > 0;)
+        return ERR_NOTFOUND;
+    for (p = page_get(ps, root); p != NULL && p->level > 0;)
         p = page_get(ps, node_child(p, node_child_slot(p, key)));
+    if (p == NULL)
+        return ERR_CORRUPT;
     slot = node_lower(p, key, &exact);
-    return exact ? node_cell(p, slot).body : NULL;
+    if (!exact)
+        return ERR_NOTFOUND;
+    *body = node_cell(p, slot).body;
+    return OK;
+}
+
+/* The page on a way down; those that are not the transaction's own are only looked at. */
+static enum err path_page(struct tree *t, uint32_t pgno, bool own, struct page **out)
+{
+    const struct page *page;
+
+    if (own)
+        return page_touch(t->pages, t->txn, pgno, out);
+    page = page_get(t->pages, pgno);
+    *out = (struct page *)page;
+    return page == NULL ? ERR_CORRUPT : OK;
 }
 
 /* Goes down to where key is or would be; the first `own` levels become the transaction's own. */
 static enum err descend(struct tree *t, str key, unsigned own, struct path *path)
 {
     uint32_t pgno = t->root;
-    enum err err;
 
     for (unsigned d = 0; d < t->depth; d++) {
-        struct page *page = page_get(t->pages, pgno);
-        if (d < own) {
-            err = page_touch(t->pages, t->txn, pgno, &page);
-            if (err != OK)
-                return err;
-        }
+        struct page *page;
+        enum err err = path_page(t, pgno, d < own, &page);
+        if (err != OK)
+            return err;
         if (page->pgno != pgno && d == 0)
             t->root = page->pgno;
         else if (page->pgno != pgno)
@@ -230,7 +244,7 @@ static void body_take(struct body *out, const struct page *leaf, unsigned slot)
 }
 
 /* Puts or replaces; *replaced tells, and then *old is what was there. NOMEM, LIMIT (numbers or
- * depth at an end). */
+ * depth at an end), CORRUPT. */
 enum err tree_put(struct tree *t, str key, const struct body *body, struct body *old,
                   bool *replaced)
 {
@@ -239,11 +253,13 @@ enum err tree_put(struct tree *t, str key, const struct body *body, struct body 
                         .head_n = (uint16_t)key.n,
                         .body = body->p,
                         .body_n = (uint16_t)body->n};
-    enum err err = t->root == PAGE_NONE ? first_leaf(t) : OK;
+    enum err err = pages_reserve(t->pages);
     struct page *leaf;
     unsigned slot;
     bool exact;
 
+    if (err == OK && t->root == PAGE_NONE)
+        err = first_leaf(t);
     if (err == OK)
         err = descend(t, key, t->depth, &path);
     if (err != OK)
@@ -264,8 +280,8 @@ enum err tree_put(struct tree *t, str key, const struct body *body, struct body 
 
 /* ---- deleting -------------------------------------------------------------------------------- */
 
-/* The page at depth d has a neighbour to swallow: both become one page. False: they do not fit. */
-static bool merge_with(struct tree *t, struct path *path, unsigned d, bool with_right)
+/* The page at depth d has a neighbour to swallow: both become one page. AGAIN: they do not fit. */
+static enum err merge_with(struct tree *t, struct path *path, unsigned d, bool with_right)
 {
     struct page *page = path->page[d], *parent = path->page[d - 1];
     unsigned mine = path->slot[d - 1], other = with_right ? mine + 1 : mine - 1;
@@ -274,6 +290,8 @@ static bool merge_with(struct tree *t, struct path *path, unsigned d, bool with_
     uint8_t key[ENGINE_MAX_KEY_BYTES];
     size_t n, first;
 
+    if (sibling == NULL)
+        return ERR_CORRUPT;
     memcpy(&s->copy, page, PAGE_BYTES);
     first = n = node_gather(with_right ? &s->copy : sibling, s->items);
     n += node_gather(with_right ? sibling : &s->copy, s->items + n);
@@ -282,72 +300,86 @@ static bool merge_with(struct tree *t, struct path *path, unsigned d, bool with_
         s->items[first].head_n = (uint16_t)node_key(parent, MAX_OF(mine, other), key);
     }
     if (items_bytes(s->items, n, page->level) > MERGE_FITS)
-        return false;
+        return ERR_AGAIN;
     node_build(page, s->items, n);
     node_set_child(parent, MIN_OF(mine, other), page->pgno);
     node_remove(parent, MAX_OF(mine, other), 1);
-    page_retire(t->pages, t->txn, sibling->pgno);
-    return true;
+    page_retire(t->pages, t->txn, sibling);
+    return OK;
 }
 
-static bool try_merge(struct tree *t, struct path *path, unsigned d)
+/* AGAIN: no neighbour is small enough. CORRUPT. */
+static enum err try_merge(struct tree *t, struct path *path, unsigned d)
 {
     const struct page *parent = path->page[d - 1];
     unsigned mine = path->slot[d - 1];
+    enum err err = ERR_AGAIN;
 
-    if (mine + 1u < parent->count && merge_with(t, path, d, true))
-        return true;
-    return mine > 0 && merge_with(t, path, d, false);
+    if (mine + 1u < parent->count)
+        err = merge_with(t, path, d, true);
+    if (err == ERR_AGAIN && mine > 0)
+        err = merge_with(t, path, d, false);
+    return err;
 }
 
 /* A root with one child gives way to it. */
-static void shrink_root(struct tree *t)
+static enum err shrink_root(struct tree *t)
 {
     for (;;) {
-        struct page *root = page_get(t->pages, t->root);
-        uint32_t old = t->root;
+        const struct page *root = page_get(t->pages, t->root);
+        if (root == NULL)
+            return ERR_CORRUPT;
         if (root->level == 0 || root->count > 1)
-            return;
+            return OK;
         t->root = node_child(root, 0);
         t->depth--;
-        page_retire(t->pages, t->txn, old);
+        page_retire(t->pages, t->txn, root);
     }
 }
 
 /* After cells went from the page at depth d: removes empty pages, merges thin ones, upwards. */
-static void rebalance(struct tree *t, struct path *path, unsigned d)
+static enum err rebalance(struct tree *t, struct path *path, unsigned d)
 {
     for (;; d--) {
         struct page *page = path->page[d];
-        if (d == 0 && page->count > 0)
+        enum err err = OK;
+        if (page->count > 0 && (d == 0 || node_used(page) >= MERGE_BELOW))
             break;
-        if (page->count > 0 && (node_used(page) >= MERGE_BELOW || !try_merge(t, path, d)))
+        if (page->count > 0)
+            err = try_merge(t, path, d);
+        if (err == ERR_AGAIN)
             break;
-        if (page->count == 0) {
-            page_retire(t->pages, t->txn, page->pgno);
-            if (d == 0) {
-                t->root = PAGE_NONE;
-                t->depth = 0;
-                return;
-            }
-            node_remove(path->page[d - 1], path->slot[d - 1], 1);
+        if (err != OK)
+            return err;
+        if (page->count > 0)
+            continue;
+        page_retire(t->pages, t->txn, page);
+        if (d == 0) {
+            t->root = PAGE_NONE;
+            t->depth = 0;
+            return OK;
         }
+        node_remove(path->page[d - 1], path->slot[d - 1], 1);
     }
-    shrink_root(t);
+    return shrink_root(t);
 }
 
-/* *found: it was there, and *old is what it had. NOMEM. */
+/* *found: it was there, and *old is what it had. NOMEM, CORRUPT. */
 enum err tree_del(struct tree *t, str key, struct body *old, bool *found)
 {
     struct path path;
     struct page *leaf;
+    const uint8_t *body;
     unsigned slot;
-    enum err err;
+    enum err err = tree_find(t->pages, t->root, key, &body);
 
-    *found = tree_find(t->pages, t->root, key) != NULL;
-    if (!*found)
+    *found = err == OK;
+    if (err == ERR_NOTFOUND)
         return OK;
-    err = descend(t, key, t->depth, &path);
+    if (err == OK)
+        err = pages_reserve(t->pages);
+    if (err == OK)
+        err = descend(t, key, t->depth, &path);
     if (err != OK)
         return err;
     leaf = path.page[t->depth - 1];
@@ -356,12 +388,12 @@ enum err tree_del(struct tree *t, str key, struct body *old, bool *found)
     body_take(old, leaf, slot);
     node_remove(leaf, slot, 1);
     t->keys--;
-    rebalance(t, &path, t->depth - 1);
-    return OK;
+    return rebalance(t, &path, t->depth - 1);
 }
 
-/* The first key with the prefix, into `out`; 0: none. */
-static size_t first_with_prefix(const struct tree *t, str prefix, uint8_t out[ENGINE_MAX_KEY_BYTES])
+/* The first key with the prefix, into `out`. NOTFOUND, CORRUPT. */
+static enum err first_with_prefix(const struct tree *t, str prefix,
+                                  uint8_t out[ENGINE_MAX_KEY_BYTES], size_t *n)
 {
     const struct engine_view v = {.pages = t->pages, .root = t->root};
     struct engine_cursor c;
@@ -369,25 +401,26 @@ static size_t first_with_prefix(const struct tree *t, str prefix, uint8_t out[EN
 
     engine_cursor_init(&c, &v, prefix);
     if (!engine_cursor_first(&c))
-        return 0;
+        return engine_cursor_err(&c) != OK ? engine_cursor_err(&c) : ERR_NOTFOUND;
     key = engine_cursor_key(&c);
     memcpy(out, key.p, key.n);
-    return key.n;
+    *n = key.n;
+    return OK;
 }
 
 /* The whole leaf at the path's end goes: there was no need to make it our own first. */
-static void drop_leaf(struct tree *t, struct path *path)
+static enum err drop_leaf(struct tree *t, struct path *path)
 {
     unsigned d = t->depth - 1;
 
-    page_retire(t->pages, t->txn, path->page[d]->pgno);
+    page_retire(t->pages, t->txn, path->page[d]);
     if (d == 0) {
         t->root = PAGE_NONE;
         t->depth = 0;
-        return;
+        return OK;
     }
     node_remove(path->page[d - 1], path->slot[d - 1], 1);
-    rebalance(t, path, d - 1);
+    return rebalance(t, path, d - 1);
 }
 
 /* Takes out of one leaf every cell with the prefix, from `first` on. */
@@ -398,8 +431,10 @@ static enum err del_in_leaf(struct tree *t, str first, str prefix, tree_each_fn 
     struct page *leaf;
     unsigned from, to, d = t->depth - 1;
     bool exact;
-    enum err err = descend(t, first, d, &path);
+    enum err err = pages_reserve(t->pages);
 
+    if (err == OK)
+        err = descend(t, first, d, &path);
     if (err != OK)
         return err;
     leaf = path.page[d];
@@ -412,30 +447,28 @@ static enum err del_in_leaf(struct tree *t, str first, str prefix, tree_each_fn 
     }
     *count += to - from;
     t->keys -= to - from;
-    if (to - from == leaf->count) {
-        drop_leaf(t, &path);
-        return OK;
-    }
+    if (to - from == leaf->count)
+        return drop_leaf(t, &path);
     err = descend(t, first, t->depth, &path);
     if (err != OK)
         return err;
     node_remove(path.page[d], from, to - from);
-    rebalance(t, &path, d);
-    return OK;
+    return rebalance(t, &path, d);
 }
 
-/* Deletes all keys with the prefix; each() sees the length of each key and its value part. NOMEM.
- */
+/* Deletes all keys with the prefix; each() sees the length of each key and its value part. NOMEM,
+ * CORRUPT. */
 enum err tree_del_prefix(struct tree *t, str prefix, tree_each_fn *each, void *arg, uint64_t *count)
 {
     uint8_t key[ENGINE_MAX_KEY_BYTES];
+    size_t n = 0;
 
     for (;;) {
-        size_t n = first_with_prefix(t, prefix, key);
-        enum err err;
-        if (n == 0)
+        enum err err = first_with_prefix(t, prefix, key, &n);
+        if (err == ERR_NOTFOUND)
             return OK;
-        err = del_in_leaf(t, (str){(char *)key, n}, prefix, each, arg, count);
+        if (err == OK)
+            err = del_in_leaf(t, (str){(char *)key, n}, prefix, each, arg, count);
         if (err != OK)
             return err;
     }

@@ -22,6 +22,15 @@
 
 /* ---- begin ----------------------------------------------------------------------------------- */
 
+/* More pages are in memory than may be: checkpoints do not keep up. */
+static bool over_cache(const struct engine *e)
+{
+    const struct pages *ps = &e->pages;
+
+    return e->dir != NULL &&
+           (ps->memory_n + ring_count(&ps->dropped)) * PAGE_BYTES > e->options.cache_bytes;
+}
+
 /* May a transaction begin, and in which generation? Takes a commit from the spares if there is one.
  */
 static enum err admit(struct engine *e, uint64_t *generation, struct commit **commit)
@@ -34,7 +43,7 @@ static enum err admit(struct engine *e, uint64_t *generation, struct commit **co
         err = ERR_CLOSED;
     else if (q->failed)
         err = ERR_FAILED;
-    else if (q->cost > e->options.max_queue_bytes)
+    else if (q->cost > e->options.max_queue_bytes || over_cache(e))
         err = ERR_AGAIN;
     if (err == OK) {
         struct list_node *node = list_pop(&q->spare);
@@ -55,6 +64,7 @@ static void come_back(struct engine *e, const struct version *durable)
     pending_cut(&w->pending, 0);
     w->now = *durable;
     w->live_value_bytes = durable->live_value_bytes;
+    w->live_log_bytes = durable->live_log_bytes;
 }
 
 /* The frame's place: behind the newest one, or in a new segment when that one is full. */
@@ -62,7 +72,9 @@ static enum err place_frame(struct engine *e, logpos *start)
 {
     logpos tail = e->writer.now.tail;
 
-    if (POS_OFF(tail) >= e->log.segment_bytes)
+    log_set_target(&e->log, e->writer.live_log_bytes);
+    if (POS_OFF(tail) >= log_segment(&e->log, POS_SEG(tail))->target ||
+        (e->writer.roll && POS_OFF(tail) > SEGMENT_HEADER_BYTES))
         tail = LOGPOS(POS_SEG(tail) + 1, SEGMENT_HEADER_BYTES);
     *start = tail;
     return log_segment_need(&e->log, POS_SEG(tail));
@@ -253,11 +265,14 @@ enum err engine_link(struct engine_txn *t, str key)
 enum err engine_del(struct engine_txn *t, str key)
 {
     enum err err = t->failed;
+    const uint8_t *body;
     bool found;
 
     if (err == OK && !key_fits(key))
         err = ERR_LIMIT;
-    if (err == OK && tree_find(t->view.pages, t->view.root, key) == NULL)
+    if (err == OK)
+        err = tree_find(t->view.pages, t->view.root, key, &body);
+    if (err == ERR_NOTFOUND)
         return OK; /* nothing changes, so the log need not say so */
     if (err == OK)
         err = write_key_op(t, OP_DEL, key);
@@ -267,22 +282,26 @@ enum err engine_del(struct engine_txn *t, str key)
     return err == OK ? OK : fail(t, err);
 }
 
-static bool any_with_prefix(const struct engine_txn *t, str prefix)
+static enum err any_with_prefix(const struct engine_txn *t, str prefix, bool *any)
 {
     struct engine_cursor c;
 
     engine_cursor_init(&c, &t->view, prefix);
-    return engine_cursor_first(&c);
+    *any = engine_cursor_first(&c);
+    return engine_cursor_err(&c);
 }
 
 enum err engine_del_prefix(struct engine_txn *t, str prefix, uint64_t *count)
 {
     enum err err = t->failed;
     uint64_t n = 0;
+    bool any = false;
 
     if (err == OK && !key_fits(prefix))
         err = ERR_LIMIT;
-    if (err == OK && any_with_prefix(t, prefix)) {
+    if (err == OK)
+        err = any_with_prefix(t, prefix, &any);
+    if (err == OK && any) {
         err = write_key_op(t, OP_DELPREFIX, prefix);
         if (err == OK)
             err = apply_del_prefix(t->engine, prefix, &n);
@@ -295,6 +314,21 @@ enum err engine_del_prefix(struct engine_txn *t, str prefix, uint64_t *count)
     return OK;
 }
 
+enum err txn_trim(struct engine_txn *t, uint32_t number)
+{
+    enum err err = t->failed;
+    uint8_t *at;
+
+    if (err == OK)
+        err = frame_reserve(t, 1 + varint_size(number), &at);
+    if (err != OK)
+        return fail(t, err);
+    *at++ = OP_TRIM;
+    varint_put(at, number);
+    t->trim = number;
+    return OK;
+}
+
 /* ---- the end --------------------------------------------------------------------------------- */
 
 static void undo(struct engine_txn *t)
@@ -304,6 +338,7 @@ static void undo(struct engine_txn *t)
     apply_undo(t->engine, w->now.txn);
     pending_cut(&w->pending, t->start);
     w->live_value_bytes = w->now.live_value_bytes;
+    w->live_log_bytes = w->now.live_log_bytes;
 }
 
 /* The commit goes back to the spares, unless the committer has it. */
@@ -339,7 +374,10 @@ static struct version version_after(const struct engine_txn *t)
     v.depth = w->tree.depth;
     v.keys = w->tree.keys;
     v.live_value_bytes = w->live_value_bytes;
+    v.live_log_bytes = w->live_log_bytes;
     v.tail = frame_end(t);
+    v.last = t->start;
+    v.first = t->trim != 0 ? t->trim : v.first;
     v.log_bytes += t->bytes + (new_segment ? SEGMENT_HEADER_BYTES : 0);
     v.segments += new_segment;
     v.free_pages = pages_free_count(&e->pages);
@@ -378,6 +416,7 @@ static enum err hand_over(struct engine_txn *t)
     if (!commit_enqueue(e, t->commit, t->generation, &why))
         return why;
     w->now = after;
+    keeper_poke(e);
     return OK;
 }
 

@@ -151,13 +151,13 @@ START_TEST(a_map_shows_what_is_written_later)
     const char *p;
 
     ck_assert_int_eq(os()->pwrite(fd, "one", 3, 0), 3);
-    p = os()->map(fd, 1 << 20); /* past the end of the file */
+    p = os()->map(fd, 0, 1 << 20); /* past the end of the file */
     ck_assert_ptr_nonnull(p);
     ck_assert_mem_eq(p, "one", 3);
     ck_assert_int_eq(os()->pwrite(fd, "two", 3, 3), 3);
     ck_assert_mem_eq(p, "onetwo", 6);
     ck_assert_int_eq(os()->unmap((void *)(uintptr_t)p, 1 << 20), 0);
-    ck_assert_ptr_null(os()->map(-1, 4096));
+    ck_assert_ptr_null(os()->map(-1, 0, 4096));
     os()->close(fd);
 }
 END_TEST

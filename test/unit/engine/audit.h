@@ -87,16 +87,22 @@ KIT void audit_page(struct audit *a, uint32_t pgno, unsigned level, str low)
 KIT void audit_lists(struct audit *a)
 {
     const struct pages *ps = &a->e->pages;
-    size_t spare = 0;
+    size_t memory = 0, unused = 0;
 
-    for (size_t i = 0; i < ps->free_n; i++) {
-        a->seen[ps->free[i]]++;
-        spare += page_get(ps, ps->free[i]) != NULL;
+    for (uint32_t n = PAGE_FIRST; n < ps->next; n++) {
+        const struct extent *x = ps->extent[n >> EXTENT_BITS];
+        bool has = atomic_load(&x->memory[n & (EXTENT_PAGES - 1)]) != NULL;
+        ck_assert_int_eq(has, bits_get(&ps->memory, n));
+        ck_assert(!bits_get(&ps->free, n) || !has);
+        memory += has;
+        unused += bits_get(&ps->free, n);
+        a->seen[n] += bits_get(&ps->free, n);
     }
+    ck_assert_uint_eq(memory, ps->memory_n);
+    ck_assert_uint_eq(unused, ps->free_n);
     for (uint64_t i = ps->retired.head; i < ps->retired.tail; i++)
         a->seen[((struct page_entry *)ring_at(&ps->retired, i))->pgno]++;
-    ck_assert_uint_eq(ps->loose_n, 0);
-    ck_assert_uint_eq(spare, ps->spare);
+    ck_assert_uint_eq(ring_count(&ps->loose), 0);
     for (uint32_t n = PAGE_FIRST; n < ps->next; n++)
         ck_assert_msg(a->seen[n] == 1, "page %u is in %u places", n, a->seen[n]);
 }
@@ -105,13 +111,15 @@ KIT void audit_lists(struct audit *a)
 KIT unsigned audit_engine(struct engine *e)
 {
     const struct version *v = &e->writer.now;
-    uint64_t segments = e->log.next + 1;
-    struct audit a = {.e = e,
-                      .seen = calloc(e->pages.next, 1),
-                      .cells = calloc(segments, sizeof *a.cells),
-                      .live = calloc(segments, sizeof *a.live)};
+    uint64_t segments, live = 0;
+    struct audit a = {.e = e};
 
+    pthread_mutex_lock(&e->keeper.work);
     pthread_mutex_lock(&e->writer.mutex);
+    segments = e->log.next + 1;
+    a.seen = calloc(e->pages.next, 1);
+    a.cells = calloc(segments, sizeof *a.cells);
+    a.live = calloc(segments, sizeof *a.live);
     if (v->root != PAGE_NONE)
         audit_page(&a, (uint32_t)v->root, (unsigned)v->depth - 1, (str){"", 0});
     else
@@ -123,8 +131,11 @@ KIT unsigned audit_engine(struct engine *e)
         struct segment *seg = log_segment(&e->log, n);
         ck_assert_uint_eq(seg == NULL ? 0 : seg->cells, a.cells[n]);
         ck_assert_uint_eq(seg == NULL ? 0 : seg->live_bytes, a.live[n]);
+        live += a.live[n];
     }
+    ck_assert_uint_eq(live, v->live_log_bytes);
     pthread_mutex_unlock(&e->writer.mutex);
+    pthread_mutex_unlock(&e->keeper.work);
     free(a.seen);
     free(a.cells);
     free(a.live);

@@ -54,6 +54,15 @@ KIT void kit_dir_remove(const struct kit_dir *d)
     ck_assert_int_eq(rmdir(d->path), 0);
 }
 
+/* What the log alone says: the next opening replays all of it. */
+KIT void kit_drop_index(const struct kit_dir *d)
+{
+    char path[600];
+
+    snprintf(path, sizeof path, "%s/index", d->path);
+    unlink(path);
+}
+
 /* The whole file, malloc'd. */
 KIT char *kit_read(const struct kit_dir *d, const char *name, size_t *n)
 {

@@ -1,7 +1,7 @@
 /*
- * Opening what a crash, a disk or a person left behind. The rule under test (recover.c): the torn end of
- * the newest segment is cut off; anything else that is not as it was written is CORRUPT, and then nothing
- * on disk is changed.
+ * Opening what a crash, a disk or a person left behind of the log, with the index file gone (see
+ * test_index.c for what it adds). The rule under test (recover.c): the torn end of the newest segment is cut
+ * off; anything else that is not as it was written is CORRUPT, and then nothing of the log is changed.
  */
 #include "base/crc.h"
 #include "test/unit/engine/audit.h"
@@ -39,6 +39,7 @@ static enum err try_open(struct engine **e, struct engine_recovery *r, struct er
     struct err_detail own;
 
     *e = NULL;
+    kit_drop_index(&dir);
     return engine_open(e, &o, r, d != NULL ? d : &own);
 }
 

@@ -127,9 +127,9 @@ static int t_list_dir(const char *path, void (*each)(void *, const char *), void
     return fails(CALL_LIST_DIR) ? -1 : os_kernel.list_dir(path, each, arg);
 }
 
-static void *t_map(int fd, size_t n)
+static void *t_map(int fd, uint64_t off, size_t n)
 {
-    return fails(CALL_MAP) ? NULL : os_kernel.map(fd, n);
+    return fails(CALL_MAP) ? NULL : os_kernel.map(fd, off, n);
 }
 
 static int t_lock(int fd)

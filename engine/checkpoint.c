@@ -1,0 +1,324 @@
+/*
+ * engine/checkpoint.c - puts the index as a durable transaction left it into the index file, while
+ * transactions go on.
+ *
+ *   1. prepare   with the writer's mutex: hold the newest durable version V like a reader does; note
+ *                which pages it has, which of them are in memory, and what the books say of it
+ *   2. write     without any lock: these pages and the books, to numbers that the checkpoint before
+ *                does not use; sync
+ *   3. flip      the root; sync. From here an opening begins at V
+ *   4. finish    with the writer's mutex: the pages are in the file now, their memory goes when
+ *                nobody can be in it; numbers that only the checkpoint before used can be used again
+ *
+ * A crash before 3 leaves the checkpoint before, all of it. Pages of V do not change, and holding V
+ * keeps them from being reclaimed, so that 2 needs no lock.
+ *
+ * When 2 fails (no space), all is as if nothing had been; it is tried again later. When a sync
+ * or 3 fails, nobody knows what is in the file: FAILED.
+ */
+#include <errno.h>
+
+#include "base/log.h"
+#include "engine/private.h"
+
+struct checkpoint {
+    struct engine *e;
+    struct version v;
+    uint32_t *todo; /* pages of v that are in memory */
+    size_t todo_n;
+    uint8_t *books;
+    size_t books_bytes;
+    uint32_t *books_page;
+    size_t books_pages;
+    uint32_t pages; /* numbers below that the file needs */
+};
+
+/* ---- prepare: which pages -------------------------------------------------------------------- */
+
+/* All that is not free now, but what later transactions made, and what earlier ones dropped and
+ * only readers see. */
+static void used_pages(struct pages *ps, uint64_t txn)
+{
+    size_t words = bits_words(ps->next);
+
+    for (size_t i = 0; i < words; i++)
+        ps->ahead.w[i] = ~ps->free.w[i];
+    ps->ahead.w[0] &= ~(uint64_t)0 << PAGE_FIRST;
+    if (ps->next % 64 != 0)
+        ps->ahead.w[words - 1] &= ~(~(uint64_t)0 << (ps->next % 64));
+    for (uint64_t i = ps->made.head; i < ps->made.tail; i++) {
+        const struct page_entry *made = ring_at(&ps->made, i);
+        if (made->txn > txn)
+            bits_clear(&ps->ahead, made->pgno);
+    }
+    for (uint64_t i = ps->retired.head; i < ps->retired.tail; i++) {
+        const struct page_entry *retired = ring_at(&ps->retired, i);
+        if (retired->txn <= txn)
+            bits_clear(&ps->ahead, retired->pgno);
+    }
+}
+
+static enum err list_todo(struct checkpoint *c)
+{
+    const struct pages *ps = &c->e->pages;
+
+    c->todo = mem_alloc((ps->memory_n + 1) * sizeof *c->todo);
+    if (c->todo == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < bits_words(ps->next); i++)
+        for (uint64_t w = ps->ahead.w[i] & ps->memory.w[i]; w != 0; w &= w - 1)
+            c->todo[c->todo_n++] = (uint32_t)(i * 64) + (uint32_t)__builtin_ctzll(w);
+    return OK;
+}
+
+/* ---- prepare: the books ---------------------------------------------------------------------- */
+
+static struct books_segment *books_segments(struct checkpoint *c)
+{
+    return (void *)(c->books + sizeof(struct books_head));
+}
+
+/* The counts are of the writer's newest version: what came after v is taken off again. */
+static void note_segments(struct checkpoint *c)
+{
+    struct engine *e = c->e;
+    uint32_t first = (uint32_t)c->v.first, n = POS_SEG(c->v.tail) + 1 - first;
+    const struct ring *r = &e->writer.deltas;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const struct segment *seg = log_segment(&e->log, first + i);
+        books_segments(c)[i] = (struct books_segment){
+            .number = seg->number,
+            .salt = seg->salt,
+            .bytes = i + 1 < n ? atomic_load(&seg->bytes) : POS_OFF(c->v.tail),
+            .cells = seg->cells,
+            .live_bytes = seg->live_bytes,
+        };
+    }
+    for (uint64_t i = r->head; i < r->tail; i++) {
+        const struct delta *d = ring_at(r, i);
+        if (d->txn <= c->v.txn || d->seg < first || d->seg - first >= n)
+            continue;
+        books_segments(c)[d->seg - first].cells -= (uint64_t)d->cells;
+        books_segments(c)[d->seg - first].live_bytes -= (uint64_t)d->live_bytes;
+    }
+}
+
+static size_t books_size(const struct checkpoint *c)
+{
+    uint32_t segments = POS_SEG(c->v.tail) + 1 - (uint32_t)c->v.first;
+
+    return sizeof(struct books_head) + segments * sizeof(struct books_segment) +
+           bits_words(c->e->pages.next) * 8;
+}
+
+/* Numbers for the pages of the books. They may be new ones, which makes the books longer. */
+static enum err take_books_pages(struct checkpoint *c)
+{
+    struct pages *ps = &c->e->pages;
+    size_t cap = books_size(c) / BOOKS_PAGE_BYTES + 3;
+    enum err err = OK;
+
+    c->books_page = mem_alloc(cap * sizeof *c->books_page);
+    if (c->books_page == NULL)
+        return ERR_NOMEM;
+    for (uint32_t from = PAGE_FIRST; c->books_pages * BOOKS_PAGE_BYTES < books_size(c); from++) {
+        CHECK(c->books_pages < cap);
+        from = pages_available(ps, from);
+        if (from == ps->next)
+            err = pages_extend(ps, from + 1);
+        if (err != OK)
+            return err;
+        c->books_page[c->books_pages++] = from;
+    }
+    c->books_bytes = books_size(c);
+    c->books = mem_zalloc(c->books_bytes);
+    return c->books == NULL ? ERR_NOMEM : OK;
+}
+
+static void write_books(struct checkpoint *c)
+{
+    struct pages *ps = &c->e->pages;
+    uint32_t segments = POS_SEG(c->v.tail) + 1 - (uint32_t)c->v.first;
+    struct books_head *h = (void *)c->books;
+
+    h->segments = segments;
+    note_segments(c);
+    memcpy(books_segments(c) + segments, ps->ahead.w, bits_words(ps->next) * 8);
+}
+
+static enum err prepare_locked(struct checkpoint *c)
+{
+    struct pages *ps = &c->e->pages;
+    enum err err;
+
+    pages_shrink(ps);
+    used_pages(ps, c->v.txn);
+    err = list_todo(c);
+    if (err == OK)
+        err = take_books_pages(c);
+    if (err == OK)
+        err = ring_reserve(&ps->dropped, c->todo_n);
+    if (err != OK)
+        return err;
+    write_books(c);
+    for (size_t i = 0; i < c->books_pages; i++)
+        bits_set(&ps->ahead, c->books_page[i]);
+    c->pages = ps->next;
+    return OK;
+}
+
+static void forget_ahead(struct pages *ps)
+{
+    if (ps->ahead.words > 0)
+        memset(ps->ahead.w, 0, ps->ahead.words * 8);
+    ps->hint = PAGE_FIRST;
+}
+
+/* ---- write ----------------------------------------------------------------------------------- */
+
+static enum err write_tree(struct checkpoint *c, struct page_writer *w)
+{
+    enum err err = OK;
+
+    for (size_t i = 0; err == OK && i < c->todo_n; i++)
+        err = page_writer_add(w, page_get(&c->e->pages, c->todo[i]), c->todo[i]);
+    return err;
+}
+
+static enum err write_books_pages(struct checkpoint *c, struct page_writer *w)
+{
+    struct books_page page = {.txn = c->v.txn};
+    enum err err = OK;
+
+    for (size_t i = 0; err == OK && i < c->books_pages; i++) {
+        size_t at = i * BOOKS_PAGE_BYTES;
+        page.pgno = c->books_page[i];
+        page.next = i + 1 < c->books_pages ? c->books_page[i + 1] : PAGE_NONE;
+        page.n = (uint32_t)MIN_OF(c->books_bytes - at, (size_t)BOOKS_PAGE_BYTES);
+        memset(page.data, 0, sizeof page.data);
+        memcpy(page.data, c->books + at, page.n);
+        err = page_writer_add(w, &page, page.pgno);
+    }
+    return err;
+}
+
+/* The file reaches to its last page, be that one written or not: opening holds it to that. */
+static enum err reach(struct checkpoint *c)
+{
+    struct index *x = &c->e->index;
+
+    if (c->pages <= x->pages)
+        return OK;
+    if (os()->ftruncate(x->fd, (uint64_t)c->pages * PAGE_BYTES) != 0)
+        return err_from_errno(errno);
+    x->pages = c->pages;
+    return OK;
+}
+
+static enum err write_pages(struct checkpoint *c)
+{
+    struct page_writer *w = mem_alloc(sizeof *w);
+    enum err err = w == NULL ? ERR_NOMEM : OK;
+
+    if (err == OK) {
+        page_writer_init(w, c->e->index.fd);
+        err = reach(c);
+    }
+    if (err == OK)
+        err = write_tree(c, w);
+    if (err == OK)
+        err = write_books_pages(c, w);
+    if (err == OK)
+        err = page_writer_flush(w);
+    free(w);
+    return err != OK ? err : index_map(c->e, c->pages);
+}
+
+static enum err write_all(struct checkpoint *c)
+{
+    struct engine *e = c->e;
+    enum err err = write_pages(c);
+
+    if (err != OK)
+        return err;
+    if (os()->fdatasync(e->index.fd) == 0 &&
+        index_write_root(e, &c->v, c->books_page[0], (uint32_t)c->books_bytes, c->pages) == OK)
+        return OK;
+    engine_fail(e, "the index could not be synced");
+    return ERR_IO;
+}
+
+/* ---- finish ---------------------------------------------------------------------------------- */
+
+/* Gives the end of the file back when much of it is not used. Not being able to is no harm. */
+static void cut_file(struct engine *e)
+{
+    if (e->index.pages - MIN_OF(e->pages.next, e->index.pages) < PAGES_WORTH_CUTTING)
+        return;
+    if (os()->ftruncate(e->index.fd, (uint64_t)e->pages.next * PAGE_BYTES) == 0)
+        e->index.pages = e->pages.next;
+}
+
+static void finish_locked(struct checkpoint *c)
+{
+    struct engine *e = c->e;
+    struct pages *ps = &e->pages;
+    struct bits before = ps->disk;
+
+    ps->disk = ps->ahead;
+    ps->ahead = before;
+    forget_ahead(ps);
+    for (size_t i = 0; i < c->todo_n; i++)
+        page_to_file(ps, c->todo[i], version_durable(&e->published));
+    e->index.txn = c->v.txn;
+    e->index.first = (uint32_t)c->v.first;
+    e->index.log_bytes = c->v.log_bytes;
+    atomic_fetch_add(&e->index.checkpoints, 1);
+    cut_file(e);
+    apply_durable(e, version_durable(&e->published));
+}
+
+static void release(struct checkpoint *c)
+{
+    free(c->todo);
+    free(c->books);
+    free(c->books_page);
+}
+
+bool checkpoint_due(const struct engine *e)
+{
+    const struct pages *ps = &e->pages;
+
+    if (e->dir == NULL)
+        return false;
+    return e->index.txn != version_durable(&e->published) &&
+           (ps->memory_n * PAGE_BYTES >= e->options.cache_bytes / 2 ||
+            e->writer.now.log_bytes - e->index.log_bytes >= e->options.checkpoint_bytes);
+}
+
+enum err checkpoint_run(struct engine *e)
+{
+    struct checkpoint c = {.e = e};
+    struct writer *w = &e->writer;
+    enum err err;
+
+    pthread_mutex_lock(&w->mutex);
+    snap_hold(&e->keeper.reader, &c.v);
+    err = c.v.txn == e->index.txn && e->index.seq > 0 ? ERR_NOTFOUND : prepare_locked(&c);
+    if (err != OK)
+        forget_ahead(&e->pages);
+    pthread_mutex_unlock(&w->mutex);
+    if (err == OK) {
+        err = write_all(&c);
+        pthread_mutex_lock(&w->mutex);
+        if (err == OK)
+            finish_locked(&c);
+        else if (!atomic_load(&e->failed)) /* nobody knows what is in the file: keep it */
+            forget_ahead(&e->pages);
+        pthread_mutex_unlock(&w->mutex);
+    }
+    engine_snap_end(&e->keeper.reader);
+    release(&c);
+    return err == ERR_NOTFOUND ? OK : err;
+}

@@ -1,0 +1,436 @@
+/*
+ * engine/compact.c - copies what still lives out of the oldest segment to the end of the log, so that
+ * the segment can go.
+ *
+ * Always the oldest: so the log stays one row of segments, and a deletion is never forgotten before
+ * what it deleted. (To pick the emptiest would let go of a DEL while an older segment still has the
+ * PUT, which would come back when the index is made anew.) The price is that what never changes is
+ * copied as often as the rest; with L bytes living in a log of at most F * L, for each byte written
+ * 1 / (F - 1) bytes are copied. Without files there is nothing to be made anew: there the emptiest
+ * one is taken.
+ *
+ * A step looks through a stretch of the segment under a snapshot for operations that the index still
+ * refers to, and puts these again in one transaction, which looks once more: what was
+ * changed meanwhile is left alone. To everybody else it is a transaction that changes nothing.
+ *
+ * When all of segment S is done:
+ *   1. TRIM       a frame that says that segments up to S are not needed; durable
+ *   2. checkpoint of a version with it: the index file no longer refers to S
+ *   3. unlink     S, in the order of the numbers; its view goes when no reader may be in it
+ * A crash before 3 leaves S where it was; recovery removes it, knowing of 1. A segment that is not
+ * there although no TRIM says so has been lost.
+ */
+#include "base/log.h"
+#include "engine/private.h"
+
+/* The log may be longer than what lives in it by this: a quarter is the unit. */
+#define DUE_QUARTERS 7
+#define STEP_LIVE    (32 * KIB) /* copied by one transaction, whose turn others wait for */
+#define STEP_SCANNED MIB
+#define STEP_KEYS    256
+#define PAUSE_MAX_MS 10
+
+struct found { /* a key that the index still has here, and its value */
+    str key, value;
+    uint32_t off; /* of the value */
+};
+
+struct step {
+    struct found found[STEP_KEYS];
+    size_t n;
+    uint64_t live, scanned;
+};
+
+/* ---- when, and which ------------------------------------------------------------------------- */
+
+/* Bytes of log, without what only waits to be unlinked. */
+static uint64_t log_bytes(const struct engine *e)
+{
+    uint64_t bytes = e->writer.now.log_bytes - atomic_load(&e->log.gone_bytes);
+
+    for (uint32_t n = e->log.first; e->dir != NULL && n < e->writer.now.first; n++)
+        bytes -= atomic_load(&log_segment(&e->log, n)->bytes);
+    return bytes;
+}
+
+static uint64_t due_bytes(const struct engine *e)
+{
+    return e->writer.now.live_log_bytes / 4 * DUE_QUARTERS + e->options.compact_bytes;
+}
+
+bool compact_due(const struct engine *e)
+{
+    return !e->keeper.given_up && log_bytes(e) > due_bytes(e);
+}
+
+/* The further the log is over the mark, the less it waits; a tenth over, and it does not. */
+unsigned compact_pause_ms(struct engine *e)
+{
+    uint64_t bytes, due, over;
+
+    pthread_mutex_lock(&e->writer.mutex);
+    bytes = log_bytes(e);
+    due = due_bytes(e);
+    pthread_mutex_unlock(&e->writer.mutex);
+    over = bytes > due ? (bytes - due) * PAUSE_MAX_MS / (due / 10 + 1) : 0;
+    return over >= PAUSE_MAX_MS ? 0 : PAUSE_MAX_MS - (unsigned)over;
+}
+
+static struct segment *emptiest(const struct engine *e)
+{
+    struct segment *best = NULL;
+
+    for (uint32_t n = e->log.first; n < POS_SEG(e->writer.now.tail); n++) {
+        struct segment *seg = log_segment(&e->log, n);
+        if (seg == NULL || seg->cells == 0)
+            continue;
+        if (best == NULL || seg->live_bytes * atomic_load(&best->bytes) <
+                                best->live_bytes * atomic_load(&seg->bytes))
+            best = seg;
+    }
+    return best;
+}
+
+/* The segment to work on: sealed, durable. NULL: there is none yet. */
+static struct segment *choose(const struct engine *e)
+{
+    uint32_t first = (uint32_t)e->writer.now.first;
+    struct version durable;
+
+    version_read(&e->published, &durable);
+    if (e->dir == NULL)
+        return emptiest(e);
+    return first < POS_SEG(durable.tail) ? log_segment(&e->log, first) : NULL;
+}
+
+static void begin_segment(struct compaction *c, const struct engine *e, const struct segment *seg)
+{
+    const uint8_t *map = atomic_load(&seg->map);
+    struct segment_header h;
+
+    memcpy(&h, map, sizeof h);
+    *c = (struct compaction){.active = true,
+                             .frames = {.dir = e->dir != NULL ? e->dir : "memory",
+                                        .number = seg->number,
+                                        .salt = seg->salt,
+                                        .map = map,
+                                        .size = atomic_load(&seg->bytes),
+                                        .at = SEGMENT_HEADER_BYTES,
+                                        .txn = h.first_txn - 1,
+                                        .link = h.link}};
+}
+
+/* ---- looking --------------------------------------------------------------------------------- */
+
+/* Does the index refer to the operation? */
+static enum err is_live(const struct engine_view *v, const struct ops *o, bool *live)
+{
+    const uint8_t *body;
+    struct value_ref ref;
+    enum err err = tree_find(v->pages, v->root, o->key, &body);
+
+    *live = false;
+    if (err != OK)
+        return err == ERR_NOTFOUND ? OK : err;
+    body_decode(body, &ref);
+    if (ref.seg != o->seg || ref.bytes != o->value.bytes)
+        return OK;
+    /* A short value lies in the index, which does not say where in the segment it was put. Equal
+     * ones are as good as each other. */
+    *live = ref.kind & VALUE_INLINE ? memcmp(ref.data, o->value.data, ref.bytes) == 0
+                                    : ref.off == o->value.off;
+    return OK;
+}
+
+static enum err look_at(const struct engine_view *v, struct step *s, const struct ops *o)
+{
+    bool live = false;
+    enum err err = OK;
+
+    if (o->op == OP_PUT || o->op == OP_LINK)
+        err = is_live(v, o, &live);
+    if (err != OK || !live)
+        return err;
+    s->found[s->n++] =
+        (struct found){o->key, {(const char *)o->value.data, o->value.bytes}, o->value.off};
+    s->live += o->key.n + o->value.bytes;
+    return OK;
+}
+
+/* Goes on to the next frame. NOTFOUND: there is none; CORRUPT. */
+static enum err next_frame(struct compaction *c)
+{
+    struct frame_header h;
+
+    if (c->frames.at == c->frames.size)
+        return ERR_NOTFOUND;
+    if (!frames_peek(&c->frames, &h))
+        return frames_damage(&c->frames, c->frames.at, "bad frame");
+    c->ops = ops_of(&c->frames, c->frames.at, &h);
+    c->in_frame = true;
+    frames_step(&c->frames, &h);
+    return OK;
+}
+
+static enum err next_op(struct compaction *c)
+{
+    while (!c->in_frame || !ops_more(&c->ops)) {
+        enum err err = next_frame(c);
+        if (err != OK)
+            return err;
+    }
+    return ops_next(&c->ops);
+}
+
+/* Collects what lives in the next stretch. NOTFOUND: the segment is at an end. */
+static enum err look(struct compaction *c, const struct engine_view *v, struct step *s)
+{
+    enum err err = OK;
+
+    while (s->n < STEP_KEYS && s->live < STEP_LIVE && s->scanned < STEP_SCANNED) {
+        err = next_op(c);
+        if (err == OK)
+            err = look_at(v, s, &c->ops);
+        if (err != OK)
+            return err;
+        s->scanned += c->ops.key.n + c->ops.value.bytes + 1;
+    }
+    return OK;
+}
+
+/* ---- copying --------------------------------------------------------------------------------- */
+
+/* Is it still what the index has? */
+static enum err still_live(struct engine_txn *t, const struct found *f, uint32_t seg, bool *live)
+{
+    const struct ops as_op = {
+        .seg = seg,
+        .key = f->key,
+        .value = {.bytes = (uint32_t)f->value.n, .off = f->off, .data = (const void *)f->value.p}};
+
+    return is_live(engine_txn_view(t), &as_op, live);
+}
+
+/* Keys of one value stay keys of one value. */
+static enum err copy_found(struct engine_txn *t, const struct step *s, uint32_t seg)
+{
+    uint32_t last = 0; /* where the value lay that was put last */
+    enum err err = OK;
+    bool live;
+
+    for (size_t i = 0; err == OK && i < s->n; i++) {
+        const struct found *f = &s->found[i];
+        err = still_live(t, f, seg, &live);
+        if (err != OK || !live)
+            continue;
+        err = f->off == last ? engine_link(t, f->key) : engine_put(t, f->key, f->value);
+        last = f->off;
+    }
+    return err;
+}
+
+static enum err copy(struct engine *e, const struct step *s, uint32_t seg)
+{
+    struct engine_txn *t;
+    enum err err = engine_txn_begin(e, &t);
+
+    if (err != OK)
+        return err;
+    err = copy_found(t, s, seg);
+    if (err != OK) {
+        engine_txn_abort(t);
+        return err;
+    }
+    engine_txn_commit(t, NULL, NULL);
+    return OK;
+}
+
+/* ---- giving a segment back ------------------------------------------------------------------- */
+
+enum err compact_unlink(struct engine *e)
+{
+    char path[LOG_PATH_MAX];
+    enum err err = OK;
+    uint32_t n;
+
+    pthread_mutex_lock(&e->writer.mutex);
+    for (n = e->log.first; err == OK && n < e->index.first; n++) {
+        struct segment *seg = log_segment(&e->log, n);
+        log_path(e->dir, n, path, sizeof path);
+        if (os()->unlink(path) != 0)
+            err = ERR_IO;
+        if (err != OK)
+            break;
+        seg->dead_txn = e->index.txn;
+        list_push(&e->writer.dead, &seg->dead);
+        e->log.first = n + 1;
+    }
+    pthread_mutex_unlock(&e->writer.mutex);
+    return err;
+}
+
+/* Waits for the end of a transaction. */
+struct waiting {
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    bool done;
+    enum err result;
+};
+
+static void on_done(void *arg, enum err result)
+{
+    struct waiting *w = arg;
+
+    pthread_mutex_lock(&w->mutex);
+    w->done = true;
+    w->result = result;
+    pthread_cond_signal(&w->cond);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+static enum err commit_and_wait(struct engine_txn *t)
+{
+    struct waiting w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, OK};
+
+    engine_txn_commit(t, on_done, &w);
+    pthread_mutex_lock(&w.mutex);
+    while (!w.done)
+        pthread_cond_wait(&w.cond, &w.mutex);
+    pthread_mutex_unlock(&w.mutex);
+    pthread_mutex_destroy(&w.mutex);
+    pthread_cond_destroy(&w.cond);
+    return w.result;
+}
+
+/* A segment that was looked through to its end, and to which the index still refers, is not what
+ * the index takes it for. */
+static enum err trim(struct engine *e, uint32_t number)
+{
+    struct engine_txn *t;
+    enum err err = engine_txn_begin(e, &t);
+
+    if (err != OK)
+        return err;
+    if (log_segment(&e->log, number)->cells > 0)
+        err = ERR_CORRUPT;
+    if (err == OK)
+        err = txn_trim(t, number + 1);
+    if (err == OK)
+        return commit_and_wait(t);
+    engine_txn_abort(t);
+    return err;
+}
+
+static enum err finish_segment(struct engine *e, uint32_t number)
+{
+    enum err err;
+
+    if (e->dir == NULL) /* apply_durable sees that it is empty */
+        return OK;
+    err = trim(e, number);
+    if (err == OK)
+        err = checkpoint_run(e);
+    return err == OK ? compact_unlink(e) : err;
+}
+
+/* ---- a step ---------------------------------------------------------------------------------- */
+
+/* The segment of the compaction, held by a snapshot against being released; false: nothing to do. */
+static bool hold_segment(struct engine *e, const struct engine_view **v)
+{
+    struct compaction *c = &e->keeper.compaction;
+    struct segment *seg;
+
+    pthread_mutex_lock(&e->writer.mutex);
+    seg = c->active ? log_segment(&e->log, c->frames.number) : NULL;
+    c->active = seg != NULL && (e->dir != NULL || seg->cells > 0);
+    if (!c->active) {
+        seg = choose(e);
+        if (seg != NULL)
+            begin_segment(c, e, seg);
+    }
+    if (c->active)
+        *v = engine_snap_begin(&e->keeper.reader);
+    pthread_mutex_unlock(&e->writer.mutex);
+    return c->active;
+}
+
+enum err compact_step(struct engine *e)
+{
+    struct compaction *c = &e->keeper.compaction, before = *c;
+    struct err_detail d = {.text = ""};
+    const struct engine_view *v = NULL;
+    struct step s = {.n = 0};
+    enum err err, copied = OK;
+
+    if (!hold_segment(e, &v))
+        return OK;
+    if (!before.active)
+        before = *c;
+    c->frames.detail = &d;
+    err = look(c, v, &s);
+    if (s.n > 0 && (err == OK || err == ERR_NOTFOUND))
+        copied = copy(e, &s, c->frames.number);
+    engine_snap_end(&e->keeper.reader);
+    if (copied != OK) { /* the same stretch again, later */
+        *c = before;
+        return copied;
+    }
+    if (err == ERR_NOTFOUND) {
+        err = finish_segment(e, c->frames.number);
+        c->active = err != OK && err != ERR_CORRUPT;
+    }
+    if (err == ERR_CORRUPT)
+        log_event(LOG_ERROR, "engine_compaction_stopped", "error=\"%s\"",
+                  d.text[0] != 0 ? d.text : "a segment is damaged");
+    return err;
+}
+
+/* ---- at once --------------------------------------------------------------------------------- */
+
+/* What is written from here on goes to a new segment; *number is the first that is not to be
+ * copied. */
+static enum err roll(struct engine *e, uint32_t *number)
+{
+    struct engine_txn *t;
+    enum err err;
+
+    pthread_mutex_lock(&e->writer.mutex);
+    e->writer.roll = true;
+    pthread_mutex_unlock(&e->writer.mutex);
+    err = engine_txn_begin(e, &t);
+    if (err != OK)
+        return err;
+    e->writer.roll = false;
+    *number = POS_SEG(t->start);
+    err = txn_trim(t, (uint32_t)e->writer.now.first);
+    if (err == OK)
+        return commit_and_wait(t);
+    engine_txn_abort(t);
+    return err;
+}
+
+static bool done_up_to(struct engine *e, uint32_t number)
+{
+    bool done;
+
+    pthread_mutex_lock(&e->writer.mutex);
+    done = e->dir == NULL || e->writer.now.first >= number;
+    pthread_mutex_unlock(&e->writer.mutex);
+    return done;
+}
+
+enum err engine_compact(struct engine *e)
+{
+    uint32_t number = 0;
+    enum err err = e->dir == NULL ? OK : roll(e, &number);
+
+    while (err == OK && !done_up_to(e, number)) {
+        pthread_mutex_lock(&e->keeper.work);
+        err = compact_step(e);
+        pthread_mutex_unlock(&e->keeper.work);
+        if (err == ERR_AGAIN)
+            err = engine_checkpoint(e);
+    }
+    return err;
+}

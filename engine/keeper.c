@@ -1,0 +1,112 @@
+/*
+ * engine/keeper.c - a thread that looks after the files: checkpoints, so that neither memory nor
+ * the time of the next start grows; compaction, so that the log does not.
+ *
+ * The writer pokes it when there is something to do (one comparison a transaction). It works in
+ * small turns and leaves the turn to others in between. What fails is tried again after a while;
+ * what met damage is not.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "engine/private.h"
+
+#define RETRY_MS 1000
+
+void keeper_poke(struct engine *e)
+{
+    struct keeper *k = &e->keeper;
+
+    if (atomic_load_explicit(&k->wanted, memory_order_relaxed) ||
+        (!checkpoint_due(e) && !compact_due(e)))
+        return;
+    pthread_mutex_lock(&k->mutex);
+    atomic_store_explicit(&k->wanted, true, memory_order_relaxed);
+    pthread_cond_signal(&k->wake);
+    pthread_mutex_unlock(&k->mutex);
+}
+
+static struct timespec time_after(unsigned ms)
+{
+    struct timespec at;
+
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += ms / 1000;
+    at.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (at.tv_nsec >= 1000000000) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000;
+    }
+    return at;
+}
+
+/* Waits until it is poked (pause_ms 0), or for a while. False: stop. */
+static bool wait_turn(struct keeper *k, bool poked, unsigned pause_ms)
+{
+    struct timespec until = time_after(pause_ms);
+    bool stop;
+
+    pthread_mutex_lock(&k->mutex);
+    if (poked)
+        while (!k->stop && !atomic_load(&k->wanted))
+            pthread_cond_wait(&k->wake, &k->mutex);
+    else
+        while (!k->stop && pthread_cond_timedwait(&k->wake, &k->mutex, &until) != ETIMEDOUT)
+            continue;
+    stop = k->stop;
+    pthread_mutex_unlock(&k->mutex);
+    return !stop;
+}
+
+struct todo {
+    bool checkpoint, compaction;
+};
+
+static struct todo what_is_due(struct engine *e)
+{
+    struct todo due;
+
+    pthread_mutex_lock(&e->writer.mutex);
+    due = (struct todo){checkpoint_due(e), compact_due(e)};
+    if (!due.checkpoint && !due.compaction)
+        atomic_store_explicit(&e->keeper.wanted, false, memory_order_relaxed);
+    pthread_mutex_unlock(&e->writer.mutex);
+    return due;
+}
+
+static enum err take_turn(struct engine *e, struct todo due)
+{
+    struct keeper *k = &e->keeper;
+    enum err err = OK;
+
+    pthread_mutex_lock(&k->work);
+    if (due.checkpoint)
+        err = checkpoint_run(e);
+    if (err == OK && due.checkpoint)
+        err = compact_unlink(e);
+    if (err == OK && due.compaction)
+        err = compact_step(e);
+    k->given_up |= err == ERR_CORRUPT;
+    pthread_mutex_unlock(&k->work);
+    return err;
+}
+
+void *keeper_thread(void *engine)
+{
+    struct engine *e = engine;
+    bool poked = true;
+    unsigned pause_ms = 0;
+
+    while (wait_turn(&e->keeper, poked, pause_ms)) {
+        struct todo due = what_is_due(e);
+        enum err err = take_turn(e, due);
+        poked = !due.checkpoint && !due.compaction;
+        pause_ms = due.compaction ? compact_pause_ms(e) : 0;
+        if (err != OK && err != ERR_AGAIN)
+            pause_ms = RETRY_MS;
+        else if (err == ERR_AGAIN)
+            pause_ms = 10;
+    }
+    return NULL;
+}
