@@ -47,7 +47,7 @@ struct store_ops {
     unsigned (*scan)(struct session *t, str from, unsigned n); /* how many there were */
 };
 
-extern const struct store_ops store_kinto, store_lmdb, store_sqlite;
+extern const struct store_ops store_kinto, store_lmdb, store_sqlite, store_sqlite_rowid;
 
 /* ---- records (measure.c) --------------------------------------------------------------------- */
 
@@ -68,6 +68,7 @@ enum metric { BULK, GETS, SCANS, COMMITS_1, COMMITS_16, COMMITS_64, OPENING, SPA
 struct options {
     uint64_t records, seconds, rounds;
     const char *dir, *only, *json;
+    double sync_us; /* of the disk, measured first: what a durable commit cannot do without */
 };
 
 struct figures { /* of one store */
@@ -81,6 +82,7 @@ extern volatile sig_atomic_t bench_stopped; /* asked to end: measurements are cu
 
 /* One round of everything in a new store, in the empty directory `dir`. */
 void measure(struct figures *f, unsigned round, const char *dir, const struct options *o);
+double measure_sync(const char *dir); /* median us of 4 KiB appended and synced */
 void figures_settle(struct figures *f, unsigned rounds); /* the medians */
 
 /* The table and the goals; figures[0] are ours. */

@@ -1,5 +1,5 @@
 /*
- * test/bench/engine.c - our engine beside LMDB and SQLite, doing the same work in one run.
+ * test/bench/engine.c - our engine beside LMDB and SQLite (two layouts), doing the same work in one run.
  *
  *     engine [--records N] [--seconds S] [--rounds R] [--dir DIR] [--only STORE] [--json FILE]
  *
@@ -9,7 +9,7 @@
  *                    what disturbs the machine disturbs them all
  *     --dir DIR      on the disk to be measured (default: $TMPDIR, or else the current directory);
  *                    a new directory is made there, and removed at the end
- *     --only STORE   kinto, lmdb or sqlite
+ *     --only STORE   those whose names begin so: kinto, lmdb, sqlite, sqlite-rowid
  *     --json FILE    writes the figures there, too
  *
  * Ends with 0 whether or not the goals are met: a busy machine is not a failure.
@@ -23,7 +23,8 @@
 
 #define PATH_BYTES 4096
 
-static const struct store_ops *const stores[] = {&store_kinto, &store_lmdb, &store_sqlite};
+static const struct store_ops *const stores[] = {&store_kinto, &store_lmdb, &store_sqlite,
+                                                 &store_sqlite_rowid};
 static char own_dir[PATH_BYTES]; /* what was made and has to go; "": nothing */
 
 /* ---- failures and what is left behind -------------------------------------------------------- */
@@ -95,6 +96,7 @@ static void prepare(const struct options *o)
         bench_fail("bench", "atexit", "failed");
     signal(SIGINT, stop);
     signal(SIGTERM, stop);
+    signal(SIGPIPE, SIG_IGN);
     make_own_dir(o->dir != NULL ? o->dir : tmp != NULL && tmp[0] != '\0' ? tmp : ".");
 }
 
@@ -155,7 +157,7 @@ static size_t choose(struct figures *f, const char *only)
     size_t n = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(stores); i++)
-        if (only == NULL || strcmp(only, stores[i]->name) == 0)
+        if (only == NULL || strncmp(only, stores[i]->name, strlen(only)) == 0)
             f[n++].ops = stores[i];
     if (n == 0)
         usage("no such store", only);
@@ -183,6 +185,7 @@ int main(int argc, char **argv)
     size_t n = choose(f, o.only);
 
     prepare(&o);
+    o.sync_us = measure_sync(own_dir);
     for (unsigned round = 0; round < o.rounds; round++)
         for (size_t i = 0; i < n; i++)
             run_one(&f[i], round, &o);

@@ -5,6 +5,7 @@
  * scans; commits of 1, 16 and 64 writers. The keys asked for are the same for every store.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,6 +14,8 @@
 
 #include "base/clock.h"
 #include "test/bench/bench.h"
+
+#define SYNCS 201
 
 volatile sig_atomic_t bench_stopped;
 
@@ -179,6 +182,41 @@ static void measure_commits(struct figures *f, unsigned round, struct store *s,
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median_of(double *v, size_t n)
+{
+    qsort(v, n, sizeof *v, by_value);
+    return (v[(n - 1) / 2] + v[n / 2]) / 2;
+}
+
+static double sync_once(int fd)
+{
+    static const char block[4096];
+    uint64_t start = clock_mono_ns();
+
+    if (write(fd, block, sizeof block) != (ssize_t)sizeof block || fdatasync(fd) != 0)
+        bench_fail("bench", "the disk", strerror(errno));
+    return (double)(clock_mono_ns() - start) / 1e3;
+}
+
+double measure_sync(const char *dir)
+{
+    int fd = open(dir, O_TMPFILE | O_WRONLY, 0600);
+    double us[SYNCS];
+
+    if (fd < 0)
+        bench_fail("bench", dir, strerror(errno));
+    for (unsigned i = 0; i < SYNCS; i++)
+        us[i] = sync_once(fd);
+    close(fd);
+    return median_of(us, SYNCS);
+}
+
 static uint64_t disk_bytes; /* nftw has no argument for its function */
 
 static int add_blocks(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -238,19 +276,12 @@ void measure(struct figures *f, unsigned round, const char *dir, const struct op
     f->ops->close(s);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 void figures_settle(struct figures *f, unsigned rounds)
 {
-    double sorted[MAX_ROUNDS];
+    double copy[MAX_ROUNDS];
 
     for (unsigned m = 0; m < METRICS; m++) {
-        memcpy(sorted, f->round[m], rounds * sizeof *sorted);
-        qsort(sorted, rounds, sizeof *sorted, by_value);
-        f->median[m] = (sorted[(rounds - 1) / 2] + sorted[rounds / 2]) / 2;
+        memcpy(copy, f->round[m], rounds * sizeof *copy);
+        f->median[m] = median_of(copy, rounds);
     }
 }
