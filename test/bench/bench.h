@@ -75,7 +75,7 @@ struct figures { /* of one store */
     const struct store_ops *ops;
     double round[METRICS][MAX_ROUNDS]; /* ops a second; OPENING: ms; SPACE: bytes a record */
     double median[METRICS];
-    const char *way[METRICS]; /* the better one, where there are several */
+    const char *way[METRICS]; /* of the last round: the better one, where there are several */
 };
 
 extern volatile sig_atomic_t bench_stopped; /* asked to end: measurements are cut short */

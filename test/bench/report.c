@@ -87,8 +87,8 @@ static void print_notes(const struct figures *f, size_t n)
         printf("%s: %s\n", f[i].ops->name, f[i].ops->note);
         if (f[i].ops->ways[1] == NULL)
             continue;
-        printf("%s: best at 1, 16, 64 writers: %s; %s; %s\n", f[i].ops->name, f[i].way[COMMITS_1],
-               f[i].way[COMMITS_16], f[i].way[COMMITS_64]);
+        printf("%s: best at 1, 16, 64 writers, last round: %s; %s; %s\n", f[i].ops->name,
+               f[i].way[COMMITS_1], f[i].way[COMMITS_16], f[i].way[COMMITS_64]);
     }
     putchar('\n');
 }
@@ -111,8 +111,10 @@ void report_print(const struct figures *f, size_t n, const struct options *o)
     print_notes(f, n);
     for (size_t i = 0; i < ARRAY_LEN(goals); i++) {
         double r = ratio(f, n, goals[i].other, goals[i].metric);
-        printf("goal  %-50s %-7s (%.2f of %.2f)\n", goals[i].text, verdict(r, goals[i].least), r,
-               goals[i].least);
+        printf("goal  %-50s %s", goals[i].text, verdict(r, goals[i].least));
+        if (r > 0)
+            printf("  (%.2f, least %.2f)", r, goals[i].least);
+        putchar('\n');
     }
 }
 
