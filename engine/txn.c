@@ -56,15 +56,15 @@ static enum err admit(struct engine *e, uint64_t *generation, struct commit **co
 }
 
 /* Transactions on which the writer stood were thrown away: back to the durable version. */
-static void come_back(struct engine *e, const struct version *durable)
+static void come_back(struct engine *e)
 {
     struct writer *w = &e->writer;
 
-    apply_undo(e, durable->txn);
+    version_read(&e->published, &w->now);
+    apply_undo(e, w->now.txn);
     pending_cut(&w->pending, 0);
-    w->now = *durable;
-    w->live_value_bytes = durable->live_value_bytes;
-    w->live_log_bytes = durable->live_log_bytes;
+    w->live_value_bytes = w->now.live_value_bytes;
+    w->live_log_bytes = w->now.live_log_bytes;
 }
 
 /* The frame's place: behind the newest one, or in a new segment when that one is full. */
@@ -104,15 +104,15 @@ enum err engine_txn_begin(struct engine *e, struct engine_txn **out)
     enum err err;
 
     pthread_mutex_lock(&w->mutex);
+    version_read(&e->published, &durable);
+    apply_durable(e, durable.txn); /* first of all: it gives the memory back that admit looks at */
+    pending_reap(&w->pending, durable.tail);
     err = admit(e, &generation, &commit);
     if (err != OK)
         goto out;
-    version_read(&e->published, &durable);
     if (generation != w->generation)
-        come_back(e, &durable);
+        come_back(e);
     w->generation = generation;
-    apply_durable(e, durable.txn);
-    pending_reap(&w->pending, durable.tail);
     if (commit == NULL)
         commit = mem_alloc(sizeof *commit);
     *t = (struct engine_txn){.engine = e, .generation = generation, .commit = commit};
