@@ -68,8 +68,7 @@ static enum err place_take(struct store_session *s, struct list **out)
     return OK;
 }
 
-/* The state of list `number`, read when it is not in the session yet. */
-static enum err state_get(struct store_session *s, uint32_t number, struct list **out)
+enum err store_list_state(struct store_session *s, uint32_t number, struct list **out)
 {
     struct list fresh = {.number = number};
     struct list *place;
@@ -135,10 +134,10 @@ enum err store_list_find(struct store_session *s, struct store_list_id id, struc
     r = store_reader(value);
     number = store_dec_u32(&r);
     e = store_dec_end(&r, false);
-    return e == OK ? state_get(s, number, out) : e;
+    return e == OK ? store_list_state(s, number, out) : e;
 }
 
-static enum err name_decode(str value, uint32_t *number, struct store_list_id *id)
+enum err store_list_name_decode(str value, uint32_t *number, struct store_list_id *id)
 {
     struct reader r = store_reader(value);
 
@@ -210,7 +209,7 @@ enum err store_list_name(struct store_session *s, struct arena *a, uint32_t numb
         e = store_keep(s, a, &value);
     if (e != OK)
         return e == ERR_NOTFOUND ? ERR_CORRUPT : e;
-    e = name_decode(value, &number, &id);
+    e = store_list_name_decode(value, &number, &id);
     if (e == OK)
         *out = id;
     return e;
@@ -297,7 +296,7 @@ static enum err list_delete(struct store_session *s, str value)
     struct store_list_id id;
     struct key k;
     uint32_t number;
-    enum err e = name_decode(value, &number, &id);
+    enum err e = store_list_name_decode(value, &number, &id);
 
     if (e == OK && list_key(&k, id) != OK)
         e = ERR_CORRUPT;

@@ -7,6 +7,7 @@
  *     list.c     lists: their numbers, clocks and counts; what goes away with a parent
  *     value.c    the value of an object: header and JSON text
  *     object.c   get, put, delete
+ *     purge.c    old tombstones go
  *     acl.c      principals and permissions, and the index of what is shared with whom
  *     group.c    members of groups
  *     scan.c     ranges of objects in the order of time
@@ -176,6 +177,10 @@ MUST_CHECK enum err store_list_make(struct store_session *s, struct store_list_i
 /* The name behind a number, in the arena or the view. CORRUPT: there is no such list. */
 MUST_CHECK enum err store_list_name(struct store_session *s, struct arena *a, uint32_t number,
                                     struct store_list_id *out);
+/* The state of the list of that number. CORRUPT: there is none. */
+MUST_CHECK enum err store_list_state(struct store_session *s, uint32_t number, struct list **out);
+/* The value of a list's name (keys 04 and 08); borrowed from it. */
+MUST_CHECK enum err store_list_name_decode(str value, uint32_t *number, struct store_list_id *id);
 MUST_CHECK enum err store_lists_write(struct store_session *s); /* what is dirty */
 
 /* The time for a write: `asked` as store_put describes it, or NULL. Moves the clock. */
@@ -216,6 +221,8 @@ void store_key_add_time(struct key *k, const struct object *o);
 
 /* ---- object.c -------------------------------------------------------------------------------- */
 
+void store_id_key(struct key *k, uint32_t list, str id);                    /* 01 */
+void store_time_key(struct key *k, uint32_t list, const struct object *ob); /* 02 or 05 */
 /* The object or tombstone, borrowed from the view. NOTFOUND. */
 MUST_CHECK enum err store_object_get(struct store_session *s, uint32_t list, str id,
                                      struct object *out);

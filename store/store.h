@@ -66,6 +66,8 @@ MUST_CHECK enum err store_write_begin(struct store_thread *t, struct arena *aren
 /* Ends it; done(arg, result) is called once all that it wrote or saw is durable (or will not be),
  * on another thread or before this returns. done must not block. The session is gone at return. */
 void store_commit(struct store_session *s, void (*done)(void *arg, enum err result), void *arg);
+/* The same for who can wait, and has no loop to go on with: returns the result. */
+MUST_CHECK enum err store_commit_wait(struct store_session *s);
 void store_abort(struct store_session *s);
 bool store_is_writing(const struct store_session *s);
 
@@ -184,6 +186,16 @@ MUST_CHECK enum err store_delete(struct store_session *s, struct arena *a,
  * "/", with their objects, tombstones, permissions and clocks, and the memberships of `uri` itself
  * (when it is a group) and of groups below it. */
 MUST_CHECK enum err store_delete_below(struct store_session *s, str uri);
+
+/*
+ * Deletes old tombstones: of each list of one of the resources all but the `keep` newest. Begins
+ * sessions of its own, one after the other, and waits for each to be durable, so it may take long
+ * but needs little memory, and what is deleted stays deleted if it fails in the middle: called again
+ * it does the rest. The lists' clocks stay. *count grows by the tombstones deleted, also when it
+ * fails. CORRUPT: a list's count is wrong.
+ */
+MUST_CHECK enum err store_purge_deleted(struct store_thread *t, const str *resources, size_t n,
+                                        uint64_t keep, uint64_t *count);
 
 /* Everything (flush), but for the cache. */
 MUST_CHECK enum err store_delete_everything(struct store_session *s);
