@@ -17,7 +17,7 @@
 
 /* ---- state ----------------------------------------------------------------------------------- */
 
-static enum err state_decode(str value, struct list *l)
+enum err store_list_state_decode(str value, struct list *l)
 {
     struct reader r = store_reader(value);
 
@@ -27,14 +27,20 @@ static enum err state_decode(str value, struct list *l)
     return store_dec_end(&r, true);
 }
 
+void store_list_state_encode(const struct list *l, struct key *key, struct key *value)
+{
+    store_key_init_list(key, l->number, SUB_STATE);
+    value->n = 0;
+    store_key_add_signed(value, l->clock);
+    store_key_add_varint(value, l->live);
+    store_key_add_varint(value, l->tombstones);
+}
+
 static enum err state_write(struct store_session *s, struct list *l)
 {
-    struct key k, v = {.n = 0};
+    struct key k, v;
 
-    store_key_init_list(&k, l->number, SUB_STATE);
-    store_key_add_signed(&v, l->clock);
-    store_key_add_varint(&v, l->live);
-    store_key_add_varint(&v, l->tombstones);
+    store_list_state_encode(l, &k, &v);
     l->dirty = false;
     return store_db_put(s, &k, key_str(&v));
 }
@@ -84,7 +90,7 @@ enum err store_list_state(struct store_session *s, uint32_t number, struct list 
     store_key_init_list(&k, number, SUB_STATE);
     e = store_db_get(s, &k, &value);
     if (e == OK)
-        e = state_decode(value, &fresh);
+        e = store_list_state_decode(value, &fresh);
     else if (e == ERR_NOTFOUND)
         e = ERR_CORRUPT; /* a list has a state as long as it has a number */
     if (e == OK)
@@ -98,7 +104,7 @@ enum err store_list_state(struct store_session *s, uint32_t number, struct list 
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 
-static enum err list_key(struct key *k, struct store_list_id id)
+enum err store_list_key(struct key *k, struct store_list_id id)
 {
     enum err e;
 
@@ -115,7 +121,7 @@ enum err store_list_check(struct store_list_id id)
 {
     struct key k;
 
-    return list_key(&k, id);
+    return store_list_key(&k, id);
 }
 
 enum err store_list_find(struct store_session *s, struct store_list_id id, struct list **out)
@@ -126,7 +132,7 @@ enum err store_list_find(struct store_session *s, struct store_list_id id, struc
     str value;
     enum err e;
 
-    e = list_key(&k, id);
+    e = store_list_key(&k, id);
     if (e == OK)
         e = store_db_get(s, &k, &value);
     if (e != OK)
@@ -152,7 +158,7 @@ static enum err name_write(struct store_session *s, struct store_list_id id, uin
 {
     struct key k, head = {.n = 0};
     struct buf b;
-    enum err e = list_key(&k, id);
+    enum err e = store_list_key(&k, id);
 
     if (e != OK)
         return e;
@@ -298,7 +304,7 @@ static enum err list_delete(struct store_session *s, str value)
     uint32_t number;
     enum err e = store_list_name_decode(value, &number, &id);
 
-    if (e == OK && list_key(&k, id) != OK)
+    if (e == OK && store_list_key(&k, id) != OK)
         e = ERR_CORRUPT;
     if (e == OK)
         e = store_share_forget(s, number);

@@ -177,6 +177,11 @@ MUST_CHECK enum err store_list_make(struct store_session *s, struct store_list_i
 /* The name behind a number, in the arena or the view. CORRUPT: there is no such list. */
 MUST_CHECK enum err store_list_name(struct store_session *s, struct arena *a, uint32_t number,
                                     struct store_list_id *out);
+/* The key 04. LIMIT. */
+MUST_CHECK enum err store_list_key(struct key *k, struct store_list_id id);
+/* The clock and counts under 10 list 00. */
+MUST_CHECK enum err store_list_state_decode(str value, struct list *l);
+void store_list_state_encode(const struct list *l, struct key *key, struct key *value);
 /* The state of the list of that number. CORRUPT: there is none. */
 MUST_CHECK enum err store_list_state(struct store_session *s, uint32_t number, struct list **out);
 /* The value of a list's name (keys 04 and 08); borrowed from it. */
@@ -244,11 +249,21 @@ MUST_CHECK enum err store_acl_encode(struct store_session *s, struct arena *a,
  */
 MUST_CHECK enum err store_share(struct store_session *s, uint32_t list, const struct object *before,
                                 const struct object *after);
+void store_shared_list_key(struct key *k, uint32_t who, uint32_t list); /* 05 */
+/* 10 list 03; o NULL: what all keys of the principal begin with. */
+void store_shared_key(struct key *k, uint32_t list, uint32_t who, const struct object *o);
 /* Removes the keys 05 of a list that goes away, before its own keys are removed. */
 MUST_CHECK enum err store_share_forget(struct store_session *s, uint32_t list);
 
 /* ---- group.c --------------------------------------------------------------------------------- */
 
+struct membership { /* borrowed from the value of a key 06 or 07 */
+    str uri, member;
+};
+MUST_CHECK enum err store_membership_decode(str value, struct membership *out);
+/* 06 and 07. LIMIT. */
+MUST_CHECK enum err store_member_key(struct key *k, const struct membership *m);
+MUST_CHECK enum err store_group_key(struct key *k, const struct membership *m);
 MUST_CHECK enum err store_groups_delete_below(struct store_session *s, str uri);
 
 /* ---- scan.c ---------------------------------------------------------------------------------- */
