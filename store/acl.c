@@ -11,8 +11,6 @@
  */
 #include "store/private.h"
 
-#define COUNTER_PRINCIPAL "principal"
-
 /* ---- names of permissions -------------------------------------------------------------------- */
 
 static const str perm_names[] = {

@@ -12,7 +12,6 @@
  */
 #include "store/private.h"
 
-#define COUNTER_LIST       "list"
 #define MAX_RESOURCE_BYTES ((size_t)64)
 
 /* ---- state ----------------------------------------------------------------------------------- */

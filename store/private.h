@@ -8,6 +8,8 @@
  *     value.c    the value of an object: header and JSON text
  *     object.c   get, put, delete
  *     purge.c    old tombstones go
+ *     check.c    is everything as it must be? And making it so: the walk
+ *     rules.c    the rules, one a kind of key
  *     acl.c      principals and permissions, and the index of what is shared with whom
  *     group.c    members of groups
  *     scan.c     ranges of objects in the order of time
@@ -81,7 +83,7 @@ static inline str key_str(const struct key *k)
     return (str){k->b, k->n};
 }
 
-void store_key_init(struct key *k, enum key_tag tag);
+void store_key_init(struct key *k, unsigned tag);
 void store_key_init_list(struct key *k, uint32_t list, enum key_sub sub);
 void store_key_add(struct key *k, str bytes);
 void store_key_add_u8(struct key *k, unsigned v);
@@ -157,6 +159,10 @@ MUST_CHECK enum err store_db_del_prefix(struct store_session *s, const struct ke
 /* Makes e stick to the session when it is an error, so that a half-done write is never committed.
  */
 enum err store_fail(struct store_session *s, enum err e);
+#define META_LAYOUT       "layout"
+#define COUNTER_LIST      "list"
+#define COUNTER_PRINCIPAL "principal"
+#define LAYOUT_VERSION    1
 /* The next number of a counter, from 1. LIMIT: used up. */
 MUST_CHECK enum err store_db_count(struct store_session *s, const char *counter, uint32_t *out);
 
@@ -349,6 +355,61 @@ MUST_CHECK enum err store_best_init(struct best *b, struct arena *a, const struc
                                     size_t limit);
 MUST_CHECK enum err store_best_add(struct best *b, const struct object *o);
 void store_best_sort(struct best *b); /* heap[0..n) is in order; nothing can be added any more */
+
+/* ---- check.c, rules.c ------------------------------------------------------------------------ */
+
+/*
+ * A check, or a repair: the same walk by the same rules. A rule gets a key and its value (STR_NONE:
+ * damaged), says what is wrong, and then writes what is right; the writes of a check do nothing.
+ * In a repair both are copies, so that a rule may write and go on reading them; what it gets
+ * from the store is borrowed until its next write.
+ */
+struct audit {
+    struct store_session *s;
+    bool repairing;
+    bool moved;      /* written: cursors are worth nothing any more */
+    unsigned writes; /* in this transaction, and their bytes */
+    size_t bytes;
+    const struct store_audit_options *options;
+    struct store_audit_result result;
+    uint64_t done, total;
+    uint32_t highest_list, highest_principal; /* seen so far */
+    struct list list; /* the one that is walked through (number 0: none): what its objects say */
+};
+
+/* Tells of a problem, with the name of the list before it. */
+void store_audit_problem(struct audit *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* STR_NONE when there is none, or it is damaged. */
+MUST_CHECK enum err store_audit_get(struct audit *a, const struct key *k, str *value);
+MUST_CHECK enum err store_audit_put(struct audit *a, const struct key *k, str value);
+/* One value under two keys, not borrowed from the view. */
+MUST_CHECK enum err store_audit_put_both(struct audit *a, const struct key *k1,
+                                         const struct key *k2, str value);
+MUST_CHECK enum err store_audit_del(struct audit *a, str key);
+MUST_CHECK enum err store_audit_del_prefix(struct audit *a, const struct key *k);
+/* Says that it cannot stay, and why; and deletes it. */
+MUST_CHECK enum err store_audit_drop(struct audit *a, str key, const char *why);
+
+typedef enum err (*store_rule)(struct audit *a, str key, str value);
+struct store_rule_row { /* of the keys that begin with the tag, in the order of the walk */
+    enum key_tag tag;
+    store_rule rule; /* NULL: the keys of lists, by the other table */
+};
+extern const struct store_rule_row store_rules[];
+extern const size_t store_rules_count;
+struct store_list_rule_row { /* of the keys 10 list sub */
+    enum key_sub sub;
+    store_rule rule;
+};
+extern const struct store_list_rule_row store_list_rules[];
+extern const size_t store_list_rules_count;
+/* A key that no rule knows. */
+MUST_CHECK enum err store_rule_stranger(struct audit *a, str key, str value);
+/* Before and behind the keys of a list. *reachable: it has a name. */
+MUST_CHECK enum err store_rule_list_begin(struct audit *a, uint32_t number, bool *reachable);
+MUST_CHECK enum err store_rule_list_end(struct audit *a);
+/* Behind everything: the counters and the version of the layout. */
+MUST_CHECK enum err store_rule_counters(struct audit *a);
 
 /* ---- cache.c --------------------------------------------------------------------------------- */
 

@@ -13,8 +13,6 @@
 
 #include <pthread.h>
 
-#define LAYOUT_VERSION      1
-#define META_LAYOUT         "layout"
 #define DEFAULT_CACHE_BYTES (512 * KIB)
 
 /* ---- the store ------------------------------------------------------------------------------- */

@@ -294,6 +294,42 @@ bool store_cache_get(struct store *s, struct arena *a, str key, str *value); /* 
 bool store_cache_delete(struct store *s, str key); /* true: it was there */
 void store_cache_flush(struct store *s);
 
+/* ---- check and repair ------------------------------------------------------------------------ */
+
+struct store_audit_options { /* each may be NULL */
+    /* What is wrong, on one line of printable text; valid during the call. Neither may use the
+     * session or its arena. */
+    void (*problem)(void *arg, const char *text);
+    /* Every now and then: keys that were looked at, and how many there are (about). */
+    void (*progress)(void *arg, uint64_t done, uint64_t total);
+    void *arg;
+};
+
+struct store_audit_result {
+    uint64_t lists, objects, tombstones; /* that are sound */
+    uint64_t problems;
+};
+
+/*
+ * Holds everything that is kept against "What must hold" in doc/keys.md. Reads every key once and
+ * what belongs to it, with the memory of a few objects. OK also when there are problems: *out
+ * counts them. IO, NOMEM: it could not go on.
+ */
+MUST_CHECK enum err store_check(struct store_session *s, const struct store_audit_options *o,
+                                struct store_audit_result *out);
+
+/*
+ * Makes it hold again after damage, by the same walk: each problem is told, and then mended. The
+ * truth are the objects themselves, the names of lists and principals, and the memberships; what
+ * follows from them (the order of time, sharing, counts, clocks) is written anew where it differs.
+ * What can be neither read nor reached is deleted: an object that is damaged, a list without a
+ * name, a permission of a principal that nobody can name any more. Begins sessions of its own,
+ * none of them large, and waits for each. Nobody else may write meanwhile. When it fails in the
+ * middle, begin again. *out counts what was found; store_check finds nothing afterwards.
+ */
+MUST_CHECK enum err store_repair(struct store_thread *t, const struct store_audit_options *o,
+                                 struct store_audit_result *out);
+
 /* ---- settings -------------------------------------------------------------------------------- */
 
 extern const struct setting_table store_settings;
