@@ -144,6 +144,18 @@ static enum err list_name_get(struct audit *a, const struct key *k, struct list_
     return e;
 }
 
+/* What is found by a list's name; what stands there and is about another one counts for nothing. */
+static enum err list_find_by_name(struct audit *a, const struct key *k, struct list_name *out)
+{
+    struct key own;
+    enum err e = list_name_get(a, k, out);
+
+    if (e == OK && out->number != 0 &&
+        (store_list_key(&own, out->id) != OK || !str_eq(key_str(&own), key_str(k))))
+        *out = (struct list_name){.value = STR_NONE};
+    return e;
+}
+
 static bool has_keys(struct audit *a, uint32_t list)
 {
     struct key k;
@@ -218,7 +230,7 @@ static enum err rule_list_name(struct audit *a, str key, str value)
     if (name.number == 0 || !str_eq(key_str(&by_number), key) || store_list_key(&k, name.id) != OK)
         return store_audit_drop(a, key, "a damaged name of a list");
     a->highest_list = MAX_OF(a->highest_list, name.number);
-    e = list_name_get(a, &k, &by_name);
+    e = list_find_by_name(a, &k, &by_name);
     if (e == OK && (by_name.number == 0 || !str_eq(by_name.value, value))) {
         e = rival_settle(a, key, name.number, &by_name, &lost);
         if (e != OK || lost)

@@ -594,6 +594,26 @@ START_TEST(the_newer_list_counts_without_its_number)
 }
 END_TEST
 
+/* What is found by the name of one list is the value of another. */
+START_TEST(a_name_that_leads_to_another_list)
+{
+    struct key keys[2];
+    str value;
+    fill();
+    struct image before = image_take(), after;
+    ck_assert_ok(store_list_key(&keys[0], _i == 0 ? records : groups));
+    ck_assert_ok(store_list_key(&keys[1], _i == 0 ? groups : records));
+    begin_read();
+    ck_assert_ok(store_db_get(session, &keys[1], &value));
+    value = arena_str(&arena, value);
+    end_read();
+    break_key(key_str(&keys[0]), value);
+    want_mended("a name");
+    after = image_take();
+    ck_assert(image_eq(&before, &after));
+}
+END_TEST
+
 /* Writes the object under 01 and its TIME as if nobody had known of the others. */
 static void put_raw(const char *id, int64_t ms, bool tied, bool dead)
 {
@@ -1028,6 +1048,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(t, any_value_may_be_another, 0, 6);
     tcase_add_loop_test(t, strangers_go, 0, ARRAY_LEN(strangers));
     tcase_add_loop_test(t, two_lists_of_one_name, 0, 2);
+    tcase_add_loop_test(t, a_name_that_leads_to_another_list, 0, 2);
     tcase_add_loop_test(t, one_time_of_two, 0, 16);
     tcase_add_loop_test(t, permissions_that_make_no_sense, 0, 14);
     suite_add_tcase(s, t);
