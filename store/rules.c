@@ -6,9 +6,11 @@
  * behind it played back all the same. Then
  *  - a key that follows from an object may be left from the object before, or lead to one that is
  *    gone: the object under its id is believed, not what leads to it;
- *  - an object may name a principal, and keys may be in a list, whose first appearance is missing:
- *    nobody can say any more who or what it was. It must not stay, because the counter does not
- *    know the number, and would give it out again, to somebody else;
+ *  - an object may name a principal whose first appearance is missing: nobody can say any more who
+ *    it was. It must not stay in the permissions, because the counter does not know the number,
+ *    and would give it out again, to somebody else;
+ *  - objects may be in a list whose first appearance is missing: they are kept, under a name that
+ *    says so;
  *  - two lists of one name: the newer, with the higher number, is the one that was written to last;
  *  - two objects of one time may have learnt of each other or not (invariant 1): both are tied.
  * Where one of two keys of a value is missing, the other is believed.
@@ -61,17 +63,19 @@ static enum err rule_name(struct audit *a, str key, str value)
 
     if (number == 0 || str_none(value))
         return store_audit_drop(a, key, "a damaged name of a principal");
-    a->highest_principal = MAX_OF(a->highest_principal, number);
     principal_key(&k, value);
     e = store_audit_get(a, &k, &found);
     if (e != OK)
         return e;
     by_name = number_of(found);
-    if (by_name == number)
+    if (by_name == number) {
+        a->highest_principal = MAX_OF(a->highest_principal, number);
         return OK;
+    }
     e = is_called(a, by_name, value, &second);
     if (e != OK || second)
         return e != OK ? e : store_audit_drop(a, key, "a second number of a principal");
+    a->highest_principal = MAX_OF(a->highest_principal, number);
     store_audit_problem(a, "principal " STR_FMT " has no key by its name", STR_ARG(value));
     store_key_add_u32(&v, number);
     return store_audit_put(a, &k, key_str(&v));
@@ -86,6 +90,7 @@ static enum err name_restore(struct audit *a, str key, uint32_t number)
     principal_key(&by_name, text);
     if (!str_eq(key_str(&by_name), key))
         return store_audit_drop(a, key, "a principal whose name is lost");
+    a->highest_principal = MAX_OF(a->highest_principal, number);
     store_audit_problem(a, "principal " STR_FMT " has no key by its number", STR_ARG(text));
     name_key(&k, number);
     return store_audit_put(a, &k, text);
@@ -100,7 +105,6 @@ static enum err rule_principal(struct audit *a, str key, str value)
 
     if (number == 0)
         return store_audit_drop(a, key, "a principal without a number");
-    a->highest_principal = MAX_OF(a->highest_principal, number);
     name_key(&k, number);
     e = store_audit_get(a, &k, &name);
     if (e != OK)
@@ -218,6 +222,13 @@ static enum err state_ensure(struct audit *a, uint32_t number)
     return store_audit_put(a, &k, key_str(&v));
 }
 
+static enum err list_keep(struct audit *a, uint32_t number)
+{
+    a->highest_list = MAX_OF(a->highest_list, number);
+    a->result.lists++;
+    return state_ensure(a, number);
+}
+
 static enum err rule_list_name(struct audit *a, str key, str value)
 {
     struct list_name name, by_name;
@@ -229,7 +240,6 @@ static enum err rule_list_name(struct audit *a, str key, str value)
     list_name_key(&by_number, name.number);
     if (name.number == 0 || !str_eq(key_str(&by_number), key) || store_list_key(&k, name.id) != OK)
         return store_audit_drop(a, key, "a damaged name of a list");
-    a->highest_list = MAX_OF(a->highest_list, name.number);
     e = list_find_by_name(a, &k, &by_name);
     if (e == OK && (by_name.number == 0 || !str_eq(by_name.value, value))) {
         e = rival_settle(a, key, name.number, &by_name, &lost);
@@ -239,8 +249,7 @@ static enum err rule_list_name(struct audit *a, str key, str value)
                             STR_ARG(name.id.resource), STR_ARG(name.id.parent));
         e = store_audit_put_both(a, &k, &by_number, value);
     }
-    a->result.lists++;
-    return e == OK ? state_ensure(a, name.number) : e;
+    return e == OK ? list_keep(a, name.number) : e;
 }
 
 static enum err rule_list(struct audit *a, str key, str value)
@@ -252,7 +261,6 @@ static enum err rule_list(struct audit *a, str key, str value)
     list_name_decode(value, &name);
     if (name.number == 0 || store_list_key(&own, name.id) != OK || !str_eq(key_str(&own), key))
         return store_audit_drop(a, key, "a damaged list");
-    a->highest_list = MAX_OF(a->highest_list, name.number);
     list_name_key(&k, name.number);
     e = list_name_get(a, &k, &by_number);
     if (e != OK || (by_number.number != 0 && str_eq(by_number.value, value)))
@@ -262,8 +270,7 @@ static enum err rule_list(struct audit *a, str key, str value)
     store_audit_problem(a, STR_FMT " of \"" STR_FMT "\" has no key by its number",
                         STR_ARG(name.id.resource), STR_ARG(name.id.parent));
     e = store_audit_put_both(a, &own, &k, value);
-    a->result.lists++;
-    return e == OK ? state_ensure(a, name.number) : e;
+    return e == OK ? list_keep(a, name.number) : e;
 }
 
 /* ---- the keys of time: 10 list 02, 10 list 05 ------------------------------------------------ */
@@ -314,7 +321,6 @@ static enum err acl_filter(struct audit *a, const struct object *o, struct buf *
         enum err e = is_named(a, ace.who, &named);
         if (e != OK)
             return e;
-        a->highest_principal = MAX_OF(a->highest_principal, ace.who);
         if (!named || ace.who <= last)
             continue;
         last = ace.who;
@@ -539,6 +545,42 @@ static enum err rule_state(struct audit *a, str key, str value)
     return key.n == 1 + 4 + 1 ? OK : store_rule_stranger(a, key, value); /* looked at in the end */
 }
 
+/* Gives a list that nobody can name a name that nobody asks for. */
+static enum err name_as_lost(struct audit *a, uint32_t number)
+{
+    struct key by_name, by_number, v = {.n = 0};
+    char parent[32];
+    enum err e;
+
+    snprintf(parent, sizeof parent, "/lost/%lu", (unsigned long)number);
+    e = store_list_key(&by_name, (struct store_list_id){STR(STORE_LOST), str_from(parent)});
+    if (e != OK)
+        return e;
+    store_key_add_u32(&v, number);
+    store_key_add_varint(&v, strlen(parent));
+    store_key_add(&v, str_from(parent));
+    store_key_add(&v, STR(STORE_LOST));
+    list_name_key(&by_number, number);
+    e = store_audit_put_both(a, &by_name, &by_number, key_str(&v));
+    return e == OK ? list_keep(a, number) : e;
+}
+
+/* Keys of a list whose name was given in a transaction that is missing. */
+static enum err nameless(struct audit *a, uint32_t number, bool *reachable)
+{
+    struct key k;
+
+    store_key_init_list(&k, number, SUB_ID);
+    if (number != 0 && store_db_any(a->s, &k)) {
+        store_audit_problem(a, "nobody knows any more which list this was; it has objects");
+        *reachable = a->repairing;
+        return a->repairing ? name_as_lost(a, number) : OK;
+    }
+    store_audit_problem(a, "keys of a list that is not there");
+    k.n--;
+    return store_audit_del_prefix(a, &k);
+}
+
 enum err store_rule_list_begin(struct audit *a, uint32_t number, bool *reachable)
 {
     struct list_name name;
@@ -546,18 +588,12 @@ enum err store_rule_list_begin(struct audit *a, uint32_t number, bool *reachable
     enum err e;
 
     a->list = (struct list){.number = number, .clock = INT64_MIN};
-    a->highest_list = MAX_OF(a->highest_list, number);
     list_name_key(&k, number);
     e = list_name_get(a, &k, &name);
     if (e != OK)
         return e;
     *reachable = name.number != 0;
-    if (*reachable)
-        return OK;
-    store_audit_problem(a, "nobody knows any more which list this was");
-    store_key_init_list(&k, number, SUB_STATE);
-    k.n--;
-    return store_audit_del_prefix(a, &k);
+    return *reachable ? OK : nameless(a, number, reachable);
 }
 
 /* Invariants 2 and 4. */
