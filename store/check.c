@@ -70,6 +70,25 @@ void store_audit_problem(struct audit *a, const char *fmt, ...)
     a->options->problem(a->options->arg, text);
 }
 
+enum err store_audit_end(struct audit *a, const struct engine_cursor *c)
+{
+    enum err e = engine_cursor_err(c);
+
+    if (e != ERR_CORRUPT || a->repairing)
+        return e;
+    store_audit_problem(a, "a page of the index is damaged: not everything could be looked at");
+    return OK;
+}
+
+/* A value could not be read: is it the value, or the way to it? */
+static enum err page_check(struct audit *a, const struct key *k)
+{
+    struct engine_cursor c;
+
+    engine_cursor_init(&c, a->s->view, key_str(k));
+    return engine_cursor_first(&c) ? OK : store_audit_end(a, &c);
+}
+
 enum err store_audit_get(struct audit *a, const struct key *k, str *value)
 {
     enum err e = store_db_get(a->s, k, value);
@@ -79,7 +98,16 @@ enum err store_audit_get(struct audit *a, const struct key *k, str *value)
     if (e != ERR_NOTFOUND && e != ERR_CORRUPT)
         return e;
     *value = STR_NONE;
-    return OK;
+    return e == ERR_CORRUPT ? page_check(a, k) : OK;
+}
+
+enum err store_audit_any(struct audit *a, const struct key *k, bool *yes)
+{
+    struct engine_cursor c;
+
+    engine_cursor_init(&c, a->s->view, key_str(k));
+    *yes = engine_cursor_first(&c);
+    return *yes ? OK : store_audit_end(a, &c);
 }
 
 static void wrote(struct audit *a, size_t bytes)
@@ -168,7 +196,7 @@ static enum err turn_over(struct audit *a)
     if (e != OK)
         return e;
     arena_reset(arena); /* the session was in it */
-    return store_write_begin(thread, arena, &a->s);
+    return store_write_wait(thread, arena, &a->s);
 }
 
 /* The value where the cursor stands, a copy in a repair; STR_NONE: damaged. */
@@ -230,7 +258,7 @@ static enum err walk(struct audit *a, const struct key *prefix, const struct key
         e = visit(a, &c, &at, rule);
         more = e == OK && advance(a, &c, prefix, &at);
     }
-    return e;
+    return e == OK ? store_audit_end(a, &c) : e;
 }
 
 static enum err walk_list(struct audit *a, uint32_t number)
@@ -254,19 +282,45 @@ static enum err walk_list(struct audit *a, uint32_t number)
     return e == OK ? store_rule_list_end(a) : e;
 }
 
-/* The first key at or behind `at` below the tag of objects, copied to it. */
-static bool find_object_key(struct audit *a, struct key *at)
+/* The first key at or behind `at` below the tag of objects, copied to it. NOTFOUND. */
+static enum err find_object_key(struct audit *a, struct key *at)
 {
     struct engine_cursor c;
     struct key tag;
 
     store_key_init(&tag, KEY_OBJECT);
     engine_cursor_init(&c, a->s->view, key_str(&tag));
-    if (!engine_cursor_seek(&c, key_str(at)))
-        return false;
+    if (!engine_cursor_seek(&c, key_str(at))) {
+        enum err e = store_audit_end(a, &c);
+        return e == OK ? ERR_NOTFOUND : e;
+    }
     at->n = 0;
     store_key_add(at, engine_cursor_key(&c));
-    return true;
+    return OK;
+}
+
+/* Moves `at`, which is the first key of a list, to where the next one may begin. NOTFOUND: that was
+ * the last number. */
+static enum err walk_list_at(struct audit *a, struct key *at)
+{
+    struct reader r = store_reader(str_drop(key_str(at), 1));
+    uint32_t number = store_dec_u32(&r);
+    enum err e;
+
+    if (r.bad || r.at == r.end) {
+        e = store_audit_drop(a, key_str(at), "a key that means nothing");
+        store_key_add_u8(at, 0); /* the next one that can be */
+        return e;
+    }
+    e = walk_list(a, number);
+    a->list.number = 0;
+    if (e == OK && a->repairing)
+        e = turn_over(a);
+    if (e == OK && number == UINT32_MAX)
+        return ERR_NOTFOUND;
+    store_key_init(at, KEY_OBJECT);
+    store_key_add_u32(at, number + 1);
+    return e;
 }
 
 static enum err walk_lists(struct audit *a)
@@ -274,24 +328,13 @@ static enum err walk_lists(struct audit *a)
     struct key at;
     enum err e = OK;
 
-    for (store_key_init(&at, KEY_OBJECT); e == OK && find_object_key(a, &at);) {
-        struct reader r = store_reader(str_drop(key_str(&at), 1));
-        uint32_t number = store_dec_u32(&r);
-        if (r.bad || r.at == r.end) {
-            e = store_audit_drop(a, key_str(&at), "a key that means nothing");
-            store_key_add_u8(&at, 0); /* the next one that can be */
-            continue;
-        }
-        e = walk_list(a, number);
-        a->list.number = 0;
-        if (e == OK && a->repairing)
-            e = turn_over(a);
-        if (number == UINT32_MAX)
-            return e;
-        store_key_init(&at, KEY_OBJECT);
-        store_key_add_u32(&at, number + 1);
+    store_key_init(&at, KEY_OBJECT);
+    while (e == OK) {
+        e = find_object_key(a, &at);
+        if (e == OK)
+            e = walk_list_at(a, &at);
     }
-    return e;
+    return e == ERR_NOTFOUND ? OK : e;
 }
 
 static bool is_known(unsigned tag)
@@ -355,7 +398,7 @@ enum err store_repair(struct store_thread *t, const struct store_audit_options *
     enum err e;
 
     arena_init(&arena, NULL, 0, NULL, 8 * (size_t)ENGINE_MAX_VALUE_BYTES);
-    e = store_write_begin(t, &arena, &a.s);
+    e = store_write_wait(t, &arena, &a.s);
     if (e == OK)
         e = walk_everything(&a);
     if (e == OK)

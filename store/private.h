@@ -145,6 +145,11 @@ struct store_session {
     unsigned nlists, evict;
 };
 
+/* store_write_begin for who can wait until the engine has written down what it holds in memory, where
+ * that says AGAIN. */
+MUST_CHECK enum err store_write_wait(struct store_thread *t, struct arena *arena,
+                                     struct store_session **out);
+
 MUST_CHECK enum err store_db_get(struct store_session *s, const struct key *k, str *value);
 /* NOTFOUND becomes *found = false. */
 MUST_CHECK enum err store_db_has(struct store_session *s, const struct key *k, bool *found);
@@ -379,9 +384,15 @@ struct audit {
 
 /* Tells of a problem, with the name of the list before it. */
 void store_audit_problem(struct audit *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* STR_NONE when there is none, or it is damaged. */
+/* STR_NONE when there is none, or it is damaged. CORRUPT, in a repair: a page of the index is, and
+ * what is missing may well be there. */
 MUST_CHECK enum err store_audit_get(struct audit *a, const struct key *k, str *value);
 MUST_CHECK enum err store_audit_put(struct audit *a, const struct key *k, str value);
+/* Does a key begin with k? CORRUPT as above. */
+MUST_CHECK enum err store_audit_any(struct audit *a, const struct key *k, bool *yes);
+/* When a cursor has come to an end: was that the end? A check tells of a damaged page, a repair cannot
+ * go on: CORRUPT. */
+MUST_CHECK enum err store_audit_end(struct audit *a, const struct engine_cursor *c);
 /* One value under two keys, not borrowed from the view. */
 MUST_CHECK enum err store_audit_put_both(struct audit *a, const struct key *k1,
                                          const struct key *k2, str value);

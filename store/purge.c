@@ -40,8 +40,10 @@ static enum err next_list(struct store_session *s, struct purge *p, struct store
     at = prefix;
     store_key_add_u32(&at, p->list);
     engine_cursor_init(&c, s->view, key_str(&prefix));
-    if (!engine_cursor_seek(&c, key_str(&at)))
-        return ERR_NOTFOUND;
+    if (!engine_cursor_seek(&c, key_str(&at))) {
+        e = engine_cursor_err(&c);
+        return e == OK ? ERR_NOTFOUND : e;
+    }
     e = engine_cursor_value(&c, &value);
     return e == OK ? store_list_name_decode(value, &p->list, id) : e;
 }
@@ -110,7 +112,7 @@ static enum err purge_some(struct store_session *s, struct purge *p)
 static enum err step(struct store_thread *t, struct arena *a, struct purge *p, bool *more)
 {
     struct store_session *s;
-    enum err e = store_write_begin(t, a, &s);
+    enum err e = store_write_wait(t, a, &s);
 
     if (e != OK)
         return e;

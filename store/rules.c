@@ -160,13 +160,13 @@ static enum err list_find_by_name(struct audit *a, const struct key *k, struct l
     return e;
 }
 
-static bool has_keys(struct audit *a, uint32_t list)
+static enum err has_keys(struct audit *a, uint32_t list, bool *yes)
 {
     struct key k;
 
     store_key_init_list(&k, list, SUB_STATE);
     k.n--;
-    return store_db_any(a->s, &k);
+    return store_audit_any(a, &k, yes);
 }
 
 /* Takes out a list that lost its name to a newer one; `key` is its 08. */
@@ -188,6 +188,7 @@ static enum err rival_settle(struct audit *a, str key, uint32_t number,
     uint32_t rival = by_name->number;
     struct list_name there;
     struct key k;
+    bool keys;
     enum err e;
 
     *lost = false;
@@ -199,7 +200,10 @@ static enum err rival_settle(struct audit *a, str key, uint32_t number,
         return e;
     if (there.number != 0 && !str_eq(there.value, by_name->value))
         return OK; /* that number is another list's */
-    *lost = rival > number && (there.number != 0 || has_keys(a, rival));
+    e = has_keys(a, rival, &keys);
+    if (e != OK)
+        return e;
+    *lost = rival > number && (there.number != 0 || keys);
     if (*lost)
         return list_remove(a, key, number);
     return there.number != 0 ? list_remove(a, key_str(&k), rival) : OK;
@@ -385,12 +389,14 @@ static enum err rule_shared_list(struct audit *a, str key, str value)
     struct reader r = store_reader(str_drop(key, 1));
     uint32_t who = store_dec_u32(&r), list = store_dec_u32(&r);
     struct key k;
+    bool any;
+    enum err e;
 
     if (store_dec_end(&r, true) != OK || str_none(value) || value.n > 0)
         return store_audit_drop(a, key, "a damaged key of a list that is shared");
     store_shared_key(&k, list, who, NULL);
-    return store_db_any(a->s, &k) ? OK
-                                  : store_audit_drop(a, key, "a principal that holds nothing here");
+    e = store_audit_any(a, &k, &any);
+    return e != OK || any ? e : store_audit_drop(a, key, "a principal that holds nothing here");
 }
 
 /* ---- objects: 10 list 01 --------------------------------------------------------------------- */
@@ -447,6 +453,8 @@ static enum err others_find(struct audit *a, const struct object *o, bool *any, 
             lone[i] = other.tied ? STR_NONE : value;
             break;
         }
+        if (engine_cursor_err(&c) != OK && e == OK)
+            e = store_audit_end(a, &c);
         if (a->repairing && e == OK && !str_none(lone[i]))
             e = store_keep(a->s, a->s->arena, &lone[i]);
     }
@@ -569,9 +577,14 @@ static enum err name_as_lost(struct audit *a, uint32_t number)
 static enum err nameless(struct audit *a, uint32_t number, bool *reachable)
 {
     struct key k;
+    bool objects;
+    enum err e;
 
     store_key_init_list(&k, number, SUB_ID);
-    if (number != 0 && store_db_any(a->s, &k)) {
+    e = store_audit_any(a, &k, &objects);
+    if (e != OK)
+        return e;
+    if (number != 0 && objects) {
         store_audit_problem(a, "nobody knows any more which list this was; it has objects");
         *reachable = a->repairing;
         return a->repairing ? name_as_lost(a, number) : OK;

@@ -173,6 +173,18 @@ enum err store_write_begin(struct store_thread *t, struct arena *arena, struct s
     return OK;
 }
 
+enum err store_write_wait(struct store_thread *t, struct arena *arena, struct store_session **out)
+{
+    for (;;) {
+        enum err e = store_write_begin(t, arena, out);
+        if (e != ERR_AGAIN)
+            return e;
+        e = engine_checkpoint(t->store->engine);
+        if (e != OK)
+            return e;
+    }
+}
+
 void store_commit(struct store_session *s, void (*done)(void *arg, enum err result), void *arg)
 {
     enum err e = s->err;

@@ -326,7 +326,8 @@ MUST_CHECK enum err store_check(struct store_session *s, const struct store_audi
  * can name any more; the older of two lists of one name, too. A list that has objects, but no name,
  * becomes one of the resource STORE_LOST, below a parent of its own. Begins sessions of its own,
  * none of them large, and waits for each. Nobody else may write meanwhile. When it fails in the
- * middle, begin again. *out counts what was found; store_check finds nothing afterwards.
+ * middle, begin again. CORRUPT: the index of the engine is damaged, so that what is not found may
+ * well be there; it is made anew from the log first. *out counts what was found; store_check finds nothing afterwards.
  */
 #define STORE_LOST "lost"
 MUST_CHECK enum err store_repair(struct store_thread *t, const struct store_audit_options *o,
