@@ -781,6 +781,42 @@ START_TEST(a_large_repair)
 }
 END_TEST
 
+/* Overwrites a part of a page in the middle of the index, with the store closed. */
+static void damage_index(void)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/index", directory);
+    FILE *file = fopen(path, "r+");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fseek(file, 0, SEEK_END), 0);
+    ck_assert_int_eq(fseek(file, ftell(file) / 2, SEEK_SET), 0);
+    ck_assert_int_ge(fputs("damage", file), 0);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+/* What is not found for that is not missing: nothing is written because of it. */
+START_TEST(a_damaged_index_is_no_reason_to_repair)
+{
+    struct store_audit_result r;
+    char id[16];
+    begin_write();
+    for (int i = 0; i < 5000; i++) {
+        snprintf(id, sizeof id, "r%d", i);
+        put(id, "{}");
+    }
+    commit();
+    ck_assert_ok(engine_checkpoint(store->engine));
+    close_store();
+    damage_index();
+    open_store();
+    ck_assert_uint_gt(look().problems, 0);
+    want_problem("a page of the index is damaged");
+    uint64_t commits = commits_so_far();
+    ck_assert_err(store_repair(thread, NULL, &r), ERR_CORRUPT);
+    ck_assert_uint_eq(commits_so_far(), commits);
+}
+END_TEST
+
 /* ---- at random ------------------------------------------------------------------------------- */
 
 static uint64_t seed, state;
@@ -1080,6 +1116,7 @@ static Suite *make_suite(void)
     tcase_add_checked_fixture(files, setup_files, teardown);
     tcase_set_timeout(files, 60);
     tcase_add_test(files, a_large_repair);
+    tcase_add_test(files, a_damaged_index_is_no_reason_to_repair);
     suite_add_tcase(s, files);
     return s;
 }
