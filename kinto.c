@@ -34,11 +34,12 @@ enum { STATUS_OK, STATUS_FAILED, STATUS_USAGE };
 
 /* ---- the command line ------------------------------------------------------------------------ */
 
-enum { INIT = 1, START = 2, MIGRATE = 4, VERSION = 8, ALL = 15 };
+enum { INIT = 1, START = 2, MIGRATE = 4, VERSION = 8, PURGE = 16, ALL = 31 };
 
 static int run_init(const struct cli_args *a);
 static int run_start(const struct cli_args *a);
 static int run_migrate(const struct cli_args *a);
+static int run_purge(const struct cli_args *a);
 static int run_version(const struct cli_args *a);
 
 static const struct cli_command commands[] = {
@@ -48,6 +49,8 @@ static const struct cli_command commands[] = {
      "serve until SIGTERM or SIGINT", run_start},
     {"migrate", MIGRATE, "[--ini FILE] [--data DIR] [--dry-run]",
      "bring the data directory to the format of this version", run_migrate},
+    {"purge-deleted", PURGE, "[--ini FILE] [--data DIR] RESOURCE... MAX_RETAINED",
+     "of each list of these resources (record, group ...) keep the newest tombstones", run_purge},
     {"version", VERSION, "", "print the version", run_version},
 };
 
@@ -58,7 +61,7 @@ static const struct cli_option options[] = {
      "address to listen on [127.0.0.1]"},
     {"--port", NULL, "N", offsetof(struct cli_args, port), START,
      "port to listen on; 0: any free one [8888]"},
-    {"--data", NULL, "DIR", offsetof(struct cli_args, data), START | MIGRATE,
+    {"--data", NULL, "DIR", offsetof(struct cli_args, data), START | MIGRATE | PURGE,
      "data directory [./kinto-data]"},
     {"--memory", NULL, NULL, offsetof(struct cli_args, memory), START,
      "keep nothing: for tests (--ini or $KINTO_INI, or built-in settings)"},
@@ -70,6 +73,7 @@ static const struct cli_option options[] = {
      "say what would be done, and do not make a directory"},
     {"--quiet", "-q", NULL, offsetof(struct cli_args, quiet), ALL, "log warnings and errors only"},
     {"--debug", "-v", NULL, offsetof(struct cli_args, verbose), ALL, "log everything"},
+    {"RESOURCE... MAX_RETAINED", NULL, NULL, offsetof(struct cli_args, operands), PURGE, NULL},
     {"--help", "-h", NULL, offsetof(struct cli_args, help), ALL, "this page"},
 };
 
@@ -443,6 +447,50 @@ static int run_migrate(const struct cli_args *a)
     enum err e = run_open(&r, a);
     if (e == OK)
         e = migrate(&r, a);
+    int status = e == OK ? STATUS_OK : failed(e, &r.detail);
+    run_close(&r);
+    return status;
+}
+
+/* ---- commands on the data of a server that is stopped ---------------------------------------- */
+
+/* A directory that is not there is a slip of the pen, and not made. With settings that keep nothing
+ * r->store stays NULL. */
+static enum err open_what_is_there(struct run *r)
+{
+    struct store_options o;
+    struct stat st;
+    enum err e = store_options_load(&o, r->settings, &r->detail);
+    if (e != OK || !o.dir)
+        return e;
+    if (stat(o.dir, &st) != 0)
+        return err_set(&r->detail, err_from_errno(errno), errno, "%s", o.dir);
+    return open_store(r);
+}
+
+static enum err purge(struct run *r, const struct cli_purge *p)
+{
+    uint64_t count;
+    enum err e = cli_purge_run(r->store, p, &count, &r->detail);
+    if (e == OK && !r->args->quiet)
+        printf("%s: tombstones deleted: %" PRIu64 "\n", r->data_dir, count);
+    return e;
+}
+
+static int run_purge(const struct cli_args *a)
+{
+    struct run r;
+    struct err_detail d = {0};
+    struct cli_purge p;
+    if (cli_purge_read(&a->operands, &p, &d) != OK)
+        return usage_error(d.text, "");
+    enum err e = run_open(&r, a);
+    if (e == OK)
+        e = open_what_is_there(&r);
+    if (e == OK && r.store)
+        e = purge(&r, &p);
+    else if (e == OK)
+        puts("memory: nothing to purge");
     int status = e == OK ? STATUS_OK : failed(e, &r.detail);
     run_close(&r);
     return status;
