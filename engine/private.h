@@ -162,8 +162,8 @@ struct page_entry {
     uint64_t txn;
     uint32_t pgno;
 };
-struct page_memory { /* that readers may be in until they hold a version after txn */
-    uint64_t txn;
+struct page_memory { /* that readers may be in who began before a checkpoint ended */
+    uint64_t checkpoint;
     struct page *page;
 };
 #define EXTENT_BITS   14u /* 64 MiB of index */
@@ -219,7 +219,11 @@ MUST_CHECK enum err page_touch(struct pages *ps, uint64_t txn, uint32_t pgno, st
 void page_retire(struct pages *ps, uint64_t txn, const struct page *page);
 void pages_commit(struct pages *ps, uint64_t txn);
 void pages_undo(struct pages *ps, uint64_t keep_txn);
-void pages_reclaim(struct pages *ps, uint64_t durable, uint64_t oldest_reader);
+struct oldest {          /* among the readers; UINT64_MAX: there are none */
+    uint64_t version;    /* held */
+    uint64_t checkpoint; /* number of the last one that had ended when it began */
+};
+void pages_reclaim(struct pages *ps, uint64_t durable, const struct oldest *oldest);
 /* The first number at or after `from` that nobody refers to, neither here nor in the file; `next`:
  * there is none. */
 uint32_t pages_available(const struct pages *ps, uint32_t from);
@@ -228,9 +232,9 @@ size_t pages_free_count(const struct pages *ps);
  * deal. Between transactions only. */
 #define PAGES_WORTH_CUTTING 256u
 void pages_shrink(struct pages *ps);
-/* The page is in the file, and what maps it there is in place: its memory goes once no reader of a
- * version up to `txn` is left. ring_reserve(&ps->dropped) was done. */
-void page_to_file(struct pages *ps, uint32_t pgno, uint64_t txn);
+/* The page is in the file, and what maps it there is in place: its memory goes once no reader is left
+ * that began before this checkpoint ended. ring_reserve(&ps->dropped) was done. */
+void page_to_file(struct pages *ps, uint32_t pgno, uint64_t checkpoint);
 uint32_t page_crc(const struct page *p);
 
 /* ---- tree ------------------------------------------------------------------------------------ */
@@ -520,12 +524,13 @@ uint64_t version_durable(const struct published *p);
 
 struct engine_reader {
     _Alignas(64) _Atomic uint64_t held; /* version + 1; 0: none */
+    _Atomic uint64_t checkpoint;        /* how many there had been when it began */
     struct engine_view view;
     struct list_node node;
 };
 /* As engine_snap_begin, and all there is to know of the version. */
 void snap_hold(struct engine_reader *r, struct version *out);
-uint64_t readers_oldest(struct engine *e);                   /* UINT64_MAX: none */
+struct oldest readers_oldest(struct engine *e);
 void reader_init(struct engine_reader *r, struct engine *e); /* into the list of readers */
 void reader_fini(struct engine_reader *r);
 
