@@ -269,39 +269,6 @@ enum err compact_unlink(struct engine *e)
     return err;
 }
 
-/* Waits for the end of a transaction. */
-struct waiting {
-    pthread_mutex_t mutex;
-    pthread_cond_t cond;
-    bool done;
-    enum err result;
-};
-
-static void on_done(void *arg, enum err result)
-{
-    struct waiting *w = arg;
-
-    pthread_mutex_lock(&w->mutex);
-    w->done = true;
-    w->result = result;
-    pthread_cond_signal(&w->cond);
-    pthread_mutex_unlock(&w->mutex);
-}
-
-static enum err commit_and_wait(struct engine_txn *t)
-{
-    struct waiting w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, OK};
-
-    engine_txn_commit(t, on_done, &w);
-    pthread_mutex_lock(&w.mutex);
-    while (!w.done)
-        pthread_cond_wait(&w.cond, &w.mutex);
-    pthread_mutex_unlock(&w.mutex);
-    pthread_mutex_destroy(&w.mutex);
-    pthread_cond_destroy(&w.cond);
-    return w.result;
-}
-
 /* A segment that was looked through to its end, and to which the index still refers, is not what
  * the index takes it for. */
 static enum err trim(struct engine *e, uint32_t number)
@@ -316,7 +283,7 @@ static enum err trim(struct engine *e, uint32_t number)
     if (err == OK)
         err = txn_trim(t, number + 1);
     if (err == OK)
-        return commit_and_wait(t);
+        return txn_commit_wait(t);
     engine_txn_abort(t);
     return err;
 }
@@ -405,7 +372,7 @@ static enum err roll(struct engine *e, uint32_t *number)
     *number = POS_SEG(t->start);
     err = txn_trim(t, (uint32_t)e->writer.now.first);
     if (err == OK)
-        return commit_and_wait(t);
+        return txn_commit_wait(t);
     engine_txn_abort(t);
     return err;
 }
@@ -432,5 +399,10 @@ enum err engine_compact(struct engine *e)
         if (err == ERR_AGAIN)
             err = engine_checkpoint(e);
     }
+    if (err != OK || e->dir == NULL)
+        return err;
+    pthread_mutex_lock(&e->keeper.work);
+    err = shrink_index(e);
+    pthread_mutex_unlock(&e->keeper.work);
     return err;
 }

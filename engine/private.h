@@ -16,6 +16,7 @@
  *     reader.c     snapshots
  *     checkpoint.c writes the pages that changed, then a root      (thread of the keeper)
  *     compact.c    copies what lives out of the oldest segments    (thread of the keeper)
+ *     shrink.c     moves pages, so that the index file can be cut  (thread of the caller)
  *     keeper.c     when to do which                                (a thread of its own)
  *     recover.c    from files to a running engine
  *     engine.c     open, close, state, stats
@@ -273,6 +274,7 @@ struct body { /* a cell's value part, copied out */
 MUST_CHECK enum err tree_put(struct tree *t, str key, const struct body *body, struct body *old,
                              bool *replaced);
 MUST_CHECK enum err tree_del(struct tree *t, str key, struct body *old, bool *found);
+MUST_CHECK enum err tree_renew(struct tree *t, str key);
 typedef void tree_each_fn(void *arg, size_t key_bytes, const uint8_t *body);
 MUST_CHECK enum err tree_del_prefix(struct tree *t, str prefix, tree_each_fn *each, void *arg,
                                     uint64_t *count);
@@ -592,6 +594,10 @@ void apply_durable(struct engine *e, uint64_t durable);
 /* One more operation: segments before `number` are not needed any more, neither by the index nor to
  * make it anew. LIMIT, NOMEM. */
 MUST_CHECK enum err txn_trim(struct engine_txn *t, uint32_t number);
+/* The pages on the way to a key get other numbers, and nothing else changes. NOMEM, CORRUPT. */
+MUST_CHECK enum err txn_renew(struct engine_txn *t, str key);
+/* Commits, and waits until that is durable. Not on the committer's thread. */
+MUST_CHECK enum err txn_commit_wait(struct engine_txn *t);
 
 /* ---- the keeper: checkpoints and compaction -------------------------------------------------- */
 
@@ -612,6 +618,9 @@ bool compact_due(const struct engine *e); /* writer.mutex */
 MUST_CHECK enum err compact_step(struct engine *e);
 /* Removes the files of segments that the index file knows are not needed. With keeper.work. */
 MUST_CHECK enum err compact_unlink(struct engine *e);
+/* Moves pages to low numbers and cuts the index file's end off. With keeper.work. AGAIN, NOSPACE, IO,
+ * NOMEM: it can be tried again. */
+MUST_CHECK enum err shrink_index(struct engine *e);
 /* How long to wait until the next step, by how much there is to do. */
 unsigned compact_pause_ms(struct engine *e);
 

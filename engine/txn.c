@@ -329,6 +329,14 @@ enum err txn_trim(struct engine_txn *t, uint32_t number)
     return OK;
 }
 
+enum err txn_renew(struct engine_txn *t, str key)
+{
+    enum err err = t->failed == OK ? tree_renew(&t->engine->writer.tree, key) : t->failed;
+
+    set_view(t);
+    return err == OK ? OK : fail(t, err);
+}
+
 /* ---- the end --------------------------------------------------------------------------------- */
 
 static void undo(struct engine_txn *t)
@@ -440,4 +448,37 @@ void engine_txn_commit(struct engine_txn *t, void (*done)(void *arg, enum err re
     finish(t, wait);
     if (!wait && done != NULL)
         done(arg, err);
+}
+
+/* Waits for the end of a transaction. */
+struct waiting {
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    bool done;
+    enum err result;
+};
+
+static void on_done(void *arg, enum err result)
+{
+    struct waiting *w = arg;
+
+    pthread_mutex_lock(&w->mutex);
+    w->done = true;
+    w->result = result;
+    pthread_cond_signal(&w->cond);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+enum err txn_commit_wait(struct engine_txn *t)
+{
+    struct waiting w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, OK};
+
+    engine_txn_commit(t, on_done, &w);
+    pthread_mutex_lock(&w.mutex);
+    while (!w.done)
+        pthread_cond_wait(&w.cond, &w.mutex);
+    pthread_mutex_unlock(&w.mutex);
+    pthread_mutex_destroy(&w.mutex);
+    pthread_cond_destroy(&w.cond);
+    return w.result;
 }
