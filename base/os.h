@@ -24,6 +24,7 @@ struct os_ops {
     int (*fallocate)(int fd, uint64_t off,
                      uint64_t n); /* allocates without changing st_size (FALLOC_FL_KEEP_SIZE) */
     int (*size)(int fd, uint64_t *out);
+    int (*linked)(int fd); /* 1: the file still has a name, 0: it was removed; -1 */
     int (*rename)(const char *from, const char *to);
     int (*unlink)(const char *path);
     int (*mkdir)(const char *path, unsigned mode);

@@ -331,9 +331,11 @@ void engine_close(struct engine *e)
     if (e == NULL)
         return;
     stop_keeper(e);
+    if (e->dir != NULL && engine_state(e) == ENGINE_OK && shrink_pays(e))
+        (void)!shrink_index(e);
     stop_committer(e);
     /* The next opening has nothing to replay; if this fails, it has. */
-    if (e->dir != NULL && !atomic_load(&e->failed) && checkpoint_run(e) == OK)
+    if (e->dir != NULL && engine_state(e) == ENGINE_OK && checkpoint_run(e) == OK)
         (void)!compact_unlink(e);
     CHECK(e->readers.next == &e->keeper.reader.node && e->readers.prev == e->readers.next);
     engine_release(e);

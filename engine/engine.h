@@ -144,6 +144,7 @@ struct engine_cursor {
         uint32_t slot;
     } path[16];
     int depth; /* < 0: before the first or behind the last key */
+    int ahead; /* values asked for from memory before they are wanted: 1 forward, -1 backward */
     enum err err;
     char key_buf[ENGINE_MAX_KEY_BYTES];
 };

@@ -221,6 +221,8 @@ static enum err create_file(struct log *log, struct segment *seg, const struct s
 enum err log_create(struct log *log, uint32_t number, uint64_t first_txn)
 {
     struct segment *seg = log_segment(log, number);
+
+    CHECK(log->active == NULL || number == log->active->number + 1);
     struct segment_header h = {.magic = LOG_MAGIC,
                                .version = FORMAT_VERSION,
                                .number = number,
@@ -307,7 +309,8 @@ enum err log_sync(struct log *log)
     if (log->dir == NULL)
         return OK;
     atomic_fetch_add_explicit(&log->syncs, 1, memory_order_relaxed);
-    return os()->fdatasync(log->fd) == 0 ? OK : sync_failed(log);
+    /* What is synced to a file that was removed under us is on no disk that anybody finds again. */
+    return os()->fdatasync(log->fd) == 0 && os()->linked(log->fd) == 1 ? OK : sync_failed(log);
 }
 
 /* Takes off what a failed write left behind the durable end. After a failed sync it is tried all

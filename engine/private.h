@@ -290,6 +290,7 @@ struct engine_view {
     uint32_t root;
     bool writer; /* values may lie in frames that are not on disk yet */
 };
+void view_prefetch(const struct engine_view *v, const uint8_t *body); /* its value, soon */
 MUST_CHECK enum err view_value(const struct engine_view *v, const uint8_t *body, str *out);
 
 /* ---- log ------------------------------------------------------------------------------------- */
@@ -297,7 +298,7 @@ MUST_CHECK enum err view_value(const struct engine_view *v, const uint8_t *body,
 struct segment {
     uint32_t number;
     uint32_t salt;
-    uint64_t target;              /* size at which the next one is begun */
+    _Atomic uint64_t target;      /* size at which the next one is begun */
     _Atomic(const uint8_t *) map; /* NULL until the file exists */
     size_t mapped;
     const uint8_t *old_map; /* a frame outgrew it; readers may still be in it */
@@ -621,6 +622,7 @@ MUST_CHECK enum err compact_unlink(struct engine *e);
 /* Moves pages to low numbers and cuts the index file's end off. With keeper.work. AGAIN, NOSPACE, IO,
  * NOMEM: it can be tried again. */
 MUST_CHECK enum err shrink_index(struct engine *e);
+bool shrink_pays(struct engine *e); /* a third of the file is not used */
 /* How long to wait until the next step, by how much there is to do. */
 unsigned compact_pause_ms(struct engine *e);
 
@@ -634,7 +636,7 @@ struct keeper {
     _Atomic bool wanted; /* there is something to do */
     struct engine_reader reader;
     struct compaction compaction;
-    bool given_up; /* compaction met damage: said once, not tried again */
+    _Atomic bool given_up; /* compaction met damage: said once, not tried again */
 };
 void keeper_poke(struct engine *e); /* writer.mutex: is there something to do? */
 void *keeper_thread(void *engine);
