@@ -223,11 +223,21 @@ static struct engine *engine_blank(void)
     return e;
 }
 
+/* Their files are gone, and so are all readers. */
+static void release_dead(struct engine *e)
+{
+    struct list_node *node;
+
+    while ((node = list_pop(&e->writer.dead)) != NULL)
+        log_segment_release(&e->log, LIST_ENTRY(node, struct segment, dead));
+}
+
 static void engine_release(struct engine *e)
 {
     reader_fini(&e->keeper.reader);
     pages_fini(&e->pages);
     index_close(e);
+    release_dead(e);
     log_fini(&e->log);
     pending_fini(&e->writer.pending);
     ring_fini(&e->writer.deltas);
