@@ -60,7 +60,8 @@ static uint64_t due_bytes(const struct engine *e)
 
 bool compact_due(const struct engine *e)
 {
-    return !e->keeper.given_up && log_bytes(e) > due_bytes(e);
+    return !atomic_load_explicit(&e->keeper.given_up, memory_order_relaxed) &&
+           log_bytes(e) > due_bytes(e);
 }
 
 /* The further the log is over the mark, the less it waits; a tenth over, and it does not. */

@@ -645,7 +645,7 @@ struct keeper {
     _Atomic bool wanted; /* there is something to do */
     struct engine_reader reader;
     struct compaction compaction;
-    bool given_up; /* compaction met damage: said once, not tried again */
+    _Atomic bool given_up; /* compaction met damage: said once, not tried again */
 };
 void keeper_poke(struct engine *e); /* writer.mutex: is there something to do? */
 void *keeper_thread(void *engine);
