@@ -6,11 +6,13 @@
  *   2. The newest only grows at its end, but for remains of failed writes, which are cut off.
  *   3. Compaction takes the oldest segments away, each after a TRIM that says so is durable.
  *   4. An open descriptor outlives the name of its file.
- * So: list, open all, and list again until nothing is new (open_row). Then every segment that ever
- * held something of use at the begin is open, or a TRIM in an open one says that it is not needed: a
- * segment that went before it was seen was trimmed before, and that TRIM lies in a segment that the
- * last listing would have shown. It is looked for (check_first), not believed. What was
- * acknowledged before the begin lies below the size that a segment has when it is copied.
+ * So: list, open all, list again, and open what is new (open_row). A listing shows every name that
+ * is there from its begin to its end; of others it may show some. So the first has all that was
+ * there at the begin of the backup, but what was trimmed. And what went before the first ended was
+ * trimmed before, so the segment with that TRIM is in the second. The TRIM is looked for
+ * (check_first), not believed. If a name goes before its file is open, or the listings do not fit,
+ * all begins anew. What was acknowledged before the begin lies below the size that a segment has
+ * when it is copied.
  *
  * The newest is read while it grows. What is behind its last whole frame is left out, as recovery
  * would cut it off. If good frames lie behind a bad one, a write was cut off and another one came in
@@ -94,18 +96,6 @@ static size_t row_start(const struct names *n)
     return i;
 }
 
-static int take_fd(struct job *j, uint32_t number)
-{
-    int fd = NO_FD;
-
-    for (size_t i = 0; fd == NO_FD && i < j->segments; i++)
-        if (j->piece[i].number == number) {
-            fd = j->piece[i].fd;
-            j->piece[i].fd = NO_FD;
-        }
-    return fd;
-}
-
 static void close_pieces(struct job *j)
 {
     for (size_t i = 0; i < j->segments; i++)
@@ -116,40 +106,59 @@ static void close_pieces(struct job *j)
     j->segments = 0;
 }
 
-/* *settled = false: it was not open before, or it is not there any more. */
-static enum err open_piece(struct job *j, struct piece *p, bool *settled)
+/* Room for `n` more segments, and the other files behind them. */
+static enum err need_pieces(struct job *j, size_t n)
 {
-    char path[LOG_PATH_MAX];
-
-    if (p->fd != NO_FD)
-        return OK;
-    *settled = false;
-    log_path(j->b->dir, p->number, path, sizeof path);
-    p->fd = os()->open(path, O_RDONLY, 0);
-    return p->fd != NO_FD || errno == ENOENT ? OK : failed(j, path, "cannot be opened");
-}
-
-/* The pieces become those of the listing, of which some are open already. */
-static enum err open_listed(struct job *j, bool *settled)
-{
-    size_t first = row_start(&j->names), n = j->names.n - first;
-    struct piece *row = mem_zalloc((n + j->extras) * sizeof *row);
-    enum err err = OK;
+    struct piece *row = mem_zalloc((j->segments + n + j->extras) * sizeof *row);
 
     if (row == NULL)
         return ERR_NOMEM;
-    for (size_t i = 0; i < n; i++) {
-        row[i].number = j->names.number[first + i];
-        row[i].sealed = i + 1 < n;
-        row[i].fd = take_fd(j, row[i].number);
-        snprintf(row[i].name, sizeof row[i].name, "%08x.log", row[i].number);
-    }
-    close_pieces(j);
+    if (j->segments > 0)
+        memcpy(row, j->piece, j->segments * sizeof *row);
+    free(j->piece);
     j->piece = row;
-    j->segments = n;
-    for (size_t i = 0; err == OK && i < n; i++)
-        err = open_piece(j, &row[i], settled);
+    return OK;
+}
+
+/* AGAIN: it is not there any more. */
+static enum err open_piece(struct job *j, uint32_t number)
+{
+    struct piece *p = &j->piece[j->segments];
+    char path[LOG_PATH_MAX];
+
+    log_path(j->b->dir, number, path, sizeof path);
+    *p = (struct piece){.number = number, .fd = os()->open(path, O_RDONLY, 0)};
+    if (p->fd < 0)
+        return errno == ENOENT ? ERR_AGAIN : failed(j, path, "cannot be opened");
+    snprintf(p->name, sizeof p->name, "%08x.log", number);
+    j->segments++;
+    return OK;
+}
+
+/* The segments of the listing from `from` on are opened, too. */
+static enum err open_listed(struct job *j, size_t from)
+{
+    enum err err = need_pieces(j, j->names.n - from);
+
+    for (size_t i = from; err == OK && i < j->names.n; i++)
+        err = open_piece(j, j->names.number[i]);
     return err;
+}
+
+/* Where in the listing that goes on which is not open yet. AGAIN: the two do not fit, as one of
+ * them was made while names came and went. */
+static enum err find_new(const struct job *j, size_t *from)
+{
+    const struct names *n = &j->names;
+    size_t i = row_start(n);
+    uint32_t opened = j->piece[j->segments - 1].number;
+
+    if (n->number[i] < j->piece[0].number || n->number[i] > opened + 1)
+        return ERR_AGAIN;
+    while (i < n->n && n->number[i] <= opened)
+        i++;
+    *from = i;
+    return OK;
 }
 
 static enum err no_store(struct job *j, const char *dir)
@@ -157,21 +166,43 @@ static enum err no_store(struct job *j, const char *dir)
     return err_set(j->detail, ERR_NOTFOUND, 0, "%s: no store is there", dir);
 }
 
+static enum err list(struct job *j)
+{
+    enum err err;
+
+    j->names.n = 0;
+    err = names_list(j->b->dir, &j->names, j->detail);
+    return err == OK && j->names.n == 0 ? no_store(j, j->b->dir) : err;
+}
+
+/* Lists and opens, twice. */
+static enum err try_row(struct job *j)
+{
+    size_t from;
+    enum err err = list(j);
+
+    if (err == OK)
+        err = open_listed(j, row_start(&j->names));
+    if (err == OK)
+        err = list(j);
+    if (err == OK)
+        err = find_new(j, &from);
+    return err == OK ? open_listed(j, from) : err;
+}
+
 static enum err open_row(struct job *j)
 {
-    for (int i = 0; i < TRIES_LIST; i++) {
-        bool settled = true;
-        enum err err;
-        j->names.n = 0;
-        err = names_list(j->b->dir, &j->names, j->detail);
-        if (err == OK && j->names.n == 0)
-            err = no_store(j, j->b->dir);
-        if (err == OK)
-            err = open_listed(j, &settled);
-        if (err != OK || settled)
-            return err;
+    enum err err = ERR_AGAIN;
+
+    for (int i = 0; err == ERR_AGAIN && i < TRIES_LIST; i++) {
+        close_pieces(j);
+        err = try_row(j);
     }
-    return err_set(j->detail, ERR_AGAIN, 0, "%s: segments come and go faster than they are opened",
+    for (size_t i = 0; i < j->segments; i++)
+        j->piece[i].sealed = i + 1 < j->segments;
+    if (err != ERR_AGAIN)
+        return err;
+    return err_set(j->detail, err, 0, "%s: segments come and go faster than they are opened",
                    j->b->dir);
 }
 
