@@ -711,6 +711,7 @@ START_TEST(copies_under_writers_and_compaction)
 {
     struct engine_options o = {.dir = src.path,
                                .segment_bytes = 4096,
+                               .max_txn_bytes = 64 * KIB, /* of address space for each segment */
                                .compact_bytes = 16 * KIB,
                                .checkpoint_bytes = 8 * KIB};
     struct load l = {.stop = false};
