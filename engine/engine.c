@@ -62,8 +62,7 @@ void *mem_aligned(size_t align, size_t n)
 
 /* ---- the directory --------------------------------------------------------------------------- */
 
-/* Makes the directory if it is missing, durably. */
-static enum err make_dir(const char *dir, struct err_detail *d)
+enum err dir_make(const char *dir, bool *made, struct err_detail *d)
 {
     char parent[LOG_PATH_MAX];
     size_t n = strlen(dir);
@@ -73,6 +72,7 @@ static enum err make_dir(const char *dir, struct err_detail *d)
             return OK;
         return err_set(d, err_from_errno(errno), errno, "%s: cannot be created", dir);
     }
+    *made = true;
     memcpy(parent, dir, n + 1);
     while (n > 1 && parent[n - 1] == '/')
         n--;
@@ -97,22 +97,22 @@ static enum err busy(int fd, const char *dir, struct err_detail *d)
  * The lock is the kernel's, on the file LOCK; it goes when the process does. Our number in the file
  * is for messages only: if it cannot be written (a full disk), that is no reason not to open.
  */
-static enum err lock_dir(struct engine *e, struct err_detail *d)
+enum err dir_lock(const char *dir, int flags, int *fd, struct err_detail *d)
 {
     char path[LOG_PATH_MAX], pid[24];
 
-    snprintf(path, sizeof path, "%s/LOCK", e->dir);
-    e->lock_fd = os()->open(path, O_RDWR | O_CREAT, 0600);
-    if (e->lock_fd < 0)
+    snprintf(path, sizeof path, "%s/" LOCK_NAME, dir);
+    *fd = os()->open(path, O_RDWR | O_CREAT | flags, 0600);
+    if (*fd < 0)
         return err_set(d, err_from_errno(errno), errno, "%s: cannot be opened", path);
-    if (os()->lock(e->lock_fd) != 0) {
+    if (os()->lock(*fd) != 0) {
         if (errno == EWOULDBLOCK)
-            return busy(e->lock_fd, e->dir, d);
+            return busy(*fd, dir, d);
         return err_set(d, err_from_errno(errno), errno, "%s: cannot be locked", path);
     }
     snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    if (os()->ftruncate(e->lock_fd, 0) == 0)
-        (void)!os()->pwrite(e->lock_fd, pid, strlen(pid), 0);
+    if (os()->ftruncate(*fd, 0) == 0)
+        (void)!os()->pwrite(*fd, pid, strlen(pid), 0);
     return OK;
 }
 
@@ -223,11 +223,21 @@ static struct engine *engine_blank(void)
     return e;
 }
 
+/* Their files are gone, and so are all readers. */
+static void release_dead(struct engine *e)
+{
+    struct list_node *node;
+
+    while ((node = list_pop(&e->writer.dead)) != NULL)
+        log_segment_release(&e->log, LIST_ENTRY(node, struct segment, dead));
+}
+
 static void engine_release(struct engine *e)
 {
     reader_fini(&e->keeper.reader);
     pages_fini(&e->pages);
     index_close(e);
+    release_dead(e);
     log_fini(&e->log);
     pending_fini(&e->writer.pending);
     ring_fini(&e->writer.deltas);
@@ -298,6 +308,7 @@ enum err engine_open(struct engine **out, const struct engine_options *options,
     struct engine_recovery found = {0};
     struct engine *e = engine_blank();
     enum err err = ERR_NOMEM;
+    bool made;
 
     if (detail != NULL)
         detail->text[0] = 0;
@@ -306,9 +317,9 @@ enum err engine_open(struct engine **out, const struct engine_options *options,
     if (err == OK)
         err = init_parts(e);
     if (err == OK && e->dir != NULL)
-        err = make_dir(e->dir, detail);
+        err = dir_make(e->dir, &made, detail);
     if (err == OK && e->dir != NULL)
-        err = lock_dir(e, detail);
+        err = dir_lock(e->dir, 0, &e->lock_fd, detail);
     if (err == OK)
         err = recover(e, &found, detail);
     if (err == OK)

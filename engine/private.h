@@ -19,6 +19,7 @@
  *     shrink.c     moves pages, so that the index file can be cut  (thread of the caller)
  *     keeper.c     when to do which                                (a thread of its own)
  *     recover.c    from files to a running engine
+ *     backup.c     a copy of the files, of an engine that runs elsewhere
  *     engine.c     open, close, state, stats
  *
  * Which lock guards what:
@@ -52,6 +53,14 @@ void *mem_alloc(size_t n);
 void *mem_zalloc(size_t n);
 void *mem_aligned(size_t align, size_t n);
 void engine_test_fail_alloc(unsigned nth);
+
+/* Makes the directory (0700) if it is missing, durably. *made is set when there is a new one, also
+ * when this then fails. */
+MUST_CHECK enum err dir_make(const char *dir, bool *made, struct err_detail *d);
+#define LOCK_NAME "LOCK"
+/* The directory belongs to this process until *fd is closed. `flags` for the file LOCK (O_EXCL: there
+ * must be none). BUSY. *fd is open also when this fails, unless it is < 0. */
+MUST_CHECK enum err dir_lock(const char *dir, int flags, int *fd, struct err_detail *d);
 
 /* ---- numbers on disk ------------------------------------------------------------------------- */
 
@@ -356,8 +365,10 @@ MUST_CHECK enum err log_map(struct segment *seg, int fd, size_t bytes);
 struct names { /* of the segments in a directory, rising; number is malloc'd */
     uint32_t *number;
     size_t n, cap;
-    bool nomem;
+    bool nomem, partial;
 };
+#define PARTIAL_SUFFIX ".partial" /* of files of a copy that is not finished */
+/* CORRUPT: it is a copy that is not finished. */
 MUST_CHECK enum err names_list(const char *dir, struct names *names, struct err_detail *d);
 
 struct frames { /* a place in a segment */
