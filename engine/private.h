@@ -310,8 +310,10 @@ struct segment {
     _Atomic uint64_t target;      /* size at which the next one is begun */
     _Atomic(const uint8_t *) map; /* NULL until the file exists */
     size_t mapped;
-    const uint8_t *old_map; /* a frame outgrew it; readers may still be in it */
-    size_t old_mapped;
+    struct { /* it was outgrown; readers may still be in it */
+        const uint8_t *map;
+        size_t mapped;
+    } old[2];
     _Atomic uint32_t bytes; /* durable */
     /* what the index refers to here, in the writer's newest version */
     uint64_t cells;
