@@ -98,6 +98,8 @@ enum err store_options_load(struct store_options *o, const struct settings *s, s
 {
     struct store_options got = {
         .cache_max_bytes = (size_t)settings_int(s, "kinto.cache_max_size_bytes", 0),
+        .page_memory_bytes = (size_t)settings_int(s, "kinto.engine_page_memory_bytes", 0),
+        .checkpoint_bytes = (uint64_t)settings_int(s, "kinto.engine_checkpoint_bytes", 0),
     };
     if (keeps_data(s)) {
         got.dir = data_dir(s, d);

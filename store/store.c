@@ -66,7 +66,9 @@ static enum err layout_open(struct engine *engine, struct err_detail *detail)
 enum err store_open(struct store **out, const struct store_options *options,
                     struct store_opened *opened, struct err_detail *detail)
 {
-    struct engine_options eo = {.dir = options->dir};
+    struct engine_options eo = {.dir = options->dir,
+                                .cache_bytes = options->page_memory_bytes,
+                                .checkpoint_bytes = options->checkpoint_bytes};
     struct engine_recovery found = {0};
     struct store *s = calloc(1, sizeof *s);
     enum err e;
@@ -102,6 +104,19 @@ void store_close(struct store *s)
 bool store_healthy(const struct store *s)
 {
     return engine_state(s->engine) == ENGINE_OK;
+}
+
+enum err store_compact(struct store *s, uint64_t *before, uint64_t *after)
+{
+    struct engine_stats stats;
+    enum err e;
+
+    engine_stats(s->engine, &stats);
+    *before = stats.log_bytes;
+    e = engine_compact(s->engine);
+    engine_stats(s->engine, &stats);
+    *after = stats.log_bytes;
+    return e;
 }
 
 enum err store_thread_new(struct store *s, struct store_thread **out)

@@ -36,6 +36,9 @@ struct store_session;
 struct store_options {
     const char *dir;        /* NULL: memory, nothing is kept */
     size_t cache_max_bytes; /* of store_cache_*; 0: 512 KiB (kinto.cache_max_size_bytes) */
+    /* engine_options.cache_bytes and .checkpoint_bytes; 0: the engine's */
+    size_t page_memory_bytes;
+    uint64_t checkpoint_bytes;
 };
 
 struct store_opened { /* for the line that start prints */
@@ -46,6 +49,10 @@ MUST_CHECK enum err store_open(struct store **out, const struct store_options *o
                                struct store_opened *opened, struct err_detail *detail);
 void store_close(struct store *s);         /* waits for what was committed */
 bool store_healthy(const struct store *s); /* false: writes are refused (heartbeat) */
+
+/* Gives the space of everything that does not live any more back, at once; before and after (bytes
+ * of log) may be told. NOSPACE (a copy of what lives needs room), IO, NOMEM, CORRUPT, FAILED. */
+MUST_CHECK enum err store_compact(struct store *s, uint64_t *before, uint64_t *after);
 
 MUST_CHECK enum err store_thread_new(struct store *s, struct store_thread **out);
 void store_thread_free(struct store_thread *t);

@@ -1,0 +1,512 @@
+/*
+ * The index file: what is there after a checkpoint need not be replayed; what is wrong with it never leads
+ * to wrong data; and what the log has lost, it tells. Also compaction, which relies on it.
+ */
+#include "test/unit/engine/audit.h"
+
+static struct kit_dir dir;
+static struct kit_model model;
+static struct engine *e;
+
+static struct engine_options options(void)
+{
+    return (struct engine_options){.dir = dir.path,
+                                   .segment_bytes = 16 * KIB,
+                                   .cache_bytes = 256 * KIB,
+                                   .checkpoint_bytes = 64 * KIB,
+                                   .compact_bytes = 16 * KIB};
+}
+
+static enum err try_open(struct engine_recovery *r, struct err_detail *d)
+{
+    struct engine_options o = options();
+
+    e = NULL;
+    return engine_open(&e, &o, r, d);
+}
+
+static struct engine_recovery open_again(void)
+{
+    struct engine_recovery r;
+    struct err_detail d = {.text = ""};
+    enum err err = try_open(&r, &d);
+
+    ck_assert_msg(err == OK, "%s", d.text);
+    return r;
+}
+
+static void setup(void)
+{
+    log_set_level(LOG_NONE);
+    kit_dir_make(&dir);
+    model = (struct kit_model){0};
+    open_again();
+}
+
+static void teardown(void)
+{
+    engine_close(e);
+    e = NULL;
+    kit_dir_remove(&dir);
+    free(model.p);
+    model_free_bytes();
+}
+
+static void put(int key, int version, size_t n)
+{
+    char k[24], v[2000];
+    str key_str = {k, (size_t)snprintf(k, sizeof k, "key%06d", key)};
+
+    memset(v, 'a' + (key + version) % 26, sizeof v);
+    snprintf(v, sizeof v, "%d", version);
+    ck_assert_int_eq(kit_put(e, key_str, (str){v, n}), OK);
+    model_put(&model, key_str, (str){v, n});
+}
+
+static void put_many(int from, int to, int version)
+{
+    for (int i = from; i < to; i++)
+        put(i, version, 300);
+}
+
+static void check_all(void)
+{
+    ck_assert(model_same_now(&model, e));
+    audit_engine(e);
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+START_TEST(nothing_to_replay_after_a_clean_end)
+{
+    put_many(0, 200, 1);
+    engine_close(e);
+    ck_assert_uint_eq(open_again().txns, 0);
+    check_all();
+    put_many(100, 300, 2);
+    check_all();
+    engine_close(e);
+    ck_assert_uint_eq(open_again().txns, 0);
+    check_all();
+}
+END_TEST
+
+/* The directory as it is while the engine runs: what a crash leaves. */
+static void copy_to(struct kit_dir *to)
+{
+    DIR *d = opendir(dir.path);
+    struct dirent *entry;
+
+    kit_dir_make(to);
+    while ((entry = readdir(d)) != NULL) {
+        size_t n;
+        char *p;
+        if (entry->d_name[0] == '.')
+            continue;
+        p = kit_read(&dir, entry->d_name, &n);
+        kit_write(to, entry->d_name, p, n);
+        free(p);
+    }
+    closedir(d);
+}
+
+START_TEST(only_the_tail_is_replayed_after_a_crash)
+{
+    struct kit_dir crashed, alive = dir;
+    struct engine *running;
+
+    put_many(0, 100, 1);
+    ck_assert_int_eq(engine_checkpoint(e), OK);
+    put_many(90, 110, 2);
+    copy_to(&crashed);
+    running = e;
+    dir = crashed;
+    ck_assert_uint_eq(open_again().txns, 20);
+    check_all();
+    engine_close(e);
+    kit_dir_remove(&crashed);
+    dir = alive;
+    e = running;
+}
+END_TEST
+
+START_TEST(a_lost_index_is_made_anew)
+{
+    struct engine_recovery r;
+
+    put_many(0, 300, 1);
+    engine_close(e);
+    kit_drop_index(&dir);
+    r = open_again();
+    ck_assert_uint_gt(r.txns, 0);
+    check_all();
+    put_many(0, 50, 2);
+    engine_close(e);
+    ck_assert_uint_eq(open_again().txns, 0);
+    check_all();
+}
+END_TEST
+
+static void flip(const char *name, size_t at)
+{
+    size_t n;
+    char *p = kit_read(&dir, name, &n);
+
+    ck_assert_uint_lt(at, n);
+    p[at] ^= 1;
+    kit_write(&dir, name, p, n);
+    free(p);
+}
+
+/* Each of the two roots, and the books: what was put aside is still there to be looked at. */
+START_TEST(a_damaged_index_is_made_anew)
+{
+    static const size_t places[] = {0, 40, 127, PAGE_BYTES, PAGE_BYTES + 50, PAGE_BYTES + 127};
+    char path[600];
+
+    put_many(0, 100, 1);
+    engine_close(e);
+    open_again();
+    put_many(0, 10, 2);
+    engine_close(e);
+    flip("index", places[_i]);
+    ck_assert(open_again().rebuilt);
+    check_all();
+    snprintf(path, sizeof path, "%s/index.damaged", dir.path);
+    ck_assert_int_eq(access(path, F_OK), 0);
+    engine_close(e);
+    ck_assert(!open_again().rebuilt);
+    check_all();
+}
+END_TEST
+
+static void rename_file(const char *from, const char *to)
+{
+    char a[600], b[600];
+
+    snprintf(a, sizeof a, "%s/%s", dir.path, from);
+    snprintf(b, sizeof b, "%s/%s", dir.path, to);
+    ck_assert_int_eq(rename(a, b), 0);
+}
+
+/* An index file put back from an earlier day: the log has what came after. */
+START_TEST(an_old_index_is_caught_up)
+{
+    size_t n;
+    char *old;
+
+    put_many(0, 50, 1);
+    engine_close(e);
+    old = kit_read(&dir, "index", &n);
+    open_again();
+    put_many(0, 80, 2);
+    engine_close(e);
+    kit_write(&dir, "index", old, n);
+    free(old);
+    ck_assert_uint_ge(open_again().txns, 80);
+    check_all();
+}
+END_TEST
+
+START_TEST(an_index_of_another_log)
+{
+    struct err_detail d;
+
+    put_many(0, 50, 1);
+    engine_close(e);
+    rename_file("index", "other");
+    kit_drop_index(&dir);
+    open_again();
+    put_many(0, 30, 2);
+    engine_close(e);
+    /* A log that is not the one that the index saw: another frame stands before its tail. */
+    size_t n;
+    char *index = kit_read(&dir, "index", &n);
+    kit_dir_empty(&dir);
+    open_again();
+    put_many(0, 90, 3);
+    engine_close(e);
+    kit_write(&dir, "index", index, n);
+    free(index);
+    ck_assert_int_eq(try_open(NULL, &d), ERR_CORRUPT);
+    kit_drop_index(&dir);
+    model_del_prefix(&model, STR(""));
+    for (int i = 0; i < 90; i++) {
+        char k[24], v[300];
+        memset(v, 'a' + (i + 3) % 26, sizeof v);
+        snprintf(v, sizeof v, "3");
+        model_put(&model, (str){k, (size_t)snprintf(k, sizeof k, "key%06d", i)}, (str){v, 300});
+    }
+    open_again();
+    check_all();
+}
+END_TEST
+
+/* ---- what the log has lost -------------------------------------------------------------------- */
+
+static const char *newest(void)
+{
+    static char name[24];
+
+    snprintf(name, sizeof name, "%08x.log", POS_SEG(e->writer.now.tail));
+    return name;
+}
+
+START_TEST(a_cut_log_is_missed)
+{
+    struct err_detail d;
+    char name[24], *p;
+    size_t n;
+
+    put_many(0, 20, 1);
+    snprintf(name, sizeof name, "%s", newest());
+    engine_close(e);
+    p = kit_read(&dir, name, &n);
+    for (size_t cut = n - 1; cut > SEGMENT_HEADER_BYTES; cut -= MIN_OF(cut, (size_t)97)) {
+        kit_write(&dir, name, p, cut);
+        ck_assert_int_eq(try_open(NULL, &d), ERR_CORRUPT);
+        ck_assert_msg(strstr(d.text, name) != NULL, "%s", d.text);
+    }
+    kit_write(&dir, name, p, n);
+    free(p);
+    open_again();
+    check_all();
+}
+END_TEST
+
+START_TEST(a_lost_segment_is_missed)
+{
+    struct err_detail d;
+    char name[24];
+
+    put_many(0, 300, 1);
+    ck_assert_int_eq(engine_compact(e), OK);
+    snprintf(name, sizeof name, "%08x.log", e->log.first);
+    ck_assert_uint_gt(e->log.first, 1);
+    ck_assert_str_ne(name, newest());
+    engine_close(e);
+    rename_file(name, "away");
+    ck_assert_int_eq(try_open(NULL, &d), ERR_CORRUPT); /* the index knows it */
+    ck_assert_msg(strstr(d.text, name) != NULL, "%s", d.text);
+    kit_drop_index(&dir);
+    ck_assert_int_eq(try_open(NULL, &d), ERR_CORRUPT); /* no TRIM allows it */
+    ck_assert_msg(strstr(d.text, name) != NULL, "%s", d.text);
+    kit_drop_index(&dir);
+    rename_file("away", name);
+    open_again();
+    check_all();
+}
+END_TEST
+
+START_TEST(a_removed_directory_ends_the_writing)
+{
+    kit_dir_empty(&dir);
+    ck_assert_int_ne(kit_put(e, STR("a"), STR("b")), OK);
+    ck_assert_int_eq(engine_state(e), ENGINE_FAILED);
+}
+END_TEST
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+START_TEST(memory_does_not_grow_with_the_keys)
+{
+    size_t most = 0;
+
+    for (int i = 0; i < 20000; i += 100) {
+        struct engine_txn *t = NULL;
+        while (engine_txn_begin(e, &t) == ERR_AGAIN)
+            ck_assert_int_eq(engine_checkpoint(e), OK);
+        for (int k = i; k < i + 100; k++) {
+            char key[24];
+            unsigned scattered = (unsigned)k * 2654435761u;
+            str ks = {key, (size_t)snprintf(key, sizeof key, "%08x", scattered)};
+            ck_assert_int_eq(engine_put(t, ks, STR("value")), OK);
+        }
+        ck_assert_int_eq(kit_commit(t), OK);
+        pthread_mutex_lock(&e->writer.mutex);
+        most = MAX_OF(most, e->pages.memory_n + ring_count(&e->pages.dropped));
+        pthread_mutex_unlock(&e->writer.mutex);
+    }
+    ck_assert_uint_le(most * PAGE_BYTES, 2 * 256 * KIB); /* a transaction more than the limit */
+    engine_close(e);
+    kit_drop_index(&dir); /* nor does making it anew */
+    open_again();
+    ck_assert_uint_le(e->pages.memory_n * PAGE_BYTES, 256 * KIB);
+    audit_engine(e);
+}
+END_TEST
+
+/* ---- compaction ------------------------------------------------------------------------------ */
+
+static uint64_t disk_bytes(void)
+{
+    DIR *d = opendir(dir.path);
+    uint64_t sum = 0;
+    struct dirent *entry;
+    struct stat st;
+    char path[600];
+
+    while ((entry = readdir(d)) != NULL) {
+        snprintf(path, sizeof path, "%s/%s", dir.path, entry->d_name);
+        if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+            sum += (uint64_t)st.st_size;
+    }
+    closedir(d);
+    return sum;
+}
+
+START_TEST(overwriting_does_not_fill_the_disk)
+{
+    struct engine_stats st;
+    uint64_t most = 0, live;
+
+    put_many(0, 1000, 0);
+    engine_stats(e, &st);
+    live = st.live_log_bytes;
+    for (int version = 1; version <= 20; version++) {
+        put_many(0, 1000, version);
+        most = MAX_OF(most, disk_bytes());
+    }
+    ck_assert_msg(most < live * 5 / 2 + 512 * KIB, "%llu of %llu", (unsigned long long)most,
+                  (unsigned long long)live);
+    check_all();
+    engine_close(e);
+    open_again();
+    check_all();
+    engine_close(e);
+    kit_drop_index(&dir);
+    open_again();
+    check_all();
+}
+END_TEST
+
+static void link_many(int n)
+{
+    for (int i = 0; i < n; i++) {
+        char k[24], l[24], v[400];
+        struct engine_txn *t = kit_begin(e);
+        str key = {k, (size_t)snprintf(k, sizeof k, "key%06d", i)};
+        str link = {l, (size_t)snprintf(l, sizeof l, "link%06d", i)};
+        str value = {v, i % 3 == 0 ? 10 : 400};
+        memset(v, 'a' + i % 26, sizeof v);
+        ck_assert_int_eq(engine_put(t, key, value), OK);
+        ck_assert_int_eq(engine_link(t, link), OK);
+        model_put(&model, key, value);
+        model_put(&model, link, value);
+        if (i % 5 == 0) {
+            ck_assert_int_eq(engine_del(t, key), OK);
+            model_del(&model, key);
+        }
+        ck_assert_int_eq(kit_commit(t), OK);
+    }
+}
+
+/* One value of several keys is one value afterwards, whichever of them are left. */
+START_TEST(compaction_keeps_what_lives)
+{
+    struct engine_stats before, after;
+
+    link_many(200);
+    engine_stats(e, &before);
+    ck_assert_int_eq(engine_compact(e), OK);
+    check_all();
+    engine_stats(e, &after);
+    ck_assert_uint_le(after.log_bytes, before.log_bytes);
+    ck_assert_uint_eq(after.keys, before.keys);
+    ck_assert_uint_gt(e->log.first, 1);
+    for (int i = 0; i < 3; i++) { /* and again, from files, with and without an index */
+        engine_close(e);
+        if (i == 1)
+            kit_drop_index(&dir);
+        open_again();
+        check_all();
+        ck_assert_int_eq(engine_compact(e), OK);
+        check_all();
+    }
+}
+END_TEST
+
+/* A deletion is not forgotten before what it deleted. */
+START_TEST(what_was_deleted_stays_deleted)
+{
+    put_many(0, 300, 1);
+    for (int i = 0; i < 300; i += 2) {
+        char k[24];
+        struct engine_txn *t = kit_begin(e);
+        str key = {k, (size_t)snprintf(k, sizeof k, "key%06d", i)};
+        ck_assert_int_eq(engine_del(t, key), OK);
+        model_del(&model, key);
+        ck_assert_int_eq(kit_commit(t), OK);
+    }
+    for (int i = 0; i < 4; i++) {
+        put_many(400, 500, i);
+        ck_assert_int_eq(engine_compact(e), OK);
+        engine_close(e);
+        kit_drop_index(&dir);
+        open_again();
+        check_all();
+    }
+}
+END_TEST
+
+START_TEST(the_index_file_shrinks)
+{
+    struct stat st;
+    char path[600];
+    struct engine_txn *t;
+
+    snprintf(path, sizeof path, "%s/index", dir.path);
+    for (int i = 0; i < 30000; i += 1000) {
+        t = kit_begin(e);
+        for (int k = i; k < i + 1000; k++) {
+            char key[24];
+            str ks = {key, (size_t)snprintf(key, sizeof key, "%08x", (unsigned)k * 2654435761u)};
+            ck_assert_int_eq(engine_put(t, ks, STR("some value")), OK);
+        }
+        ck_assert_int_eq(kit_commit(t), OK);
+        ck_assert_int_eq(engine_checkpoint(e), OK);
+    }
+    ck_assert_int_eq(stat(path, &st), 0);
+    off_t before = st.st_size;
+    t = kit_begin(e);
+    for (unsigned c = 0; c < 15; c++) {
+        char prefix = "0123456789abcde"[c];
+        ck_assert_int_eq(engine_del_prefix(t, (str){&prefix, 1}, NULL), OK);
+    }
+    ck_assert_int_eq(kit_commit(t), OK);
+    ck_assert_int_eq(engine_compact(e), OK);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_msg(st.st_size < before / 2, "%ld of %ld", (long)st.st_size, (long)before);
+    audit_engine(e);
+    engine_close(e);
+    ck_assert_uint_eq(open_again().txns, 0);
+    audit_engine(e);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("engine/index");
+    TCase *c = tcase_create("index");
+
+    tcase_set_timeout(c, 60);
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, nothing_to_replay_after_a_clean_end);
+    tcase_add_test(c, only_the_tail_is_replayed_after_a_crash);
+    tcase_add_test(c, a_lost_index_is_made_anew);
+    tcase_add_loop_test(c, a_damaged_index_is_made_anew, 0, 6);
+    tcase_add_test(c, an_old_index_is_caught_up);
+    tcase_add_test(c, an_index_of_another_log);
+    tcase_add_test(c, a_cut_log_is_missed);
+    tcase_add_test(c, a_lost_segment_is_missed);
+    tcase_add_test(c, a_removed_directory_ends_the_writing);
+    tcase_add_test(c, memory_does_not_grow_with_the_keys);
+    tcase_add_test(c, overwriting_does_not_fill_the_disk);
+    tcase_add_test(c, compaction_keeps_what_lives);
+    tcase_add_test(c, what_was_deleted_stays_deleted);
+    tcase_add_test(c, the_index_file_shrinks);
+    suite_add_tcase(s, c);
+    return s;
+}
+
+UNIT_MAIN(suite)
