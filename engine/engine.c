@@ -97,22 +97,22 @@ static enum err busy(int fd, const char *dir, struct err_detail *d)
  * The lock is the kernel's, on the file LOCK; it goes when the process does. Our number in the file
  * is for messages only: if it cannot be written (a full disk), that is no reason not to open.
  */
-static enum err lock_dir(struct engine *e, struct err_detail *d)
+enum err dir_lock(const char *dir, int *fd, struct err_detail *d)
 {
     char path[LOG_PATH_MAX], pid[24];
 
-    snprintf(path, sizeof path, "%s/LOCK", e->dir);
-    e->lock_fd = os()->open(path, O_RDWR | O_CREAT, 0600);
-    if (e->lock_fd < 0)
+    snprintf(path, sizeof path, "%s/LOCK", dir);
+    *fd = os()->open(path, O_RDWR | O_CREAT, 0600);
+    if (*fd < 0)
         return err_set(d, err_from_errno(errno), errno, "%s: cannot be opened", path);
-    if (os()->lock(e->lock_fd) != 0) {
+    if (os()->lock(*fd) != 0) {
         if (errno == EWOULDBLOCK)
-            return busy(e->lock_fd, e->dir, d);
+            return busy(*fd, dir, d);
         return err_set(d, err_from_errno(errno), errno, "%s: cannot be locked", path);
     }
     snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    if (os()->ftruncate(e->lock_fd, 0) == 0)
-        (void)!os()->pwrite(e->lock_fd, pid, strlen(pid), 0);
+    if (os()->ftruncate(*fd, 0) == 0)
+        (void)!os()->pwrite(*fd, pid, strlen(pid), 0);
     return OK;
 }
 
@@ -223,8 +223,10 @@ static struct engine *engine_blank(void)
     return e;
 }
 
-static void engine_release(struct engine *e)
+void engine_release(struct engine *e)
 {
+    if (e == NULL)
+        return;
     reader_fini(&e->keeper.reader);
     pages_fini(&e->pages);
     index_close(e);
@@ -238,6 +240,20 @@ static void engine_release(struct engine *e)
     fini_locks(e);
     free(e->dir);
     free(e);
+}
+
+enum err engine_bare(struct engine **out, const struct engine_options *o, struct err_detail *d)
+{
+    struct engine *e = engine_blank();
+    enum err err = e == NULL ? ERR_NOMEM : set_options(e, o, d);
+
+    if (err == OK)
+        err = init_parts(e);
+    if (err != OK)
+        engine_release(e);
+    else
+        *out = e;
+    return err;
 }
 
 /* ---- threads --------------------------------------------------------------------------------- */
@@ -296,26 +312,22 @@ enum err engine_open(struct engine **out, const struct engine_options *options,
                      struct engine_recovery *recovery, struct err_detail *detail)
 {
     struct engine_recovery found = {0};
-    struct engine *e = engine_blank();
-    enum err err = ERR_NOMEM;
+    struct engine *e = NULL;
+    enum err err;
 
     if (detail != NULL)
         detail->text[0] = 0;
-    if (e != NULL)
-        err = set_options(e, options, detail);
-    if (err == OK)
-        err = init_parts(e);
+    err = engine_bare(&e, options, detail);
     if (err == OK && e->dir != NULL)
         err = make_dir(e->dir, detail);
     if (err == OK && e->dir != NULL)
-        err = lock_dir(e, detail);
+        err = dir_lock(e->dir, &e->lock_fd, detail);
     if (err == OK)
         err = recover(e, &found, detail);
     if (err == OK)
         err = start_threads(e, detail);
     if (err != OK) {
-        if (e != NULL)
-            engine_release(e);
+        engine_release(e);
         if (detail != NULL && detail->text[0] != 0)
             return err;
         return err_set(detail, err, 0, "the store cannot be opened: %s", err_text(err));

@@ -17,7 +17,12 @@
  *     checkpoint.c writes the pages that changed, then a root      (thread of the keeper)
  *     compact.c    copies what lives out of the oldest segments    (thread of the keeper)
  *     keeper.c     when to do which                                (a thread of its own)
+ *     replay.c     frames into an index               (shared by recover.c, check.c, repair.c)
  *     recover.c    from files to a running engine
+ *     walk.c       all good frames of a log, whatever lies between them
+ *     inspect.c    is the index file what an index file is?
+ *     check.c      log and index held against each other; what a repair would lose
+ *     repair.c     a new log of what is left, in the place of the old one
  *     engine.c     open, close, state, stats
  *
  * Which lock guards what:
@@ -483,6 +488,29 @@ struct index {
     uint32_t first;
     _Atomic uint64_t checkpoints;
 };
+/* What the newest root leads to but the tree. Zeroed before, index_content_free after. */
+struct index_content {
+    struct index_root root;
+    uint8_t *books;
+    uint32_t *books_page; /* numbers of the pages that they are on */
+    size_t books_pages;
+};
+/* Of e->index.fd. `oldest`, errors: as index_load. */
+MUST_CHECK enum err index_read(const struct engine *e, uint32_t oldest, struct index_content *c,
+                               struct err_detail *d);
+const struct books_segment *index_segments(const struct index_content *c, uint32_t *n);
+struct bits index_bits(const struct index_content *c); /* borrowed */
+/* Takes it over: pages, segments, the version. NOMEM, IO. */
+MUST_CHECK enum err index_take(struct engine *e, const struct index_content *c, struct version *v);
+void index_content_free(struct index_content *c);
+/* As open(2): NOTFOUND, IO. */
+MUST_CHECK enum err index_open(struct engine *e, int flags, struct err_detail *d);
+/* Reads the i-th root, 0 or 1. IO. *good: it is one; *blank: nothing was ever written there. */
+MUST_CHECK enum err index_root_read(const struct engine *e, unsigned i, struct index_root *r,
+                                    bool *good, bool *blank, struct err_detail *d);
+/* A file for one run: without a name, gone when it is closed. */
+MUST_CHECK enum err index_create_unnamed(struct engine *e, struct err_detail *d);
+
 /* Opens the file and takes over what its newest root shows: pages, segments, the version. `oldest`:
  * the first segment there is (0: none). NOTFOUND: there is no file, or no checkpoint in it. CORRUPT:
  * it cannot be used. Both: nothing was taken over. IO, NOMEM. */
@@ -668,5 +696,23 @@ struct engine {
 };
 
 MUST_CHECK enum err recover(struct engine *e, struct engine_recovery *r, struct err_detail *d);
+
+/* ---- replay: into the index of an engine that nobody uses yet --------------------------------- */
+
+/* Does what the frame at f's place says. CORRUPT, and as apply_put. */
+MUST_CHECK enum err replay_frame(struct engine *e, const struct frames *f,
+                                 const struct frame_header *h);
+/* What was replayed becomes the newest version, which readers (a checkpoint among them) see; `f`: the
+ * place behind it. It must be durable. */
+void replay_publish(struct engine *e, const struct frames *f);
+/* Between two frames: keeps the memory of a long replay small. As checkpoint_run. */
+MUST_CHECK enum err replay_relieve(struct engine *e, const struct frames *f);
+
+/* An engine without threads and without a lock, as engine_open begins with it. */
+MUST_CHECK enum err engine_bare(struct engine **out, const struct engine_options *o,
+                                struct err_detail *d);
+void engine_release(struct engine *e); /* NULL is allowed */
+/* Takes the lock of the directory; it goes when *fd is closed. BUSY. */
+MUST_CHECK enum err dir_lock(const char *dir, int *fd, struct err_detail *d);
 
 #endif
