@@ -93,7 +93,7 @@ void pages_fini(struct pages *ps)
     }
     while (ps->pool != NULL) {
         struct page *page = ps->pool;
-        memcpy(&ps->pool, page, sizeof ps->pool);
+        memcpy(&ps->pool, page, sizeof(void *));
         free(page);
     }
     bits_fini(&ps->free);
@@ -155,7 +155,7 @@ static struct page *memory_take(struct pages *ps)
 
     if (page == NULL)
         return mem_alloc(PAGE_BYTES);
-    memcpy(&ps->pool, page, sizeof ps->pool);
+    memcpy(&ps->pool, page, sizeof(void *));
     ps->pool_n--;
     return page;
 }
@@ -166,7 +166,7 @@ static void memory_give(struct pages *ps, struct page *page)
         free(page);
         return;
     }
-    memcpy(page, &ps->pool, sizeof ps->pool);
+    memcpy(page, &ps->pool, sizeof(void *));
     ps->pool = page;
     ps->pool_n++;
 }
