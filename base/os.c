@@ -244,6 +244,7 @@ const struct os_ops os_kernel = {
     .rename = rename,
     .unlink = unlink,
     .mkdir = kernel_mkdir,
+    .rmdir = rmdir,
     .sync_dir = kernel_sync_dir,
     .list_dir = kernel_list_dir,
     .map = kernel_map,

@@ -27,6 +27,7 @@ struct os_ops {
     int (*rename)(const char *from, const char *to);
     int (*unlink)(const char *path);
     int (*mkdir)(const char *path, unsigned mode);
+    int (*rmdir)(const char *path);
     int (*sync_dir)(const char *path); /* open + fsync + close of a directory */
     int (*list_dir)(const char *path, void (*each)(void *arg, const char *name), void *arg);
     /* A shared read-only view of [off, off + n), off a multiple of 64 KiB, which may reach past the

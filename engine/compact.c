@@ -122,8 +122,7 @@ static void begin_segment(struct compaction *c, const struct engine *e, const st
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
-/* Does the index refer to the operation? */
-static enum err is_live(const struct engine_view *v, const struct ops *o, bool *live)
+enum err op_is_live(const struct engine_view *v, const struct ops *o, bool *live)
 {
     const uint8_t *body;
     struct value_ref ref;
@@ -148,7 +147,7 @@ static enum err look_at(const struct engine_view *v, struct step *s, const struc
     enum err err = OK;
 
     if (o->op == OP_PUT || o->op == OP_LINK)
-        err = is_live(v, o, &live);
+        err = op_is_live(v, o, &live);
     if (err != OK || !live)
         return err;
     s->found[s->n++] =
@@ -208,7 +207,7 @@ static enum err still_live(struct engine_txn *t, const struct found *f, uint32_t
         .key = f->key,
         .value = {.bytes = (uint32_t)f->value.n, .off = f->off, .data = (const void *)f->value.p}};
 
-    return is_live(engine_txn_view(t), &as_op, live);
+    return op_is_live(engine_txn_view(t), &as_op, live);
 }
 
 /* Keys of one value stay keys of one value. */
@@ -288,7 +287,7 @@ static void on_done(void *arg, enum err result)
     pthread_mutex_unlock(&w->mutex);
 }
 
-static enum err commit_and_wait(struct engine_txn *t)
+enum err txn_commit_wait(struct engine_txn *t)
 {
     struct waiting w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, OK};
 
@@ -316,7 +315,7 @@ static enum err trim(struct engine *e, uint32_t number)
     if (err == OK)
         err = txn_trim(t, number + 1);
     if (err == OK)
-        return commit_and_wait(t);
+        return txn_commit_wait(t);
     engine_txn_abort(t);
     return err;
 }
@@ -405,7 +404,7 @@ static enum err roll(struct engine *e, uint32_t *number)
     *number = POS_SEG(t->start);
     err = txn_trim(t, (uint32_t)e->writer.now.first);
     if (err == OK)
-        return commit_and_wait(t);
+        return txn_commit_wait(t);
     engine_txn_abort(t);
     return err;
 }

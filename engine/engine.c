@@ -322,6 +322,8 @@ enum err engine_open(struct engine **out, const struct engine_options *options,
         err = make_dir(e->dir, detail);
     if (err == OK && e->dir != NULL)
         err = dir_lock(e->dir, &e->lock_fd, detail);
+    if (err == OK && e->dir != NULL)
+        err = repair_finish(e->dir, detail);
     if (err == OK)
         err = recover(e, &found, detail);
     if (err == OK)

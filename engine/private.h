@@ -397,6 +397,10 @@ struct ops { /* the operations of one frame */
 struct ops ops_of(const struct frames *f, uint64_t at, const struct frame_header *h);
 bool ops_more(const struct ops *o);
 MUST_CHECK enum err ops_next(struct ops *o); /* CORRUPT: it makes no sense */
+bool ops_value_good(const struct ops *o);    /* of a PUT: its checksum is right */
+/* The next place at or behind f's where a whole, right frame begins that is later than f's
+ * transaction. False: there is none. */
+bool frames_find(const struct frames *f, uint64_t *off, struct frame_header *out);
 
 /* ---- pending frames -------------------------------------------------------------------------- */
 
@@ -616,6 +620,9 @@ void apply_durable(struct engine *e, uint64_t durable);
  * make it anew. LIMIT, NOMEM. */
 MUST_CHECK enum err txn_trim(struct engine_txn *t, uint32_t number);
 
+/* Commits, and waits until it is durable. Not for whoever must not wait. */
+MUST_CHECK enum err txn_commit_wait(struct engine_txn *t);
+
 /* ---- the keeper: checkpoints and compaction -------------------------------------------------- */
 
 /* Writes the newest durable version into the index file, if it is not there already. With
@@ -712,7 +719,89 @@ MUST_CHECK enum err replay_relieve(struct engine *e, const struct frames *f);
 MUST_CHECK enum err engine_bare(struct engine **out, const struct engine_options *o,
                                 struct err_detail *d);
 void engine_release(struct engine *e); /* NULL is allowed */
+/* Bytes of log that a key's operation takes and keeps of use. */
+uint64_t ref_log_bytes(size_t key_bytes, const struct value_ref *ref);
+/* Does the index refer to the operation? CORRUPT. */
+MUST_CHECK enum err op_is_live(const struct engine_view *v, const struct ops *o, bool *live);
 /* Takes the lock of the directory; it goes when *fd is closed. BUSY. */
 MUST_CHECK enum err dir_lock(const char *dir, int *fd, struct err_detail *d);
+
+/* ---- the check --------------------------------------------------------------------------------- */
+
+struct findings { /* where they go */
+    const struct engine_check_options *o;
+    struct engine_check_report *r;
+};
+enum finding { FINDING_NOTE, FINDING_LOG, FINDING_INDEX };
+void finding_add(const struct findings *s, enum finding kind, const char *file,
+                 enum engine_place place, uint64_t at, const char *fmt, ...) PRINTF_LIKE(6, 7);
+#define INDEX_FILE "index"
+
+struct damage { /* a place in the log that is not what it was */
+    bool is;
+    uint32_t number;
+    uint64_t off, bytes;
+    const char *what;
+};
+
+struct walk { /* through all good frames of a log */
+    const struct findings *found;
+    const struct names *names;
+    const struct index_content *index; /* NULL: it does not count */
+    size_t first, next;                /* in names: where the log begins; the segment to come */
+    uint8_t store[16];
+    struct frames f;
+    bool in_segment, in_frame;
+    bool joined;           /* f says what comes next */
+    struct frame_header h; /* of the frame at f.at */
+    uint64_t last;         /* the last transaction that was whole */
+    bool known_last;
+    struct damage damage; /* what is missing there is not known yet */
+    uint32_t trim;        /* highest number of a TRIM */
+    uint64_t done, total; /* bytes */
+};
+/* `index`: what the index file says, NULL: nothing. IO, UNSUPPORTED. */
+MUST_CHECK enum err walk_begin(struct walk *w, const char *dir, const struct names *names,
+                               const struct index_content *index, const struct findings *found,
+                               struct err_detail *d);
+/* The next good frame is w->h at w->f. NOTFOUND: there is none; what is wrong was found. IO,
+ * UNSUPPORTED. */
+MUST_CHECK enum err walk_next(struct walk *w);
+void walk_end(struct walk *w);
+
+/* The index file by itself, into an engine that is bare. *usable: its roots and books are, and *c has
+ * them; *whole: so is the tree, and *v shows it. IO, NOMEM. */
+struct inspected {
+    struct index_content content;
+    struct version v;
+    bool usable, whole;
+};
+MUST_CHECK enum err inspect_index(struct engine *e, uint32_t oldest, const struct findings *found,
+                                  struct inspected *out, struct err_detail *d);
+
+struct check {
+    const char *dir;
+    struct findings found;
+    struct err_detail *detail;
+    int lock_fd;
+    struct names names;
+    struct engine *filed; /* the index file */
+    struct inspected index;
+    struct engine *made; /* the index that the log makes */
+    struct walk walk;
+    uint32_t needed; /* segments before this one are in `made` */
+    bool compared;
+    bool last_seen; /* the frame that the root names is in the log */
+};
+/* `may_write`: brings an interrupted repair to its end before. check_fini in any case. Errors: as
+ * engine_check. */
+MUST_CHECK enum err check_run(struct check *c, const char *dir,
+                              const struct engine_check_options *o, bool may_write,
+                              struct engine_check_report *r, struct err_detail *d);
+void check_fini(struct check *c);
+
+/* Goes on with a repair that a crash interrupted when it was decided. NOMEM, IO. */
+MUST_CHECK enum err repair_finish(const char *dir, struct err_detail *d);
+MUST_CHECK enum err repair_pending(const char *dir, bool *pending, struct err_detail *d);
 
 #endif
