@@ -201,12 +201,6 @@ static enum err need_segments(struct check *c)
     uint32_t number = c->walk.f.number;
     enum err err = OK;
 
-    if (c->needed == 0) {
-        c->needed = log->first = number;
-        if (has_index(c))
-            c->needed = log->first = MIN_OF(number, c->index.content.root.first);
-        c->made->writer.now.first = log->first;
-    }
     for (; err == OK && c->needed <= number; c->needed++)
         err = log_segment_need(log, c->needed);
     return err;
@@ -238,11 +232,22 @@ static void progress(const struct check *c, bool end)
     o->progress(o->arg, end ? w->total : MIN_OF(w->done + w->f.at, w->total), w->total);
 }
 
+static void log_begins(struct check *c)
+{
+    uint32_t first = c->walk.first < c->names.n ? c->names.number[c->walk.first] : 1;
+
+    if (has_index(c))
+        first = MIN_OF(first, c->index.content.root.first);
+    c->needed = c->made->log.first = first;
+    c->made->writer.now.first = first;
+}
+
 static enum err read_log(struct check *c)
 {
     enum err err = walk_begin(&c->walk, c->dir, &c->names, has_index(c) ? &c->index.content : NULL,
                               &c->found, c->detail);
 
+    log_begins(c);
     while (err == OK) {
         err = walk_next(&c->walk);
         if (err == OK)
