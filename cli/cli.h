@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/ini.h"
 #include "base/log.h"
+#include "engine/engine.h"
 #include <stdio.h>
 
 /* ---- the command line: args.c ---------------------------------------------------------------- */
@@ -20,7 +21,7 @@
 /* What was given; texts borrow from argv. NULL and false: not given. */
 struct cli_args {
     const char *ini, *port, *host, *data, *backend, *cache_backend;
-    bool memory, dry_run, quiet, verbose, help;
+    bool memory, dry_run, repair, yes, quiet, verbose, help;
 };
 
 struct cli_command {
@@ -89,6 +90,20 @@ const char *cli_backend_setting(const char *name);
  * such a file; it is not touched. */
 MUST_CHECK enum err cli_init_write(const char *path, const char *backend_setting, const char *host,
                                    struct err_detail *d);
+
+/* ---- kinto check: check.c -------------------------------------------------------------------- */
+
+struct cli_check {
+    const char *dir;
+    bool repair, yes; /* yes: without asking */
+    bool quiet;       /* problems only */
+    FILE *out;
+    FILE *in;       /* a terminal to ask on; NULL: there is none */
+    FILE *progress; /* a terminal; NULL: none */
+};
+/* Checks, or repairs; *sound: the log and the index are right now. Errors: as engine_check and
+ * engine_repair; AGAIN: a repair was not agreed to. */
+MUST_CHECK enum err cli_check_run(const struct cli_check *c, bool *sound, struct err_detail *d);
 
 /* ---- the secret of user ids: secret.c -------------------------------------------------------- */
 
