@@ -34,11 +34,12 @@ enum { STATUS_OK, STATUS_FAILED, STATUS_USAGE };
 
 /* ---- the command line ------------------------------------------------------------------------ */
 
-enum { INIT = 1, START = 2, MIGRATE = 4, VERSION = 8, CHECK = 512, ALL = 1023 };
+enum { INIT = 1, START = 2, MIGRATE = 4, VERSION = 8, PURGE = 16, CHECK = 512, ALL = 1023 };
 
 static int run_init(const struct cli_args *a);
 static int run_start(const struct cli_args *a);
 static int run_migrate(const struct cli_args *a);
+static int run_purge(const struct cli_args *a);
 static int run_check(const struct cli_args *a);
 static int run_version(const struct cli_args *a);
 
@@ -49,6 +50,8 @@ static const struct cli_command commands[] = {
      "serve until SIGTERM or SIGINT", run_start},
     {"migrate", MIGRATE, "[--ini FILE] [--data DIR] [--dry-run]",
      "bring the data directory to the format of this version", run_migrate},
+    {"purge-deleted", PURGE, "[--ini FILE] [--data DIR] RESOURCE... MAX_RETAINED",
+     "of each list of these resources (record, group ...) keep the newest tombstones", run_purge},
     {"check", CHECK, "[--ini FILE] [--data DIR] [--repair [--yes]]",
      "read all data of a server that is stopped, and say what is damaged", run_check},
     {"version", VERSION, "", "print the version", run_version},
@@ -61,7 +64,7 @@ static const struct cli_option options[] = {
      "address to listen on [127.0.0.1]"},
     {"--port", NULL, "N", offsetof(struct cli_args, port), START,
      "port to listen on; 0: any free one [8888]"},
-    {"--data", NULL, "DIR", offsetof(struct cli_args, data), START | MIGRATE | CHECK,
+    {"--data", NULL, "DIR", offsetof(struct cli_args, data), START | MIGRATE | PURGE | CHECK,
      "data directory [./kinto-data]"},
     {"--memory", NULL, NULL, offsetof(struct cli_args, memory), START,
      "keep nothing: for tests (--ini or $KINTO_INI, or built-in settings)"},
@@ -76,6 +79,7 @@ static const struct cli_option options[] = {
     {"--yes", NULL, NULL, offsetof(struct cli_args, yes), CHECK, "do not ask"},
     {"--quiet", "-q", NULL, offsetof(struct cli_args, quiet), ALL, "log warnings and errors only"},
     {"--debug", "-v", NULL, offsetof(struct cli_args, verbose), ALL, "log everything"},
+    {"RESOURCE... MAX_RETAINED", NULL, NULL, offsetof(struct cli_args, operands), PURGE, NULL},
     {"--help", "-h", NULL, offsetof(struct cli_args, help), ALL, "this page"},
 };
 
@@ -454,16 +458,51 @@ static int run_migrate(const struct cli_args *a)
     return status;
 }
 
-/* ---- check ----------------------------------------------------------------------------------- */
+/* ---- commands on the data of a server that is stopped ---------------------------------------- */
 
-/* The engine's log and index are right: now what the store keeps in them, with store_open, and
- * store_check or, after --repair, store_repair. */
-static enum err check_store(struct run *r, bool *sound)
+/* A directory that is not there is a slip of the pen, and not made. With settings that keep nothing
+ * r->store stays NULL. */
+static enum err open_what_is_there(struct run *r)
 {
-    (void)r;
-    (void)sound;
-    return OK;
+    struct store_options o;
+    struct stat st;
+    enum err e = store_options_load(&o, r->settings, &r->detail);
+    if (e != OK || !o.dir)
+        return e;
+    if (stat(o.dir, &st) != 0)
+        return err_set(&r->detail, err_from_errno(errno), errno, "%s", o.dir);
+    return open_store(r);
 }
+
+static enum err purge(struct run *r, const struct cli_purge *p)
+{
+    uint64_t count;
+    enum err e = cli_purge_run(r->store, p, &count, &r->detail);
+    if (e == OK && !r->args->quiet)
+        printf("%s: tombstones deleted: %" PRIu64 "\n", r->data_dir, count);
+    return e;
+}
+
+static int run_purge(const struct cli_args *a)
+{
+    struct run r;
+    struct err_detail d = {0};
+    struct cli_purge p;
+    if (cli_purge_read(&a->operands, &p, &d) != OK)
+        return usage_error(d.text, "");
+    enum err e = run_open(&r, a);
+    if (e == OK)
+        e = open_what_is_there(&r);
+    if (e == OK && r.store)
+        e = purge(&r, &p);
+    else if (e == OK)
+        puts("memory: nothing to purge");
+    int status = e == OK ? STATUS_OK : failed(e, &r.detail);
+    run_close(&r);
+    return status;
+}
+
+/* ---- check ----------------------------------------------------------------------------------- */
 
 static enum err check_data(struct run *r, const char *dir, bool *sound)
 {
@@ -478,7 +517,10 @@ static enum err check_data(struct run *r, const char *dir, bool *sound)
         .progress = isatty(STDERR_FILENO) && !a->quiet ? stderr : NULL,
     };
     enum err e = cli_check_run(&c, sound, &r->detail);
-    return e == OK && *sound ? check_store(r, sound) : e;
+    if (e != OK || !*sound)
+        return e;
+    e = open_store(r); /* log and index are right: now what the store keeps in them */
+    return e == OK ? cli_check_store(&c, r->store, sound, &r->detail) : e;
 }
 
 static int run_check(const struct cli_args *a)

@@ -1,9 +1,15 @@
 /*
  * cli/args.c - the words of the command line, by two tables: commands, and options with the bits of
  * the commands that take them. An option's row says where in struct cli_args its value goes, so a
- * new one is a row and a field.
+ * new one is a row and a field. Words that belong to no option go one behind the other.
  */
 #include "cli/private.h"
+
+/* A negative number is an operand: no option is called so. */
+static bool is_option(const char *word)
+{
+    return word[0] == '-' && !(word[1] >= '0' && word[1] <= '9');
+}
 
 void cli_print_help(const struct cli_words *w, FILE *to)
 {
@@ -16,6 +22,8 @@ void cli_print_help(const struct cli_words *w, FILE *to)
     for (size_t i = 0; i < w->noptions; i++) {
         char left[64];
         const struct cli_option *o = &w->options[i];
+        if (!is_option(o->name))
+            continue; /* the usage has them */
         snprintf(left, sizeof left, "%s%s%s%s%s", o->other ? o->other : "", o->other ? ", " : "",
                  o->name, o->argument ? " " : "", o->argument ? o->argument : "");
         fprintf(to, "  %-22s %s\n", left, o->help);
@@ -42,6 +50,22 @@ static const struct cli_option *find_option(const struct cli_words *w, str word,
             return o;
     }
     return NULL;
+}
+
+static const struct cli_option *find_operands(const struct cli_words *w, unsigned command)
+{
+    for (size_t i = 0; i < w->noptions; i++)
+        if ((w->options[i].commands & command) && !is_option(w->options[i].name))
+            return &w->options[i];
+    return NULL;
+}
+
+static enum err take_operand(struct cli_operands *list, const char *word, struct err_detail *d)
+{
+    if (list->n == CLI_MAX_WORDS)
+        return err_set(d, ERR_SYNTAX, 0, "more than %d words", CLI_MAX_WORDS);
+    list->at[list->n++] = word;
+    return OK;
 }
 
 /* Takes the words of one option; *at is moved onto its last one. */
@@ -73,6 +97,12 @@ enum err cli_parse(const struct cli_words *w, const struct cli_command *c, char 
 {
     for (int i = 0; argv[i]; i++) {
         const struct cli_option *o = find_option(w, str_from(argv[i]), c->bit);
+        if (!o && !is_option(argv[i]) && find_operands(w, c->bit)) {
+            enum err e = take_operand(&out->operands, argv[i], d);
+            if (e != OK)
+                return e;
+            continue;
+        }
         if (!o)
             return err_set(d, ERR_SYNTAX, 0, "no such option: %s", argv[i]);
         if (!take_option(o, out, argv, &i))

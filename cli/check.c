@@ -1,10 +1,12 @@
 /*
  * cli/check.c - kinto check, kinto check --repair: what the engine finds in a data directory, a line
- * each, how far it is, what a repair would lose, and whether it shall.
+ * each, how far it is, what a repair would lose, and whether it shall; and then what the store finds
+ * in what the engine keeps.
  */
 #include "cli/private.h"
 
 #include "base/clock.h"
+#include "store/store.h"
 #include <inttypes.h>
 #include <time.h>
 
@@ -200,4 +202,61 @@ enum err cli_check_run(const struct cli_check *c, bool *sound, struct err_detail
     enum err e = c->repair ? repair(&s, &o, sound, d) : check(&s, &o, sound, d);
     fflush(c->out);
     return e;
+}
+
+/* ---- what the store keeps -------------------------------------------------------------------- */
+
+static void on_problem(void *arg, const char *text)
+{
+    struct session *s = arg;
+    wipe(s);
+    fprintf(s->c->out, "store: %s\n", text);
+}
+
+static enum err check_session(struct store_thread *t, const struct store_audit_options *o,
+                              struct store_audit_result *found)
+{
+    struct store_session *session;
+    struct arena arena;
+    arena_init(&arena, NULL, 0, NULL, 64 * MIB);
+    enum err e = store_read_begin(t, &arena, &session);
+    if (e == OK) {
+        e = store_check(session, o, found);
+        store_read_end(session);
+    }
+    arena_fini(&arena);
+    return e;
+}
+
+static void say_store(const struct session *s, const struct store_audit_result *found)
+{
+    if (found->problems == 0 && s->c->quiet)
+        return;
+    fprintf(s->c->out,
+            "%s: %" PRIu64 " lists, %" PRIu64 " objects, %" PRIu64 " tombstones are sound, %" PRIu64
+            " problems%s\n",
+            s->c->dir, found->lists, found->objects, found->tombstones, found->problems,
+            found->problems == 0 ? ""
+            : s->c->repair       ? ", which were mended"
+                                 : "; kinto check --repair mends them");
+}
+
+enum err cli_check_store(const struct cli_check *c, struct store *store, bool *sound,
+                         struct err_detail *d)
+{
+    struct session s = {c, 101};
+    const struct store_audit_options o = {.problem = on_problem, .arg = &s};
+    struct store_audit_result found = {0};
+    struct store_thread *t;
+    enum err e = store_thread_new(store, &t);
+    if (e == OK) {
+        e = c->repair ? store_repair(t, &o, &found) : check_session(t, &o, &found);
+        store_thread_free(t);
+    }
+    if (e != OK)
+        return err_set(d, e, 0, "%s: the store cannot be checked: %s", c->dir, err_text(e));
+    say_store(&s, &found);
+    fflush(c->out);
+    *sound = c->repair || found.problems == 0;
+    return OK;
 }

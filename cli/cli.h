@@ -1,6 +1,7 @@
 /*
  * cli/cli.h - what stands between main() and the rooms: the words of the command line, the INI file
- * that is in force, the one that init writes, and the secret that a data directory keeps.
+ * that is in force, the one that init writes, the secret that a data directory keeps, and the work
+ * of the commands on a store that nobody serves.
  *
  * Nothing here prints or exits on its own: errors go into the err_detail, text for the user to the
  * FILE that the caller names. kinto.c owns the tables (commands, options) and every life time. One
@@ -18,10 +19,16 @@
 
 /* ---- the command line: args.c ---------------------------------------------------------------- */
 
+#define CLI_MAX_WORDS 16
+
 /* What was given; texts borrow from argv. NULL and false: not given. */
 struct cli_args {
     const char *ini, *port, *host, *data, *backend, *cache_backend;
     bool memory, dry_run, repair, yes, quiet, verbose, help;
+    struct cli_operands { /* the words that belong to no option, in their order */
+        const char *at[CLI_MAX_WORDS];
+        size_t n;
+    } operands;
 };
 
 struct cli_command {
@@ -31,9 +38,11 @@ struct cli_command {
     int (*run)(const struct cli_args *a);
 };
 
+/* A row whose name does not begin with "-" stands for operands: commands that it does not name take
+ * none. How many there must be the command knows, and its usage says. */
 struct cli_option {
     const char *name, *other, *argument; /* argument NULL: a switch */
-    size_t offset;                       /* in struct cli_args: const char * or bool */
+    size_t offset;                       /* in struct cli_args: const char *, bool, operands */
     unsigned commands;                   /* bits of those that take it */
     const char *help;
 };
@@ -49,8 +58,8 @@ struct cli_words {
 void cli_print_help(const struct cli_words *w, FILE *to);
 /* NULL: there is no such command. */
 const struct cli_command *cli_find_command(const struct cli_words *w, const char *name);
-/* Reads the words behind the command ("--name value", "--name=value", switches) up to a NULL into
- * *out, which begins as zeros. SYNTAX: the detail says which word is wrong. */
+/* Reads the words behind the command ("--name value", "--name=value", switches, operands; a negative
+ * number is one, too) up to a NULL into *out, which begins as zeros. SYNTAX: the detail says which word is wrong. */
 MUST_CHECK enum err cli_parse(const struct cli_words *w, const struct cli_command *c, char **argv,
                               struct cli_args *out, struct err_detail *d);
 
@@ -91,6 +100,21 @@ const char *cli_backend_setting(const char *name);
 MUST_CHECK enum err cli_init_write(const char *path, const char *backend_setting, const char *host,
                                    struct err_detail *d);
 
+/* ---- kinto purge-deleted: purge.c ------------------------------------------------------------ */
+
+struct store;
+struct cli_purge {
+    str resources[CLI_MAX_WORDS];
+    size_t n;
+    uint64_t keep; /* tombstones of each list */
+};
+/* Of the operands RESOURCE... MAX_RETAINED. SYNTAX: the detail says what is missing or wrong. */
+MUST_CHECK enum err cli_purge_read(const struct cli_operands *words, struct cli_purge *out,
+                                   struct err_detail *d);
+/* Purges; *count is what was deleted, also when it failed in the middle. */
+MUST_CHECK enum err cli_purge_run(struct store *s, const struct cli_purge *p, uint64_t *count,
+                                  struct err_detail *d);
+
 /* ---- kinto check: check.c -------------------------------------------------------------------- */
 
 struct cli_check {
@@ -104,6 +128,9 @@ struct cli_check {
 /* Checks, or repairs; *sound: the log and the index are right now. Errors: as engine_check and
  * engine_repair; AGAIN: a repair was not agreed to. */
 MUST_CHECK enum err cli_check_run(const struct cli_check *c, bool *sound, struct err_detail *d);
+/* Then what the store keeps in them, by store_check and, with c->repair, store_repair. */
+MUST_CHECK enum err cli_check_store(const struct cli_check *c, struct store *s, bool *sound,
+                                    struct err_detail *d);
 
 /* ---- the secret of user ids: secret.c -------------------------------------------------------- */
 

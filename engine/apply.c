@@ -161,9 +161,9 @@ static void release_dead(struct engine *e, uint64_t oldest_reader)
 void apply_durable(struct engine *e, uint64_t durable)
 {
     struct ring *r = &e->writer.deltas;
-    uint64_t oldest = readers_oldest(e);
+    struct oldest oldest = readers_oldest(e);
 
-    pages_reclaim(&e->pages, durable, oldest);
+    pages_reclaim(&e->pages, durable, &oldest);
     for (;;) {
         struct delta *d = ring_front(r);
         if (d == NULL || d->txn > durable)
@@ -173,5 +173,5 @@ void apply_durable(struct engine *e, uint64_t durable)
     }
     if (e->log.dir == NULL)
         note_dead(e, log_segment(&e->log, POS_SEG(e->writer.now.tail) - 1), durable);
-    release_dead(e, oldest);
+    release_dead(e, oldest.version);
 }

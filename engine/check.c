@@ -185,7 +185,7 @@ static enum err compare_before(struct check *c)
 static void look_for_last(struct check *c)
 {
     const struct index_root *r = &c->index.content.root;
-    const struct walk *w = &c->walk;
+    const struct log_walk *w = &c->walk;
 
     if (!has_index(c) || w->h.txn != r->txn)
         return;
@@ -225,7 +225,7 @@ static enum err replay(struct check *c)
 static void progress(const struct check *c, bool end)
 {
     const struct engine_check_options *o = c->found.o;
-    const struct walk *w = &c->walk;
+    const struct log_walk *w = &c->walk;
 
     if (o == NULL || o->progress == NULL || (!end && c->found.r->txns % PROGRESS_FRAMES != 0))
         return;

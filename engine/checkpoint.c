@@ -270,13 +270,12 @@ static void finish_locked(struct checkpoint *c)
     ps->ahead = before;
     forget_ahead(ps);
     for (size_t i = 0; i < c->todo_n; i++)
-        page_to_file(ps, c->todo[i], version_durable(&e->published));
+        page_to_file(ps, c->todo[i], atomic_load(&e->index.checkpoints) + 1);
     e->index.txn = c->v.txn;
     e->index.first = (uint32_t)c->v.first;
     e->index.log_bytes = c->v.log_bytes;
     atomic_fetch_add(&e->index.checkpoints, 1);
     cut_file(e);
-    apply_durable(e, version_durable(&e->published));
 }
 
 static void release(struct checkpoint *c)
@@ -284,6 +283,15 @@ static void release(struct checkpoint *c)
     free(c->todo);
     free(c->books);
     free(c->books_page);
+}
+
+/* What was held for the checkpoint can go now; there may be no transaction for long that would see to
+ * it. */
+static void give_back(struct engine *e)
+{
+    pthread_mutex_lock(&e->writer.mutex);
+    apply_durable(e, version_durable(&e->published));
+    pthread_mutex_unlock(&e->writer.mutex);
 }
 
 bool checkpoint_due(const struct engine *e)
@@ -319,6 +327,7 @@ enum err checkpoint_run(struct engine *e)
         pthread_mutex_unlock(&w->mutex);
     }
     engine_snap_end(&e->keeper.reader);
+    give_back(e);
     release(&c);
     return err == ERR_NOTFOUND ? OK : err;
 }

@@ -268,39 +268,6 @@ enum err compact_unlink(struct engine *e)
     return err;
 }
 
-/* Waits for the end of a transaction. */
-struct waiting {
-    pthread_mutex_t mutex;
-    pthread_cond_t cond;
-    bool done;
-    enum err result;
-};
-
-static void on_done(void *arg, enum err result)
-{
-    struct waiting *w = arg;
-
-    pthread_mutex_lock(&w->mutex);
-    w->done = true;
-    w->result = result;
-    pthread_cond_signal(&w->cond);
-    pthread_mutex_unlock(&w->mutex);
-}
-
-enum err txn_commit_wait(struct engine_txn *t)
-{
-    struct waiting w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, OK};
-
-    engine_txn_commit(t, on_done, &w);
-    pthread_mutex_lock(&w.mutex);
-    while (!w.done)
-        pthread_cond_wait(&w.cond, &w.mutex);
-    pthread_mutex_unlock(&w.mutex);
-    pthread_mutex_destroy(&w.mutex);
-    pthread_cond_destroy(&w.cond);
-    return w.result;
-}
-
 /* A segment that was looked through to its end, and to which the index still refers, is not what
  * the index takes it for. */
 static enum err trim(struct engine *e, uint32_t number)
@@ -431,5 +398,10 @@ enum err engine_compact(struct engine *e)
         if (err == ERR_AGAIN)
             err = engine_checkpoint(e);
     }
+    if (err != OK || e->dir == NULL)
+        return err;
+    pthread_mutex_lock(&e->keeper.work);
+    err = shrink_index(e);
+    pthread_mutex_unlock(&e->keeper.work);
     return err;
 }

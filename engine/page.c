@@ -184,7 +184,7 @@ static struct page *memory_detach(struct pages *ps, uint32_t pgno)
     return page;
 }
 
-void page_to_file(struct pages *ps, uint32_t pgno, uint64_t txn)
+void page_to_file(struct pages *ps, uint32_t pgno, uint64_t checkpoint)
 {
     struct page_memory *m = ring_push(&ps->dropped);
     _Atomic uint64_t *word;
@@ -192,7 +192,7 @@ void page_to_file(struct pages *ps, uint32_t pgno, uint64_t txn)
 
     word = good_word(ps, pgno, &bit);
     atomic_fetch_and_explicit(word, ~bit, memory_order_relaxed);
-    *m = (struct page_memory){txn, memory_detach(ps, pgno)};
+    *m = (struct page_memory){checkpoint, memory_detach(ps, pgno)};
     CHECK(m->page != NULL);
 }
 
@@ -395,13 +395,13 @@ void pages_undo(struct pages *ps, uint64_t keep_txn)
     }
 }
 
-static void reclaim_dropped(struct pages *ps, uint64_t oldest_reader)
+static void reclaim_dropped(struct pages *ps, uint64_t oldest_checkpoint)
 {
     struct page_memory *first;
 
     for (;;) {
         first = ring_front(&ps->dropped);
-        if (first == NULL || first->txn >= oldest_reader)
+        if (first == NULL || first->checkpoint > oldest_checkpoint)
             return;
         memory_give(ps, first->page);
         ring_pop_front(&ps->dropped);
@@ -409,7 +409,7 @@ static void reclaim_dropped(struct pages *ps, uint64_t oldest_reader)
 }
 
 /* Forgets how to undo what is durable, and takes back what nobody can see any more. */
-void pages_reclaim(struct pages *ps, uint64_t durable, uint64_t oldest_reader)
+void pages_reclaim(struct pages *ps, uint64_t durable, const struct oldest *oldest)
 {
     const struct page_entry *first;
 
@@ -421,12 +421,12 @@ void pages_reclaim(struct pages *ps, uint64_t durable, uint64_t oldest_reader)
     }
     for (;;) {
         first = ring_front(&ps->retired);
-        if (first == NULL || first->txn > durable || first->txn > oldest_reader)
+        if (first == NULL || first->txn > durable || first->txn > oldest->version)
             break;
         number_free(ps, first->pgno);
         ring_pop_front(&ps->retired);
     }
-    reclaim_dropped(ps, oldest_reader);
+    reclaim_dropped(ps, oldest->checkpoint);
 }
 
 size_t pages_free_count(const struct pages *ps)

@@ -16,6 +16,7 @@
  *     reader.c     snapshots
  *     checkpoint.c writes the pages that changed, then a root      (thread of the keeper)
  *     compact.c    copies what lives out of the oldest segments    (thread of the keeper)
+ *     shrink.c     moves pages, so that the index file can be cut  (thread of the caller)
  *     keeper.c     when to do which                                (a thread of its own)
  *     replay.c     frames into an index               (shared by recover.c, check.c, repair.c)
  *     recover.c    from files to a running engine
@@ -167,8 +168,8 @@ struct page_entry {
     uint64_t txn;
     uint32_t pgno;
 };
-struct page_memory { /* that readers may be in until they hold a version after txn */
-    uint64_t txn;
+struct page_memory { /* that readers may be in who began before a checkpoint ended */
+    uint64_t checkpoint;
     struct page *page;
 };
 #define EXTENT_BITS   14u /* 64 MiB of index */
@@ -224,7 +225,11 @@ MUST_CHECK enum err page_touch(struct pages *ps, uint64_t txn, uint32_t pgno, st
 void page_retire(struct pages *ps, uint64_t txn, const struct page *page);
 void pages_commit(struct pages *ps, uint64_t txn);
 void pages_undo(struct pages *ps, uint64_t keep_txn);
-void pages_reclaim(struct pages *ps, uint64_t durable, uint64_t oldest_reader);
+struct oldest {          /* among the readers; UINT64_MAX: there are none */
+    uint64_t version;    /* held */
+    uint64_t checkpoint; /* number of the last one that had ended when it began */
+};
+void pages_reclaim(struct pages *ps, uint64_t durable, const struct oldest *oldest);
 /* The first number at or after `from` that nobody refers to, neither here nor in the file; `next`:
  * there is none. */
 uint32_t pages_available(const struct pages *ps, uint32_t from);
@@ -233,9 +238,9 @@ size_t pages_free_count(const struct pages *ps);
  * deal. Between transactions only. */
 #define PAGES_WORTH_CUTTING 256u
 void pages_shrink(struct pages *ps);
-/* The page is in the file, and what maps it there is in place: its memory goes once no reader of a
- * version up to `txn` is left. ring_reserve(&ps->dropped) was done. */
-void page_to_file(struct pages *ps, uint32_t pgno, uint64_t txn);
+/* The page is in the file, and what maps it there is in place: its memory goes once no reader is left
+ * that began before this checkpoint ended. ring_reserve(&ps->dropped) was done. */
+void page_to_file(struct pages *ps, uint32_t pgno, uint64_t checkpoint);
 uint32_t page_crc(const struct page *p);
 
 /* ---- tree ------------------------------------------------------------------------------------ */
@@ -274,6 +279,7 @@ struct body { /* a cell's value part, copied out */
 MUST_CHECK enum err tree_put(struct tree *t, str key, const struct body *body, struct body *old,
                              bool *replaced);
 MUST_CHECK enum err tree_del(struct tree *t, str key, struct body *old, bool *found);
+MUST_CHECK enum err tree_renew(struct tree *t, str key);
 typedef void tree_each_fn(void *arg, size_t key_bytes, const uint8_t *body);
 MUST_CHECK enum err tree_del_prefix(struct tree *t, str prefix, tree_each_fn *each, void *arg,
                                     uint64_t *count);
@@ -552,12 +558,13 @@ uint64_t version_durable(const struct published *p);
 
 struct engine_reader {
     _Alignas(64) _Atomic uint64_t held; /* version + 1; 0: none */
+    _Atomic uint64_t checkpoint;        /* how many there had been when it began */
     struct engine_view view;
     struct list_node node;
 };
 /* As engine_snap_begin, and all there is to know of the version. */
 void snap_hold(struct engine_reader *r, struct version *out);
-uint64_t readers_oldest(struct engine *e);                   /* UINT64_MAX: none */
+struct oldest readers_oldest(struct engine *e);
 void reader_init(struct engine_reader *r, struct engine *e); /* into the list of readers */
 void reader_fini(struct engine_reader *r);
 
@@ -619,8 +626,9 @@ void apply_durable(struct engine *e, uint64_t durable);
 /* One more operation: segments before `number` are not needed any more, neither by the index nor to
  * make it anew. LIMIT, NOMEM. */
 MUST_CHECK enum err txn_trim(struct engine_txn *t, uint32_t number);
-
-/* Commits, and waits until it is durable. Not for whoever must not wait. */
+/* The pages on the way to a key get other numbers, and nothing else changes. NOMEM, CORRUPT. */
+MUST_CHECK enum err txn_renew(struct engine_txn *t, str key);
+/* Commits, and waits until that is durable. Not on the committer's thread. */
 MUST_CHECK enum err txn_commit_wait(struct engine_txn *t);
 
 /* ---- the keeper: checkpoints and compaction -------------------------------------------------- */
@@ -642,6 +650,9 @@ bool compact_due(const struct engine *e); /* writer.mutex */
 MUST_CHECK enum err compact_step(struct engine *e);
 /* Removes the files of segments that the index file knows are not needed. With keeper.work. */
 MUST_CHECK enum err compact_unlink(struct engine *e);
+/* Moves pages to low numbers and cuts the index file's end off. With keeper.work. AGAIN, NOSPACE, IO,
+ * NOMEM: it can be tried again. */
+MUST_CHECK enum err shrink_index(struct engine *e);
 /* How long to wait until the next step, by how much there is to do. */
 unsigned compact_pause_ms(struct engine *e);
 
@@ -744,7 +755,7 @@ struct damage { /* a place in the log that is not what it was */
     const char *what;
 };
 
-struct walk { /* through all good frames of a log */
+struct log_walk { /* through all good frames of a log */
     const struct findings *found;
     const struct names *names;
     const struct index_content *index; /* NULL: it does not count */
@@ -761,13 +772,13 @@ struct walk { /* through all good frames of a log */
     uint64_t done, total; /* bytes */
 };
 /* `index`: what the index file says, NULL: nothing. IO, UNSUPPORTED. */
-MUST_CHECK enum err walk_begin(struct walk *w, const char *dir, const struct names *names,
+MUST_CHECK enum err walk_begin(struct log_walk *w, const char *dir, const struct names *names,
                                const struct index_content *index, const struct findings *found,
                                struct err_detail *d);
 /* The next good frame is w->h at w->f. NOTFOUND: there is none; what is wrong was found. IO,
  * UNSUPPORTED. */
-MUST_CHECK enum err walk_next(struct walk *w);
-void walk_end(struct walk *w);
+MUST_CHECK enum err walk_next(struct log_walk *w);
+void walk_end(struct log_walk *w);
 
 /* The index file by itself, into an engine that is bare. *usable: its roots and books are, and *c has
  * them; *whole: so is the tree, and *v shows it. IO, NOMEM. */
@@ -788,7 +799,7 @@ struct check {
     struct engine *filed; /* the index file */
     struct inspected index;
     struct engine *made; /* the index that the log makes */
-    struct walk walk;
+    struct log_walk walk;
     uint32_t needed; /* segments before this one are in `made` */
     bool compared;
     bool last_seen; /* the frame that the root names is in the log */

@@ -12,7 +12,9 @@
  *      the other place is the one being written meanwhile. Nobody waits.
  *
  * A page that transaction V dropped is used again only when V is durable and every slot is empty or
- * holds V or later (readers_oldest, pages_reclaim).
+ * holds V or later (readers_oldest, pages_reclaim). In the same way a reader says how many checkpoints
+ * had ended when it began: memory of a page that went to the file with checkpoint C is given back when
+ * every slot is empty or says C or more, for whoever begins later does not find it.
  */
 #include "base/crc.h"
 #include "engine/private.h"
@@ -101,6 +103,7 @@ void snap_hold(struct engine_reader *r, struct version *out)
 
     CHECK(atomic_load_explicit(&r->held, memory_order_relaxed) == 0);
     do {
+        atomic_store(&r->checkpoint, atomic_load(&r->view.engine->index.checkpoints));
         current = atomic_load(&p->current);
         atomic_store(&r->held, (current >> 1) + 1);
         copy_words(p, current, out);
@@ -122,18 +125,19 @@ void engine_snap_end(struct engine_reader *r)
     atomic_store_explicit(&r->held, 0, memory_order_release);
 }
 
-/* The lowest version that a reader holds; UINT64_MAX: none holds any. */
-uint64_t readers_oldest(struct engine *e)
+struct oldest readers_oldest(struct engine *e)
 {
-    uint64_t oldest = UINT64_MAX;
+    struct oldest oldest = {UINT64_MAX, UINT64_MAX};
 
     pthread_mutex_lock(&e->readers_mutex);
     LIST_EACH(&e->readers, it)
     {
         struct engine_reader *r = LIST_ENTRY(it, struct engine_reader, node);
         uint64_t held = atomic_load(&r->held);
-        if (held != 0 && held - 1 < oldest)
-            oldest = held - 1;
+        if (held == 0)
+            continue;
+        oldest.version = MIN_OF(oldest.version, held - 1);
+        oldest.checkpoint = MIN_OF(oldest.checkpoint, atomic_load(&r->checkpoint));
     }
     pthread_mutex_unlock(&e->readers_mutex);
     return oldest;

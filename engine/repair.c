@@ -134,7 +134,7 @@ static enum err copy_frame(struct copy *y, struct ops o)
     return err;
 }
 
-static void say_progress(const struct check *c, const struct walk *w)
+static void say_progress(const struct check *c, const struct log_walk *w)
 {
     const struct engine_check_options *o = c->found.o;
 
@@ -148,7 +148,7 @@ static enum err copy_all(struct copy *y)
     struct engine_check_report ignored = {0};
     struct findings quiet = {NULL, &ignored};
     struct check *c = y->c;
-    struct walk w;
+    struct log_walk w;
     enum err err = walk_begin(&w, c->dir, &c->names, c->index.usable ? &c->index.content : NULL,
                               &quiet, c->detail);
 

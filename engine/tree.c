@@ -391,6 +391,15 @@ enum err tree_del(struct tree *t, str key, struct body *old, bool *found)
     return rebalance(t, &path, t->depth - 1);
 }
 
+/* Every page on the way to where key is or would be becomes the transaction's own. NOMEM, CORRUPT. */
+enum err tree_renew(struct tree *t, str key)
+{
+    struct path path;
+    enum err err = pages_reserve(t->pages);
+
+    return err == OK ? descend(t, key, t->depth, &path) : err;
+}
+
 /* The first key with the prefix, into `out`. NOTFOUND, CORRUPT. */
 static enum err first_with_prefix(const struct tree *t, str prefix,
                                   uint8_t out[ENGINE_MAX_KEY_BYTES], size_t *n)

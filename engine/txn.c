@@ -56,15 +56,15 @@ static enum err admit(struct engine *e, uint64_t *generation, struct commit **co
 }
 
 /* Transactions on which the writer stood were thrown away: back to the durable version. */
-static void come_back(struct engine *e, const struct version *durable)
+static void come_back(struct engine *e)
 {
     struct writer *w = &e->writer;
 
-    apply_undo(e, durable->txn);
+    version_read(&e->published, &w->now);
+    apply_undo(e, w->now.txn);
     pending_cut(&w->pending, 0);
-    w->now = *durable;
-    w->live_value_bytes = durable->live_value_bytes;
-    w->live_log_bytes = durable->live_log_bytes;
+    w->live_value_bytes = w->now.live_value_bytes;
+    w->live_log_bytes = w->now.live_log_bytes;
 }
 
 /* The frame's place: behind the newest one, or in a new segment when that one is full. */
@@ -104,15 +104,15 @@ enum err engine_txn_begin(struct engine *e, struct engine_txn **out)
     enum err err;
 
     pthread_mutex_lock(&w->mutex);
+    version_read(&e->published, &durable);
+    apply_durable(e, durable.txn); /* first of all: it gives the memory back that admit looks at */
+    pending_reap(&w->pending, durable.tail);
     err = admit(e, &generation, &commit);
     if (err != OK)
         goto out;
-    version_read(&e->published, &durable);
     if (generation != w->generation)
-        come_back(e, &durable);
+        come_back(e);
     w->generation = generation;
-    apply_durable(e, durable.txn);
-    pending_reap(&w->pending, durable.tail);
     if (commit == NULL)
         commit = mem_alloc(sizeof *commit);
     *t = (struct engine_txn){.engine = e, .generation = generation, .commit = commit};
@@ -329,6 +329,14 @@ enum err txn_trim(struct engine_txn *t, uint32_t number)
     return OK;
 }
 
+enum err txn_renew(struct engine_txn *t, str key)
+{
+    enum err err = t->failed == OK ? tree_renew(&t->engine->writer.tree, key) : t->failed;
+
+    set_view(t);
+    return err == OK ? OK : fail(t, err);
+}
+
 /* ---- the end --------------------------------------------------------------------------------- */
 
 static void undo(struct engine_txn *t)
@@ -440,4 +448,37 @@ void engine_txn_commit(struct engine_txn *t, void (*done)(void *arg, enum err re
     finish(t, wait);
     if (!wait && done != NULL)
         done(arg, err);
+}
+
+/* Waits for the end of a transaction. */
+struct waiting {
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    bool done;
+    enum err result;
+};
+
+static void on_done(void *arg, enum err result)
+{
+    struct waiting *w = arg;
+
+    pthread_mutex_lock(&w->mutex);
+    w->done = true;
+    w->result = result;
+    pthread_cond_signal(&w->cond);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+enum err txn_commit_wait(struct engine_txn *t)
+{
+    struct waiting w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, OK};
+
+    engine_txn_commit(t, on_done, &w);
+    pthread_mutex_lock(&w.mutex);
+    while (!w.done)
+        pthread_cond_wait(&w.cond, &w.mutex);
+    pthread_mutex_unlock(&w.mutex);
+    pthread_mutex_destroy(&w.mutex);
+    pthread_cond_destroy(&w.cond);
+    return w.result;
 }

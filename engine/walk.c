@@ -60,7 +60,7 @@ static struct file_name file_name(uint32_t number)
 typedef unsigned long long ull;
 
 /* The last damage is told of, with the transactions that are missing there, when that is known. */
-static void tell(struct walk *w, uint64_t from, uint64_t to)
+static void tell(struct log_walk *w, uint64_t from, uint64_t to)
 {
     struct damage *d = &w->damage;
     struct file_name name = file_name(d->number);
@@ -81,19 +81,20 @@ static void tell(struct walk *w, uint64_t from, uint64_t to)
     w->found->r->lost_txns += from > 0 ? to - from + 1 : 0;
 }
 
-static void damaged(struct walk *w, uint32_t number, uint64_t off, uint64_t bytes, const char *what)
+static void damaged(struct log_walk *w, uint32_t number, uint64_t off, uint64_t bytes,
+                    const char *what)
 {
     tell(w, 0, 0);
     w->damage = (struct damage){true, number, off, bytes, what};
 }
 
-static bool is_newest(const struct walk *w)
+static bool is_newest(const struct log_walk *w)
 {
     return w->next == w->names->n;
 }
 
 /* Does the index have transactions at or behind this place? */
-static bool index_knows(const struct walk *w, uint32_t number, uint64_t off)
+static bool index_knows(const struct log_walk *w, uint32_t number, uint64_t off)
 {
     return w->index != NULL && LOGPOS(number, off) < w->index->root.tail;
 }
@@ -117,7 +118,7 @@ static void vote(struct votes *v, const uint8_t store[16])
         v->lead--;
 }
 
-static enum err look_at_all(struct walk *w)
+static enum err look_at_all(struct log_walk *w)
 {
     struct votes votes = {.lead = 0};
     enum err err = OK;
@@ -143,7 +144,7 @@ static enum err look_at_all(struct walk *w)
 }
 
 /* What the index does not need any more does not count. */
-static void skip_leftovers(struct walk *w)
+static void skip_leftovers(struct log_walk *w)
 {
     const struct names *n = w->names;
 
@@ -154,18 +155,18 @@ static void skip_leftovers(struct walk *w)
     }
 }
 
-enum err walk_begin(struct walk *w, const char *dir, const struct names *names,
+enum err walk_begin(struct log_walk *w, const char *dir, const struct names *names,
                     const struct index_content *index, const struct findings *found,
                     struct err_detail *d)
 {
     enum err err;
 
-    *w = (struct walk){.found = found,
-                       .names = names,
-                       .index = index,
-                       .f = {.dir = dir, .detail = d},
-                       .joined = true,
-                       .known_last = true};
+    *w = (struct log_walk){.found = found,
+                           .names = names,
+                           .index = index,
+                           .f = {.dir = dir, .detail = d},
+                           .joined = true,
+                           .known_last = true};
     skip_leftovers(w);
     err = look_at_all(w);
     w->next = w->first;
@@ -175,7 +176,7 @@ enum err walk_begin(struct walk *w, const char *dir, const struct names *names,
 
 /* ---- into a segment -------------------------------------------------------------------------- */
 
-static void leave(struct walk *w)
+static void leave(struct log_walk *w)
 {
     if (w->f.map != NULL)
         os()->unmap((void *)w->f.map, (size_t)w->f.size);
@@ -183,13 +184,13 @@ static void leave(struct walk *w)
     w->in_segment = false;
 }
 
-void walk_end(struct walk *w)
+void walk_end(struct log_walk *w)
 {
     leave(w);
 }
 
 /* Segments between the one before and this one are missing; false: too many to be true. */
-static bool check_gap(struct walk *w, uint32_t number)
+static bool check_gap(struct log_walk *w, uint32_t number)
 {
     bool begins = w->next == w->first + 1;
     uint32_t expect = w->f.number + 1;
@@ -215,7 +216,7 @@ static bool check_gap(struct walk *w, uint32_t number)
 }
 
 /* The header is held against what came before it. */
-static void join(struct walk *w, const struct segment_header *h)
+static void join(struct log_walk *w, const struct segment_header *h)
 {
     uint32_t number = w->f.number;
     bool begins = w->next == w->first + 1;
@@ -235,7 +236,7 @@ static void join(struct walk *w, const struct segment_header *h)
     w->joined = true;
 }
 
-static bool try_salt(struct walk *w, uint32_t salt)
+static bool try_salt(struct log_walk *w, uint32_t salt)
 {
     struct frame_header h;
     uint64_t off;
@@ -245,7 +246,7 @@ static bool try_salt(struct walk *w, uint32_t salt)
 }
 
 /* The salt that the first frame's checksum was begun with, if the frame is whole. */
-static uint32_t salt_of_first(const struct walk *w)
+static uint32_t salt_of_first(const struct log_walk *w)
 {
     struct frame_header h;
 
@@ -255,7 +256,7 @@ static uint32_t salt_of_first(const struct walk *w)
     return crc32c_undo(h.head_crc, (const uint8_t *)&h + 4, sizeof h - 4);
 }
 
-static const struct books_segment *books_of(const struct walk *w, uint32_t number)
+static const struct books_segment *books_of(const struct log_walk *w, uint32_t number)
 {
     const struct books_segment *b;
     uint32_t n;
@@ -267,7 +268,7 @@ static const struct books_segment *books_of(const struct walk *w, uint32_t numbe
 }
 
 /* Frames behind a bad header can be read when the salt is known. */
-static void find_salt(struct walk *w, uint32_t in_header)
+static void find_salt(struct log_walk *w, uint32_t in_header)
 {
     const struct books_segment *b = books_of(w, w->f.number);
     struct frames before = w->f;
@@ -278,7 +279,7 @@ static void find_salt(struct walk *w, uint32_t in_header)
     w->f.txn = before.txn;
 }
 
-static void bad_header(struct walk *w, const struct segment_header *h)
+static void bad_header(struct log_walk *w, const struct segment_header *h)
 {
     struct file_name name = file_name(w->f.number);
 
@@ -298,7 +299,7 @@ static void bad_header(struct walk *w, const struct segment_header *h)
         find_salt(w, h->salt);
 }
 
-static void check_books(const struct walk *w)
+static void check_books(const struct log_walk *w)
 {
     const struct books_segment *b = books_of(w, w->f.number);
     struct file_name name = file_name(w->f.number);
@@ -311,7 +312,7 @@ static void check_books(const struct walk *w)
                     "%s is not the segment that the index knows", name.text);
 }
 
-static void foreign(struct walk *w)
+static void foreign(struct log_walk *w)
 {
     damaged(w, w->f.number, 0, w->f.size, "header of another segment or store");
     w->joined = false;
@@ -319,7 +320,7 @@ static void foreign(struct walk *w)
     leave(w);
 }
 
-static enum err map(struct walk *w, int fd)
+static enum err map(struct log_walk *w, int fd)
 {
     w->in_segment = true;
     w->f.map = NULL;
@@ -332,7 +333,7 @@ static enum err map(struct walk *w, int fd)
     return OK;
 }
 
-static enum err enter_file(struct walk *w, int fd)
+static enum err enter_file(struct log_walk *w, int fd)
 {
     struct segment_header h = {.number = 0};
     bool good = false;
@@ -357,7 +358,7 @@ static enum err enter_file(struct walk *w, int fd)
 }
 
 /* The next segment. NOTFOUND: there is none. */
-static enum err enter(struct walk *w)
+static enum err enter(struct log_walk *w)
 {
     uint32_t number;
     uint64_t size = w->f.size;
@@ -389,7 +390,7 @@ static enum err enter(struct walk *w)
 /* ---- frames ---------------------------------------------------------------------------------- */
 
 /* What a right checksum does not say: the operations make sense, each value has its own checksum. */
-static bool is_sound(struct walk *w)
+static bool is_sound(struct log_walk *w)
 {
     struct ops o = ops_of(&w->f, w->f.at, &w->h);
     uint64_t n = 0;
@@ -408,7 +409,7 @@ static bool is_sound(struct walk *w)
 }
 
 /* The frame at the place is the next one. */
-static void take(struct walk *w)
+static void take(struct log_walk *w)
 {
     bool gap = w->known_last && w->h.txn > w->last + 1;
 
@@ -419,7 +420,7 @@ static void take(struct walk *w)
     w->found->r->txns++;
 }
 
-static void torn(struct walk *w)
+static void torn(struct log_walk *w)
 {
     struct file_name name = file_name(w->f.number);
     uint64_t bytes = w->f.size - w->f.at;
@@ -432,7 +433,7 @@ static void torn(struct walk *w)
 }
 
 /* Something is wrong at the place: goes on behind it, or to the end of the segment. */
-static void stumble(struct walk *w)
+static void stumble(struct log_walk *w)
 {
     struct frame_header h;
     uint64_t off = 0, from = w->f.at;
@@ -459,7 +460,7 @@ static void stumble(struct walk *w)
 }
 
 /* Rule 4. */
-static void check_end(struct walk *w)
+static void check_end(struct log_walk *w)
 {
     const struct index_root *r = &w->index->root;
     uint32_t last = w->f.number;
@@ -472,7 +473,7 @@ static void check_end(struct walk *w)
 }
 
 /* Rule 5. */
-static void check_beginning(struct walk *w)
+static void check_beginning(struct log_walk *w)
 {
     uint32_t first;
 
@@ -485,7 +486,7 @@ static void check_beginning(struct walk *w)
 }
 
 /* All that there is was seen. */
-static enum err finish(struct walk *w)
+static enum err finish(struct log_walk *w)
 {
     if (w->next == w->first && w->index != NULL)
         damaged(w, w->index->root.first, 0, 0, "segment is missing");
@@ -497,14 +498,14 @@ static enum err finish(struct walk *w)
 }
 
 /* A frame that is what was written, and makes no sense all the same. */
-static void skip_frame(struct walk *w)
+static void skip_frame(struct log_walk *w)
 {
     damaged(w, w->f.number, w->f.at, FRAME_HEADER_BYTES + (uint64_t)w->h.bytes,
             "operation that makes no sense");
     frames_step(&w->f, &w->h);
 }
 
-enum err walk_next(struct walk *w)
+enum err walk_next(struct log_walk *w)
 {
     if (w->in_frame)
         frames_step(&w->f, &w->h);

@@ -11,8 +11,6 @@
  */
 #include "store/private.h"
 
-#define COUNTER_PRINCIPAL "principal"
-
 /* ---- names of permissions -------------------------------------------------------------------- */
 
 static const str perm_names[] = {
@@ -237,14 +235,14 @@ enum err store_acl_encode(struct store_session *s, struct arena *a, const struct
 
 /* ---- what is shared with whom ---------------------------------------------------------------- */
 
-static void shared_list_key(struct key *k, uint32_t who, uint32_t list)
+void store_shared_list_key(struct key *k, uint32_t who, uint32_t list)
 {
     store_key_init(k, KEY_SHARED_LIST);
     store_key_add_u32(k, who);
     store_key_add_u32(k, list);
 }
 
-static void shared_key(struct key *k, uint32_t list, uint32_t who, const struct object *o)
+void store_shared_key(struct key *k, uint32_t list, uint32_t who, const struct object *o)
 {
     store_key_init_list(k, list, SUB_SHARED);
     store_key_add_u32(k, who);
@@ -259,9 +257,9 @@ static enum err share_add(struct store_session *s, uint32_t list, uint32_t who,
     bool known;
     enum err e;
 
-    shared_key(&k, list, who, o);
+    store_shared_key(&k, list, who, o);
     e = store_db_put(s, &k, STR(""));
-    shared_list_key(&k, who, list);
+    store_shared_list_key(&k, who, list);
     if (e == OK)
         e = store_db_has(s, &k, &known);
     return e == OK && !known ? store_db_put(s, &k, STR("")) : e;
@@ -274,14 +272,14 @@ static enum err share_remove(struct store_session *s, uint32_t list, uint32_t wh
     struct key k;
     enum err e;
 
-    shared_key(&k, list, who, o);
+    store_shared_key(&k, list, who, o);
     e = store_db_del(s, &k);
     if (e != OK || !gone)
         return e;
-    shared_key(&k, list, who, NULL);
+    store_shared_key(&k, list, who, NULL);
     if (store_db_any(s, &k))
         return OK;
-    shared_list_key(&k, who, list);
+    store_shared_list_key(&k, who, list);
     return store_db_del(s, &k);
 }
 
@@ -345,7 +343,7 @@ enum err store_share_forget(struct store_session *s, uint32_t list)
         who = store_dec_u32(&r);
         if (r.bad)
             return ERR_CORRUPT;
-        shared_list_key(&at, who, list);
+        store_shared_list_key(&at, who, list);
         e = store_db_del(s, &at);
         if (e != OK || who == UINT32_MAX)
             return e;
@@ -369,7 +367,7 @@ static enum err shared_list_from(struct store_session *s, const struct store_pri
             continue;
         store_key_init(&prefix, KEY_SHARED_LIST);
         store_key_add_u32(&prefix, p->ids[i]);
-        shared_list_key(&at, p->ids[i], from);
+        store_shared_list_key(&at, p->ids[i], from);
         engine_cursor_init(&c, s->view, key_str(&prefix));
         if (!engine_cursor_seek(&c, key_str(&at)))
             continue;

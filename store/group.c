@@ -7,11 +7,7 @@
  */
 #include "store/private.h"
 
-struct membership {
-    str uri, member;
-};
-
-static enum err membership_decode(str value, struct membership *out)
+enum err store_membership_decode(str value, struct membership *out)
 {
     struct reader r = store_reader(value);
     struct membership m;
@@ -36,13 +32,13 @@ static void member_prefix(struct key *k, str member)
     store_key_add(k, key_str(&text));
 }
 
-static enum err member_key(struct key *k, const struct membership *m)
+enum err store_member_key(struct key *k, const struct membership *m)
 {
     member_prefix(k, m->member);
     return store_key_add_path(k, m->uri);
 }
 
-static enum err group_key(struct key *k, const struct membership *m)
+enum err store_group_key(struct key *k, const struct membership *m)
 {
     enum err e;
 
@@ -66,24 +62,24 @@ static enum err membership_put(struct store_session *s, const struct membership 
     buf_add_str(&b, m->member);
     e = b.err;
     if (e == OK)
-        e = member_key(&k, m);
+        e = store_member_key(&k, m);
     if (e == OK)
         e = store_db_put(s, &k, buf_str(&b));
     buf_fini(&b);
     if (e == OK)
-        e = group_key(&k, m);
+        e = store_group_key(&k, m);
     return e == OK ? store_db_link(s, &k) : e;
 }
 
 static enum err membership_delete(struct store_session *s, const struct membership *m)
 {
     struct key k;
-    enum err e = member_key(&k, m);
+    enum err e = store_member_key(&k, m);
 
     if (e == OK)
         e = store_db_del(s, &k);
     if (e == OK)
-        e = group_key(&k, m);
+        e = store_group_key(&k, m);
     return e == OK ? store_db_del(s, &k) : e;
 }
 
@@ -103,7 +99,7 @@ static enum err membership_first(struct store_session *s, str uri, bool children
         e = ERR_NOTFOUND;
     if (e == OK)
         e = store_keep(s, s->arena, &value);
-    return e == OK ? membership_decode(value, out) : e;
+    return e == OK ? store_membership_decode(value, out) : e;
 }
 
 /* One at a time: a cursor does not outlive a write, and what was found is gone at the next. */
@@ -153,7 +149,7 @@ enum err store_groups_of(struct store_session *s, struct arena *a, str principal
         str value;
         enum err e = engine_cursor_value(&c, &value);
         if (e == OK)
-            e = membership_decode(value, &m);
+            e = store_membership_decode(value, &m);
         if (e != OK)
             return e;
         if (count == cap) {

@@ -19,7 +19,7 @@
 
 #include "base/hash.h"
 
-void store_key_init(struct key *k, enum key_tag tag)
+void store_key_init(struct key *k, unsigned tag)
 {
     k->n = 0;
     store_key_add_u8(k, tag);

@@ -12,12 +12,11 @@
  */
 #include "store/private.h"
 
-#define COUNTER_LIST       "list"
 #define MAX_RESOURCE_BYTES ((size_t)64)
 
 /* ---- state ----------------------------------------------------------------------------------- */
 
-static enum err state_decode(str value, struct list *l)
+enum err store_list_state_decode(str value, struct list *l)
 {
     struct reader r = store_reader(value);
 
@@ -27,14 +26,20 @@ static enum err state_decode(str value, struct list *l)
     return store_dec_end(&r, true);
 }
 
+void store_list_state_encode(const struct list *l, struct key *key, struct key *value)
+{
+    store_key_init_list(key, l->number, SUB_STATE);
+    value->n = 0;
+    store_key_add_signed(value, l->clock);
+    store_key_add_varint(value, l->live);
+    store_key_add_varint(value, l->tombstones);
+}
+
 static enum err state_write(struct store_session *s, struct list *l)
 {
-    struct key k, v = {.n = 0};
+    struct key k, v;
 
-    store_key_init_list(&k, l->number, SUB_STATE);
-    store_key_add_signed(&v, l->clock);
-    store_key_add_varint(&v, l->live);
-    store_key_add_varint(&v, l->tombstones);
+    store_list_state_encode(l, &k, &v);
     l->dirty = false;
     return store_db_put(s, &k, key_str(&v));
 }
@@ -68,8 +73,7 @@ static enum err place_take(struct store_session *s, struct list **out)
     return OK;
 }
 
-/* The state of list `number`, read when it is not in the session yet. */
-static enum err state_get(struct store_session *s, uint32_t number, struct list **out)
+enum err store_list_state(struct store_session *s, uint32_t number, struct list **out)
 {
     struct list fresh = {.number = number};
     struct list *place;
@@ -85,7 +89,7 @@ static enum err state_get(struct store_session *s, uint32_t number, struct list 
     store_key_init_list(&k, number, SUB_STATE);
     e = store_db_get(s, &k, &value);
     if (e == OK)
-        e = state_decode(value, &fresh);
+        e = store_list_state_decode(value, &fresh);
     else if (e == ERR_NOTFOUND)
         e = ERR_CORRUPT; /* a list has a state as long as it has a number */
     if (e == OK)
@@ -99,7 +103,7 @@ static enum err state_get(struct store_session *s, uint32_t number, struct list 
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 
-static enum err list_key(struct key *k, struct store_list_id id)
+enum err store_list_key(struct key *k, struct store_list_id id)
 {
     enum err e;
 
@@ -116,7 +120,7 @@ enum err store_list_check(struct store_list_id id)
 {
     struct key k;
 
-    return list_key(&k, id);
+    return store_list_key(&k, id);
 }
 
 enum err store_list_find(struct store_session *s, struct store_list_id id, struct list **out)
@@ -127,7 +131,7 @@ enum err store_list_find(struct store_session *s, struct store_list_id id, struc
     str value;
     enum err e;
 
-    e = list_key(&k, id);
+    e = store_list_key(&k, id);
     if (e == OK)
         e = store_db_get(s, &k, &value);
     if (e != OK)
@@ -135,10 +139,10 @@ enum err store_list_find(struct store_session *s, struct store_list_id id, struc
     r = store_reader(value);
     number = store_dec_u32(&r);
     e = store_dec_end(&r, false);
-    return e == OK ? state_get(s, number, out) : e;
+    return e == OK ? store_list_state(s, number, out) : e;
 }
 
-static enum err name_decode(str value, uint32_t *number, struct store_list_id *id)
+enum err store_list_name_decode(str value, uint32_t *number, struct store_list_id *id)
 {
     struct reader r = store_reader(value);
 
@@ -153,7 +157,7 @@ static enum err name_write(struct store_session *s, struct store_list_id id, uin
 {
     struct key k, head = {.n = 0};
     struct buf b;
-    enum err e = list_key(&k, id);
+    enum err e = store_list_key(&k, id);
 
     if (e != OK)
         return e;
@@ -210,7 +214,7 @@ enum err store_list_name(struct store_session *s, struct arena *a, uint32_t numb
         e = store_keep(s, a, &value);
     if (e != OK)
         return e == ERR_NOTFOUND ? ERR_CORRUPT : e;
-    e = name_decode(value, &number, &id);
+    e = store_list_name_decode(value, &number, &id);
     if (e == OK)
         *out = id;
     return e;
@@ -297,9 +301,9 @@ static enum err list_delete(struct store_session *s, str value)
     struct store_list_id id;
     struct key k;
     uint32_t number;
-    enum err e = name_decode(value, &number, &id);
+    enum err e = store_list_name_decode(value, &number, &id);
 
-    if (e == OK && list_key(&k, id) != OK)
+    if (e == OK && store_list_key(&k, id) != OK)
         e = ERR_CORRUPT;
     if (e == OK)
         e = store_share_forget(s, number);

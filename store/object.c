@@ -9,7 +9,7 @@
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static void id_key(struct key *k, uint32_t list, str id)
+void store_id_key(struct key *k, uint32_t list, str id)
 {
     store_key_init_list(k, list, SUB_ID);
     store_key_add_id(k, id);
@@ -21,7 +21,7 @@ enum err store_object_get(struct store_session *s, uint32_t list, str id, struct
     str value;
     enum err e;
 
-    id_key(&k, list, id);
+    store_id_key(&k, list, id);
     e = store_db_get(s, &k, &value);
     return e == OK ? store_value_decode(value, out) : e;
 }
@@ -34,7 +34,7 @@ static enum err object_load(struct store_session *s, struct arena *a, uint32_t l
     str value;
     enum err e;
 
-    id_key(&k, list, id);
+    store_id_key(&k, list, id);
     e = store_db_get(s, &k, &value);
     if (e == OK)
         e = store_keep(s, a, &value);
@@ -71,14 +71,9 @@ enum err store_get_tombstone(struct store_session *s, struct arena *a, struct st
 
 /* ---- the change from one object to another --------------------------------------------------- */
 
-static enum key_sub time_sub(const struct object *ob)
+void store_time_key(struct key *k, uint32_t list, const struct object *ob)
 {
-    return ob->o.deleted ? SUB_TOMBSTONE : SUB_TIME;
-}
-
-static void time_key(struct key *k, uint32_t list, const struct object *ob)
-{
-    store_key_init_list(k, list, time_sub(ob));
+    store_key_init_list(k, list, ob->o.deleted ? SUB_TOMBSTONE : SUB_TIME);
     store_key_add_time(k, ob);
 }
 
@@ -98,14 +93,14 @@ static enum err replace(struct store_session *s, struct list *l, const struct ob
     enum err e = OK;
 
     if (before != NULL) {
-        time_key(&k, l->number, before);
+        store_time_key(&k, l->number, before);
         e = store_db_del(s, &k);
         count(l, before, -1);
     }
-    id_key(&k, l->number, after->o.id);
+    store_id_key(&k, l->number, after->o.id);
     if (e == OK)
         e = store_db_put(s, &k, value);
-    time_key(&k, l->number, after);
+    store_time_key(&k, l->number, after);
     if (e == OK)
         e = store_db_link(s, &k);
     count(l, after, +1);

@@ -7,6 +7,9 @@
  *     list.c     lists: their numbers, clocks and counts; what goes away with a parent
  *     value.c    the value of an object: header and JSON text
  *     object.c   get, put, delete
+ *     purge.c    old tombstones go
+ *     check.c    is everything as it must be? And making it so: the walk
+ *     rules.c    the rules, one a kind of key
  *     acl.c      principals and permissions, and the index of what is shared with whom
  *     group.c    members of groups
  *     scan.c     ranges of objects in the order of time
@@ -80,7 +83,7 @@ static inline str key_str(const struct key *k)
     return (str){k->b, k->n};
 }
 
-void store_key_init(struct key *k, enum key_tag tag);
+void store_key_init(struct key *k, unsigned tag);
 void store_key_init_list(struct key *k, uint32_t list, enum key_sub sub);
 void store_key_add(struct key *k, str bytes);
 void store_key_add_u8(struct key *k, unsigned v);
@@ -142,6 +145,11 @@ struct store_session {
     unsigned nlists, evict;
 };
 
+/* store_write_begin for who can wait until the engine has written down what it holds in memory, where
+ * that says AGAIN. */
+MUST_CHECK enum err store_write_wait(struct store_thread *t, struct arena *arena,
+                                     struct store_session **out);
+
 MUST_CHECK enum err store_db_get(struct store_session *s, const struct key *k, str *value);
 /* NOTFOUND becomes *found = false. */
 MUST_CHECK enum err store_db_has(struct store_session *s, const struct key *k, bool *found);
@@ -156,6 +164,10 @@ MUST_CHECK enum err store_db_del_prefix(struct store_session *s, const struct ke
 /* Makes e stick to the session when it is an error, so that a half-done write is never committed.
  */
 enum err store_fail(struct store_session *s, enum err e);
+#define META_LAYOUT       "layout"
+#define COUNTER_LIST      "list"
+#define COUNTER_PRINCIPAL "principal"
+#define LAYOUT_VERSION    1
 /* The next number of a counter, from 1. LIMIT: used up. */
 MUST_CHECK enum err store_db_count(struct store_session *s, const char *counter, uint32_t *out);
 
@@ -176,6 +188,15 @@ MUST_CHECK enum err store_list_make(struct store_session *s, struct store_list_i
 /* The name behind a number, in the arena or the view. CORRUPT: there is no such list. */
 MUST_CHECK enum err store_list_name(struct store_session *s, struct arena *a, uint32_t number,
                                     struct store_list_id *out);
+/* The key 04. LIMIT. */
+MUST_CHECK enum err store_list_key(struct key *k, struct store_list_id id);
+/* The clock and counts under 10 list 00. */
+MUST_CHECK enum err store_list_state_decode(str value, struct list *l);
+void store_list_state_encode(const struct list *l, struct key *key, struct key *value);
+/* The state of the list of that number. CORRUPT: there is none. */
+MUST_CHECK enum err store_list_state(struct store_session *s, uint32_t number, struct list **out);
+/* The value of a list's name (keys 04 and 08); borrowed from it. */
+MUST_CHECK enum err store_list_name_decode(str value, uint32_t *number, struct store_list_id *id);
 MUST_CHECK enum err store_lists_write(struct store_session *s); /* what is dirty */
 
 /* The time for a write: `asked` as store_put describes it, or NULL. Moves the clock. */
@@ -216,6 +237,8 @@ void store_key_add_time(struct key *k, const struct object *o);
 
 /* ---- object.c -------------------------------------------------------------------------------- */
 
+void store_id_key(struct key *k, uint32_t list, str id);                    /* 01 */
+void store_time_key(struct key *k, uint32_t list, const struct object *ob); /* 02 or 05 */
 /* The object or tombstone, borrowed from the view. NOTFOUND. */
 MUST_CHECK enum err store_object_get(struct store_session *s, uint32_t list, str id,
                                      struct object *out);
@@ -237,11 +260,21 @@ MUST_CHECK enum err store_acl_encode(struct store_session *s, struct arena *a,
  */
 MUST_CHECK enum err store_share(struct store_session *s, uint32_t list, const struct object *before,
                                 const struct object *after);
+void store_shared_list_key(struct key *k, uint32_t who, uint32_t list); /* 05 */
+/* 10 list 03; o NULL: what all keys of the principal begin with. */
+void store_shared_key(struct key *k, uint32_t list, uint32_t who, const struct object *o);
 /* Removes the keys 05 of a list that goes away, before its own keys are removed. */
 MUST_CHECK enum err store_share_forget(struct store_session *s, uint32_t list);
 
 /* ---- group.c --------------------------------------------------------------------------------- */
 
+struct membership { /* borrowed from the value of a key 06 or 07 */
+    str uri, member;
+};
+MUST_CHECK enum err store_membership_decode(str value, struct membership *out);
+/* 06 and 07. LIMIT. */
+MUST_CHECK enum err store_member_key(struct key *k, const struct membership *m);
+MUST_CHECK enum err store_group_key(struct key *k, const struct membership *m);
 MUST_CHECK enum err store_groups_delete_below(struct store_session *s, str uri);
 
 /* ---- scan.c ---------------------------------------------------------------------------------- */
@@ -327,6 +360,67 @@ MUST_CHECK enum err store_best_init(struct best *b, struct arena *a, const struc
                                     size_t limit);
 MUST_CHECK enum err store_best_add(struct best *b, const struct object *o);
 void store_best_sort(struct best *b); /* heap[0..n) is in order; nothing can be added any more */
+
+/* ---- check.c, rules.c ------------------------------------------------------------------------ */
+
+/*
+ * A check, or a repair: the same walk by the same rules. A rule gets a key and its value (STR_NONE:
+ * damaged), says what is wrong, and then writes what is right; the writes of a check do nothing.
+ * In a repair both are copies, so that a rule may write and go on reading them; what it gets
+ * from the store is borrowed until its next write.
+ */
+struct audit {
+    struct store_session *s;
+    bool repairing;
+    bool moved;      /* written: cursors are worth nothing any more */
+    unsigned writes; /* in this transaction, and their bytes */
+    size_t bytes;
+    const struct store_audit_options *options;
+    struct store_audit_result result;
+    uint64_t done, total;
+    uint32_t highest_list, highest_principal; /* seen so far */
+    struct list list; /* the one that is walked through (number 0: none): what its objects say */
+};
+
+/* Tells of a problem, with the name of the list before it. */
+void store_audit_problem(struct audit *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* STR_NONE when there is none, or it is damaged. CORRUPT, in a repair: a page of the index is, and
+ * what is missing may well be there. */
+MUST_CHECK enum err store_audit_get(struct audit *a, const struct key *k, str *value);
+MUST_CHECK enum err store_audit_put(struct audit *a, const struct key *k, str value);
+/* Does a key begin with k? CORRUPT as above. */
+MUST_CHECK enum err store_audit_any(struct audit *a, const struct key *k, bool *yes);
+/* When a cursor has come to an end: was that the end? A check tells of a damaged page, a repair cannot
+ * go on: CORRUPT. */
+MUST_CHECK enum err store_audit_end(struct audit *a, const struct engine_cursor *c);
+/* One value under two keys, not borrowed from the view. */
+MUST_CHECK enum err store_audit_put_both(struct audit *a, const struct key *k1,
+                                         const struct key *k2, str value);
+MUST_CHECK enum err store_audit_del(struct audit *a, str key);
+MUST_CHECK enum err store_audit_del_prefix(struct audit *a, const struct key *k);
+/* Says that it cannot stay, and why; and deletes it. */
+MUST_CHECK enum err store_audit_drop(struct audit *a, str key, const char *why);
+
+typedef enum err (*store_rule)(struct audit *a, str key, str value);
+struct store_rule_row { /* of the keys that begin with the tag, in the order of the walk */
+    enum key_tag tag;
+    store_rule rule; /* NULL: the keys of lists, by the other table */
+};
+extern const struct store_rule_row store_rules[];
+extern const size_t store_rules_count;
+struct store_list_rule_row { /* of the keys 10 list sub */
+    enum key_sub sub;
+    store_rule rule;
+};
+extern const struct store_list_rule_row store_list_rules[];
+extern const size_t store_list_rules_count;
+/* A key that no rule knows. */
+MUST_CHECK enum err store_rule_stranger(struct audit *a, str key, str value);
+/* Before and behind the keys of a list. *reachable: it has a name. */
+MUST_CHECK enum err store_rule_list_begin(struct audit *a, uint32_t number, bool *reachable);
+MUST_CHECK enum err store_rule_list_end(struct audit *a);
+/* Behind everything: the counters and the version of the layout. */
+MUST_CHECK enum err store_rule_counters(struct audit *a);
 
 /* ---- cache.c --------------------------------------------------------------------------------- */
 

@@ -11,8 +11,8 @@
  */
 #include "store/private.h"
 
-#define LAYOUT_VERSION      1
-#define META_LAYOUT         "layout"
+#include <pthread.h>
+
 #define DEFAULT_CACHE_BYTES (512 * KIB)
 
 /* ---- the store ------------------------------------------------------------------------------- */
@@ -173,6 +173,18 @@ enum err store_write_begin(struct store_thread *t, struct arena *arena, struct s
     return OK;
 }
 
+enum err store_write_wait(struct store_thread *t, struct arena *arena, struct store_session **out)
+{
+    for (;;) {
+        enum err e = store_write_begin(t, arena, out);
+        if (e != ERR_AGAIN)
+            return e;
+        e = engine_checkpoint(t->store->engine);
+        if (e != OK)
+            return e;
+    }
+}
+
 void store_commit(struct store_session *s, void (*done)(void *arg, enum err result), void *arg)
 {
     enum err e = s->err;
@@ -186,6 +198,38 @@ void store_commit(struct store_session *s, void (*done)(void *arg, enum err resu
     }
     engine_txn_abort(s->txn);
     done(arg, e);
+}
+
+struct wait {
+    pthread_mutex_t lock;
+    pthread_cond_t over;
+    bool done;
+    enum err result;
+};
+
+static void wait_done(void *arg, enum err result)
+{
+    struct wait *w = arg;
+
+    pthread_mutex_lock(&w->lock);
+    w->done = true;
+    w->result = result;
+    pthread_cond_signal(&w->over); /* with the lock: whoever waits takes all of this away */
+    pthread_mutex_unlock(&w->lock);
+}
+
+enum err store_commit_wait(struct store_session *s)
+{
+    struct wait w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, OK};
+
+    store_commit(s, wait_done, &w);
+    pthread_mutex_lock(&w.lock);
+    while (!w.done)
+        pthread_cond_wait(&w.over, &w.lock);
+    pthread_mutex_unlock(&w.lock);
+    pthread_cond_destroy(&w.over);
+    pthread_mutex_destroy(&w.lock);
+    return w.result;
 }
 
 void store_abort(struct store_session *s)

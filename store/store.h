@@ -66,6 +66,8 @@ MUST_CHECK enum err store_write_begin(struct store_thread *t, struct arena *aren
 /* Ends it; done(arg, result) is called once all that it wrote or saw is durable (or will not be),
  * on another thread or before this returns. done must not block. The session is gone at return. */
 void store_commit(struct store_session *s, void (*done)(void *arg, enum err result), void *arg);
+/* The same for who can wait, and has no loop to go on with: returns the result. */
+MUST_CHECK enum err store_commit_wait(struct store_session *s);
 void store_abort(struct store_session *s);
 bool store_is_writing(const struct store_session *s);
 
@@ -185,6 +187,16 @@ MUST_CHECK enum err store_delete(struct store_session *s, struct arena *a,
  * (when it is a group) and of groups below it. */
 MUST_CHECK enum err store_delete_below(struct store_session *s, str uri);
 
+/*
+ * Deletes old tombstones: of each list of one of the resources all but the `keep` newest. Begins
+ * sessions of its own, one after the other, and waits for each to be durable, so it may take long
+ * but needs little memory, and what is deleted stays deleted if it fails in the middle: called again
+ * it does the rest. The lists' clocks stay. *count grows by the tombstones deleted, also when it
+ * fails. CORRUPT: a list's count is wrong.
+ */
+MUST_CHECK enum err store_purge_deleted(struct store_thread *t, const str *resources, size_t n,
+                                        uint64_t keep, uint64_t *count);
+
 /* Everything (flush), but for the cache. */
 MUST_CHECK enum err store_delete_everything(struct store_session *s);
 
@@ -281,6 +293,45 @@ MUST_CHECK enum err store_cache_set(struct store *s, str key, str value, uint64_
 bool store_cache_get(struct store *s, struct arena *a, str key, str *value); /* a copy */
 bool store_cache_delete(struct store *s, str key); /* true: it was there */
 void store_cache_flush(struct store *s);
+
+/* ---- check and repair ------------------------------------------------------------------------ */
+
+struct store_audit_options { /* each may be NULL */
+    /* What is wrong, on one line of printable text; valid during the call. Neither may use the
+     * session or its arena. */
+    void (*problem)(void *arg, const char *text);
+    /* Every now and then: keys that were looked at, and how many there are (about). */
+    void (*progress)(void *arg, uint64_t done, uint64_t total);
+    void *arg;
+};
+
+struct store_audit_result {
+    uint64_t lists, objects, tombstones; /* that are sound */
+    uint64_t problems;
+};
+
+/*
+ * Holds everything that is kept against "What must hold" in doc/keys.md. Reads every key once and
+ * what belongs to it, with the memory of a few objects. OK also when there are problems: *out
+ * counts them. IO, NOMEM: it could not go on.
+ */
+MUST_CHECK enum err store_check(struct store_session *s, const struct store_audit_options *o,
+                                struct store_audit_result *out);
+
+/*
+ * Makes it hold again after damage, by the same walk: each problem is told, and then mended. The
+ * truth are the objects themselves, the names of lists and principals, and the memberships; what
+ * follows from them (the order of time, sharing, counts, clocks) is written anew where it differs.
+ * What cannot be read is deleted: an object that is damaged, a permission of a principal that nobody
+ * can name any more; the older of two lists of one name, too. A list that has objects, but no name,
+ * becomes one of the resource STORE_LOST, below a parent of its own. Begins sessions of its own,
+ * none of them large, and waits for each. Nobody else may write meanwhile. When it fails in the
+ * middle, begin again. CORRUPT: the index of the engine is damaged, so that what is not found may
+ * well be there; it is made anew from the log first. *out counts what was found; store_check finds nothing afterwards.
+ */
+#define STORE_LOST "lost"
+MUST_CHECK enum err store_repair(struct store_thread *t, const struct store_audit_options *o,
+                                 struct store_audit_result *out);
 
 /* ---- settings -------------------------------------------------------------------------------- */
 

@@ -1,257 +1,198 @@
 /*
- * test/bench/engine.c - what the engine costs. Prints one line a figure.
+ * test/bench/engine.c - our engine beside LMDB and SQLite (two layouts), doing the same work in one run.
  *
- *     engine [DIR [RECORDS]]
+ *     engine [--records N] [--seconds S] [--rounds R] [--dir DIR] [--only STORE] [--json FILE]
  *
- * DIR is an empty directory on the disk to be measured (default: a new one below /tmp, which is
- * removed at the end), RECORDS defaults to 200000. A record is a value of 300 bytes with two keys, of
- * 22 bytes (scattered) and 13 bytes (rising).
+ *     --records N    in the store while it is read (default 100000, at least 1000)
+ *     --seconds S    a figure, but for bulk puts and opening (default 2)
+ *     --rounds R     whose median counts (default 3); in each, every store has its turn, so that
+ *                    what disturbs the machine disturbs them all
+ *     --dir DIR      on the disk to be measured (default: $TMPDIR, or else the current directory);
+ *                    a new directory is made there, and removed at the end
+ *     --only STORE   those whose names begin so: kinto, lmdb, sqlite, sqlite-rowid
+ *     --json FILE    writes the figures there, too
+ *
+ * Ends with 0 whether or not the goals are met: a busy machine is not a failure.
  */
-#include <pthread.h>
+#include <errno.h>
+#include <ftw.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/os.h"
-#include "engine/engine.h"
+#include "test/bench/bench.h"
 
-#define VALUE_BYTES 300
-#define BATCH       25
+#define PATH_BYTES 4096
 
-struct waiter {
-    pthread_mutex_t mutex;
-    pthread_cond_t cond;
-    int under_way;
-};
+static const struct store_ops *const stores[] = {&store_kinto, &store_lmdb, &store_sqlite,
+                                                 &store_sqlite_rowid};
+static char own_dir[PATH_BYTES]; /* what was made and has to go; "": nothing */
 
-static void must(enum err err, const char *what)
+/* ---- failures and what is left behind -------------------------------------------------------- */
+
+void bench_fail(const char *who, const char *what, const char *why)
 {
-    if (err == OK)
-        return;
-    fprintf(stderr, "%s: %s\n", what, err_text(err));
+    fprintf(stderr, "%s: %s: %s\n", who, what, why);
     exit(1);
 }
 
-static void figure(const char *what, uint64_t n, uint64_t ns, const char *unit)
+void *bench_alloc(size_t n)
 {
-    printf("%-34s %12.0f %s/s  %10.2f us each\n", what, (double)n * 1e9 / (double)ns, unit,
-           (double)ns / 1e3 / (double)n);
+    void *p = calloc(1, n);
+
+    if (p == NULL)
+        bench_fail("bench", "memory", "none left");
+    return p;
 }
 
-/* Scattered like a UUID, but a function of i. */
-static uint64_t mix(uint64_t i)
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
 {
-    i = (i ^ (i >> 30)) * 0xbf58476d1ce4e5b9u;
-    i = (i ^ (i >> 27)) * 0x94d049bb133111ebu;
-    return i ^ (i >> 31);
+    (void)st;
+    (void)flag;
+    (void)ftw;
+    return remove(path);
 }
 
-static str id_key(char buf[22], uint64_t i)
+static void remove_tree(const char *dir)
 {
-    uint64_t a = mix(i), b = mix(i + 77);
-
-    memcpy(buf, "oparen", 6);
-    memcpy(buf + 6, &a, 8);
-    memcpy(buf + 14, &b, 8);
-    return (str){buf, 22};
+    if (nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0)
+        fprintf(stderr, "%s could not be removed: %s\n", dir, strerror(errno));
 }
 
-static str time_key(char buf[13], uint64_t i)
+static void at_exit(void)
 {
-    uint64_t t = __builtin_bswap64(1700000000000 + i);
-
-    memcpy(buf, "tpare", 5);
-    memcpy(buf + 5, &t, 8);
-    return (str){buf, 13};
+    if (own_dir[0] != '\0')
+        remove_tree(own_dir);
 }
 
-static void done(void *arg, enum err result)
+static void stop(int signal_number)
 {
-    struct waiter *w = arg;
-
-    must(result, "commit");
-    pthread_mutex_lock(&w->mutex);
-    if (--w->under_way == 0)
-        pthread_cond_signal(&w->cond);
-    pthread_mutex_unlock(&w->mutex);
+    (void)signal_number;
+    bench_stopped = 1;
 }
 
-static void wait_all(struct waiter *w)
+static void path_of(char out[PATH_BYTES], const char *dir, const char *name)
 {
-    pthread_mutex_lock(&w->mutex);
-    while (w->under_way > 0)
-        pthread_cond_wait(&w->cond, &w->mutex);
-    pthread_mutex_unlock(&w->mutex);
+    int n = snprintf(out, PATH_BYTES, "%s/%s", dir, name);
+
+    if (n < 0 || n >= PATH_BYTES)
+        bench_fail("bench", dir, "name too long");
 }
 
-static void commit(struct engine_txn *t, struct waiter *w)
+static void make_own_dir(const char *below)
 {
-    pthread_mutex_lock(&w->mutex);
-    w->under_way++;
-    pthread_mutex_unlock(&w->mutex);
-    engine_txn_commit(t, done, w);
+    char path[PATH_BYTES];
+
+    path_of(path, below, "kinto-bench-XXXXXX");
+    if (mkdtemp(path) == NULL)
+        bench_fail("bench", path, strerror(errno));
+    memcpy(own_dir, path, sizeof own_dir);
 }
 
-static void put_record(struct engine_txn *t, uint64_t i)
+static void prepare(const struct options *o)
 {
-    char id[22], time[13], value[VALUE_BYTES];
+    const char *tmp = getenv("TMPDIR");
 
-    memset(value, (int)('a' + i % 26), sizeof value);
-    must(engine_put(t, id_key(id, i), (str){value, sizeof value}), "put");
-    must(engine_link(t, time_key(time, i)), "link");
+    if (atexit(at_exit) != 0)
+        bench_fail("bench", "atexit", "failed");
+    signal(SIGINT, stop);
+    signal(SIGTERM, stop);
+    signal(SIGPIPE, SIG_IGN);
+    make_own_dir(o->dir != NULL ? o->dir : tmp != NULL && tmp[0] != '\0' ? tmp : ".");
 }
 
-static void load(struct engine *e, uint64_t records)
-{
-    struct waiter w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
-    uint64_t start = clock_mono_ns();
-    struct engine_stats s;
+/* ---- the command line ------------------------------------------------------------------------ */
 
-    for (uint64_t i = 0; i < records;) {
-        struct engine_txn *t;
-        enum err err = engine_txn_begin(e, &t);
-        if (err == ERR_AGAIN) {
-            wait_all(&w);
-            continue;
-        }
-        must(err, "begin");
-        for (int k = 0; k < BATCH && i < records; k++)
-            put_record(t, i++);
-        commit(t, &w);
+static void usage(const char *why, const char *what)
+{
+    fprintf(stderr,
+            "%s: %s\nusage: engine [--records N] [--seconds S] [--rounds R] [--dir DIR]\n"
+            "              [--only kinto|lmdb|sqlite] [--json FILE]\n",
+            what, why);
+    exit(2);
+}
+
+static uint64_t number(const char *name, const char *text, uint64_t min, uint64_t max)
+{
+    uint64_t n;
+
+    if (str_to_u64(str_from(text), &n) != OK || n < min || n > max)
+        usage("not a number within its bounds", name);
+    return n;
+}
+
+static void option(struct options *o, const char *name, const char *value)
+{
+    if (strcmp(name, "--records") == 0)
+        o->records = number(name, value, 1000, 100000000);
+    else if (strcmp(name, "--seconds") == 0)
+        o->seconds = number(name, value, 1, 3600);
+    else if (strcmp(name, "--rounds") == 0)
+        o->rounds = number(name, value, 1, MAX_ROUNDS);
+    else if (strcmp(name, "--dir") == 0)
+        o->dir = value;
+    else if (strcmp(name, "--only") == 0)
+        o->only = value;
+    else if (strcmp(name, "--json") == 0)
+        o->json = value;
+    else
+        usage("unknown option", name);
+}
+
+static struct options parse(int argc, char **argv)
+{
+    struct options o = {.records = 100000, .seconds = 2, .rounds = 3};
+
+    for (int i = 1; i < argc; i += 2) {
+        if (i + 1 == argc)
+            usage("needs a value", argv[i]);
+        option(&o, argv[i], argv[i + 1]);
     }
-    wait_all(&w);
-    figure("puts, 25 records a transaction", records, clock_mono_ns() - start, "records");
-    engine_stats(e, &s);
-    printf("%-34s %12.1f bytes of log, %.1f of index, a record\n", "size",
-           (double)s.log_bytes / (double)records, (double)s.pages * 4096 / (double)records);
+    return o;
 }
 
-static void point_gets(struct engine *e, uint64_t records)
-{
-    struct engine_reader *r;
-    uint64_t n = 1000000, start = clock_mono_ns();
-    char key[22];
-    str value;
+/* ---- rounds ---------------------------------------------------------------------------------- */
 
-    must(engine_reader_new(e, &r), "reader");
-    for (uint64_t i = 0; i < n; i++) {
-        const struct engine_view *v = engine_snap_begin(r);
-        must(engine_get(v, id_key(key, mix(i) % records), &value), "get");
-        engine_snap_end(r);
-    }
-    figure("gets, a snapshot each", n, clock_mono_ns() - start, "gets");
-    engine_reader_free(r);
+static size_t choose(struct figures *f, const char *only)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(stores); i++)
+        if (only == NULL || strncmp(only, stores[i]->name, strlen(only)) == 0)
+            f[n++].ops = stores[i];
+    if (n == 0)
+        usage("no such store", only);
+    return n;
 }
 
-static void scans(struct engine *e, uint64_t records)
+static void run_one(struct figures *f, unsigned round, const struct options *o)
 {
-    struct engine_reader *r;
-    uint64_t n = 10000, start = clock_mono_ns();
-    char key[13];
-    str value;
+    char dir[PATH_BYTES];
 
-    must(engine_reader_new(e, &r), "reader");
-    for (uint64_t i = 0; i < n; i++) {
-        struct engine_cursor c;
-        int k = 0;
-        engine_cursor_init(&c, engine_snap_begin(r), STR("tpare"));
-        for (bool ok = engine_cursor_seek(&c, time_key(key, mix(i) % records)); ok && k < 100;
-             ok = engine_cursor_next(&c), k++)
-            must(engine_cursor_value(&c, &value), "value");
-        engine_snap_end(r);
-    }
-    figure("scans of 100 values", n, clock_mono_ns() - start, "scans");
-    engine_reader_free(r);
-}
-
-struct committer {
-    struct engine *e;
-    uint64_t from, n;
-    pthread_t thread;
-};
-
-static void *commit_one_by_one(void *arg)
-{
-    struct committer *c = arg;
-    struct waiter w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
-
-    for (uint64_t i = 0; i < c->n; i++) {
-        struct engine_txn *t;
-        must(engine_txn_begin(c->e, &t), "begin");
-        put_record(t, c->from + i);
-        commit(t, &w);
-        wait_all(&w);
-    }
-    return NULL;
-}
-
-static void durable(struct engine *e, int threads, uint64_t each)
-{
-    struct committer c[64];
-    struct engine_stats before, after;
-    uint64_t start = clock_mono_ns();
-    char what[64];
-
-    engine_stats(e, &before);
-    for (int i = 0; i < threads; i++) {
-        c[i] = (struct committer){.e = e, .from = 1000000000u * (uint64_t)(i + 1), .n = each};
-        if (pthread_create(&c[i].thread, NULL, commit_one_by_one, &c[i]) != 0)
-            must(ERR_NOMEM, "thread");
-    }
-    for (int i = 0; i < threads; i++)
-        pthread_join(c[i].thread, NULL);
-    engine_stats(e, &after);
-    snprintf(what, sizeof what, "durable commits, %d writers", threads);
-    figure(what, each * (uint64_t)threads, clock_mono_ns() - start, "commits");
-    printf("%-34s %12.1f commits a sync\n", "",
-           (double)(after.commits - before.commits) /
-               (double)MAX_OF(after.syncs - before.syncs, 1u));
-}
-
-static void open_again(const char *dir)
-{
-    struct engine_options o = {.dir = dir};
-    struct engine_recovery r;
-    struct engine *e;
-    uint64_t start = clock_mono_ns();
-
-    must(engine_open(&e, &o, &r, NULL), "open");
-    figure("open, transactions replayed", r.txns, clock_mono_ns() - start, "txns");
-    engine_close(e);
-}
-
-static void remove_one(void *dir, const char *name)
-{
-    char path[300];
-
-    snprintf(path, sizeof path, "%s/%s", (const char *)dir, name);
-    os()->unlink(path);
+    fprintf(stderr, "round %u: %s\n", round + 1, f->ops->name);
+    path_of(dir, own_dir, f->ops->name);
+    if (mkdir(dir, 0700) != 0)
+        bench_fail("bench", dir, strerror(errno));
+    measure(f, round, dir, o);
+    if (bench_stopped)
+        exit(1);
+    remove_tree(dir);
 }
 
 int main(int argc, char **argv)
 {
-    char made[] = "/tmp/kinto-bench-XXXXXX";
-    const char *dir = argc > 1 ? argv[1] : mkdtemp(made);
-    uint64_t records = 200000;
-    struct engine_options o = {.dir = dir};
-    struct err_detail d = {.text = ""};
-    struct engine *e;
+    static struct figures f[ARRAY_LEN(stores)];
+    struct options o = parse(argc, argv);
+    size_t n = choose(f, o.only);
 
-    if (argc > 2)
-        must(str_to_u64(str_from(argv[2]), &records), argv[2]);
-    if (dir == NULL || engine_open(&e, &o, NULL, &d) != OK) {
-        fprintf(stderr, "cannot open the store: %s\n", d.text);
-        return 1;
-    }
-    load(e, records);
-    point_gets(e, records);
-    scans(e, records);
-    durable(e, 1, 500);
-    durable(e, 16, 200);
-    durable(e, 64, 100);
-    engine_close(e);
-    open_again(dir);
-    if (dir != made)
-        return 0;
-    os()->list_dir(made, remove_one, made);
-    return rmdir(made) == 0 ? 0 : 1;
+    prepare(&o);
+    o.sync_us = measure_sync(own_dir);
+    for (unsigned round = 0; round < o.rounds; round++)
+        for (size_t i = 0; i < n; i++)
+            run_one(&f[i], round, &o);
+    for (size_t i = 0; i < n; i++)
+        figures_settle(&f[i], (unsigned)o.rounds);
+    report_print(f, n, &o);
+    if (o.json != NULL)
+        report_json(f, n, &o);
+    return 0;
 }

@@ -53,8 +53,8 @@ START_TEST(help_fits_one_screen)
     int lines = 0;
     for (const char *c = out; *c; c++)
         lines += *c == '\n';
-    ck_assert_int_le(lines, 30);
-    static const char *const names[] = {"init",   "start",    "migrate", "version",
+    ck_assert_int_le(lines, 40);
+    static const char *const names[] = {"init",   "start",    "migrate", "version", "purge-deleted",
                                         "--port", "--memory", "--data",  "--ini"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         want_text(out, names[i]);
@@ -69,7 +69,7 @@ START_TEST(version_is_a_number)
 }
 END_TEST
 
-static const char *const bad_usage[][4] = {
+static const char *const bad_usage[][5] = {
     {NULL},
     {"serve"},
     {"create-user"},
@@ -86,6 +86,11 @@ static const char *const bad_usage[][4] = {
     {"init", "--backend", "postgresql"},
     {"init", "--cache-backend", "redis"},
     {"version", "--port", "1"},
+    {"purge-deleted"},
+    {"purge-deleted", "record"},
+    {"purge-deleted", "1"},
+    {"purge-deleted", "record", "many"},
+    {"purge-deleted", "--memory", "record", "1"},
 };
 
 START_TEST(bad_usage_is_status_2)
@@ -704,6 +709,89 @@ START_TEST(migrate_says_what_there_is_to_do)
 }
 END_TEST
 
+/* ---- purge-deleted --------------------------------------------------------------------------- */
+
+static void make_tombstones(unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++) {
+        put(f(R "/r%u", i), "{}");
+        call("DELETE", f(R "/r%u", i), NULL);
+        want(200);
+    }
+}
+
+static int purge(const struct server *s, const char *const *words, const char **out)
+{
+    const char *args[12] = {"purge-deleted", "--ini", f("%s/kinto.ini", s->dir), "--data",
+                            f("%s/data", s->dir)};
+    for (size_t i = 0; words[i]; i++)
+        args[i + 5] = words[i];
+    return server_run(NULL, args, out);
+}
+
+START_TEST(purge_deleted_keeps_the_newest_of_each_list)
+{
+    const struct server_options o = {.durable = true};
+    struct server s;
+    const char *out;
+    server_start(&s, &o);
+    api_use(s.url);
+    as("alice");
+    make("/buckets/b");
+    put("/buckets/b/collections/c", "{}");
+    put("/buckets/b/collections/d", "{}");
+    put(R "/lives", "{}");
+    make_tombstones(0, 2);
+    uint64_t since = stamp();
+    make_tombstones(2, 6);
+    call("DELETE", "/buckets/b/collections/d", NULL);
+    want(200);
+    call("GET", R, NULL);
+    char was[64];
+    snprintf(was, sizeof was, "%s", etag());
+    api_use(NULL);
+    ck_assert_int_eq(purge(&s, ARGS("record", "1"), &out), 1);
+    want_text(out, f("%d", (int)s.pid));
+    ck_assert(server_end(&s));
+
+    ck_assert_int_eq(purge(&s, ARGS("record", "group", "nothing", "2"), &out), 0);
+    ck_assert_str_eq(out, f("%s/data: tombstones deleted: 4\n", s.dir));
+    ck_assert_int_eq(purge(&s, ARGS("record", "-q", "2"), &out), 0);
+    ck_assert_str_eq(out, "");
+
+    server_restart(&s, &o);
+    api_use(s.url);
+    as("alice");
+    /* No error: what was purged is just not told. */
+    call("GET", f(R "?_sort=last_modified&_since=%llu", (unsigned long long)since), NULL);
+    want(200);
+    want_ids("-r4,-r5");
+    want_header("ETag", was);
+    call("GET", "/buckets/b/collections?_since=0", NULL);
+    want_ids("-d,c");
+    call("GET", R "/lives", NULL);
+    want(200);
+    api_use(NULL);
+    server_stop(&s);
+}
+END_TEST
+
+START_TEST(purge_deleted_makes_no_directory)
+{
+    struct server s = {0};
+    const char *out;
+    server_make_dir(s.dir, sizeof s.dir);
+    ck_assert_int_eq(server_run(s.dir, ARGS("purge-deleted", "--data", "d", "record", "1"), &out),
+                     1);
+    want_text(out, "kinto: d: ");
+    ck_assert_int_eq(access(f("%s/d", s.dir), F_OK), -1);
+    setenv("KINTO_STORAGE_BACKEND", "kinto.core.storage.memory", 1);
+    ck_assert_int_eq(server_run(s.dir, ARGS("purge-deleted", "record", "1"), &out), 0);
+    want_text(out, "memory: nothing to purge");
+    server_remove(&s);
+}
+END_TEST
+
 START_TEST(the_log_level_is_a_choice)
 {
     struct server s;
@@ -784,6 +872,8 @@ static Suite *make_suite(void)
     tcase_add_test(t, a_second_process_is_refused);
     tcase_add_test(t, an_emptied_secret_is_not_replaced);
     tcase_add_test(t, migrate_says_what_there_is_to_do);
+    tcase_add_test(t, purge_deleted_keeps_the_newest_of_each_list);
+    tcase_add_test(t, purge_deleted_makes_no_directory);
     return s;
 }
 

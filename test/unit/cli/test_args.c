@@ -16,6 +16,7 @@ static const struct cli_option options[] = {
     {"--port", "-p", "N", offsetof(struct cli_args, port), GO, "a port"},
     {"--quiet", "-q", NULL, offsetof(struct cli_args, quiet), GO | STAY, "say little"},
     {"--debug", "-v", NULL, offsetof(struct cli_args, verbose), GO, "say much"},
+    {"PLACE... DAY", NULL, NULL, offsetof(struct cli_args, operands), STAY, NULL},
 };
 
 static const struct cli_words words = {commands, ARRAY_LEN(commands), options, ARRAY_LEN(options)};
@@ -63,7 +64,9 @@ static const struct {
     {"go", {"--in", "a"}, "no such option: --in"},
     {"go", {"--inis=a"}, "no such option: --inis=a"},
     {"go", {""}, "no such option: "},
-    {"stay", {"--port", "1"}, "no such option: --port"},
+    {"go", {"-1"}, "no such option: -1"},
+    {"stay", {"a", "--port", "1"}, "no such option: --port"},
+    {"stay", {"PLACE... DAY", "-"}, "no such option: -"},
     {"go", {"--port"}, "option without its value: --port"},
     {"go", {"-q", "--ini"}, "option without its value: --ini"},
     {"go", {"--quiet=yes"}, "option that takes no value: --quiet"},
@@ -72,6 +75,25 @@ static const struct {
     {"go", {"-p", "-1"}, "--port is a number from 0 to 65535, found: -1"},
     {"go", {"-v", "-q"}, "-q and -v exclude each other"},
 };
+
+START_TEST(operands_keep_their_order)
+{
+    const char *many[CLI_MAX_WORDS + 2] = {NULL};
+    ck_assert_int_eq(parse("stay", (const char *const[]){"b", "--ini", "x", "a", "-1", NULL}), OK);
+    ck_assert_str_eq(args.ini, "x");
+    ck_assert_uint_eq(args.operands.n, 3);
+    ck_assert_str_eq(args.operands.at[0], "b");
+    ck_assert_str_eq(args.operands.at[1], "a");
+    ck_assert_str_eq(args.operands.at[2], "-1");
+    for (size_t i = 0; i < CLI_MAX_WORDS; i++)
+        many[i] = "w";
+    ck_assert_int_eq(parse("stay", many), OK);
+    ck_assert_uint_eq(args.operands.n, CLI_MAX_WORDS);
+    many[CLI_MAX_WORDS] = "w";
+    ck_assert_int_eq(parse("stay", many), ERR_SYNTAX);
+    ck_assert_str_eq(detail.text, "more than 16 words");
+}
+END_TEST
 
 START_TEST(words_that_are_wrong_are_named)
 {
@@ -101,6 +123,7 @@ START_TEST(help_names_every_row)
     ck_assert_ptr_nonnull(strstr(text, "  --ini FILE             a file\n"));
     ck_assert_ptr_nonnull(strstr(text, "  -p, --port N           a port\n"));
     ck_assert_ptr_nonnull(strstr(text, "  -q, --quiet            say little\n"));
+    ck_assert_ptr_null(strstr(text, "PLACE"));
 }
 END_TEST
 
@@ -109,6 +132,7 @@ static Suite *make_suite(void)
     Suite *s = suite_create("cli/args");
     TCase *t = tcase_create("args");
     tcase_add_loop_test(t, words_that_are_understood, 0, ARRAY_LEN(good));
+    tcase_add_test(t, operands_keep_their_order);
     tcase_add_loop_test(t, words_that_are_wrong_are_named, 0, ARRAY_LEN(bad));
     tcase_add_test(t, commands_by_their_whole_name);
     tcase_add_test(t, help_names_every_row);
