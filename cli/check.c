@@ -140,12 +140,23 @@ static void make_stamp(char *out, size_t n)
     strftime(out, n, "%Y%m%d-%H%M%S", &tm);
 }
 
+/* A directory that has nothing of a store is a slip of the pen. */
+static enum err want_store(const struct session *s, const struct engine_check_report *r,
+                           struct err_detail *d)
+{
+    if (r->segments > 0 || r->log_problems + r->index_problems > 0)
+        return OK;
+    return err_set(d, ERR_NOTFOUND, 0, "%s: there is no store in it", s->c->dir);
+}
+
 static enum err check(struct session *s, const struct engine_check_options *o, bool *sound,
                       struct err_detail *d)
 {
     struct engine_check_report r;
     enum err e = engine_check(s->c->dir, o, &r, d);
     wipe(s);
+    if (e == OK)
+        e = want_store(s, &r, d);
     if (e != OK)
         return e;
     say_summary(s, &r);
@@ -187,6 +198,8 @@ static enum err repair(struct session *s, const struct engine_check_options *o, 
     make_stamp(ro.stamp, sizeof ro.stamp);
     enum err e = engine_repair(s->c->dir, &ro, &r, &done, d);
     wipe(s);
+    if (e == OK)
+        e = want_store(s, &r, d);
     if (e != OK)
         return e;
     if (r.log_problems == 0)

@@ -20,6 +20,7 @@
  * behind the roots) is zero. Pages that neither tree nor books have are free; what is in them
  * does not matter.
  */
+#include <errno.h>
 #include <fcntl.h>
 
 #include "engine/private.h"
@@ -348,6 +349,20 @@ static enum err look_at_content(struct inspection *s, struct inspected *out)
     return OK;
 }
 
+/* Each page can be read: whoever looks at a view of one that cannot is killed for it. */
+static enum err look_for_bad_blocks(const struct inspection *s, struct err_detail *d)
+{
+    uint8_t page[PAGE_BYTES];
+    uint64_t size;
+
+    if (os()->size(s->e->index.fd, &size) != 0)
+        return err_set(d, ERR_IO, errno, "%s/" INDEX_FILE ": cannot be read", s->e->dir);
+    for (uint64_t at = 0; at < size; at += sizeof page)
+        if (os()->pread(s->e->index.fd, page, sizeof page, at) < 0)
+            wrong_page(s, (uint32_t)(at / sizeof page), "cannot be read");
+    return OK;
+}
+
 /* NOTFOUND: there is none, or nothing in it. */
 static enum err open_it(struct inspection *s, uint32_t oldest, struct inspected *out,
                         struct err_detail *d)
@@ -355,6 +370,10 @@ static enum err open_it(struct inspection *s, uint32_t oldest, struct inspected 
     struct err_detail why = {.text = ""};
     enum err err = index_open(s->e, O_RDONLY, d);
 
+    if (err == OK)
+        err = look_for_bad_blocks(s, d);
+    if (err == OK && s->found->r->index_problems > s->before)
+        return OK; /* it is not usable */
     for (unsigned i = 0; err == OK && i < 2; i++)
         err = look_at_root(s, i, d);
     if (err != OK)

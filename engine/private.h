@@ -763,6 +763,7 @@ struct log_walk { /* through all good frames of a log */
     uint8_t store[16];
     struct frames f;
     bool in_segment, in_frame;
+    bool copied;           /* f.map is memory: not all of the file can be read */
     bool joined;           /* f says what comes next */
     struct frame_header h; /* of the frame at f.at */
     uint64_t last;         /* the last transaction that was whole */

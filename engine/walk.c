@@ -7,6 +7,7 @@
  *                    right, too: neither a client's bytes nor an old frame can pass for one
  *   a bad header     the salt is in it, or in the index file, or follows from the first frame
  *                    (head_crc is known, and what it was made from but the salt)
+ *   a bad block      what the disk does not give is taken for zeros, in a copy of the segment
  *   a missing file   the next segment says itself which transaction it begins with
  *
  * What recovery accepts is accepted here, and nothing more is called good: recover.c, rules 1 to 5,
@@ -24,7 +25,9 @@
 #include "base/crc.h"
 #include "engine/private.h"
 
-#define GAP_MAX 65536 /* segments; a file behind a wider one is not a part of the log */
+#define PIECE_BYTES ((uint64_t)256 * KIB)
+#define BLOCK_BYTES ((uint64_t)4 * KIB)
+#define GAP_MAX     65536 /* segments; a file behind a wider one is not a part of the log */
 
 /* ---- findings -------------------------------------------------------------------------------- */
 
@@ -136,8 +139,8 @@ static enum err look_at_all(struct log_walk *w)
             vote(&votes, h.store);
         if (fd >= 0)
             os()->close(fd);
-        if (err == ERR_CORRUPT) /* too long: enter() tells */
-            err = OK;
+        if (err == ERR_CORRUPT || (err == ERR_IO && fd >= 0))
+            err = OK; /* too long, or unreadable: enter() tells */
     }
     memcpy(w->store, w->index != NULL ? w->index->root.store : votes.store, sizeof w->store);
     return err;
@@ -178,7 +181,9 @@ enum err walk_begin(struct log_walk *w, const char *dir, const struct names *nam
 
 static void leave(struct log_walk *w)
 {
-    if (w->f.map != NULL)
+    if (w->f.map != NULL && w->copied)
+        free((void *)w->f.map);
+    else if (w->f.map != NULL)
         os()->unmap((void *)w->f.map, (size_t)w->f.size);
     w->f.map = NULL;
     w->in_segment = false;
@@ -320,13 +325,44 @@ static void foreign(struct log_walk *w)
     leave(w);
 }
 
+/* Whoever looks at a view of a file whose disk fails is killed for it. So all of it is read first: what
+ * cannot be read there cannot be read here, either, but for an error. */
+static bool is_readable(const struct log_walk *w, int fd)
+{
+    uint8_t *piece = mem_alloc(PIECE_BYTES);
+    bool ok = piece != NULL;
+
+    for (uint64_t at = 0; ok && at < w->f.size; at += PIECE_BYTES)
+        ok = os()->pread(fd, piece, (size_t)MIN_OF(w->f.size - at, PIECE_BYTES), at) >= 0;
+    free(piece);
+    return ok;
+}
+
+/* A copy with zeros for what cannot be read. */
+static uint8_t *copy_of(struct log_walk *w, int fd)
+{
+    uint8_t *copy = mem_zalloc((size_t)w->f.size);
+    struct file_name name = file_name(w->f.number);
+
+    for (uint64_t at = 0; copy != NULL && at < w->f.size; at += BLOCK_BYTES) {
+        size_t n = (size_t)MIN_OF(w->f.size - at, BLOCK_BYTES);
+        if (os()->pread(fd, copy + at, n, at) >= 0)
+            continue;
+        memset(copy + at, 0, n);
+        finding_add(w->found, FINDING_LOG, name.text, ENGINE_AT_OFFSET, at,
+                    "%zu bytes cannot be read: %s", n, strerror(errno));
+    }
+    return copy;
+}
+
 static enum err map(struct log_walk *w, int fd)
 {
     w->in_segment = true;
     w->f.map = NULL;
+    w->copied = w->f.size > 0 && !is_readable(w, fd);
     if (w->f.size == 0)
         return OK;
-    w->f.map = os()->map(fd, 0, (size_t)w->f.size);
+    w->f.map = w->copied ? copy_of(w, fd) : os()->map(fd, 0, (size_t)w->f.size);
     if (w->f.map == NULL)
         return err_set(w->f.detail, ERR_NOMEM, errno, "%s/%08x.log: cannot be mapped", w->f.dir,
                        w->f.number);
@@ -339,7 +375,7 @@ static enum err enter_file(struct log_walk *w, int fd)
     bool good = false;
     enum err err = frames_header(&w->f, fd, &h, &good);
 
-    if (err == OK)
+    if (err == OK || err == ERR_IO)
         err = map(w, fd);
     if (err != OK)
         return err;
