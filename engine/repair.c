@@ -326,13 +326,34 @@ static enum err decide(const struct check *c, const char *new_dir, const char *s
     return sync_dir(c->dir, c->detail);
 }
 
+static void no_name(void *arg, const char *name)
+{
+    (void)arg;
+    (void)name;
+}
+
+/* Nothing of an earlier repair is written over. */
+static enum err check_free(const struct check *c, const char *stamp)
+{
+    struct path aside = path_of(c->dir, ASIDE, stamp);
+
+    if (os()->list_dir(aside.p, no_name, NULL) == 0)
+        return err_set(c->detail, ERR_EXISTS, 0, "%s: is there already", aside.p);
+    return errno == ENOENT ? OK : failed(c->detail, aside.p, "cannot be listed");
+}
+
 static enum err rewrite_log(struct check *c, const char *stamp)
 {
     struct path new_dir = path_of(c->dir, NEW_DIR, "");
-    enum err err = write_new(c, new_dir.p);
+    enum err err = check_free(c, stamp);
 
     if (err == OK)
-        err = decide(c, new_dir.p, stamp);
+        err = write_new(c, new_dir.p);
+    if (err != OK) {
+        (void)!remove_dir(new_dir.p, NULL); /* a full disk is no fuller than before */
+        return err;
+    }
+    err = decide(c, new_dir.p, stamp);
     return err == OK ? repair_finish(c->dir, c->detail) : err;
 }
 

@@ -696,6 +696,34 @@ START_TEST(a_sound_store_needs_no_repair)
 }
 END_TEST
 
+/* What was put aside before stays. */
+START_TEST(a_stamp_is_used_once)
+{
+    struct engine_repair_options o = {
+        .check = checking, .agree = on_ask, .stamp = "20200101-000000"};
+    struct engine_check_report r;
+    enum engine_repaired done;
+    struct err_detail d;
+    struct files f;
+    char path[600];
+
+    setup(9, 9);
+    f = files_take();
+    f.p[1][100] ^= 1;
+    files_put(&f);
+    snprintf(path, sizeof path, "%s/damaged-20200101-000000", dir.path);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    said.agree = true;
+    ck_assert_int_eq(engine_repair(dir.path, &o, &r, &done, &d), ERR_EXISTS);
+    ck_assert_msg(strstr(d.text, path) != NULL, "%s", d.text);
+    ck_assert(!there("repair.tmp"));
+    o.stamp[0] = '/';
+    ck_assert_int_eq(engine_repair(dir.path, &o, &r, &done, &d), ERR_SYNTAX);
+    files_free(&f);
+    teardown();
+}
+END_TEST
+
 START_TEST(a_damaged_index_is_made_anew)
 {
     struct files f;
@@ -980,15 +1008,16 @@ END_TEST
 /* ---- a repair that fails, or dies ------------------------------------------------------------ */
 
 static struct {
-    int left;
+    _Atomic int left;
     bool for_ever;
-    bool hit;
+    _Atomic bool hit;
 } plan;
 
 static bool fails(void)
 {
-    plan.left--;
-    if (plan.left != 0 && !(plan.for_ever && plan.left < 0))
+    int left = atomic_fetch_sub(&plan.left, 1);
+
+    if (left != 1 && !(plan.for_ever && left < 1))
         return false;
     plan.hit = true;
     errno = EIO;
@@ -1003,6 +1032,27 @@ static ssize_t t_pwrite(int fd, const void *p, size_t n, uint64_t off)
 {
     return fails() ? -1 : os_kernel.pwrite(fd, p, n, off);
 }
+
+/* Half of it is written. */
+static ssize_t t_pwritev(int fd, const struct iovec *v, int n, uint64_t off)
+{
+    if (!fails())
+        return os_kernel.pwritev(fd, v, n, off);
+    os_kernel.pwrite(fd, v[0].iov_base, v[0].iov_len / 2, off);
+    errno = EIO;
+    return -1;
+}
+
+static int t_fallocate(int fd, uint64_t off, uint64_t n)
+{
+    return fails() ? -1 : os_kernel.fallocate(fd, off, n);
+}
+
+static void *t_map(int fd, uint64_t off, size_t n)
+{
+    return fails() ? NULL : os_kernel.map(fd, off, n);
+}
+
 static int t_fdatasync(int fd)
 {
     return fails() ? -1 : os_kernel.fdatasync(fd);
@@ -1044,6 +1094,9 @@ static const struct os_ops *failing(void)
     ops = os_kernel;
     ops.open = t_open;
     ops.pwrite = t_pwrite;
+    ops.pwritev = t_pwritev;
+    ops.fallocate = t_fallocate;
+    ops.map = t_map;
     ops.fdatasync = t_fdatasync;
     ops.ftruncate = t_ftruncate;
     ops.rename = t_rename;
@@ -1162,6 +1215,7 @@ static Suite *suite(void)
     t = tcase_create("repair");
     tcase_set_timeout(t, 300);
     tcase_add_test(t, a_sound_store_needs_no_repair);
+    tcase_add_test(t, a_stamp_is_used_once);
     tcase_add_test(t, a_damaged_index_is_made_anew);
     tcase_add_loop_test(t, what_is_left_is_the_rest, 0, 4);
     tcase_add_loop_test(t, a_bad_header_loses_nothing, 0, 6);
