@@ -34,12 +34,24 @@ enum { STATUS_OK, STATUS_FAILED, STATUS_USAGE };
 
 /* ---- the command line ------------------------------------------------------------------------ */
 
-enum { INIT = 1, START = 2, MIGRATE = 4, VERSION = 8, PURGE = 16, CHECK = 512, ALL = 1023 };
+enum {
+    INIT = 1,
+    START = 2,
+    MIGRATE = 4,
+    VERSION = 8,
+    PURGE = 16,
+    BACKUP = 32,
+    RESTORE = 64,
+    CHECK = 128,
+    ALL = 255
+};
 
 static int run_init(const struct cli_args *a);
 static int run_start(const struct cli_args *a);
 static int run_migrate(const struct cli_args *a);
 static int run_purge(const struct cli_args *a);
+static int run_backup(const struct cli_args *a);
+static int run_restore(const struct cli_args *a);
 static int run_check(const struct cli_args *a);
 static int run_version(const struct cli_args *a);
 
@@ -52,6 +64,10 @@ static const struct cli_command commands[] = {
      "bring the data directory to the format of this version", run_migrate},
     {"purge-deleted", PURGE, "[--ini FILE] [--data DIR] RESOURCE... MAX_RETAINED",
      "of each list of these resources (record, group ...) keep the newest tombstones", run_purge},
+    {"backup", BACKUP, "[--ini FILE] [--data DIR] [--since PREV] DEST",
+     "copy the data to a new directory, also while a server runs on it", run_backup},
+    {"restore", RESTORE, "[--ini FILE] [--data DIR] SRC",
+     "check a backup and copy it to the data directory, which must be new or empty", run_restore},
     {"check", CHECK, "[--ini FILE] [--data DIR] [--repair [--yes]]",
      "read all data of a server that is stopped, and say what is damaged", run_check},
     {"version", VERSION, "", "print the version", run_version},
@@ -64,8 +80,8 @@ static const struct cli_option options[] = {
      "address to listen on [127.0.0.1]"},
     {"--port", NULL, "N", offsetof(struct cli_args, port), START,
      "port to listen on; 0: any free one [8888]"},
-    {"--data", NULL, "DIR", offsetof(struct cli_args, data), START | MIGRATE | PURGE | CHECK,
-     "data directory [./kinto-data]"},
+    {"--data", NULL, "DIR", offsetof(struct cli_args, data),
+     START | MIGRATE | PURGE | BACKUP | RESTORE | CHECK, "data directory [./kinto-data]"},
     {"--memory", NULL, NULL, offsetof(struct cli_args, memory), START,
      "keep nothing: for tests (--ini or $KINTO_INI, or built-in settings)"},
     {"--backend", NULL, "NAME", offsetof(struct cli_args, backend), INIT,
@@ -74,12 +90,15 @@ static const struct cli_option options[] = {
      "memory, the only one [memory]"},
     {"--dry-run", NULL, NULL, offsetof(struct cli_args, dry_run), MIGRATE,
      "say what would be done, and do not make a directory"},
+    {"--since", NULL, "PREV", offsetof(struct cli_args, since), BACKUP,
+     "an earlier backup: what it has is linked [copy all]"},
     {"--repair", NULL, NULL, offsetof(struct cli_args, repair), CHECK,
      "put what is left in the place of what is damaged, which is kept"},
     {"--yes", NULL, NULL, offsetof(struct cli_args, yes), CHECK, "do not ask"},
     {"--quiet", "-q", NULL, offsetof(struct cli_args, quiet), ALL, "log warnings and errors only"},
     {"--debug", "-v", NULL, offsetof(struct cli_args, verbose), ALL, "log everything"},
     {"RESOURCE... MAX_RETAINED", NULL, NULL, offsetof(struct cli_args, operands), PURGE, NULL},
+    {"DIR", NULL, NULL, offsetof(struct cli_args, operands), BACKUP | RESTORE, NULL},
     {"--help", "-h", NULL, offsetof(struct cli_args, help), ALL, "this page"},
 };
 
@@ -500,6 +519,73 @@ static int run_purge(const struct cli_args *a)
     int status = e == OK ? STATUS_OK : failed(e, &r.detail);
     run_close(&r);
     return status;
+}
+
+/* ---- backup and restore ---------------------------------------------------------------------- */
+
+static enum err copy_files(const struct run *r, struct cli_copy c, struct engine_backup_result *out,
+                           struct err_detail *d)
+{
+    c.progress = isatty(STDERR_FILENO) && !r->args->quiet ? stderr : NULL;
+    return cli_copy_run(&c, out, d);
+}
+
+static enum err backup(struct run *r, const char *data)
+{
+    const char *dest = r->args->operands.at[0];
+    const struct cli_copy c = {.from = data, .to = dest, .since = r->args->since};
+    struct engine_backup_result done;
+    enum err e = copy_files(r, c, &done, &r->detail);
+    if (e == OK && !r->args->quiet)
+        printf("%s: backup of %s: %" PRIu64 " segments, %" PRIu64 " bytes copied, %" PRIu64
+               " linked, up to transaction %" PRIu64 "\n",
+               dest, data, done.segments, done.bytes_copied, done.bytes_linked, done.version);
+    return e;
+}
+
+/* It is opened once, so that the index is there when a server starts. */
+static enum err restore(struct run *r, const char *data)
+{
+    const char *from = r->args->operands.at[0];
+    struct engine_backup_result done;
+    enum err e = copy_files(r, (struct cli_copy){.from = from, .to = data}, &done, &r->detail);
+    if (e == OK)
+        e = open_store(r);
+    if (e == OK && !r->args->quiet)
+        printf("%s: restored from %s: %" PRIu64 " segments, %" PRIu64
+               " bytes, up to transaction %" PRIu64 "\n",
+               data, from, done.segments, done.bytes_copied, done.version);
+    return e;
+}
+
+static int run_copy(const struct cli_args *a, const char *operand, const char *memory,
+                    enum err (*copy)(struct run *r, const char *data))
+{
+    struct run r;
+    sigset_t stop;
+    struct store_options o = {.dir = NULL};
+    if (a->operands.n != 1)
+        return usage_error("exactly one directory is needed", operand);
+    block_signals(&stop); /* cli_copy_run looks for them */
+    raise_file_limit();
+    enum err e = run_open(&r, a);
+    if (e == OK)
+        e = store_options_load(&o, r.settings, &r.detail);
+    if (e == OK)
+        e = o.dir ? copy(&r, o.dir) : err_set(&r.detail, ERR_UNSUPPORTED, 0, "%s", memory);
+    int status = e == OK ? STATUS_OK : failed(e, &r.detail);
+    run_close(&r);
+    return status;
+}
+
+static int run_backup(const struct cli_args *a)
+{
+    return run_copy(a, "DEST", "memory: nothing to back up", backup);
+}
+
+static int run_restore(const struct cli_args *a)
+{
+    return run_copy(a, "SRC", "memory: nothing to restore to", restore);
 }
 
 /* ---- check ----------------------------------------------------------------------------------- */

@@ -175,6 +175,15 @@ static int kernel_size(int fd, uint64_t *out)
     return 0;
 }
 
+static int kernel_linked(int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return -1;
+    return st.st_nlink > 0;
+}
+
 static int kernel_mkdir(const char *path, unsigned mode)
 {
     return mkdir(path, (mode_t)mode);
@@ -241,8 +250,10 @@ const struct os_ops os_kernel = {
     .ftruncate = kernel_ftruncate,
     .fallocate = kernel_fallocate,
     .size = kernel_size,
+    .linked = kernel_linked,
     .rename = rename,
     .unlink = unlink,
+    .link = link,
     .mkdir = kernel_mkdir,
     .rmdir = rmdir,
     .sync_dir = kernel_sync_dir,

@@ -24,10 +24,12 @@ struct os_ops {
     int (*fallocate)(int fd, uint64_t off,
                      uint64_t n); /* allocates without changing st_size (FALLOC_FL_KEEP_SIZE) */
     int (*size)(int fd, uint64_t *out);
+    int (*linked)(int fd); /* 1: the file still has a name, 0: it was removed; -1 */
     int (*rename)(const char *from, const char *to);
     int (*unlink)(const char *path);
+    int (*link)(const char *from, const char *to); /* one more name for a file */
     int (*mkdir)(const char *path, unsigned mode);
-    int (*rmdir)(const char *path);
+    int (*rmdir)(const char *path);    /* of an empty directory */
     int (*sync_dir)(const char *path); /* open + fsync + close of a directory */
     int (*list_dir)(const char *path, void (*each)(void *arg, const char *name), void *arg);
     /* A shared read-only view of [off, off + n), off a multiple of 64 KiB, which may reach past the

@@ -1,7 +1,7 @@
 /*
  * cli/cli.h - what stands between main() and the rooms: the words of the command line, the INI file
- * that is in force, the one that init writes, the secret that a data directory keeps, and the work
- * of the commands on a store that nobody serves.
+ * that is in force, the one that init writes, the secret that a data directory keeps, copies of such
+ * a directory, and the work of the commands on a store that nobody serves.
  *
  * Nothing here prints or exits on its own: errors go into the err_detail, text for the user to the
  * FILE that the caller names. kinto.c owns the tables (commands, options) and every life time. One
@@ -23,7 +23,7 @@
 
 /* What was given; texts borrow from argv. NULL and false: not given. */
 struct cli_args {
-    const char *ini, *port, *host, *data, *backend, *cache_backend;
+    const char *ini, *port, *host, *data, *backend, *cache_backend, *since;
     bool memory, dry_run, repair, yes, quiet, verbose, help;
     struct cli_operands { /* the words that belong to no option, in their order */
         const char *at[CLI_MAX_WORDS];
@@ -114,6 +114,17 @@ MUST_CHECK enum err cli_purge_read(const struct cli_operands *words, struct cli_
 /* Purges; *count is what was deleted, also when it failed in the middle. */
 MUST_CHECK enum err cli_purge_run(struct store *s, const struct cli_purge *p, uint64_t *count,
                                   struct err_detail *d);
+/* ---- kinto backup, kinto restore: backup.c ---------------------------------------------------- */
+
+struct cli_copy {
+    const char *from, *to; /* data directories; `to` new or empty */
+    const char *since;     /* an earlier backup; NULL */
+    FILE *progress;        /* a terminal; NULL: none */
+};
+/* Copies the store and the secret, as engine_backup, whose errors these are. SIGINT, SIGTERM and
+ * SIGHUP, which the caller has blocked, end it: CLOSED. */
+MUST_CHECK enum err cli_copy_run(const struct cli_copy *c, struct engine_backup_result *out,
+                                 struct err_detail *d);
 
 /* ---- kinto check: check.c -------------------------------------------------------------------- */
 

@@ -7,7 +7,8 @@
 #include "cli/cli.h"
 
 #define MAX_INI_BYTES MIB
-#define SECRET_HEX    64 /* 32 random bytes */
+#define SECRET_NAME   "secret" /* in the data directory */
+#define SECRET_HEX    64       /* 32 random bytes */
 
 /* SECRET_HEX digits and a NUL. */
 void cli_secret_make(char out[SECRET_HEX + 1]);

@@ -68,7 +68,7 @@ enum err cli_secret_keep(struct arena *a, const char *dir, str *out, struct err_
         *out = fresh;
         return OK;
     }
-    str path = arena_printf(a, "%s/secret", dir);
+    str path = arena_printf(a, "%s/" SECRET_NAME, dir);
     if (str_none(path))
         return ERR_NOMEM;
     enum err e = read_secret(a, path.p, out, d);

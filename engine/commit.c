@@ -269,7 +269,7 @@ static void throw_away(struct engine *e, struct list_node *batch, enum err err)
     splice(batch, &q->commits);
     q->generation++;
     q->generation_err = err;
-    q->failed = e->log.broken;
+    q->failed |= e->log.broken;
     pthread_mutex_unlock(&q->mutex);
     tell(e, batch, err, version_durable(&e->published));
 }

@@ -60,7 +60,8 @@ static uint64_t due_bytes(const struct engine *e)
 
 bool compact_due(const struct engine *e)
 {
-    return !e->keeper.given_up && log_bytes(e) > due_bytes(e);
+    return !atomic_load_explicit(&e->keeper.given_up, memory_order_relaxed) &&
+           log_bytes(e) > due_bytes(e);
 }
 
 /* The further the log is over the mark, the less it waits; a tenth over, and it does not. */
@@ -309,7 +310,8 @@ static bool hold_segment(struct engine *e, const struct engine_view **v)
 
     pthread_mutex_lock(&e->writer.mutex);
     seg = c->active ? log_segment(&e->log, c->frames.number) : NULL;
-    c->active = seg != NULL && (e->dir != NULL || seg->cells > 0);
+    c->active =
+        seg != NULL && (e->dir != NULL ? seg->number >= e->writer.now.first : seg->cells > 0);
     if (!c->active) {
         seg = choose(e);
         if (seg != NULL)
@@ -402,6 +404,8 @@ enum err engine_compact(struct engine *e)
         return err;
     pthread_mutex_lock(&e->keeper.work);
     err = shrink_index(e);
+    if (err == OK)
+        err = compact_unlink(e);
     pthread_mutex_unlock(&e->keeper.work);
     return err;
 }

@@ -14,11 +14,14 @@
  */
 #include "engine/private.h"
 
+#define AHEAD 4 /* slots; measured: 2 to 6 are as good, 1 and 12 are not */
+
 void engine_cursor_init(struct engine_cursor *c, const struct engine_view *v, str prefix)
 {
     c->view = v;
     c->prefix = prefix;
     c->depth = -1;
+    c->ahead = 0;
     c->err = OK;
 }
 
@@ -90,6 +93,7 @@ static bool step(struct engine_cursor *c, bool forward)
 {
     uint32_t slot = c->path[c->depth].slot;
 
+    c->ahead = forward ? 1 : -1;
     if (forward ? slot + 1 >= at(c)->count : slot == 0)
         return step_leaf(c, forward);
     c->path[c->depth].slot = forward ? slot + 1 : slot - 1;
@@ -192,8 +196,19 @@ str engine_cursor_key(struct engine_cursor *c)
     return (str){c->key_buf, node_key(at(c), c->path[c->depth].slot, (uint8_t *)c->key_buf)};
 }
 
+/* Whoever asks for values while walking will ask for the next ones: of this page, in the direction of
+ * the last step. */
+static void prefetch(const struct engine_cursor *c)
+{
+    int64_t slot = (int64_t)c->path[c->depth].slot + (int64_t)c->ahead * AHEAD;
+
+    if (c->ahead != 0 && slot >= 0 && slot < at(c)->count)
+        view_prefetch(c->view, node_cell(at(c), (unsigned)slot).body);
+}
+
 enum err engine_cursor_value(struct engine_cursor *c, str *value)
 {
     CHECK(c->depth >= 0);
+    prefetch(c);
     return view_value(c->view, node_cell(at(c), c->path[c->depth].slot).body, value);
 }

@@ -62,8 +62,7 @@ void *mem_aligned(size_t align, size_t n)
 
 /* ---- the directory --------------------------------------------------------------------------- */
 
-/* Makes the directory if it is missing, durably. */
-static enum err make_dir(const char *dir, struct err_detail *d)
+enum err dir_make(const char *dir, bool *made, struct err_detail *d)
 {
     char parent[LOG_PATH_MAX];
     size_t n = strlen(dir);
@@ -73,6 +72,7 @@ static enum err make_dir(const char *dir, struct err_detail *d)
             return OK;
         return err_set(d, err_from_errno(errno), errno, "%s: cannot be created", dir);
     }
+    *made = true;
     memcpy(parent, dir, n + 1);
     while (n > 1 && parent[n - 1] == '/')
         n--;
@@ -97,12 +97,12 @@ static enum err busy(int fd, const char *dir, struct err_detail *d)
  * The lock is the kernel's, on the file LOCK; it goes when the process does. Our number in the file
  * is for messages only: if it cannot be written (a full disk), that is no reason not to open.
  */
-enum err dir_lock(const char *dir, int *fd, struct err_detail *d)
+enum err dir_lock(const char *dir, int flags, int *fd, struct err_detail *d)
 {
     char path[LOG_PATH_MAX], pid[24];
 
-    snprintf(path, sizeof path, "%s/LOCK", dir);
-    *fd = os()->open(path, O_RDWR | O_CREAT, 0600);
+    snprintf(path, sizeof path, "%s/" LOCK_NAME, dir);
+    *fd = os()->open(path, O_RDWR | O_CREAT | flags, 0600);
     if (*fd < 0)
         return err_set(d, err_from_errno(errno), errno, "%s: cannot be opened", path);
     if (os()->lock(*fd) != 0) {
@@ -223,6 +223,15 @@ static struct engine *engine_blank(void)
     return e;
 }
 
+/* Their files are gone, and so are all readers. */
+static void release_dead(struct engine *e)
+{
+    struct list_node *node;
+
+    while ((node = list_pop(&e->writer.dead)) != NULL)
+        log_segment_release(&e->log, LIST_ENTRY(node, struct segment, dead));
+}
+
 void engine_release(struct engine *e)
 {
     if (e == NULL)
@@ -230,6 +239,7 @@ void engine_release(struct engine *e)
     reader_fini(&e->keeper.reader);
     pages_fini(&e->pages);
     index_close(e);
+    release_dead(e);
     log_fini(&e->log);
     pending_fini(&e->writer.pending);
     ring_fini(&e->writer.deltas);
@@ -314,14 +324,15 @@ enum err engine_open(struct engine **out, const struct engine_options *options,
     struct engine_recovery found = {0};
     struct engine *e = NULL;
     enum err err;
+    bool made;
 
     if (detail != NULL)
         detail->text[0] = 0;
     err = engine_bare(&e, options, detail);
     if (err == OK && e->dir != NULL)
-        err = make_dir(e->dir, detail);
+        err = dir_make(e->dir, &made, detail);
     if (err == OK && e->dir != NULL)
-        err = dir_lock(e->dir, &e->lock_fd, detail);
+        err = dir_lock(e->dir, 0, &e->lock_fd, detail);
     if (err == OK && e->dir != NULL)
         err = repair_finish(e->dir, detail);
     if (err == OK)
@@ -345,9 +356,11 @@ void engine_close(struct engine *e)
     if (e == NULL)
         return;
     stop_keeper(e);
+    if (e->dir != NULL && engine_state(e) == ENGINE_OK && shrink_pays(e))
+        (void)!shrink_index(e);
     stop_committer(e);
     /* The next opening has nothing to replay; if this fails, it has. */
-    if (e->dir != NULL && !atomic_load(&e->failed) && checkpoint_run(e) == OK)
+    if (e->dir != NULL && engine_state(e) == ENGINE_OK && checkpoint_run(e) == OK)
         (void)!compact_unlink(e);
     CHECK(e->readers.next == &e->keeper.reader.node && e->readers.prev == e->readers.next);
     engine_release(e);

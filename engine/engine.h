@@ -115,6 +115,42 @@ MUST_CHECK enum err engine_checkpoint(struct engine *e);
 /* Copies everything that lives out of every segment there is, and gives these back. */
 MUST_CHECK enum err engine_compact(struct engine *e);
 
+/* ---- backup ---------------------------------------------------------------------------------- */
+
+/*
+ * A copy of a store's files, itself a directory that engine_open takes: its log is the store's up to
+ * a transaction between begin and end of the call, whole transactions only, and at least all that
+ * had been acknowledged at the begin. (As after a crash, some may be in it that were not
+ * acknowledged yet.) The store may be open in this or another process, which is neither asked nor
+ * slowed down. Everything in the copy has been read back and checked, and is on disk. The index is
+ * not copied: an opening makes it from the log.
+ */
+struct engine_backup {
+    const char *dir;  /* of the store; nothing in it is changed */
+    const char *dest; /* made (0700), or there and empty */
+    const char
+        *since; /* an earlier copy of the same store; NULL: none. A segment that is finished in
+                        * both gets one more name instead of being copied, if the file system can */
+    const char *const *extra; /* more files of dir, copied when they are there; NULL-terminated, or
+                               * NULL: none. Read last: no older than what is in the segments */
+    /* Called after each part, `total` is what is expected. False: give up (CLOSED). NULL: none. */
+    bool (*progress)(void *arg, uint64_t done, uint64_t total);
+    void *arg;
+};
+struct engine_backup_result {
+    uint64_t segments, bytes_copied, bytes_linked;
+    uint64_t txns;    /* in these segments */
+    uint64_t version; /* number of the last one */
+};
+/*
+ * NOTFOUND: no store in dir or in since. EXISTS: dest is not empty. CORRUPT: damage in dir or since;
+ * the detail names file and offset. CONFLICT: since is of another store. BUSY, AGAIN, NOSPACE, IO,
+ * NOMEM, LIMIT, UNSUPPORTED, CLOSED. When it fails nothing of it stays. What a process that was
+ * killed leaves behind is refused by engine_open, or has no segment under its name yet.
+ */
+MUST_CHECK enum err engine_backup(const struct engine_backup *b, struct engine_backup_result *out,
+                                  struct err_detail *detail);
+
 /* ---- reading --------------------------------------------------------------------------------- */
 
 /* A thread's place among the readers. NOMEM. At most one snapshot at a time through each: free what
@@ -144,6 +180,7 @@ struct engine_cursor {
         uint32_t slot;
     } path[16];
     int depth; /* < 0: before the first or behind the last key */
+    int ahead; /* values asked for from memory before they are wanted: 1 forward, -1 backward */
     enum err err;
     char key_buf[ENGINE_MAX_KEY_BYTES];
 };

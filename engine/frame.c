@@ -53,6 +53,7 @@ static void note_name(void *arg, const char *name)
     struct names *names = arg;
     uint32_t number;
 
+    names->partial |= str_ends(str_from(name), STR(PARTIAL_SUFFIX));
     if (names->nomem || !parse_name(name, &number))
         return;
     if (names->n == names->cap) {
@@ -82,6 +83,11 @@ enum err names_list(const char *dir, struct names *names, struct err_detail *d)
         return err_set(d, err_from_errno(errno), errno, "%s: cannot be listed", dir);
     if (names->nomem)
         return ERR_NOMEM;
+    if (names->partial)
+        return err_set(d, ERR_CORRUPT, 0,
+                       "%s: a backup that was not finished (or that is being made): it has files "
+                       "*" PARTIAL_SUFFIX,
+                       dir);
     if (names->n > 0)
         qsort(names->number, names->n, sizeof *names->number, by_number);
     return OK;

@@ -87,7 +87,8 @@ static enum err take_turn(struct engine *e, struct todo due)
         err = compact_unlink(e);
     if (err == OK && due.compaction)
         err = compact_step(e);
-    k->given_up |= err == ERR_CORRUPT;
+    if (err == ERR_CORRUPT)
+        atomic_store(&k->given_up, true);
     pthread_mutex_unlock(&k->work);
     return err;
 }

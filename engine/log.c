@@ -62,7 +62,8 @@ void log_segment_release(struct log *log, struct segment *seg)
     atomic_fetch_add_explicit(&log->gone_segments, 1, memory_order_relaxed);
     log->top[seg->number >> SEGMENT_LEAF_BITS][seg->number & (LEAF_ENTRIES - 1)] = NULL;
     unmap(log, atomic_load(&seg->map), seg->mapped);
-    unmap(log, seg->old_map, seg->old_mapped);
+    for (size_t i = 0; i < ARRAY_LEN(seg->old); i++)
+        unmap(log, seg->old[i].map, seg->old[i].mapped);
     free(seg);
 }
 
@@ -141,14 +142,16 @@ void log_set_target(struct log *log, uint64_t live_bytes)
 /* ---- making a segment ------------------------------------------------------------------------ */
 
 /* Gives the segment a view of at least `bytes`. A view that readers may be in stays until the
- * segment goes: it is outgrown once at most, by the segment's last frame. */
+ * segment goes: it is outgrown by the segment's last frame (log_room), or by that and, when that one
+ * was thrown away, another. */
 static enum err set_map(struct segment *seg, const uint8_t *map, size_t bytes)
 {
     const uint8_t *old = atomic_load_explicit(&seg->map, memory_order_relaxed);
+    unsigned i = seg->old[0].map != NULL;
 
-    CHECK(old == NULL || seg->old_map == NULL);
-    seg->old_map = old;
-    seg->old_mapped = seg->mapped;
+    CHECK(old == NULL || seg->old[i].map == NULL);
+    seg->old[i].map = old;
+    seg->old[i].mapped = seg->mapped;
     seg->mapped = bytes;
     atomic_store_explicit(&seg->map, map, memory_order_release);
     return OK;
@@ -221,6 +224,8 @@ static enum err create_file(struct log *log, struct segment *seg, const struct s
 enum err log_create(struct log *log, uint32_t number, uint64_t first_txn)
 {
     struct segment *seg = log_segment(log, number);
+
+    CHECK(log->active == NULL || number == log->active->number + 1);
     struct segment_header h = {.magic = LOG_MAGIC,
                                .version = FORMAT_VERSION,
                                .number = number,
@@ -274,6 +279,13 @@ static enum err allocate(struct log *log, uint64_t end)
     return OK;
 }
 
+/* How much to look at when a frame reaches beyond what was expected: to its end, for it is the last
+ * one; the second time, as far as any can reach. (Address space may be short.) */
+static size_t outgrown(const struct log *log, const struct segment *seg, uint64_t end)
+{
+    return (size_t)(seg->old[0].map == NULL ? end : seg->target + log->max_frame);
+}
+
 /* The active segment can take frames up to `end`: views reach there, and there is space. */
 enum err log_room(struct log *log, uint64_t end)
 {
@@ -281,9 +293,9 @@ enum err log_room(struct log *log, uint64_t end)
     enum err err = OK;
 
     if (log->dir == NULL)
-        return end > seg->mapped ? memory_grow(seg, (size_t)end) : OK;
+        return end > seg->mapped ? memory_grow(seg, outgrown(log, seg, end)) : OK;
     if (end > seg->mapped)
-        err = log_map(seg, log->fd, (size_t)(seg->target + log->max_frame));
+        err = log_map(seg, log->fd, outgrown(log, seg, end));
     return err != OK ? err : allocate(log, end);
 }
 
@@ -307,7 +319,8 @@ enum err log_sync(struct log *log)
     if (log->dir == NULL)
         return OK;
     atomic_fetch_add_explicit(&log->syncs, 1, memory_order_relaxed);
-    return os()->fdatasync(log->fd) == 0 ? OK : sync_failed(log);
+    /* What is synced to a file that was removed under us is on no disk that anybody finds again. */
+    return os()->fdatasync(log->fd) == 0 && os()->linked(log->fd) == 1 ? OK : sync_failed(log);
 }
 
 /* Takes off what a failed write left behind the durable end. After a failed sync it is tried all

@@ -24,6 +24,7 @@
  *     inspect.c    is the index file what an index file is?
  *     check.c      log and index held against each other; what a repair would lose
  *     repair.c     a new log of what is left, in the place of the old one
+ *     backup.c     a copy of the files, of an engine that runs elsewhere
  *     engine.c     open, close, state, stats
  *
  * Which lock guards what:
@@ -57,6 +58,14 @@ void *mem_alloc(size_t n);
 void *mem_zalloc(size_t n);
 void *mem_aligned(size_t align, size_t n);
 void engine_test_fail_alloc(unsigned nth);
+
+/* Makes the directory (0700) if it is missing, durably. *made is set when there is a new one, also
+ * when this then fails. */
+MUST_CHECK enum err dir_make(const char *dir, bool *made, struct err_detail *d);
+#define LOCK_NAME "LOCK"
+/* The directory belongs to this process until *fd is closed. `flags` for the file LOCK (O_EXCL: there
+ * must be none). BUSY. *fd is open also when this fails, unless it is < 0. */
+MUST_CHECK enum err dir_lock(const char *dir, int flags, int *fd, struct err_detail *d);
 
 /* ---- numbers on disk ------------------------------------------------------------------------- */
 
@@ -295,6 +304,7 @@ struct engine_view {
     uint32_t root;
     bool writer; /* values may lie in frames that are not on disk yet */
 };
+void view_prefetch(const struct engine_view *v, const uint8_t *body); /* its value, soon */
 MUST_CHECK enum err view_value(const struct engine_view *v, const uint8_t *body, str *out);
 
 /* ---- log ------------------------------------------------------------------------------------- */
@@ -302,11 +312,13 @@ MUST_CHECK enum err view_value(const struct engine_view *v, const uint8_t *body,
 struct segment {
     uint32_t number;
     uint32_t salt;
-    uint64_t target;              /* size at which the next one is begun */
+    _Atomic uint64_t target;      /* size at which the next one is begun */
     _Atomic(const uint8_t *) map; /* NULL until the file exists */
     size_t mapped;
-    const uint8_t *old_map; /* a frame outgrew it; readers may still be in it */
-    size_t old_mapped;
+    struct { /* it was outgrown; readers may still be in it */
+        const uint8_t *map;
+        size_t mapped;
+    } old[2];
     _Atomic uint32_t bytes; /* durable */
     /* what the index refers to here, in the writer's newest version */
     uint64_t cells;
@@ -360,8 +372,10 @@ MUST_CHECK enum err log_map(struct segment *seg, int fd, size_t bytes);
 struct names { /* of the segments in a directory, rising; number is malloc'd */
     uint32_t *number;
     size_t n, cap;
-    bool nomem;
+    bool nomem, partial;
 };
+#define PARTIAL_SUFFIX ".partial" /* of files of a copy that is not finished */
+/* CORRUPT: it is a copy that is not finished. */
 MUST_CHECK enum err names_list(const char *dir, struct names *names, struct err_detail *d);
 
 struct frames { /* a place in a segment */
@@ -653,6 +667,7 @@ MUST_CHECK enum err compact_unlink(struct engine *e);
 /* Moves pages to low numbers and cuts the index file's end off. With keeper.work. AGAIN, NOSPACE, IO,
  * NOMEM: it can be tried again. */
 MUST_CHECK enum err shrink_index(struct engine *e);
+bool shrink_pays(struct engine *e); /* a third of the file is not used */
 /* How long to wait until the next step, by how much there is to do. */
 unsigned compact_pause_ms(struct engine *e);
 
@@ -666,7 +681,7 @@ struct keeper {
     _Atomic bool wanted; /* there is something to do */
     struct engine_reader reader;
     struct compaction compaction;
-    bool given_up; /* compaction met damage: said once, not tried again */
+    _Atomic bool given_up; /* compaction met damage: said once, not tried again */
 };
 void keeper_poke(struct engine *e); /* writer.mutex: is there something to do? */
 void *keeper_thread(void *engine);
@@ -734,8 +749,6 @@ void engine_release(struct engine *e); /* NULL is allowed */
 uint64_t ref_log_bytes(size_t key_bytes, const struct value_ref *ref);
 /* Does the index refer to the operation? CORRUPT. */
 MUST_CHECK enum err op_is_live(const struct engine_view *v, const struct ops *o, bool *live);
-/* Takes the lock of the directory; it goes when *fd is closed. BUSY. */
-MUST_CHECK enum err dir_lock(const char *dir, int *fd, struct err_detail *d);
 
 /* ---- the check --------------------------------------------------------------------------------- */
 

@@ -128,7 +128,7 @@ static enum err adopt(struct scan *s, int fd, bool newest)
     if (newest && os()->fdatasync(fd) != 0)
         return err_set(s->detail, ERR_IO, errno, "%s/%08x.log: cannot be synced", log->dir,
                        s->f.number);
-    seg->target = MAX_OF(seg->target, s->f.size);
+    seg->target = MAX_OF(atomic_load(&seg->target), s->f.size);
     if (newest)
         bytes = (size_t)seg->target;
     if (log_map(seg, fd, bytes) != OK)

@@ -31,6 +31,17 @@ static uint32_t limit_of(struct engine *e)
     return used + used / 32 + PAGES_WORTH_CUTTING / 2;
 }
 
+bool shrink_pays(struct engine *e)
+{
+    const struct pages *ps = &e->pages;
+    size_t unused;
+
+    pthread_mutex_lock(&e->writer.mutex);
+    unused = pages_free_count(ps);
+    pthread_mutex_unlock(&e->writer.mutex);
+    return unused > 2 * (size_t)PAGES_WORTH_CUTTING && unused > ps->next / 3;
+}
+
 /* The key at which the next leaf begins; false: there is none, or it is damaged. */
 static bool next_leaf(struct engine_cursor *c, struct walk *w)
 {

@@ -72,9 +72,13 @@ static enum err place_frame(struct engine *e, logpos *start)
 {
     logpos tail = e->writer.now.tail;
 
+    struct segment *seg = log_segment(&e->log, POS_SEG(tail));
+
     log_set_target(&e->log, e->writer.live_log_bytes);
-    if (POS_OFF(tail) >= log_segment(&e->log, POS_SEG(tail))->target ||
-        (e->writer.roll && POS_OFF(tail) > SEGMENT_HEADER_BYTES))
+    if (e->writer.roll && POS_OFF(tail) > SEGMENT_HEADER_BYTES)
+        seg->target =
+            POS_OFF(tail); /* full for good: nothing may follow once the next one exists */
+    if (POS_OFF(tail) >= seg->target)
         tail = LOGPOS(POS_SEG(tail) + 1, SEGMENT_HEADER_BYTES);
     *start = tail;
     return log_segment_need(&e->log, POS_SEG(tail));

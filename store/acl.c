@@ -270,6 +270,7 @@ static enum err share_remove(struct store_session *s, uint32_t list, uint32_t wh
                              const struct object *o, bool gone)
 {
     struct key k;
+    bool more;
     enum err e;
 
     store_shared_key(&k, list, who, o);
@@ -277,8 +278,9 @@ static enum err share_remove(struct store_session *s, uint32_t list, uint32_t wh
     if (e != OK || !gone)
         return e;
     store_shared_key(&k, list, who, NULL);
-    if (store_db_any(s, &k))
-        return OK;
+    e = store_db_any(s, &k, &more);
+    if (e != OK || more)
+        return e;
     store_shared_list_key(&k, who, list);
     return store_db_del(s, &k);
 }
@@ -338,7 +340,7 @@ enum err store_share_forget(struct store_session *s, uint32_t list)
         enum err e;
         engine_cursor_init(&c, s->view, key_str(&prefix));
         if (!engine_cursor_seek(&c, key_str(&at)))
-            return OK;
+            return engine_cursor_err(&c);
         r = store_reader(str_drop(engine_cursor_key(&c), prefix.n));
         who = store_dec_u32(&r);
         if (r.bad)
@@ -369,8 +371,11 @@ static enum err shared_list_from(struct store_session *s, const struct store_pri
         store_key_add_u32(&prefix, p->ids[i]);
         store_shared_list_key(&at, p->ids[i], from);
         engine_cursor_init(&c, s->view, key_str(&prefix));
-        if (!engine_cursor_seek(&c, key_str(&at)))
+        if (!engine_cursor_seek(&c, key_str(&at))) {
+            if (engine_cursor_err(&c) != OK)
+                return engine_cursor_err(&c);
             continue;
+        }
         r = store_reader(str_drop(engine_cursor_key(&c), prefix.n));
         list = store_dec_u32(&r);
         if (store_dec_end(&r, true) != OK || list == 0)

@@ -163,6 +163,8 @@ enum err store_groups_of(struct store_session *s, struct arena *a, str principal
         if (str_none(list[count++]))
             return ERR_NOMEM;
     }
+    if (engine_cursor_err(&c) != OK)
+        return engine_cursor_err(&c);
     *uris = list;
     *n = count;
     return OK;

@@ -272,7 +272,7 @@ static bool below_step(struct below *b)
     bool more = b->started ? engine_cursor_next(&b->cursor) : engine_cursor_first(&b->cursor);
 
     b->started = true;
-    if (more || b->children)
+    if (more || b->children || engine_cursor_err(&b->cursor) != OK)
         return more;
     b->children = true;
     b->prefix.b[b->prefix.n - 1] = '/';
@@ -282,7 +282,9 @@ static bool below_step(struct below *b)
 
 enum err store_below_next(struct below *b, str *value)
 {
-    return below_step(b) ? engine_cursor_value(&b->cursor, value) : ERR_NOTFOUND;
+    if (below_step(b))
+        return engine_cursor_value(&b->cursor, value);
+    return engine_cursor_err(&b->cursor) == OK ? ERR_NOTFOUND : engine_cursor_err(&b->cursor);
 }
 
 static void state_forget(struct store_session *s, uint32_t number)

@@ -129,8 +129,11 @@ static enum err tie_find(struct store_session *s, uint32_t list, int64_t ms, str
         store_key_init_list(&prefix, list, subs[i]);
         store_key_add_ms(&prefix, ms);
         engine_cursor_init(&c, s->view, key_str(&prefix));
-        if (!engine_cursor_first(&c))
+        if (!engine_cursor_first(&c)) {
+            if (engine_cursor_err(&c) != OK)
+                return engine_cursor_err(&c);
             continue;
+        }
         e = engine_cursor_value(&c, &value);
         if (e == OK)
             e = store_value_decode(value, &ob);

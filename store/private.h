@@ -153,8 +153,8 @@ MUST_CHECK enum err store_write_wait(struct store_thread *t, struct arena *arena
 MUST_CHECK enum err store_db_get(struct store_session *s, const struct key *k, str *value);
 /* NOTFOUND becomes *found = false. */
 MUST_CHECK enum err store_db_has(struct store_session *s, const struct key *k, bool *found);
-/* True if a key begins with k. */
-bool store_db_any(struct store_session *s, const struct key *k);
+/* *found: a key begins with k. CORRUPT. */
+MUST_CHECK enum err store_db_any(struct store_session *s, const struct key *k, bool *found);
 
 /* Values taken from the view are gone after each of these. */
 MUST_CHECK enum err store_db_put(struct store_session *s, const struct key *k, str value);

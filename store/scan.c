@@ -30,7 +30,7 @@ static enum err arrive(const struct scan *sc, struct scan_range *r, bool there)
 
     r->time = STR_NONE;
     if (!there)
-        return OK;
+        return engine_cursor_err(&r->cursor);
     r->time = str_drop(engine_cursor_key(&r->cursor), r->prefix.n);
     if (r->time.n < KEY_TIME_LEN)
         return ERR_CORRUPT;

@@ -268,12 +268,13 @@ enum err store_db_has(struct store_session *s, const struct key *k, bool *found)
     return OK;
 }
 
-bool store_db_any(struct store_session *s, const struct key *k)
+enum err store_db_any(struct store_session *s, const struct key *k, bool *found)
 {
     struct engine_cursor c;
 
     engine_cursor_init(&c, s->view, key_str(k));
-    return engine_cursor_first(&c);
+    *found = engine_cursor_first(&c);
+    return engine_cursor_err(&c);
 }
 
 enum err store_db_put(struct store_session *s, const struct key *k, str value)

@@ -254,6 +254,12 @@ static int s_size(int fd, uint64_t *out)
     return 0;
 }
 
+static int s_linked(int fd)
+{
+    (void)fd;
+    return 1;
+}
+
 static int s_unlink(const char *path)
 {
     pthread_mutex_lock(&mutex);
@@ -329,6 +335,7 @@ static const struct os_ops simulated = {
     .ftruncate = s_ftruncate,
     .fallocate = s_fallocate,
     .size = s_size,
+    .linked = s_linked,
     .rename = s_rename,
     .unlink = s_unlink,
     .mkdir = s_mkdir,

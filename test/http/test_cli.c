@@ -54,8 +54,9 @@ START_TEST(help_fits_one_screen)
     for (const char *c = out; *c; c++)
         lines += *c == '\n';
     ck_assert_int_le(lines, 40);
-    static const char *const names[] = {"init",   "start",    "migrate", "version", "purge-deleted",
-                                        "--port", "--memory", "--data",  "--ini"};
+    static const char *const names[] = {"init",          "start",    "migrate", "version",
+                                        "purge-deleted", "backup",   "restore", "check",
+                                        "--port",        "--memory", "--data",  "--ini"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         want_text(out, names[i]);
 }
@@ -91,6 +92,14 @@ static const char *const bad_usage[][5] = {
     {"purge-deleted", "1"},
     {"purge-deleted", "record", "many"},
     {"purge-deleted", "--memory", "record", "1"},
+    {"backup"},
+    {"backup", "a", "b"},
+    {"backup", "--since", "a"},
+    {"backup", "--port", "1", "a"},
+    {"backup", "--memory", "a"},
+    {"restore"},
+    {"restore", "a", "b"},
+    {"restore", "--since", "a", "b"},
 };
 
 START_TEST(bad_usage_is_status_2)

@@ -58,7 +58,7 @@ ONLY_IN = {"abort": ["base/base.c"]}  # exceptions to the above
 # Files are touched through base/os.h only, so that tests can put a simulated disk underneath.
 FILE_CALLS = (
     r"open|openat|creat|fopen|fdopen|pread|pwrite|pwritev|preadv|fsync|fdatasync|ftruncate|truncate"
-    r"|fallocate|rename|mkdir|opendir|mmap|flock"
+    r"|fallocate|rename|link|mkdir|rmdir|opendir|mmap|flock"
 )
 # What tests may not call: they wait for a condition, with a deadline.
 BANNED_IN_TESTS = {r"sleep|usleep": "poll for the condition, with a deadline"}

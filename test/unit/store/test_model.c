@@ -795,10 +795,12 @@ static void check_object_key(str key, str value, uint64_t *n)
 static void check_shared_list_key(str key)
 {
     struct key k;
+    bool found;
 
     store_key_init_list(&k, number_at(key, 5), SUB_SHARED);
     store_key_add_u32(&k, number_at(key, 1));
-    ck_assert(store_db_any(session, &k));
+    ck_assert_int_eq(store_db_any(session, &k, &found), OK);
+    ck_assert(found);
 }
 
 /* Every key of the engine. Only between transactions: states of lists lie in a writing session. */

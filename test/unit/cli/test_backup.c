@@ -1,0 +1,95 @@
+/*
+ * What kinto backup and kinto restore add to the engine's copy: the secret, how far it is, and that
+ * Ctrl-C leaves nothing.
+ */
+#include "test/unit/cli/cli_test.h"
+
+#include <signal.h>
+
+static struct err_detail detail;
+static struct engine_backup_result result;
+
+static void make_store(const char *path)
+{
+    struct engine_options o = {.dir = path};
+    struct engine_txn *t;
+    struct engine *e;
+
+    ck_assert_int_eq(engine_open(&e, &o, NULL, &detail), OK);
+    ck_assert_int_eq(engine_txn_begin(e, &t), OK);
+    ck_assert_int_eq(engine_put(t, STR("key"), STR("value")), OK);
+    engine_txn_commit(t, NULL, NULL);
+    engine_close(e);
+}
+
+START_TEST(the_secret_goes_with_the_data)
+{
+    const struct cli_copy there = {.from = "data", .to = "copy"};
+    const struct cli_copy back = {.from = "copy", .to = "again"};
+    struct arena a;
+    str secret;
+
+    arena_init(&a, NULL, 0, NULL, MIB);
+    make_store("data");
+    ck_assert_int_eq(cli_secret_keep(&a, "data", &secret, &detail), OK);
+    ck_assert_int_eq(cli_copy_run(&there, &result, &detail), OK);
+    ck_assert_int_eq(cli_copy_run(&back, &result, &detail), OK);
+    ck_assert_uint_eq(result.version, 1);
+    const char *text = read_text("again/secret");
+    ck_assert_ptr_nonnull(text);
+    ck_assert(str_eq(str_trim(str_from(text)), secret));
+    ck_assert_int_eq(cli_copy_run(&back, &result, &detail), ERR_EXISTS);
+    arena_fini(&a);
+}
+END_TEST
+
+START_TEST(a_terminal_sees_how_far_it_is)
+{
+    FILE *file = fopen("screen", "w");
+    const struct cli_copy c = {.from = "data", .to = "copy", .progress = file};
+
+    ck_assert_ptr_nonnull(file);
+    make_store("data");
+    ck_assert_int_eq(cli_copy_run(&c, &result, &detail), OK);
+    fclose(file);
+    const char *text = read_text("screen");
+    ck_assert_ptr_nonnull(
+        strstr(text, "\r[########################################] 100 % of 0 MiB"));
+    ck_assert_int_eq(text[strlen(text) - 1], '\r'); /* the line is for the next one again */
+}
+END_TEST
+
+static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
+
+START_TEST(a_signal_ends_it)
+{
+    const struct cli_copy c = {.from = "data", .to = "copy"};
+    sigset_t set;
+    int got;
+
+    make_store("data");
+    sigemptyset(&set);
+    sigaddset(&set, stops[_i]);
+    ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+    ck_assert_int_eq(raise(stops[_i]), 0);
+    ck_assert_int_eq(cli_copy_run(&c, &result, &detail), ERR_CLOSED);
+    ck_assert_str_eq(detail.text, "stopped; nothing was kept");
+    ck_assert_int_ne(access("copy", F_OK), 0);
+    ck_assert_int_eq(sigwait(&set, &got), 0);
+    ck_assert_int_eq(pthread_sigmask(SIG_UNBLOCK, &set, NULL), 0);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *s = suite_create("cli/backup");
+    TCase *t = tcase_create("backup");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, the_secret_goes_with_the_data);
+    tcase_add_test(t, a_terminal_sees_how_far_it_is);
+    tcase_add_loop_test(t, a_signal_ends_it, 0, ARRAY_LEN(stops));
+    suite_add_tcase(s, t);
+    return s;
+}
+
+UNIT_MAIN(make_suite)
