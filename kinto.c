@@ -42,7 +42,8 @@ enum {
     PURGE = 16,
     BACKUP = 32,
     RESTORE = 64,
-    ALL = 127
+    CHECK = 128,
+    ALL = 255
 };
 
 static int run_init(const struct cli_args *a);
@@ -51,6 +52,7 @@ static int run_migrate(const struct cli_args *a);
 static int run_purge(const struct cli_args *a);
 static int run_backup(const struct cli_args *a);
 static int run_restore(const struct cli_args *a);
+static int run_check(const struct cli_args *a);
 static int run_version(const struct cli_args *a);
 
 static const struct cli_command commands[] = {
@@ -66,6 +68,8 @@ static const struct cli_command commands[] = {
      "copy the data to a new directory, also while a server runs on it", run_backup},
     {"restore", RESTORE, "[--ini FILE] [--data DIR] SRC",
      "check a backup and copy it to the data directory, which must be new or empty", run_restore},
+    {"check", CHECK, "[--ini FILE] [--data DIR] [--repair [--yes]]",
+     "read all data of a server that is stopped, and say what is damaged", run_check},
     {"version", VERSION, "", "print the version", run_version},
 };
 
@@ -77,7 +81,7 @@ static const struct cli_option options[] = {
     {"--port", NULL, "N", offsetof(struct cli_args, port), START,
      "port to listen on; 0: any free one [8888]"},
     {"--data", NULL, "DIR", offsetof(struct cli_args, data),
-     START | MIGRATE | PURGE | BACKUP | RESTORE, "data directory [./kinto-data]"},
+     START | MIGRATE | PURGE | BACKUP | RESTORE | CHECK, "data directory [./kinto-data]"},
     {"--memory", NULL, NULL, offsetof(struct cli_args, memory), START,
      "keep nothing: for tests (--ini or $KINTO_INI, or built-in settings)"},
     {"--backend", NULL, "NAME", offsetof(struct cli_args, backend), INIT,
@@ -88,6 +92,9 @@ static const struct cli_option options[] = {
      "say what would be done, and do not make a directory"},
     {"--since", NULL, "PREV", offsetof(struct cli_args, since), BACKUP,
      "an earlier backup: what it has is linked [copy all]"},
+    {"--repair", NULL, NULL, offsetof(struct cli_args, repair), CHECK,
+     "put what is left in the place of what is damaged, which is kept"},
+    {"--yes", NULL, NULL, offsetof(struct cli_args, yes), CHECK, "do not ask"},
     {"--quiet", "-q", NULL, offsetof(struct cli_args, quiet), ALL, "log warnings and errors only"},
     {"--debug", "-v", NULL, offsetof(struct cli_args, verbose), ALL, "log everything"},
     {"RESOURCE... MAX_RETAINED", NULL, NULL, offsetof(struct cli_args, operands), PURGE, NULL},
@@ -579,4 +586,44 @@ static int run_backup(const struct cli_args *a)
 static int run_restore(const struct cli_args *a)
 {
     return run_copy(a, "SRC", "memory: nothing to restore to", restore);
+}
+
+/* ---- check ----------------------------------------------------------------------------------- */
+
+static enum err check_data(struct run *r, const char *dir, bool *sound)
+{
+    const struct cli_args *a = r->args;
+    const struct cli_check c = {
+        .dir = dir,
+        .repair = a->repair,
+        .yes = a->yes,
+        .quiet = a->quiet,
+        .out = stdout,
+        .in = isatty(STDIN_FILENO) ? stdin : NULL,
+        .progress = isatty(STDERR_FILENO) && !a->quiet ? stderr : NULL,
+    };
+    enum err e = cli_check_run(&c, sound, &r->detail);
+    if (e != OK || !*sound)
+        return e;
+    e = open_store(r); /* log and index are right: now what the store keeps in them */
+    return e == OK ? cli_check_store(&c, r->store, sound, &r->detail) : e;
+}
+
+static int run_check(const struct cli_args *a)
+{
+    struct run r;
+    struct store_options o = {.dir = NULL};
+    bool sound = true;
+    if (a->yes && !a->repair)
+        return usage_error("--yes is of use with --repair only", "");
+    enum err e = run_open(&r, a);
+    if (e == OK)
+        e = store_options_load(&o, r.settings, &r.detail);
+    if (e == OK && o.dir)
+        e = check_data(&r, o.dir, &sound);
+    else if (e == OK)
+        puts("memory: nothing to check");
+    int status = e != OK ? failed(e, &r.detail) : sound ? STATUS_OK : STATUS_FAILED;
+    run_close(&r);
+    return status;
 }

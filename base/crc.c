@@ -122,3 +122,18 @@ uint32_t crc32c(uint32_t crc, const void *p, size_t n)
     way *w = atomic_load_explicit(&chosen, memory_order_relaxed);
     return ~w(~crc, p, n);
 }
+
+/* One byte forwards is c = (c >> 8) ^ row(low byte), and no two rows have the same high byte: that
+ * tells which row it was. Bit by bit, the other way round. */
+uint32_t crc32c_undo(uint32_t crc, const void *p, size_t n)
+{
+    const uint8_t *bytes = p;
+    uint32_t c = ~crc;
+
+    while (n > 0) {
+        for (int bit = 0; bit < 8; bit++)
+            c = c >> 31 ? (c ^ 0x82F63B78u) << 1 | 1 : c << 1;
+        c ^= bytes[--n];
+    }
+    return ~c;
+}

@@ -9,4 +9,7 @@
  * 0xE3069283. crc32c(crc32c(0, a), b) == crc32c(0, a b). */
 uint32_t crc32c(uint32_t crc, const void *p, size_t n);
 
+/* The value that crc32c went on from when it gave `crc` for these bytes. For few bytes. */
+uint32_t crc32c_undo(uint32_t crc, const void *p, size_t n);
+
 #endif

@@ -24,7 +24,7 @@
 /* What was given; texts borrow from argv. NULL and false: not given. */
 struct cli_args {
     const char *ini, *port, *host, *data, *backend, *cache_backend, *since;
-    bool memory, dry_run, quiet, verbose, help;
+    bool memory, dry_run, repair, yes, quiet, verbose, help;
     struct cli_operands { /* the words that belong to no option, in their order */
         const char *at[CLI_MAX_WORDS];
         size_t n;
@@ -125,6 +125,23 @@ struct cli_copy {
  * SIGHUP, which the caller has blocked, end it: CLOSED. */
 MUST_CHECK enum err cli_copy_run(const struct cli_copy *c, struct engine_backup_result *out,
                                  struct err_detail *d);
+
+/* ---- kinto check: check.c -------------------------------------------------------------------- */
+
+struct cli_check {
+    const char *dir;
+    bool repair, yes; /* yes: without asking */
+    bool quiet;       /* problems only */
+    FILE *out;
+    FILE *in;       /* a terminal to ask on; NULL: there is none */
+    FILE *progress; /* a terminal; NULL: none */
+};
+/* Checks, or repairs; *sound: the log and the index are right now. Errors: as engine_check and
+ * engine_repair; AGAIN: a repair was not agreed to. */
+MUST_CHECK enum err cli_check_run(const struct cli_check *c, bool *sound, struct err_detail *d);
+/* Then what the store keeps in them, by store_check and, with c->repair, store_repair. */
+MUST_CHECK enum err cli_check_store(const struct cli_check *c, struct store *s, bool *sound,
+                                    struct err_detail *d);
 
 /* ---- the secret of user ids: secret.c -------------------------------------------------------- */
 

@@ -12,7 +12,7 @@
 #define PUT_OVERHEAD  8
 #define LINK_OVERHEAD 2
 
-static uint64_t log_bytes_of(size_t key_bytes, const struct value_ref *ref)
+uint64_t ref_log_bytes(size_t key_bytes, const struct value_ref *ref)
 {
     if (ref->kind & VALUE_LINK)
         return key_bytes + LINK_OVERHEAD;
@@ -49,7 +49,7 @@ static void add(struct segment *seg, int64_t cells, int64_t live_bytes)
 static enum err account(struct engine *e, size_t key_bytes, const struct value_ref *ref, int sign)
 {
     struct segment *seg = log_segment(&e->log, ref->seg);
-    int64_t live = (int64_t)log_bytes_of(key_bytes, ref) * sign;
+    int64_t live = (int64_t)ref_log_bytes(key_bytes, ref) * sign;
     struct delta *d;
 
     CHECK(seg != NULL);

@@ -123,8 +123,7 @@ static void begin_segment(struct compaction *c, const struct engine *e, const st
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
-/* Does the index refer to the operation? */
-static enum err is_live(const struct engine_view *v, const struct ops *o, bool *live)
+enum err op_is_live(const struct engine_view *v, const struct ops *o, bool *live)
 {
     const uint8_t *body;
     struct value_ref ref;
@@ -149,7 +148,7 @@ static enum err look_at(const struct engine_view *v, struct step *s, const struc
     enum err err = OK;
 
     if (o->op == OP_PUT || o->op == OP_LINK)
-        err = is_live(v, o, &live);
+        err = op_is_live(v, o, &live);
     if (err != OK || !live)
         return err;
     s->found[s->n++] =
@@ -209,7 +208,7 @@ static enum err still_live(struct engine_txn *t, const struct found *f, uint32_t
         .key = f->key,
         .value = {.bytes = (uint32_t)f->value.n, .off = f->off, .data = (const void *)f->value.p}};
 
-    return is_live(engine_txn_view(t), &as_op, live);
+    return op_is_live(engine_txn_view(t), &as_op, live);
 }
 
 /* Keys of one value stay keys of one value. */

@@ -232,8 +232,10 @@ static void release_dead(struct engine *e)
         log_segment_release(&e->log, LIST_ENTRY(node, struct segment, dead));
 }
 
-static void engine_release(struct engine *e)
+void engine_release(struct engine *e)
 {
+    if (e == NULL)
+        return;
     reader_fini(&e->keeper.reader);
     pages_fini(&e->pages);
     index_close(e);
@@ -248,6 +250,20 @@ static void engine_release(struct engine *e)
     fini_locks(e);
     free(e->dir);
     free(e);
+}
+
+enum err engine_bare(struct engine **out, const struct engine_options *o, struct err_detail *d)
+{
+    struct engine *e = engine_blank();
+    enum err err = e == NULL ? ERR_NOMEM : set_options(e, o, d);
+
+    if (err == OK)
+        err = init_parts(e);
+    if (err != OK)
+        engine_release(e);
+    else
+        *out = e;
+    return err;
 }
 
 /* ---- threads --------------------------------------------------------------------------------- */
@@ -306,27 +322,25 @@ enum err engine_open(struct engine **out, const struct engine_options *options,
                      struct engine_recovery *recovery, struct err_detail *detail)
 {
     struct engine_recovery found = {0};
-    struct engine *e = engine_blank();
-    enum err err = ERR_NOMEM;
+    struct engine *e = NULL;
+    enum err err;
     bool made;
 
     if (detail != NULL)
         detail->text[0] = 0;
-    if (e != NULL)
-        err = set_options(e, options, detail);
-    if (err == OK)
-        err = init_parts(e);
+    err = engine_bare(&e, options, detail);
     if (err == OK && e->dir != NULL)
         err = dir_make(e->dir, &made, detail);
     if (err == OK && e->dir != NULL)
         err = dir_lock(e->dir, 0, &e->lock_fd, detail);
+    if (err == OK && e->dir != NULL)
+        err = repair_finish(e->dir, detail);
     if (err == OK)
         err = recover(e, &found, detail);
     if (err == OK)
         err = start_threads(e, detail);
     if (err != OK) {
-        if (e != NULL)
-            engine_release(e);
+        engine_release(e);
         if (detail != NULL && detail->text[0] != 0)
             return err;
         return err_set(detail, err, 0, "the store cannot be opened: %s", err_text(err));

@@ -234,4 +234,73 @@ void engine_txn_commit(struct engine_txn *t, void (*done)(void *arg, enum err re
 /* Ends it as if it had not been. */
 void engine_txn_abort(struct engine_txn *t);
 
+/* ---- checking and repairing a store that is closed ------------------------------------------- */
+
+/* What was found, and where. Borrowed for the call. */
+enum engine_place { ENGINE_AT_FILE, ENGINE_AT_OFFSET, ENGINE_AT_PAGE };
+struct engine_finding {
+    bool problem;     /* false: worth knowing, and all is well */
+    const char *file; /* its name in the directory */
+    enum engine_place place;
+    uint64_t at; /* offset, or number of the page */
+    const char *what;
+};
+
+struct engine_check_options { /* zero is the default of each */
+    void (*found)(void *arg, const struct engine_finding *f);
+    void (*progress)(void *arg, uint64_t done, uint64_t total); /* bytes of log */
+    void *arg;
+    size_t cache_bytes; /* as in struct engine_options */
+};
+
+struct engine_check_report {
+    uint64_t segments, txns, operations, bytes; /* of the log; txns: frames, whole and right */
+    uint64_t keys, pages;                       /* that the log makes; of the index file's tree */
+    uint64_t torn_bytes;                        /* the next opening cuts them off */
+    uint64_t ms;
+    uint64_t log_problems, index_problems;
+    /* With problems of the log: what cannot be read, and the transactions whose numbers are missing
+     * (there may be more at the end, where nothing tells). */
+    uint64_t lost_bytes, lost_txns;
+    /* And beside the index file, if that is good: of its keys, those whose newest value is lost, and
+     * keys that were deleted and come back. */
+    bool keys_known;
+    uint64_t lost_keys, back_keys;
+};
+
+/*
+ * Reads everything, holds the log and the index against each other in both directions, and goes on
+ * after a problem as far as it can; each goes to `found`. Changes nothing (a file without a name in
+ * the directory takes what does not fit the cache). OK: it came to the end; the report says what it
+ * found. BUSY, as engine_open; NOTFOUND: there is no such directory; AGAIN: a repair was interrupted;
+ * UNSUPPORTED, IO, NOSPACE, NOMEM.
+ */
+MUST_CHECK enum err engine_check(const char *dir, const struct engine_check_options *options,
+                                 struct engine_check_report *report, struct err_detail *detail);
+
+enum engine_repaired {
+    ENGINE_SOUND,         /* there was nothing to repair */
+    ENGINE_INDEX_REBUILT, /* the old one is beside it: index.damaged */
+    ENGINE_LOG_REWRITTEN, /* the old files are in *aside */
+    ENGINE_NOT_AGREED,    /* nothing was changed */
+};
+
+struct engine_repair_options {
+    struct engine_check_options check;
+    /* Is asked before the log is written anew, once everything was said; NULL: no. */
+    bool (*agree)(void *arg, const struct engine_check_report *report);
+    char stamp[32]; /* what the directory of the old files is called behind "damaged-" */
+};
+
+/*
+ * Checks, and repairs what it found. An index that is not right is put aside and made anew. A log
+ * that is damaged is written anew from its whole transactions before, between and behind the damage,
+ * done in their order; what the missing ones deleted is there again. The old files are all kept. A
+ * crash, or a failure, at any point leaves the old store or the new one, which the next opening
+ * finishes. Errors: as engine_check and engine_open.
+ */
+MUST_CHECK enum err engine_repair(const char *dir, const struct engine_repair_options *options,
+                                  struct engine_check_report *report, enum engine_repaired *done,
+                                  struct err_detail *detail);
+
 #endif

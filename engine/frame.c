@@ -182,6 +182,21 @@ bool frames_lost(const struct frames *f)
     return false;
 }
 
+bool frames_find(const struct frames *f, uint64_t *off, struct frame_header *out)
+{
+    for (uint64_t at = f->at; at + FRAME_HEADER_BYTES < f->size; at++) {
+        struct frame_header h = header_at(f, at);
+        if (h.txn <= f->txn || h.bytes == 0 || h.bytes > f->size - at - FRAME_HEADER_BYTES ||
+            h.head_crc != frame_head_crc(&h, f->salt) ||
+            h.body_crc != crc32c(0, f->map + at + FRAME_HEADER_BYTES, h.bytes))
+            continue;
+        *off = at;
+        *out = h;
+        return true;
+    }
+    return false;
+}
+
 /* ---- operations ------------------------------------------------------------------------------ */
 
 struct ops ops_of(const struct frames *f, uint64_t at, const struct frame_header *h)
@@ -254,4 +269,12 @@ enum err ops_next(struct ops *o)
         break;
     }
     return good ? OK : ERR_CORRUPT;
+}
+
+bool ops_value_good(const struct ops *o)
+{
+    uint32_t crc;
+
+    memcpy(&crc, o->value.data - sizeof crc, sizeof crc);
+    return crc == crc32c(0, o->value.data, o->value.bytes);
 }

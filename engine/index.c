@@ -27,6 +27,7 @@
 
 #define INDEX_NAME    "index"
 #define INDEX_ASIDE   "index.damaged"
+#define INDEX_UNNAMED "index.check"
 #define INDEX_MAGIC   "KINTOIDX"
 #define INDEX_VERSION 1u
 #define EXTENT_BYTES  ((uint64_t)EXTENT_PAGES * PAGE_BYTES)
@@ -86,6 +87,19 @@ enum err index_put_aside(struct engine *e, struct err_detail *d)
     return OK;
 }
 
+enum err index_create_unnamed(struct engine *e, struct err_detail *d)
+{
+    char path[LOG_PATH_MAX];
+
+    index_path(e, INDEX_UNNAMED, path, sizeof path);
+    e->index.fd = os()->open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    if (e->index.fd < 0)
+        return err_set(d, err_from_errno(errno), errno, "%s: cannot be created", path);
+    if (os()->unlink(path) != 0)
+        return err_set(d, err_from_errno(errno), errno, "%s: cannot be removed", path);
+    return OK;
+}
+
 enum err index_map(struct engine *e, uint32_t pages)
 {
     for (uint32_t i = 0; i < (pages + EXTENT_PAGES - 1) >> EXTENT_BITS; i++) {
@@ -103,14 +117,6 @@ enum err index_map(struct engine *e, uint32_t pages)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* What is read before anything of the engine is changed by it. */
-struct loaded {
-    struct index_root root;
-    uint8_t *books;
-    uint32_t *books_page;
-    size_t books_pages;
-};
-
 static enum err damaged(const struct engine *e, const char *what, struct err_detail *d)
 {
     return err_set(d, ERR_CORRUPT, 0, "%s/" INDEX_NAME ": %s", e->dir, what);
@@ -124,21 +130,32 @@ static bool is_blank(const struct index_root *r)
     return memcmp(r, &blank, sizeof blank) == 0;
 }
 
+enum err index_root_read(const struct engine *e, unsigned i, struct index_root *r, bool *good,
+                         bool *blank, struct err_detail *d)
+{
+    memset(r, 0, sizeof *r);
+    if (os()->pread(e->index.fd, r, sizeof *r, (uint64_t)i * PAGE_BYTES) < 0)
+        return io_error(e, "cannot be read", d);
+    *good = root_good(r);
+    *blank = is_blank(r);
+    return OK;
+}
+
 /* A root may be missing only where none was written yet (invariant 2). */
 static enum err choose_root(const struct engine *e, struct index_root *out, struct err_detail *d)
 {
     struct index_root r[2];
     bool good[2];
+    bool blank[2];
     unsigned newer;
 
-    memset(r, 0, sizeof r);
     for (unsigned i = 0; i < 2; i++) {
-        if (os()->pread(e->index.fd, &r[i], sizeof r[i], (uint64_t)i * PAGE_BYTES) < 0)
-            return io_error(e, "cannot be read", d);
-        good[i] = root_good(&r[i]);
+        enum err err = index_root_read(e, i, &r[i], &good[i], &blank[i], d);
+        if (err != OK)
+            return err;
     }
     newer = good[1] && (!good[0] || r[1].seq > r[0].seq);
-    if (is_blank(&r[0]) && is_blank(&r[1]))
+    if (blank[0] && blank[1])
         return ERR_NOTFOUND;
     if (!good[newer])
         return damaged(e, "it has no root", d);
@@ -150,7 +167,7 @@ static enum err choose_root(const struct engine *e, struct index_root *out, stru
     return OK;
 }
 
-static enum err read_books(const struct engine *e, struct loaded *l, struct err_detail *d)
+static enum err read_books(const struct engine *e, struct index_content *l, struct err_detail *d)
 {
     uint32_t pgno = l->root.books, want = l->root.books_bytes;
     struct books_page page;
@@ -172,20 +189,38 @@ static enum err read_books(const struct engine *e, struct loaded *l, struct err_
     return OK;
 }
 
-static struct books_segment *segments_of(const struct loaded *l)
+static struct books_segment *segments_of(const struct index_content *l)
 {
     return (void *)(l->books + sizeof(struct books_head));
 }
 
-static uint64_t *bits_of(const struct loaded *l)
+const struct books_segment *index_segments(const struct index_content *l, uint32_t *n)
+{
+    *n = ((const struct books_head *)(const void *)l->books)->segments;
+    return segments_of(l);
+}
+
+void index_content_free(struct index_content *l)
+{
+    free(l->books);
+    free(l->books_page);
+    *l = (struct index_content){.books = NULL};
+}
+
+static uint64_t *bits_of(const struct index_content *l)
 {
     const struct books_head *h = (const void *)l->books;
 
     return (void *)(l->books + sizeof *h + h->segments * sizeof(struct books_segment));
 }
 
+struct bits index_bits(const struct index_content *l)
+{
+    return (struct bits){bits_of(l), bits_words(l->root.pages)};
+}
+
 /* The books are as long as they say, and the root names what they know. */
-static bool books_make_sense(const struct loaded *l)
+static bool books_make_sense(const struct index_content *l)
 {
     const struct index_root *r = &l->root;
     const struct books_head *h = (const void *)l->books;
@@ -200,12 +235,12 @@ static bool books_make_sense(const struct loaded *l)
             return false;
     if (r->first + h->segments - 1 != POS_SEG(r->tail))
         return false;
-    used = (struct bits){bits_of(l), words};
+    used = index_bits(l);
     return r->root == PAGE_NONE || (r->root < r->pages && bits_get(&used, r->root));
 }
 
-static enum err load(const struct engine *e, uint32_t oldest, struct loaded *l,
-                     struct err_detail *d)
+enum err index_read(const struct engine *e, uint32_t oldest, struct index_content *l,
+                    struct err_detail *d)
 {
     uint64_t size;
     enum err err = choose_root(e, &l->root, d);
@@ -229,10 +264,10 @@ static enum err load(const struct engine *e, uint32_t oldest, struct loaded *l,
     return err;
 }
 
-static enum err take_pages(struct engine *e, const struct loaded *l)
+static enum err take_pages(struct engine *e, const struct index_content *l)
 {
     struct pages *ps = &e->pages;
-    struct bits used = {bits_of(l), bits_words(l->root.pages)};
+    struct bits used = index_bits(l);
     enum err err = pages_extend(ps, l->root.pages);
 
     for (uint32_t n = PAGE_FIRST; err == OK && n < l->root.pages; n++) {
@@ -247,7 +282,7 @@ static enum err take_pages(struct engine *e, const struct loaded *l)
     return err == OK ? index_map(e, l->root.pages) : err;
 }
 
-static enum err take_segments(struct engine *e, const struct loaded *l, uint64_t *log_bytes)
+static enum err take_segments(struct engine *e, const struct index_content *l, uint64_t *log_bytes)
 {
     const struct books_head *h = (const void *)l->books;
 
@@ -268,7 +303,7 @@ static enum err take_segments(struct engine *e, const struct loaded *l, uint64_t
     return OK;
 }
 
-static enum err take(struct engine *e, const struct loaded *l, struct version *v)
+enum err index_take(struct engine *e, const struct index_content *l, struct version *v)
 {
     const struct index_root *r = &l->root;
     const struct books_head *h = (const void *)l->books;
@@ -301,21 +336,27 @@ static enum err take(struct engine *e, const struct loaded *l, struct version *v
     return OK;
 }
 
-enum err index_load(struct engine *e, uint32_t oldest, struct version *v, struct err_detail *d)
+enum err index_open(struct engine *e, int flags, struct err_detail *d)
 {
-    struct loaded l = {.books = NULL};
     char path[LOG_PATH_MAX];
-    enum err err;
 
     index_path(e, INDEX_NAME, path, sizeof path);
-    e->index.fd = os()->open(path, O_RDWR, 0);
-    if (e->index.fd < 0)
-        return errno == ENOENT ? ERR_NOTFOUND : io_error(e, "cannot be opened", d);
-    err = load(e, oldest, &l, d);
+    e->index.fd = os()->open(path, flags, 0);
+    if (e->index.fd >= 0)
+        return OK;
+    return errno == ENOENT ? ERR_NOTFOUND : io_error(e, "cannot be opened", d);
+}
+
+enum err index_load(struct engine *e, uint32_t oldest, struct version *v, struct err_detail *d)
+{
+    struct index_content l = {.books = NULL};
+    enum err err = index_open(e, O_RDWR, d);
+
     if (err == OK)
-        err = take(e, &l, v);
-    free(l.books);
-    free(l.books_page);
+        err = index_read(e, oldest, &l, d);
+    if (err == OK)
+        err = index_take(e, &l, v);
+    index_content_free(&l);
     return err;
 }
 

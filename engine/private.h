@@ -18,7 +18,12 @@
  *     compact.c    copies what lives out of the oldest segments    (thread of the keeper)
  *     shrink.c     moves pages, so that the index file can be cut  (thread of the caller)
  *     keeper.c     when to do which                                (a thread of its own)
+ *     replay.c     frames into an index               (shared by recover.c, check.c, repair.c)
  *     recover.c    from files to a running engine
+ *     walk.c       all good frames of a log, whatever lies between them
+ *     inspect.c    is the index file what an index file is?
+ *     check.c      log and index held against each other; what a repair would lose
+ *     repair.c     a new log of what is left, in the place of the old one
  *     backup.c     a copy of the files, of an engine that runs elsewhere
  *     engine.c     open, close, state, stats
  *
@@ -412,6 +417,10 @@ struct ops { /* the operations of one frame */
 struct ops ops_of(const struct frames *f, uint64_t at, const struct frame_header *h);
 bool ops_more(const struct ops *o);
 MUST_CHECK enum err ops_next(struct ops *o); /* CORRUPT: it makes no sense */
+bool ops_value_good(const struct ops *o);    /* of a PUT: its checksum is right */
+/* The next place at or behind f's where a whole, right frame begins that is later than f's
+ * transaction. False: there is none. */
+bool frames_find(const struct frames *f, uint64_t *off, struct frame_header *out);
 
 /* ---- pending frames -------------------------------------------------------------------------- */
 
@@ -503,6 +512,29 @@ struct index {
     uint32_t first;
     _Atomic uint64_t checkpoints;
 };
+/* What the newest root leads to but the tree. Zeroed before, index_content_free after. */
+struct index_content {
+    struct index_root root;
+    uint8_t *books;
+    uint32_t *books_page; /* numbers of the pages that they are on */
+    size_t books_pages;
+};
+/* Of e->index.fd. `oldest`, errors: as index_load. */
+MUST_CHECK enum err index_read(const struct engine *e, uint32_t oldest, struct index_content *c,
+                               struct err_detail *d);
+const struct books_segment *index_segments(const struct index_content *c, uint32_t *n);
+struct bits index_bits(const struct index_content *c); /* borrowed */
+/* Takes it over: pages, segments, the version. NOMEM, IO. */
+MUST_CHECK enum err index_take(struct engine *e, const struct index_content *c, struct version *v);
+void index_content_free(struct index_content *c);
+/* As open(2): NOTFOUND, IO. */
+MUST_CHECK enum err index_open(struct engine *e, int flags, struct err_detail *d);
+/* Reads the i-th root, 0 or 1. IO. *good: it is one; *blank: nothing was ever written there. */
+MUST_CHECK enum err index_root_read(const struct engine *e, unsigned i, struct index_root *r,
+                                    bool *good, bool *blank, struct err_detail *d);
+/* A file for one run: without a name, gone when it is closed. */
+MUST_CHECK enum err index_create_unnamed(struct engine *e, struct err_detail *d);
+
 /* Opens the file and takes over what its newest root shows: pages, segments, the version. `oldest`:
  * the first segment there is (0: none). NOTFOUND: there is no file, or no checkpoint in it. CORRUPT:
  * it cannot be used. Both: nothing was taken over. IO, NOMEM. */
@@ -697,5 +729,104 @@ struct engine {
 };
 
 MUST_CHECK enum err recover(struct engine *e, struct engine_recovery *r, struct err_detail *d);
+
+/* ---- replay: into the index of an engine that nobody uses yet --------------------------------- */
+
+/* Does what the frame at f's place says. CORRUPT, and as apply_put. */
+MUST_CHECK enum err replay_frame(struct engine *e, const struct frames *f,
+                                 const struct frame_header *h);
+/* What was replayed becomes the newest version, which readers (a checkpoint among them) see; `f`: the
+ * place behind it. It must be durable. */
+void replay_publish(struct engine *e, const struct frames *f);
+/* Between two frames: keeps the memory of a long replay small. As checkpoint_run. */
+MUST_CHECK enum err replay_relieve(struct engine *e, const struct frames *f);
+
+/* An engine without threads and without a lock, as engine_open begins with it. */
+MUST_CHECK enum err engine_bare(struct engine **out, const struct engine_options *o,
+                                struct err_detail *d);
+void engine_release(struct engine *e); /* NULL is allowed */
+/* Bytes of log that a key's operation takes and keeps of use. */
+uint64_t ref_log_bytes(size_t key_bytes, const struct value_ref *ref);
+/* Does the index refer to the operation? CORRUPT. */
+MUST_CHECK enum err op_is_live(const struct engine_view *v, const struct ops *o, bool *live);
+
+/* ---- the check --------------------------------------------------------------------------------- */
+
+struct findings { /* where they go */
+    const struct engine_check_options *o;
+    struct engine_check_report *r;
+};
+enum finding { FINDING_NOTE, FINDING_LOG, FINDING_INDEX };
+void finding_add(const struct findings *s, enum finding kind, const char *file,
+                 enum engine_place place, uint64_t at, const char *fmt, ...) PRINTF_LIKE(6, 7);
+#define INDEX_FILE "index"
+
+struct damage { /* a place in the log that is not what it was */
+    bool is;
+    uint32_t number;
+    uint64_t off, bytes;
+    const char *what;
+};
+
+struct log_walk { /* through all good frames of a log */
+    const struct findings *found;
+    const struct names *names;
+    const struct index_content *index; /* NULL: it does not count */
+    size_t first, next;                /* in names: where the log begins; the segment to come */
+    uint8_t store[16];
+    struct frames f;
+    bool in_segment, in_frame;
+    bool copied;           /* f.map is memory: not all of the file can be read */
+    bool joined;           /* f says what comes next */
+    struct frame_header h; /* of the frame at f.at */
+    uint64_t last;         /* the last transaction that was whole */
+    bool known_last;
+    struct damage damage; /* what is missing there is not known yet */
+    uint32_t trim;        /* highest number of a TRIM */
+    uint64_t done, total; /* bytes */
+};
+/* `index`: what the index file says, NULL: nothing. IO, UNSUPPORTED. */
+MUST_CHECK enum err walk_begin(struct log_walk *w, const char *dir, const struct names *names,
+                               const struct index_content *index, const struct findings *found,
+                               struct err_detail *d);
+/* The next good frame is w->h at w->f. NOTFOUND: there is none; what is wrong was found. IO,
+ * UNSUPPORTED. */
+MUST_CHECK enum err walk_next(struct log_walk *w);
+void walk_end(struct log_walk *w);
+
+/* The index file by itself, into an engine that is bare. *usable: its roots and books are, and *c has
+ * them; *whole: so is the tree, and *v shows it. IO, NOMEM. */
+struct inspected {
+    struct index_content content;
+    struct version v;
+    bool usable, whole;
+};
+MUST_CHECK enum err inspect_index(struct engine *e, uint32_t oldest, const struct findings *found,
+                                  struct inspected *out, struct err_detail *d);
+
+struct check {
+    const char *dir;
+    struct findings found;
+    struct err_detail *detail;
+    int lock_fd;
+    struct names names;
+    struct engine *filed; /* the index file */
+    struct inspected index;
+    struct engine *made; /* the index that the log makes */
+    struct log_walk walk;
+    uint32_t needed; /* segments before this one are in `made` */
+    bool compared;
+    bool last_seen; /* the frame that the root names is in the log */
+};
+/* `may_write`: brings an interrupted repair to its end before. check_fini in any case. Errors: as
+ * engine_check. */
+MUST_CHECK enum err check_run(struct check *c, const char *dir,
+                              const struct engine_check_options *o, bool may_write,
+                              struct engine_check_report *r, struct err_detail *d);
+void check_fini(struct check *c);
+
+/* Goes on with a repair that a crash interrupted when it was decided. NOMEM, IO. */
+MUST_CHECK enum err repair_finish(const char *dir, struct err_detail *d);
+MUST_CHECK enum err repair_pending(const char *dir, bool *pending, struct err_detail *d);
 
 #endif

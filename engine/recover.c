@@ -84,72 +84,6 @@ static enum err check_row(struct scan *s)
 
 /* ---- replay ---------------------------------------------------------------------------------- */
 
-static enum err replay_op(struct scan *s, const struct ops *o)
-{
-    struct engine *e = s->e;
-    struct value_ref link = o->value;
-    uint64_t count;
-    bool found;
-
-    switch ((enum op)o->op) {
-    case OP_PUT:
-        return apply_put(e, o->key, &o->value);
-    case OP_LINK:
-        link.kind |= VALUE_LINK;
-        return apply_put(e, o->key, &link);
-    case OP_DEL:
-        return apply_del(e, o->key, &found);
-    case OP_DELPREFIX:
-        return apply_del_prefix(e, o->key, &count);
-    case OP_TRIM:
-        e->writer.now.first = MAX_OF(e->writer.now.first, (uint64_t)o->number);
-        if (o->number >= e->index.unproven)
-            e->index.unproven = 0;
-        return OK;
-    }
-    return ERR_CORRUPT;
-}
-
-static enum err replay_frame(struct scan *s, const struct frame_header *h)
-{
-    struct ops o = ops_of(&s->f, s->f.at, h);
-    enum err err = OK;
-
-    while (err == OK && ops_more(&o)) {
-        err = ops_next(&o);
-        if (err == ERR_CORRUPT)
-            return frames_damage(&s->f, (uint64_t)(o.at == NULL ? 0 : o.at - o.base),
-                                 "operation that makes no sense");
-        if (err == OK)
-            err = replay_op(s, &o);
-    }
-    return err;
-}
-
-/* The state that the replay has come to becomes the newest version, which readers (a checkpoint
- * among them) see. */
-static void publish(struct scan *s)
-{
-    struct engine *e = s->e;
-    struct writer *w = &e->writer;
-
-    pages_commit(&e->pages, w->tree.txn);
-    w->now.txn = s->f.txn;
-    w->now.root = w->tree.root;
-    w->now.depth = w->tree.depth;
-    w->now.keys = w->tree.keys;
-    w->now.live_value_bytes = w->live_value_bytes;
-    w->now.live_log_bytes = w->live_log_bytes;
-    w->now.tail = LOGPOS(s->f.number, s->f.at);
-    w->now.link = s->f.link;
-    w->now.segments = s->f.number + 1 - e->log.first;
-    w->now.free_pages = pages_free_count(&e->pages);
-    w->now.pages = e->pages.next - PAGE_FIRST - w->now.free_pages;
-    version_publish(&e->published, &w->now);
-    apply_durable(e, s->f.txn);
-    w->tree.txn = s->f.txn + 1;
-}
-
 static void say_progress(struct scan *s)
 {
     uint64_t now = clock_mono_ms();
@@ -162,35 +96,20 @@ static void say_progress(struct scan *s)
               (unsigned)((s->f.number - first) * 100 / (s->names.n - s->first)));
 }
 
-/* A long replay keeps its memory small, and what it has done. What is published is durable: the
- * segment was synced before it was read. */
-static enum err pause_replay(struct scan *s)
-{
-    struct engine *e = s->e;
-
-    say_progress(s);
-    if (e->pages.memory_n * PAGE_BYTES < e->options.cache_bytes / 2)
-        return OK;
-    publish(s);
-    return checkpoint_run(e);
-}
-
 /* All good frames of a segment; the place is then behind the last. */
 static enum err replay_segment(struct scan *s)
 {
-    struct version *now = &s->e->writer.now;
     struct frame_header h;
 
     while (frames_peek(&s->f, &h)) {
-        enum err err = replay_frame(s, &h);
+        enum err err = replay_frame(s->e, &s->f, &h);
         if (err != OK)
             return err;
-        now->last = LOGPOS(s->f.number, s->f.at);
-        now->log_bytes += FRAME_HEADER_BYTES + h.bytes;
         s->r->txns++;
         s->r->bytes += FRAME_HEADER_BYTES + h.bytes;
         frames_step(&s->f, &h);
-        err = pause_replay(s);
+        say_progress(s);
+        err = replay_relieve(s->e, &s->f);
         if (err != OK)
             return err;
     }
@@ -526,7 +445,7 @@ enum err recover(struct engine *e, struct engine_recovery *r, struct err_detail 
     if (err == OK)
         err = remove_leftovers(&s);
     if (err == OK)
-        publish(&s);
+        replay_publish(e, &s.f);
     r->ms = clock_mono_ms() - started;
     free(s.names.number);
     return err;

@@ -54,9 +54,9 @@ START_TEST(help_fits_one_screen)
     for (const char *c = out; *c; c++)
         lines += *c == '\n';
     ck_assert_int_le(lines, 40);
-    static const char *const names[] = {"init",          "start",  "migrate", "version",
-                                        "purge-deleted", "backup", "restore", "--port",
-                                        "--memory",      "--data", "--ini"};
+    static const char *const names[] = {"init",          "start",    "migrate", "version",
+                                        "purge-deleted", "backup",   "restore", "check",
+                                        "--port",        "--memory", "--data",  "--ini"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         want_text(out, names[i]);
 }
