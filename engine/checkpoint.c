@@ -240,6 +240,8 @@ static enum err write_all(struct checkpoint *c)
     struct engine *e = c->e;
     enum err err = write_pages(c);
 
+    if (err == OK && e->index.seq == 0)
+        err = index_write_none(e);
     if (err != OK)
         return err;
     if (os()->fdatasync(e->index.fd) == 0 &&

@@ -13,7 +13,8 @@
  *   1. A root is written when all that it leads to is synced. Until the next one is synced, none of
  *      that is written over (page.c, 4). So after a crash the newer root that is whole is right.
  *   2. A root that is whole beside a damaged one may be the older one, whose pages may have been
- *      used again since: it is not believed. Only the very first stands alone.
+ *      used again since: it is not believed. So that none stands alone, the first, number 1, is
+ *      written behind a number 0 that leads to nothing.
  *   3. The log of what a root shows was synced before. If the log ends before, it has lost
  *      something.
  * The file holds nothing that the log does not tell: whoever finds it missing or damaged makes it
@@ -141,7 +142,7 @@ enum err index_root_read(const struct engine *e, unsigned i, struct index_root *
     return OK;
 }
 
-/* A root may be missing only where none was written yet (invariant 2). */
+/* Both must be whole (invariant 2). NOTFOUND: there was no checkpoint yet. */
 static enum err choose_root(const struct engine *e, struct index_root *out, struct err_detail *d)
 {
     struct index_root r[2];
@@ -155,14 +156,14 @@ static enum err choose_root(const struct engine *e, struct index_root *out, stru
             return err;
     }
     newer = good[1] && (!good[0] || r[1].seq > r[0].seq);
-    if (blank[0] && blank[1])
+    if (blank[1] && (blank[0] || (good[0] && r[0].seq == 0)))
         return ERR_NOTFOUND;
     if (!good[newer])
         return damaged(e, "it has no root", d);
     *out = r[newer];
     if (out->version != INDEX_VERSION || out->page_bytes != PAGE_BYTES)
         return damaged(e, "it is of another version", d);
-    if (out->seq % 2 != newer || (!good[newer ^ 1] && out->seq != 1))
+    if (out->seq % 2 != newer || !good[newer ^ 1] || out->seq != r[newer ^ 1].seq + 1)
         return damaged(e, "a root is damaged", d);
     return OK;
 }
@@ -394,6 +395,17 @@ enum err page_writer_add(struct page_writer *w, const void *page, uint32_t pgno)
     w->page[w->n].crc = page_crc(&w->page[w->n]);
     w->n++;
     return OK;
+}
+
+enum err index_write_none(struct engine *e)
+{
+    struct index_root r = {
+        .magic = INDEX_MAGIC, .version = INDEX_VERSION, .page_bytes = PAGE_BYTES};
+
+    memcpy(r.store, e->log.store, sizeof r.store);
+    r.crc = root_crc(&r);
+    return os()->pwrite(e->index.fd, &r, sizeof r, 0) == (ssize_t)sizeof r ? OK
+                                                                           : err_from_errno(errno);
 }
 
 enum err index_write_root(struct engine *e, const struct version *v, uint32_t books,

@@ -544,6 +544,8 @@ MUST_CHECK enum err index_create(struct engine *e, struct err_detail *d);
 MUST_CHECK enum err index_put_aside(struct engine *e, struct err_detail *d);
 MUST_CHECK enum err index_map(struct engine *e, uint32_t pages); /* views of all these pages */
 void index_close(struct engine *e);
+/* Writes root number 0, which says that there is none; the next sync makes it durable. */
+MUST_CHECK enum err index_write_none(struct engine *e);
 /* Writes the next root and syncs it. When this fails, nobody knows which one is there. */
 MUST_CHECK enum err index_write_root(struct engine *e, const struct version *v, uint32_t books,
                                      uint32_t books_bytes, uint32_t pages);
