@@ -33,7 +33,8 @@
 #include "base/crc.h"
 #include "engine/private.h"
 
-#define POOL_PAGES 256u /* memory that is kept for use again */
+#define POOL_PAGES   256u /* memory that is kept for use again */
+#define RECLAIM_MOST 512u /* that is given back in one go, while others wait for their turn */
 
 enum err bits_grow(struct bits *b, size_t words)
 {
@@ -399,7 +400,7 @@ static void reclaim_dropped(struct pages *ps, uint64_t oldest_checkpoint)
 {
     struct page_memory *first;
 
-    for (;;) {
+    for (unsigned n = 0; n < RECLAIM_MOST; n++) {
         first = ring_front(&ps->dropped);
         if (first == NULL || first->checkpoint > oldest_checkpoint)
             return;
