@@ -23,7 +23,7 @@
 #define QUEUE_BYTES_DEFAULT   (64 * MIB)
 #define CACHE_BYTES_DEFAULT   (32 * MIB)
 #define CHECKPOINT_DEFAULT    (4 * MIB)
-#define COMPACT_DEFAULT       (4 * MIB)
+#define COMPACT_DEFAULT       MIB
 #define BYTES_MAX             (1024 * MIB) /* of a segment, of a frame: offsets have 32 bits */
 
 /* ---- memory ---------------------------------------------------------------------------------- */

@@ -57,7 +57,7 @@ struct engine_view; /* what can be read from: a snapshot, or a transaction with 
 struct engine_options {
     const char *dir; /* made when missing (0700); NULL: no files */
     /* Size at which a new segment is begun: 4 KiB to 1 GiB. Default: a sixteenth of what lives in the
-     * store, within 1 MiB and 64 MiB; without files 1 MiB. */
+     * store, within 256 KiB and 64 MiB; without files 1 MiB. */
     uint64_t segment_bytes;
     size_t max_txn_bytes; /* largest frame of one transaction: up to 1 GiB, default 256 MiB */
     /* Memory held by what is not yet durable, frames and pages, over which begin says AGAIN; default
@@ -70,7 +70,7 @@ struct engine_options {
      * From 1 KiB, default 4 MiB. */
     uint64_t checkpoint_bytes;
     /* Compaction begins when the log is longer than 7/4 of what lives in it, and this: from 1 KiB,
-     * default 4 MiB. */
+     * default 1 MiB. */
     uint64_t compact_bytes;
 };
 

@@ -32,7 +32,7 @@
 #define TOP_ENTRIES    ((size_t)1 << SEGMENT_TOP_BITS)
 #define ALLOCATE_BYTES ((uint64_t)MIB)
 #define TARGET_PART    16 /* of what lives; a compaction holds one or two of these more */
-#define TARGET_MIN     ((uint64_t)MIB)
+#define TARGET_MIN     (256 * (uint64_t)KIB)
 #define TARGET_MAX     (64 * (uint64_t)MIB)
 
 /* ---- the table of segments ------------------------------------------------------------------- */
