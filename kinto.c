@@ -43,7 +43,8 @@ enum {
     BACKUP = 32,
     RESTORE = 64,
     CHECK = 128,
-    ALL = 255
+    COMPACT = 256,
+    ALL = 511
 };
 
 static int run_init(const struct cli_args *a);
@@ -53,6 +54,7 @@ static int run_purge(const struct cli_args *a);
 static int run_backup(const struct cli_args *a);
 static int run_restore(const struct cli_args *a);
 static int run_check(const struct cli_args *a);
+static int run_compact(const struct cli_args *a);
 static int run_version(const struct cli_args *a);
 
 static const struct cli_command commands[] = {
@@ -70,6 +72,8 @@ static const struct cli_command commands[] = {
      "check a backup and copy it to the data directory, which must be new or empty", run_restore},
     {"check", CHECK, "[--ini FILE] [--data DIR] [--repair [--yes]]",
      "read all data of a server that is stopped, and say what is damaged", run_check},
+    {"compact", COMPACT, "[--ini FILE] [--data DIR]",
+     "give disk space back at once (a running server does it by and by)", run_compact},
     {"version", VERSION, "", "print the version", run_version},
 };
 
@@ -81,7 +85,7 @@ static const struct cli_option options[] = {
     {"--port", NULL, "N", offsetof(struct cli_args, port), START,
      "port to listen on; 0: any free one [8888]"},
     {"--data", NULL, "DIR", offsetof(struct cli_args, data),
-     START | MIGRATE | PURGE | BACKUP | RESTORE | CHECK, "data directory [./kinto-data]"},
+     START | MIGRATE | PURGE | BACKUP | RESTORE | CHECK | COMPACT, "data directory [./kinto-data]"},
     {"--memory", NULL, NULL, offsetof(struct cli_args, memory), START,
      "keep nothing: for tests (--ini or $KINTO_INI, or built-in settings)"},
     {"--backend", NULL, "NAME", offsetof(struct cli_args, backend), INIT,
@@ -624,6 +628,33 @@ static int run_check(const struct cli_args *a)
     else if (e == OK)
         puts("memory: nothing to check");
     int status = e != OK ? failed(e, &r.detail) : sound ? STATUS_OK : STATUS_FAILED;
+    run_close(&r);
+    return status;
+}
+
+/* ---- compact --------------------------------------------------------------------------------- */
+
+static enum err compact(struct run *r)
+{
+    uint64_t before = 0, after = 0;
+    enum err e = store_compact(r->store, &before, &after);
+    if (e == OK && !r->args->quiet)
+        printf("%s: the log had %" PRIu64 " bytes and has %" PRIu64 "\n", r->data_dir, before,
+               after);
+    return e;
+}
+
+static int run_compact(const struct cli_args *a)
+{
+    struct run r;
+    enum err e = run_open(&r, a);
+    if (e == OK)
+        e = open_what_is_there(&r);
+    if (e == OK && r.store)
+        e = compact(&r);
+    else if (e == OK)
+        puts("memory: nothing to compact");
+    int status = e == OK ? STATUS_OK : failed(e, &r.detail);
     run_close(&r);
     return status;
 }

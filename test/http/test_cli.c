@@ -54,9 +54,9 @@ START_TEST(help_fits_one_screen)
     for (const char *c = out; *c; c++)
         lines += *c == '\n';
     ck_assert_int_le(lines, 40);
-    static const char *const names[] = {"init",          "start",    "migrate", "version",
-                                        "purge-deleted", "backup",   "restore", "check",
-                                        "--port",        "--memory", "--data",  "--ini"};
+    static const char *const names[] = {
+        "init",  "start",   "migrate", "version",  "purge-deleted", "backup", "restore",
+        "check", "compact", "--port",  "--memory", "--data",        "--ini"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         want_text(out, names[i]);
 }
@@ -785,6 +785,47 @@ START_TEST(purge_deleted_keeps_the_newest_of_each_list)
 }
 END_TEST
 
+/* ---- compact --------------------------------------------------------------------------------- */
+
+START_TEST(compact_gives_space_back)
+{
+    const struct server_options o = {.durable = true};
+    struct server s;
+    const char *out;
+    unsigned long long before, after;
+    server_start(&s, &o);
+    api_use(s.url);
+    as("alice");
+    make("/buckets/b");
+    put("/buckets/b/collections/c", "{}");
+    for (unsigned i = 0; i < 200; i++)
+        put(R "/one", f("{'a':'%01000u'}", i));
+    const char *args[] = {"compact",           "--ini", f("%s/kinto.ini", s.dir), "--data",
+                          f("%s/data", s.dir), NULL};
+    ck_assert_int_eq(server_run(NULL, args, &out), 1);
+    want_text(out, f("%d", (int)s.pid));
+    api_use(NULL);
+    ck_assert(server_end(&s));
+
+    ck_assert_int_eq(server_run(NULL, args, &out), 0);
+    const char *numbers = strstr(out, "the log had ");
+    ck_assert_ptr_nonnull(numbers);
+    ck_assert_int_eq(sscanf(numbers, "the log had %llu bytes and has %llu", &before, &after), 2);
+    ck_assert_msg(before > 200000 && after < 10000, "%s", out);
+
+    server_restart(&s, &o);
+    api_use(s.url);
+    as("alice");
+    call("GET", R "/one", NULL);
+    want(200);
+    want_at("/data/a", f("\"%01000u\"", 199));
+    api_use(NULL);
+    server_stop(&s);
+    ck_assert_int_eq(server_run(NULL, ARGS("compact", "--data", "/nowhere/at/all"), &out), 1);
+    want_text(out, "/nowhere/at/all");
+}
+END_TEST
+
 START_TEST(purge_deleted_makes_no_directory)
 {
     struct server s = {0};
@@ -883,6 +924,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, migrate_says_what_there_is_to_do);
     tcase_add_test(t, purge_deleted_keeps_the_newest_of_each_list);
     tcase_add_test(t, purge_deleted_makes_no_directory);
+    tcase_add_test(t, compact_gives_space_back);
     return s;
 }
 
