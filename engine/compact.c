@@ -284,7 +284,7 @@ static enum err trim(struct engine *e, uint32_t number)
     if (err == OK)
         err = txn_trim(t, number + 1);
     if (err == OK)
-        return txn_commit_wait(t);
+        return engine_txn_commit_wait(t);
     engine_txn_abort(t);
     return err;
 }
@@ -374,7 +374,7 @@ static enum err roll(struct engine *e, uint32_t *number)
     *number = POS_SEG(t->start);
     err = txn_trim(t, (uint32_t)e->writer.now.first);
     if (err == OK)
-        return txn_commit_wait(t);
+        return engine_txn_commit_wait(t);
     engine_txn_abort(t);
     return err;
 }

@@ -232,6 +232,8 @@ MUST_CHECK enum err engine_del_prefix(struct engine_txn *t, str prefix, uint64_t
  * an abort, and done gets that error.
  */
 void engine_txn_commit(struct engine_txn *t, void (*done)(void *arg, enum err result), void *arg);
+/* The same, and waits for what done would be told. */
+MUST_CHECK enum err engine_txn_commit_wait(struct engine_txn *t);
 /* Ends it as if it had not been. */
 void engine_txn_abort(struct engine_txn *t);
 

@@ -644,8 +644,6 @@ void apply_durable(struct engine *e, uint64_t durable);
 MUST_CHECK enum err txn_trim(struct engine_txn *t, uint32_t number);
 /* The pages on the way to a key get other numbers, and nothing else changes. NOMEM, CORRUPT. */
 MUST_CHECK enum err txn_renew(struct engine_txn *t, str key);
-/* Commits, and waits until that is durable. Not on the committer's thread. */
-MUST_CHECK enum err txn_commit_wait(struct engine_txn *t);
 
 /* ---- the keeper: checkpoints and compaction -------------------------------------------------- */
 

@@ -102,7 +102,7 @@ static enum err batch_begin(struct copy *y)
 
 static enum err batch_end(struct copy *y)
 {
-    enum err err = y->txn == NULL ? OK : txn_commit_wait(y->txn);
+    enum err err = y->txn == NULL ? OK : engine_txn_commit_wait(y->txn);
 
     y->txn = NULL;
     y->bytes = 0;

@@ -98,7 +98,7 @@ static enum err move_some(struct engine *e, struct walk *w)
     for (unsigned i = 0; err == OK && w->more && i < STEP_LEAVES; i++)
         err = move_leaf(t, w);
     if (err == OK)
-        return txn_commit_wait(t);
+        return engine_txn_commit_wait(t);
     engine_txn_abort(t);
     return err;
 }

@@ -473,7 +473,7 @@ static void on_done(void *arg, enum err result)
     pthread_mutex_unlock(&w->mutex);
 }
 
-enum err txn_commit_wait(struct engine_txn *t)
+enum err engine_txn_commit_wait(struct engine_txn *t)
 {
     struct waiting w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, OK};
 

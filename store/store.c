@@ -215,36 +215,17 @@ void store_commit(struct store_session *s, void (*done)(void *arg, enum err resu
     done(arg, e);
 }
 
-struct wait {
-    pthread_mutex_t lock;
-    pthread_cond_t over;
-    bool done;
-    enum err result;
-};
-
-static void wait_done(void *arg, enum err result)
-{
-    struct wait *w = arg;
-
-    pthread_mutex_lock(&w->lock);
-    w->done = true;
-    w->result = result;
-    pthread_cond_signal(&w->over); /* with the lock: whoever waits takes all of this away */
-    pthread_mutex_unlock(&w->lock);
-}
-
 enum err store_commit_wait(struct store_session *s)
 {
-    struct wait w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, OK};
+    enum err e = s->err;
 
-    store_commit(s, wait_done, &w);
-    pthread_mutex_lock(&w.lock);
-    while (!w.done)
-        pthread_cond_wait(&w.over, &w.lock);
-    pthread_mutex_unlock(&w.lock);
-    pthread_cond_destroy(&w.over);
-    pthread_mutex_destroy(&w.lock);
-    return w.result;
+    CHECK(s->txn != NULL);
+    if (e == OK)
+        e = store_lists_write(s);
+    if (e == OK)
+        return engine_txn_commit_wait(s->txn);
+    engine_txn_abort(s->txn);
+    return e;
 }
 
 void store_abort(struct store_session *s)
