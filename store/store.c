@@ -11,7 +11,6 @@
  */
 #include "store/private.h"
 
-#include <pthread.h>
 
 #define DEFAULT_CACHE_BYTES (512 * KIB)
 
