@@ -157,6 +157,13 @@ static void release_dead(struct engine *e, uint64_t oldest_reader)
     }
 }
 
+void note_memory(struct engine *e)
+{
+    size_t pages = e->pages.memory_n + ring_count(&e->pages.dropped);
+
+    atomic_store_explicit(&e->page_memory, pages * PAGE_BYTES, memory_order_relaxed);
+}
+
 /* What is durable need not be undone any more; what nobody can see is given back. */
 void apply_durable(struct engine *e, uint64_t durable)
 {
@@ -174,4 +181,5 @@ void apply_durable(struct engine *e, uint64_t durable)
     if (e->log.dir == NULL)
         note_dead(e, log_segment(&e->log, POS_SEG(e->writer.now.tail) - 1), durable);
     release_dead(e, oldest.version);
+    note_memory(e);
 }

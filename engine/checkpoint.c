@@ -313,6 +313,7 @@ enum err checkpoint_run(struct engine *e)
     struct writer *w = &e->writer;
     enum err err;
 
+    keeper_set_writing(e, true);
     pthread_mutex_lock(&w->mutex);
     snap_hold(&e->keeper.reader, &c.v);
     err = c.v.txn == e->index.txn && e->index.seq > 0 ? ERR_NOTFOUND : prepare_locked(&c);
@@ -330,6 +331,7 @@ enum err checkpoint_run(struct engine *e)
     }
     engine_snap_end(&e->keeper.reader);
     give_back(e);
+    keeper_set_writing(e, false);
     release(&c);
     return err == ERR_NOTFOUND ? OK : err;
 }

@@ -340,6 +340,7 @@ void *commit_thread(void *engine)
 
     list_init(&batch);
     while (take_queued(&e->queue, &batch)) {
+        keeper_let_write(e);
         run_batch(e, &batch);
         reap(e);
     }

@@ -165,6 +165,7 @@ static void init_locks(struct engine *e)
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&e->keeper.wake, &monotonic);
+    pthread_cond_init(&e->keeper.written, &monotonic);
     pthread_condattr_destroy(&monotonic);
 }
 
@@ -177,6 +178,7 @@ static void fini_locks(struct engine *e)
     pthread_mutex_destroy(&e->keeper.work);
     pthread_mutex_destroy(&e->keeper.mutex);
     pthread_cond_destroy(&e->keeper.wake);
+    pthread_cond_destroy(&e->keeper.written);
 }
 
 static enum err init_parts(struct engine *e)

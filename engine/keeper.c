@@ -5,6 +5,10 @@
  * The writer pokes it when there is something to do (one comparison a transaction). It works in
  * small turns and leaves the turn to others in between. What fails is tried again after a while;
  * what met damage is not.
+ *
+ * When transactions come faster than the disk takes their pages, memory would grow. The committer then
+ * waits for the checkpoint: whoever waits for an answer sends nothing new, so all slow down to what
+ * the disk can do. Only who goes on regardless comes to the end of the memory and is refused.
  */
 #include <errno.h>
 #include <time.h>
@@ -13,6 +17,8 @@
 #include "engine/private.h"
 
 #define RETRY_MS 1000
+#define BRAKE(e) ((e)->options.cache_bytes / 4 * 3)
+#define BRAKE_MS 1000
 
 void keeper_poke(struct engine *e)
 {
@@ -27,6 +33,14 @@ void keeper_poke(struct engine *e)
     pthread_mutex_unlock(&k->mutex);
 }
 
+void keeper_set_writing(struct engine *e, bool writing)
+{
+    pthread_mutex_lock(&e->keeper.mutex);
+    atomic_store(&e->keeper.writing, writing);
+    pthread_cond_broadcast(&e->keeper.written);
+    pthread_mutex_unlock(&e->keeper.mutex);
+}
+
 static struct timespec time_after(unsigned ms)
 {
     struct timespec at;
@@ -39,6 +53,22 @@ static struct timespec time_after(unsigned ms)
         at.tv_nsec -= 1000000000;
     }
     return at;
+}
+
+void keeper_let_write(struct engine *e)
+{
+    struct keeper *k = &e->keeper;
+    struct timespec until;
+    int waited = 0;
+
+    if (atomic_load_explicit(&e->page_memory, memory_order_relaxed) < BRAKE(e) ||
+        !atomic_load(&k->writing))
+        return;
+    until = time_after(BRAKE_MS);
+    pthread_mutex_lock(&k->mutex);
+    while (atomic_load(&k->writing) && waited != ETIMEDOUT)
+        waited = pthread_cond_timedwait(&k->written, &k->mutex, &until);
+    pthread_mutex_unlock(&k->mutex);
 }
 
 /* Waits until it is poked (pause_ms 0), or for a while. False: stop. */

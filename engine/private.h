@@ -638,6 +638,7 @@ MUST_CHECK enum err apply_del(struct engine *e, str key, bool *found);
 MUST_CHECK enum err apply_del_prefix(struct engine *e, str prefix, uint64_t *count);
 void apply_undo(struct engine *e, uint64_t keep_txn);
 void apply_durable(struct engine *e, uint64_t durable);
+void note_memory(struct engine *e); /* of pages, for whoever has not the writer's mutex */
 
 /* One more operation: segments before `number` are not needed any more, neither by the index nor to
  * make it anew. LIMIT, NOMEM. */
@@ -678,12 +679,18 @@ struct keeper {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     bool stop;
-    _Atomic bool wanted; /* there is something to do */
+    _Atomic bool wanted;  /* there is something to do */
+    _Atomic bool writing; /* a checkpoint is; `written` is signalled when it has ended */
+    pthread_cond_t written;
     struct engine_reader reader;
     struct compaction compaction;
     _Atomic bool given_up; /* compaction met damage: said once, not tried again */
 };
 void keeper_poke(struct engine *e); /* writer.mutex: is there something to do? */
+void keeper_set_writing(struct engine *e, bool writing);
+/* The committer's brake: when memory for pages is short, waits for the end of the checkpoint that is
+ * being written, a second at most. */
+void keeper_let_write(struct engine *e);
 void *keeper_thread(void *engine);
 
 /* ---- the committer --------------------------------------------------------------------------- */
@@ -725,7 +732,8 @@ struct engine {
     pthread_mutex_t readers_mutex;
     struct list_node readers;
     _Atomic uint64_t commits;
-    _Atomic bool failed; /* queue.failed, for engine_state */
+    _Atomic size_t page_memory; /* bytes of pages that are not in the file, or still looked at */
+    _Atomic bool failed;        /* queue.failed, for engine_state */
 };
 
 MUST_CHECK enum err recover(struct engine *e, struct engine_recovery *r, struct err_detail *d);

@@ -25,10 +25,7 @@
 /* More pages are in memory than may be: checkpoints do not keep up. */
 static bool over_cache(const struct engine *e)
 {
-    const struct pages *ps = &e->pages;
-
-    return e->dir != NULL &&
-           (ps->memory_n + ring_count(&ps->dropped)) * PAGE_BYTES > e->options.cache_bytes;
+    return e->dir != NULL && atomic_load(&e->page_memory) > e->options.cache_bytes;
 }
 
 /* May a transaction begin, and in which generation? Takes a commit from the spares if there is one.
@@ -428,6 +425,7 @@ static enum err hand_over(struct engine_txn *t)
     if (!commit_enqueue(e, t->commit, t->generation, &why))
         return why;
     w->now = after;
+    note_memory(e);
     keeper_poke(e);
     return OK;
 }
