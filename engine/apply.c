@@ -153,6 +153,8 @@ static void release_dead(struct engine *e, uint64_t oldest_reader)
         if (seg->dead_txn > oldest_reader)
             return;
         list_remove(&seg->dead);
+        if (e->log.dir == NULL)
+            log_count_gone(&e->log, seg);
         log_segment_release(&e->log, seg);
     }
 }

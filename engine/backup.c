@@ -176,15 +176,31 @@ static enum err list(struct job *j)
 }
 
 /* Lists and opens, twice. */
+/* A repair that was not brought to its end has the new store's files in two places. */
+static enum err no_repair(const struct job *j)
+{
+    bool pending;
+    enum err err = repair_pending(j->b->dir, &pending, j->detail);
+
+    if (err != OK || !pending)
+        return err;
+    return err_set(j->detail, ERR_BUSY, 0,
+                   "%s: a repair is not finished: start kinto, or repair again", j->b->dir);
+}
+
 static enum err try_row(struct job *j)
 {
     size_t from;
-    enum err err = list(j);
+    enum err err = no_repair(j);
 
+    if (err == OK)
+        err = list(j);
     if (err == OK)
         err = open_listed(j, row_start(&j->names));
     if (err == OK)
         err = list(j);
+    if (err == OK)
+        err = no_repair(j);
     if (err == OK)
         err = find_new(j, &from);
     return err == OK ? open_listed(j, from) : err;

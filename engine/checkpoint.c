@@ -17,9 +17,11 @@
  * or 3 fails, nobody knows what is in the file: FAILED.
  */
 #include <errno.h>
+#include <time.h>
 
-#include "base/log.h"
 #include "engine/private.h"
+
+#define ROOM_WAIT_NS 2000000
 
 struct checkpoint {
     struct engine *e;
@@ -207,9 +209,14 @@ static enum err write_books_pages(struct checkpoint *c, struct page_writer *w)
 static enum err reach(struct checkpoint *c)
 {
     struct index *x = &c->e->index;
+    uint64_t from = (uint64_t)x->pages * PAGE_BYTES;
 
     if (c->pages <= x->pages)
         return OK;
+    /* Space is asked for ahead, as for the log: a sync that runs out of it cannot be trusted. */
+    if (os()->fallocate(x->fd, from, (uint64_t)c->pages * PAGE_BYTES - from) != 0 &&
+        err_from_errno(errno) == ERR_NOSPACE)
+        return ERR_NOSPACE;
     if (os()->ftruncate(x->fd, (uint64_t)c->pages * PAGE_BYTES) != 0)
         return err_from_errno(errno);
     x->pages = c->pages;
@@ -292,7 +299,7 @@ static void release(struct checkpoint *c)
 static void give_back(struct engine *e)
 {
     pthread_mutex_lock(&e->writer.mutex);
-    apply_durable(e, version_durable(&e->published));
+    writer_give_back(e);
     pthread_mutex_unlock(&e->writer.mutex);
 }
 
@@ -313,6 +320,8 @@ enum err checkpoint_run(struct engine *e)
     struct writer *w = &e->writer;
     enum err err;
 
+    if (atomic_load(&e->failed))
+        return ERR_FAILED;
     keeper_set_writing(e, true);
     pthread_mutex_lock(&w->mutex);
     snap_hold(&e->keeper.reader, &c.v);
@@ -334,4 +343,14 @@ enum err checkpoint_run(struct engine *e)
     keeper_set_writing(e, false);
     release(&c);
     return err == ERR_NOTFOUND ? OK : err;
+}
+
+enum err checkpoint_make_room(struct engine *e)
+{
+    const struct timespec moment = {.tv_nsec = ROOM_WAIT_NS};
+    enum err err = checkpoint_run(e);
+
+    if (err == OK)
+        nanosleep(&moment, NULL);
+    return err;
 }

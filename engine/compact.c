@@ -20,6 +20,8 @@
  * A crash before 3 leaves S where it was; recovery removes it, knowing of 1. A segment that is not
  * there although no TRIM says so has been lost.
  */
+#include <errno.h>
+
 #include "base/log.h"
 #include "engine/private.h"
 
@@ -112,6 +114,7 @@ static void begin_segment(struct compaction *c, const struct engine *e, const st
 
     memcpy(&h, map, sizeof h);
     *c = (struct compaction){.active = true,
+                             .generation = e->writer.generation,
                              .frames = {.dir = e->dir != NULL ? e->dir : "memory",
                                         .number = seg->number,
                                         .salt = seg->salt,
@@ -183,12 +186,23 @@ static enum err next_op(struct compaction *c)
     return ops_next(&c->ops);
 }
 
+static bool is_full(const struct step *s)
+{
+    return s->n >= STEP_KEYS / 2 || s->live >= STEP_LIVE || s->scanned >= STEP_SCANNED;
+}
+
+/* Another key of the same value comes next: both go in one step, or the value would be put twice. */
+static bool more_of_value(const struct compaction *c)
+{
+    return c->in_frame && ops_more(&c->ops) && *c->ops.at == OP_LINK;
+}
+
 /* Collects what lives in the next stretch. NOTFOUND: the segment is at an end. */
 static enum err look(struct compaction *c, const struct engine_view *v, struct step *s)
 {
     enum err err = OK;
 
-    while (s->n < STEP_KEYS && s->live < STEP_LIVE && s->scanned < STEP_SCANNED) {
+    while (s->n < STEP_KEYS && (!is_full(s) || more_of_value(c))) {
         err = next_op(c);
         if (err == OK)
             err = look_at(v, s, &c->ops);
@@ -230,10 +244,22 @@ static enum err copy_found(struct engine_txn *t, const struct step *s, uint32_t 
     return err;
 }
 
+/* A transaction on top of all that was copied of this segment. AGAIN: something of it was thrown away
+ * (a full disk), and the segment is begun anew. */
+static enum err begin_in(struct engine *e, struct engine_txn **t)
+{
+    enum err err = engine_txn_begin(e, t);
+
+    if (err != OK || (*t)->generation == e->keeper.compaction.generation)
+        return err;
+    engine_txn_abort(*t);
+    return ERR_AGAIN;
+}
+
 static enum err copy(struct engine *e, const struct step *s, uint32_t seg)
 {
     struct engine_txn *t;
-    enum err err = engine_txn_begin(e, &t);
+    enum err err = begin_in(e, &t);
 
     if (err != OK)
         return err;
@@ -258,11 +284,16 @@ enum err compact_unlink(struct engine *e)
     for (n = e->log.first; err == OK && n < e->index.first; n++) {
         struct segment *seg = log_segment(&e->log, n);
         log_path(e->dir, n, path, sizeof path);
-        if (os()->unlink(path) != 0)
+        /* Synced one by one, so that a crash leaves a row without gaps. */
+        if (os()->unlink(path) != 0 && errno != ENOENT)
             err = ERR_IO;
+        else if (os()->sync_dir(e->dir) != 0)
+            engine_fail(e, "the directory could not be synced");
         if (err != OK)
             break;
+        CHECK(seg->cells == 0);
         seg->dead_txn = e->index.txn;
+        log_count_gone(&e->log, seg);
         list_push(&e->writer.dead, &seg->dead);
         e->log.first = n + 1;
     }
@@ -275,11 +306,11 @@ enum err compact_unlink(struct engine *e)
 static enum err trim(struct engine *e, uint32_t number)
 {
     struct engine_txn *t;
-    enum err err = engine_txn_begin(e, &t);
+    enum err err = begin_in(e, &t);
 
     if (err != OK)
         return err;
-    if (log_segment(&e->log, number)->cells > 0)
+    if (e->writer.now.first != number || log_segment(&e->log, number)->cells > 0)
         err = ERR_CORRUPT;
     if (err == OK)
         err = txn_trim(t, number + 1);
@@ -310,6 +341,8 @@ static bool hold_segment(struct engine *e, const struct engine_view **v)
     struct segment *seg;
 
     pthread_mutex_lock(&e->writer.mutex);
+    writer_give_back(e);
+    c->active = c->active && c->generation == e->writer.generation;
     seg = c->active ? log_segment(&e->log, c->frames.number) : NULL;
     c->active =
         seg != NULL && (e->dir != NULL ? seg->number >= e->writer.now.first : seg->cells > 0);
@@ -368,8 +401,12 @@ static enum err roll(struct engine *e, uint32_t *number)
     e->writer.roll = true;
     pthread_mutex_unlock(&e->writer.mutex);
     err = engine_txn_begin(e, &t);
-    if (err != OK)
+    if (err != OK) {
+        pthread_mutex_lock(&e->writer.mutex);
+        e->writer.roll = false;
+        pthread_mutex_unlock(&e->writer.mutex);
         return err;
+    }
     e->writer.roll = false;
     *number = POS_SEG(t->start);
     err = txn_trim(t, (uint32_t)e->writer.now.first);
@@ -409,9 +446,9 @@ enum err engine_compact(struct engine *e)
     while (err == OK && !done_up_to(e, number)) {
         pthread_mutex_lock(&e->keeper.work);
         err = compact_step(e);
-        pthread_mutex_unlock(&e->keeper.work);
         if (err == ERR_AGAIN)
-            err = engine_checkpoint(e);
+            err = checkpoint_make_room(e);
+        pthread_mutex_unlock(&e->keeper.work);
     }
     if (err != OK || e->dir == NULL)
         return err;

@@ -102,7 +102,7 @@ enum err dir_lock(const char *dir, int flags, int *fd, struct err_detail *d)
     char path[LOG_PATH_MAX], pid[24];
 
     snprintf(path, sizeof path, "%s/" LOCK_NAME, dir);
-    *fd = os()->open(path, O_RDWR | O_CREAT | flags, 0600);
+    *fd = os()->open(path, O_RDWR | O_CREAT | O_NOFOLLOW | flags, 0600);
     if (*fd < 0)
         return err_set(d, err_from_errno(errno), errno, "%s: cannot be opened", path);
     if (os()->lock(*fd) != 0) {
@@ -358,6 +358,8 @@ void engine_close(struct engine *e)
     if (e == NULL)
         return;
     stop_keeper(e);
+    if (atomic_load(&e->pages.damaged) != 0 && engine_state(e) == ENGINE_OK)
+        keeper_give_index_up(e);
     if (e->dir != NULL && engine_state(e) == ENGINE_OK && shrink_pays(e))
         (void)!shrink_index(e);
     stop_committer(e);

@@ -28,13 +28,14 @@
  *
  * Reading. A snapshot is the newest durable state, for as long as it is held; it never waits and
  * never sees what is not yet durable. Values are borrowed from the snapshot (or from the
- * transaction, until its next write or its end). Avoid long-lived snapshots: they pin pages.
+ * transaction, until its next write or its end). Avoid long-lived snapshots: they pin pages, and once
+ * they pin all of options.cache_bytes, begin says AGAIN until they end.
  *
  * Failure. A write or fdatasync that fails aborts every transaction not yet durable, also one that is
  * still running on top of them: their done() gets IO (or NOSPACE), readers stay on the last durable
  * state, and the next transaction begins there; so a full disk is over when there is space again.
- * After a failed fdatasync, or when the remains of a failed write cannot be cut off again, the engine
- * is FAILED: reads go on, each engine_txn_begin is refused with FAILED, engine_state says so. It does
+ * After a failed fdatasync, when the remains of a failed write cannot be cut off again, or when a page
+ * of the index turns out to be damaged (the next opening makes the index anew), the engine is FAILED: reads go on, each engine_txn_begin is refused with FAILED, engine_state says so. It does
  * not retry and hope.
  *
  * Threads: a struct engine_reader belongs to one thread; a transaction to the thread that began it;
@@ -144,7 +145,7 @@ struct engine_backup_result {
     uint64_t version; /* number of the last one */
 };
 /*
- * NOTFOUND: no store in dir or in since. EXISTS: dest is not empty. CORRUPT: damage in dir or since;
+ * BUSY also: a repair of dir was not finished. NOTFOUND: no store in dir or in since. EXISTS: dest is not empty. CORRUPT: damage in dir or since;
  * the detail names file and offset. CONFLICT: since is of another store. BUSY, AGAIN, NOSPACE, IO,
  * NOMEM, LIMIT, UNSUPPORTED, CLOSED. When it fails nothing of it stays. What a process that was
  * killed leaves behind is refused by engine_open, or has no segment under its name yet.

@@ -101,6 +101,16 @@ enum err index_create_unnamed(struct engine *e, struct err_detail *d)
     return OK;
 }
 
+/* Without closing it: readers are in its views. */
+enum err index_give_up(struct engine *e)
+{
+    char path[LOG_PATH_MAX], aside[LOG_PATH_MAX];
+
+    index_path(e, INDEX_FILE, path, sizeof path);
+    index_path(e, INDEX_ASIDE, aside, sizeof aside);
+    return os()->rename(path, aside) == 0 ? OK : err_from_errno(errno);
+}
+
 enum err index_map(struct engine *e, uint32_t pages)
 {
     for (uint32_t i = 0; i < (pages + EXTENT_PAGES - 1) >> EXTENT_BITS; i++) {
@@ -229,7 +239,8 @@ static bool books_make_sense(const struct index_content *l)
     struct bits used;
 
     if (r->books_bytes < sizeof *h || h->segments == 0 ||
-        r->books_bytes != sizeof *h + h->segments * sizeof(struct books_segment) + words * 8)
+        r->books_bytes !=
+            sizeof *h + (uint64_t)h->segments * sizeof(struct books_segment) + words * 8)
         return false;
     for (uint32_t i = 0; i < h->segments; i++)
         if (segments_of(l)[i].number != r->first + i)
@@ -354,7 +365,12 @@ enum err index_load(struct engine *e, uint32_t oldest, struct version *v, struct
     enum err err = index_open(e, O_RDWR, d);
 
     if (err == OK)
-        err = index_read(e, oldest, &l, d);
+        err = index_read(e, 0, &l, d);
+    if (err == OK && oldest > l.root.first)
+        err = err_set(d, ERR_CONFLICT, 0,
+                      "%s/%08x.log: segment is missing, or " INDEX_FILE
+                      " is of an earlier day (then remove it)",
+                      e->dir, oldest - 1);
     if (err == OK)
         err = index_take(e, &l, v);
     index_content_free(&l);

@@ -33,6 +33,24 @@ void keeper_poke(struct engine *e)
     pthread_mutex_unlock(&k->mutex);
 }
 
+void keeper_alarm(struct engine *e)
+{
+    pthread_mutex_lock(&e->keeper.mutex);
+    atomic_store(&e->keeper.wanted, true);
+    pthread_cond_signal(&e->keeper.wake);
+    pthread_mutex_unlock(&e->keeper.mutex);
+}
+
+/* The log has everything, so a start makes the index anew. Until then what leads through the page
+ * cannot be read, and what would build on it is refused. */
+void keeper_give_index_up(struct engine *e)
+{
+    if (index_give_up(e) == OK)
+        engine_fail(e, "a page of the index is damaged; the next start makes it anew");
+    else
+        engine_fail(e, "a page of the index is damaged: stop kinto, remove the file index, start");
+}
+
 void keeper_set_writing(struct engine *e, bool writing)
 {
     pthread_mutex_lock(&e->keeper.mutex);
@@ -95,10 +113,11 @@ struct todo {
 
 static struct todo what_is_due(struct engine *e)
 {
-    struct todo due;
+    struct todo due = {false, false};
 
     pthread_mutex_lock(&e->writer.mutex);
-    due = (struct todo){checkpoint_due(e), compact_due(e)};
+    if (!atomic_load(&e->failed))
+        due = (struct todo){checkpoint_due(e), compact_due(e)};
     if (!due.checkpoint && !due.compaction)
         atomic_store_explicit(&e->keeper.wanted, false, memory_order_relaxed);
     pthread_mutex_unlock(&e->writer.mutex);
@@ -130,6 +149,8 @@ void *keeper_thread(void *engine)
     unsigned pause_ms = 0;
 
     while (wait_turn(&e->keeper, poked, pause_ms)) {
+        if (atomic_load(&e->pages.damaged) != 0 && !atomic_load(&e->failed))
+            keeper_give_index_up(e);
         struct todo due = what_is_due(e);
         enum err err = take_turn(e, due);
         poked = !due.checkpoint && !due.compaction;

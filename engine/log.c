@@ -55,11 +55,15 @@ static void unmap(const struct log *log, const uint8_t *map, size_t mapped)
         os()->unmap((void *)map, mapped);
 }
 
-/* Nobody may look at the segment any more. */
-void log_segment_release(struct log *log, struct segment *seg)
+void log_count_gone(struct log *log, const struct segment *seg)
 {
     atomic_fetch_add_explicit(&log->gone_bytes, atomic_load(&seg->bytes), memory_order_relaxed);
     atomic_fetch_add_explicit(&log->gone_segments, 1, memory_order_relaxed);
+}
+
+/* Nobody may look at the segment any more. */
+void log_segment_release(struct log *log, struct segment *seg)
+{
     log->top[seg->number >> SEGMENT_LEAF_BITS][seg->number & (LEAF_ENTRIES - 1)] = NULL;
     unmap(log, atomic_load(&seg->map), seg->mapped);
     for (size_t i = 0; i < ARRAY_LEN(seg->old); i++)

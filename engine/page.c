@@ -141,6 +141,7 @@ const struct page *page_verify(struct pages *ps, uint32_t pgno)
         p = (const void *)(map + (size_t)(pgno & (EXTENT_PAGES - 1)) * PAGE_BYTES);
     if (p == NULL || p->pgno != pgno || p->crc != page_crc(p)) {
         atomic_store(&ps->damaged, pgno);
+        keeper_alarm(CONTAINER_OF(ps, struct engine, pages));
         return NULL;
     }
     word = good_word(ps, pgno, &bit);

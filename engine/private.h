@@ -28,7 +28,9 @@
  *     engine.c     open, close, state, stats
  *
  * Which lock guards what:
- *   keeper.work    one checkpoint or step of a compaction at a time; taken before writer.mutex.
+ *   keeper.work    one checkpoint or step of a compaction at a time: keeper.compaction and .reader,
+ *                  struct index but what it says of its version. Taken before writer.mutex. At the
+ *                  end of engine_close nobody else is left, so it is not taken.
  *   writer.mutex   everything in struct writer, struct pages, struct pending's list; held from
  *                  engine_txn_begin to commit or abort.
  *   queue.mutex    the queue of commits and the generation. Taken inside writer.mutex, never the
@@ -348,13 +350,14 @@ struct log {
     bool failing; /* the last write failed: said once, not for each transaction */
     bool broken;  /* a sync failed, or remains could not be cut off: nothing may be written again */
     _Atomic uint64_t syncs;
-    /* Of segments that were released: what version.log_bytes and .segments count too many. */
+    /* Of segments that are gone: what version.log_bytes and .segments count too many. */
     _Atomic uint64_t gone_bytes, gone_segments;
 };
 MUST_CHECK enum err log_init(struct log *log);
 void log_fini(struct log *log);
 struct segment *log_segment(const struct log *log, uint32_t number); /* NULL: none */
 MUST_CHECK enum err log_segment_need(struct log *log, uint32_t number);
+void log_count_gone(struct log *log, const struct segment *seg); /* takes no room any more */
 void log_segment_release(struct log *log, struct segment *seg);
 #define LOG_PATH_MAX 4096
 void log_path(const char *dir, uint32_t number, char *out, size_t n);
@@ -537,13 +540,16 @@ MUST_CHECK enum err index_create_unnamed(struct engine *e, struct err_detail *d)
 
 /* Opens the file and takes over what its newest root shows: pages, segments, the version. `oldest`:
  * the first segment there is (0: none). NOTFOUND: there is no file, or no checkpoint in it. CORRUPT:
- * it cannot be used. Both: nothing was taken over. IO, NOMEM. */
+ * it cannot be used. CONFLICT: the log lacks segments that it needs. In each case nothing was taken
+ * over. IO, NOMEM. */
 MUST_CHECK enum err index_load(struct engine *e, uint32_t oldest, struct version *v,
                                struct err_detail *d);
 MUST_CHECK enum err index_create(struct engine *e, struct err_detail *d);
 MUST_CHECK enum err index_put_aside(struct engine *e, struct err_detail *d);
 MUST_CHECK enum err index_map(struct engine *e, uint32_t pages); /* views of all these pages */
 void index_close(struct engine *e);
+/* The next opening makes it anew: a page is damaged. */
+MUST_CHECK enum err index_give_up(struct engine *e);
 /* Writes root number 0, which says that there is none; the next sync makes it durable. */
 MUST_CHECK enum err index_write_none(struct engine *e);
 /* Writes the next root and syncs it. When this fails, nobody knows which one is there. */
@@ -640,6 +646,9 @@ void apply_undo(struct engine *e, uint64_t keep_txn);
 void apply_durable(struct engine *e, uint64_t durable);
 void note_memory(struct engine *e); /* of pages, for whoever has not the writer's mutex */
 
+/* Between transactions, with writer.mutex: leaves a state that was thrown away for the durable one,
+ * and gives back what nobody needs any more. */
+void writer_give_back(struct engine *e);
 /* One more operation: segments before `number` are not needed any more, neither by the index nor to
  * make it anew. LIMIT, NOMEM. */
 MUST_CHECK enum err txn_trim(struct engine_txn *t, uint32_t number);
@@ -648,13 +657,16 @@ MUST_CHECK enum err txn_renew(struct engine_txn *t, str key);
 
 /* ---- the keeper: checkpoints and compaction -------------------------------------------------- */
 
+/* After AGAIN: a checkpoint, and a moment for the readers to let go of what it gives back. */
+MUST_CHECK enum err checkpoint_make_room(struct engine *e);
 /* Writes the newest durable version into the index file, if it is not there already. With
  * keeper.work. NOSPACE, IO, NOMEM: as if nothing had been; after a failed sync FAILED. */
 MUST_CHECK enum err checkpoint_run(struct engine *e);
 bool checkpoint_due(const struct engine *e); /* writer.mutex */
 
-struct compaction { /* the segment that is being copied, and how far */
-    bool active;    /* there is one */
+struct compaction {      /* the segment that is being copied, and how far */
+    bool active;         /* there is one */
+    uint64_t generation; /* of the writer when it was begun: after another, copies may be gone */
     bool in_frame;
     struct frames frames;
     struct ops ops;
@@ -686,7 +698,9 @@ struct keeper {
     struct compaction compaction;
     _Atomic bool given_up; /* compaction met damage: said once, not tried again */
 };
-void keeper_poke(struct engine *e); /* writer.mutex: is there something to do? */
+void keeper_poke(struct engine *e);          /* writer.mutex: is there something to do? */
+void keeper_alarm(struct engine *e);         /* pages.damaged was set */
+void keeper_give_index_up(struct engine *e); /* and is seen to: FAILED; the next opening heals it */
 void keeper_set_writing(struct engine *e, bool writing);
 /* The committer's brake: when memory for pages is short, waits for the end of the checkpoint that is
  * being written, a second at most. */

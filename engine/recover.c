@@ -405,6 +405,8 @@ static enum err open_index(struct scan *s)
     }
     if (err == ERR_NOTFOUND)
         return new_index(s);
+    if (err == ERR_CONFLICT) /* of the log, it seems: nothing is touched */
+        return err_set(s->detail, ERR_CORRUPT, 0, "%s", why.text);
     return err_set(s->detail, err, 0, "%s", why.text[0] != 0 ? why.text : err_text(err));
 }
 

@@ -218,6 +218,14 @@ struct decided { /* what a directory's name says */
     char stamp[STAMP_MAX];
 };
 
+/* A name, and nothing else. */
+static bool stamp_good(const char *stamp)
+{
+    size_t n = strspn(stamp, "0123456789-");
+
+    return n > 0 && n < STAMP_MAX && stamp[n] == 0;
+}
+
 static void look_for_decided(void *arg, const char *name)
 {
     struct decided *found = arg;
@@ -227,7 +235,7 @@ static void look_for_decided(void *arg, const char *name)
     if (!decided && !moving)
         return;
     name += decided ? sizeof DECIDED - 1 : sizeof MOVING - 1;
-    if (strlen(name) >= sizeof found->stamp)
+    if (!stamp_good(name))
         return;
     memcpy(found->stamp, name, strlen(name) + 1);
     found->moving = moving;
@@ -300,6 +308,18 @@ enum err repair_pending(const char *dir, bool *pending, struct err_detail *d)
     return OK;
 }
 
+/* Nothing is put aside for a directory that only has the name. */
+static enum err has_store(const char *dir, struct err_detail *d)
+{
+    struct names names = {0};
+    enum err err = names_list(dir, &names, d);
+
+    if (err == OK && names.n == 0)
+        err = err_set(d, ERR_CORRUPT, 0, "%s: holds no repaired log; remove it", dir);
+    free(names.number);
+    return err;
+}
+
 enum err repair_finish(const char *dir, struct err_detail *d)
 {
     struct decided found = {.stamp = ""};
@@ -310,6 +330,8 @@ enum err repair_finish(const char *dir, struct err_detail *d)
     if (found.stamp[0] == 0)
         return OK;
     if (!found.moving)
+        err = has_store(path_of(dir, DECIDED, found.stamp).p, d);
+    if (err == OK && !found.moving)
         err = put_aside(dir, found.stamp, d);
     return err == OK ? move_in(dir, found.stamp, d) : err;
 }
@@ -397,14 +419,6 @@ static enum err open_once(const char *dir, struct err_detail *d)
     err = engine_checkpoint(e);
     engine_close(e);
     return err == OK ? OK : err_set(d, err, 0, "%s: %s", dir, err_text(err));
-}
-
-/* A name, and nothing else. */
-static bool stamp_good(const char *stamp)
-{
-    size_t n = strspn(stamp, "0123456789-");
-
-    return n > 0 && n < STAMP_MAX && stamp[n] == 0;
 }
 
 enum err engine_repair(const char *dir, const struct engine_repair_options *options,

@@ -111,7 +111,7 @@ enum err shrink_index(struct engine *e)
     while (err == OK && w.more) {
         err = move_some(e, &w);
         if (err == ERR_AGAIN)
-            err = checkpoint_run(e);
+            err = checkpoint_make_room(e);
     }
     if (err == OK)
         err = checkpoint_run(e);

