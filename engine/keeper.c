@@ -17,6 +17,7 @@
 #include "engine/private.h"
 
 #define RETRY_MS 1000
+#define SOON_MS  10
 #define BRAKE(e) ((e)->options.cache_bytes / 4 * 3)
 #define BRAKE_MS 1000
 
@@ -155,10 +156,10 @@ void *keeper_thread(void *engine)
         enum err err = take_turn(e, due);
         poked = !due.checkpoint && !due.compaction;
         pause_ms = due.compaction ? compact_pause_ms(e) : 0;
-        if (err != OK && err != ERR_AGAIN)
+        if (err == ERR_AGAIN || err == ERR_NOSPACE) /* what gives space back must not come late */
+            pause_ms = SOON_MS;
+        else if (err != OK)
             pause_ms = RETRY_MS;
-        else if (err == ERR_AGAIN)
-            pause_ms = 10;
     }
     return NULL;
 }
