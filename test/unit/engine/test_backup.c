@@ -710,10 +710,10 @@ static void wait_for_compaction(struct load *l)
 START_TEST(copies_under_writers_and_compaction)
 {
     struct engine_options o = {.dir = src.path,
-                               .segment_bytes = 4096,
-                               .max_txn_bytes = 64 * KIB, /* of address space for each segment */
+                               .segment_bytes = 32 * KIB, /* a mapping each: there are 65,530 */
+                               .max_txn_bytes = 64 * KIB,
                                .compact_bytes = 16 * KIB,
-                               .checkpoint_bytes = 8 * KIB};
+                               .checkpoint_bytes = 32 * KIB};
     struct load l = {.stop = false};
     struct load_thread t[WRITERS];
     uint32_t least[WRITERS];
