@@ -7,13 +7,7 @@
  */
 #include "cli/private.h"
 
-#include <inttypes.h>
 #include <signal.h>
-
-struct bar {
-    FILE *to; /* NULL: nobody looks */
-    unsigned percent;
-};
 
 static bool is_stopped(void)
 {
@@ -23,32 +17,9 @@ static bool is_stopped(void)
             sigismember(&waiting, SIGHUP) == 1);
 }
 
-static void draw(struct bar *bar, uint64_t done, uint64_t total)
-{
-    static const char full[] = "########################################";
-    const unsigned width = sizeof full - 1;
-    unsigned percent = total > 0 ? (unsigned)(done * 100 / total) : 100;
-    if (percent == bar->percent)
-        return;
-    bar->percent = percent;
-    fprintf(bar->to, "\r[%-*.*s] %u %% of %" PRIu64 " MiB", (int)width,
-            (int)(percent * width / 100), full, percent, total / MIB);
-    fflush(bar->to);
-}
-
-static void wipe(const struct bar *bar)
-{
-    if (bar->to && bar->percent <= 100) {
-        fprintf(bar->to, "\r%*s\r", 79, "");
-        fflush(bar->to);
-    }
-}
-
 static bool on_progress(void *arg, uint64_t done, uint64_t total)
 {
-    struct bar *bar = arg;
-    if (bar->to)
-        draw(bar, done, total);
+    cli_bar_draw(arg, done, total);
     return !is_stopped();
 }
 
@@ -56,7 +27,8 @@ enum err cli_copy_run(const struct cli_copy *c, struct engine_backup_result *out
                       struct err_detail *d)
 {
     static const char *const extra[] = {SECRET_NAME, NULL};
-    struct bar bar = {.to = c->progress, .percent = 101};
+    struct cli_bar bar;
+    cli_bar_init(&bar, c->progress);
     const struct engine_backup b = {.dir = c->from,
                                     .dest = c->to,
                                     .since = c->since,
@@ -64,6 +36,6 @@ enum err cli_copy_run(const struct cli_copy *c, struct engine_backup_result *out
                                     .progress = on_progress,
                                     .arg = &bar};
     enum err e = engine_backup(&b, out, d);
-    wipe(&bar);
+    cli_bar_wipe(&bar);
     return e;
 }

@@ -12,32 +12,13 @@
 
 struct session {
     const struct cli_check *c;
-    unsigned percent; /* that the bar shows; over 100: there is none */
+    struct cli_bar bar;
 };
-
-/* ---- the bar --------------------------------------------------------------------------------- */
 
 static void on_progress(void *arg, uint64_t done, uint64_t total)
 {
-    static const char full[] = "########################################";
-    const unsigned width = sizeof full - 1;
     struct session *s = arg;
-    unsigned percent = total > 0 ? (unsigned)(done * 100 / total) : 100;
-    if (!s->c->progress || percent == s->percent)
-        return;
-    s->percent = percent;
-    fprintf(s->c->progress, "\r[%-*.*s] %u %% of %" PRIu64 " MiB", (int)width,
-            (int)(percent * width / 100), full, percent, total / MIB);
-    fflush(s->c->progress);
-}
-
-static void wipe(struct session *s)
-{
-    if (!s->c->progress || s->percent > 100)
-        return;
-    s->percent = 101;
-    fprintf(s->c->progress, "\r%*s\r", 79, "");
-    fflush(s->c->progress);
+    cli_bar_draw(&s->bar, done, total);
 }
 
 /* ---- what is said ---------------------------------------------------------------------------- */
@@ -48,7 +29,7 @@ static void on_found(void *arg, const struct engine_finding *f)
     FILE *out = s->c->out;
     if (!f->problem && s->c->quiet)
         return;
-    wipe(s);
+    cli_bar_wipe(&s->bar);
     fprintf(out, "%s%s: ", f->problem ? "" : "note: ", f->file);
     switch (f->place) {
     case ENGINE_AT_FILE:
@@ -122,7 +103,7 @@ static bool asked(const struct cli_check *c)
 static bool on_agree(void *arg, const struct engine_check_report *r)
 {
     struct session *s = arg;
-    wipe(s);
+    cli_bar_wipe(&s->bar);
     say_summary(s, r);
     say_loss(s, r);
     if (s->c->yes)
@@ -154,7 +135,7 @@ static enum err check(struct session *s, const struct engine_check_options *o, b
 {
     struct engine_check_report r;
     enum err e = engine_check(s->c->dir, o, &r, d);
-    wipe(s);
+    cli_bar_wipe(&s->bar);
     if (e == OK)
         e = want_store(s, &r, d);
     if (e != OK)
@@ -197,7 +178,7 @@ static enum err repair(struct session *s, const struct engine_check_options *o, 
     enum engine_repaired done;
     make_stamp(ro.stamp, sizeof ro.stamp);
     enum err e = engine_repair(s->c->dir, &ro, &r, &done, d);
-    wipe(s);
+    cli_bar_wipe(&s->bar);
     if (e == OK)
         e = want_store(s, &r, d);
     if (e != OK)
@@ -210,8 +191,9 @@ static enum err repair(struct session *s, const struct engine_check_options *o, 
 
 enum err cli_check_run(const struct cli_check *c, bool *sound, struct err_detail *d)
 {
-    struct session s = {c, 101};
+    struct session s = {.c = c};
     const struct engine_check_options o = {.found = on_found, .progress = on_progress, .arg = &s};
+    cli_bar_init(&s.bar, c->progress);
     enum err e = c->repair ? repair(&s, &o, sound, d) : check(&s, &o, sound, d);
     fflush(c->out);
     return e;
@@ -222,7 +204,7 @@ enum err cli_check_run(const struct cli_check *c, bool *sound, struct err_detail
 static void on_problem(void *arg, const char *text)
 {
     struct session *s = arg;
-    wipe(s);
+    cli_bar_wipe(&s->bar);
     fprintf(s->c->out, "store: %s\n", text);
 }
 
@@ -257,10 +239,11 @@ static void say_store(const struct session *s, const struct store_audit_result *
 enum err cli_check_store(const struct cli_check *c, struct store *store, bool *sound,
                          struct err_detail *d)
 {
-    struct session s = {c, 101};
+    struct session s = {.c = c};
     const struct store_audit_options o = {.problem = on_problem, .arg = &s};
     struct store_audit_result found = {0};
     struct store_thread *t;
+    cli_bar_init(&s.bar, c->progress);
     enum err e = store_thread_new(store, &t);
     if (e == OK) {
         e = c->repair ? store_repair(t, &o, &found) : check_session(t, &o, &found);

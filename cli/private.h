@@ -16,4 +16,14 @@ void cli_secret_make(char out[SECRET_HEX + 1]);
  * is one, which is left alone. */
 MUST_CHECK enum err cli_write_new_file(const char *path, str text, struct err_detail *d);
 
+/* ---- a progress bar: bar.c ------------------------------------------------------------------- */
+
+struct cli_bar {
+    FILE *to; /* NULL: nobody looks, and all of this does nothing */
+    unsigned percent;
+};
+void cli_bar_init(struct cli_bar *bar, FILE *to);
+void cli_bar_draw(struct cli_bar *bar, uint64_t done, uint64_t total); /* bytes */
+void cli_bar_wipe(struct cli_bar *bar); /* before something else is printed */
+
 #endif

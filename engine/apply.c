@@ -146,7 +146,7 @@ static void note_dead(struct engine *e, struct segment *seg, uint64_t txn)
     list_push(&e->writer.dead, &seg->dead);
 }
 
-static void release_dead(struct engine *e, uint64_t oldest_reader)
+void release_dead(struct engine *e, uint64_t oldest_reader)
 {
     while (!list_empty(&e->writer.dead)) {
         struct segment *seg = LIST_ENTRY(e->writer.dead.next, struct segment, dead);

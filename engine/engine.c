@@ -225,15 +225,6 @@ static struct engine *engine_blank(void)
     return e;
 }
 
-/* Their files are gone, and so are all readers. */
-static void release_dead(struct engine *e)
-{
-    struct list_node *node;
-
-    while ((node = list_pop(&e->writer.dead)) != NULL)
-        log_segment_release(&e->log, LIST_ENTRY(node, struct segment, dead));
-}
-
 void engine_release(struct engine *e)
 {
     if (e == NULL)
@@ -241,7 +232,7 @@ void engine_release(struct engine *e)
     reader_fini(&e->keeper.reader);
     pages_fini(&e->pages);
     index_close(e);
-    release_dead(e);
+    release_dead(e, UINT64_MAX); /* there are no readers any more */
     log_fini(&e->log);
     pending_fini(&e->writer.pending);
     ring_fini(&e->writer.deltas);

@@ -26,7 +26,6 @@
 #include "base/crc.h"
 #include "engine/private.h"
 
-#define INDEX_NAME    "index"
 #define INDEX_ASIDE   "index.damaged"
 #define INDEX_UNNAMED "index.check"
 #define INDEX_MAGIC   "KINTOIDX"
@@ -54,7 +53,7 @@ static enum err io_error(const struct engine *e, const char *what, struct err_de
 {
     int saved = errno;
 
-    return err_set(d, err_from_errno(saved), saved, "%s/" INDEX_NAME ": %s", e->dir, what);
+    return err_set(d, err_from_errno(saved), saved, "%s/" INDEX_FILE ": %s", e->dir, what);
 }
 
 void index_close(struct engine *e)
@@ -69,23 +68,27 @@ enum err index_create(struct engine *e, struct err_detail *d)
     char path[LOG_PATH_MAX];
 
     index_close(e);
-    index_path(e, INDEX_NAME, path, sizeof path);
+    index_path(e, INDEX_FILE, path, sizeof path);
     e->index.fd = os()->open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
     e->index.seq = 0;
     e->index.pages = 0;
     return e->index.fd < 0 ? io_error(e, "cannot be created", d) : OK;
 }
 
-enum err index_put_aside(struct engine *e, struct err_detail *d)
+/* Without closing it: readers are in its views. */
+enum err index_give_up(struct engine *e)
 {
     char path[LOG_PATH_MAX], aside[LOG_PATH_MAX];
 
-    index_close(e);
-    index_path(e, INDEX_NAME, path, sizeof path);
+    index_path(e, INDEX_FILE, path, sizeof path);
     index_path(e, INDEX_ASIDE, aside, sizeof aside);
-    if (os()->rename(path, aside) != 0)
-        return io_error(e, "cannot be put aside", d);
-    return OK;
+    return os()->rename(path, aside) == 0 ? OK : err_from_errno(errno);
+}
+
+enum err index_put_aside(struct engine *e, struct err_detail *d)
+{
+    index_close(e);
+    return index_give_up(e) == OK ? OK : io_error(e, "cannot be put aside", d);
 }
 
 enum err index_create_unnamed(struct engine *e, struct err_detail *d)
@@ -99,16 +102,6 @@ enum err index_create_unnamed(struct engine *e, struct err_detail *d)
     if (os()->unlink(path) != 0)
         return err_set(d, err_from_errno(errno), errno, "%s: cannot be removed", path);
     return OK;
-}
-
-/* Without closing it: readers are in its views. */
-enum err index_give_up(struct engine *e)
-{
-    char path[LOG_PATH_MAX], aside[LOG_PATH_MAX];
-
-    index_path(e, INDEX_FILE, path, sizeof path);
-    index_path(e, INDEX_ASIDE, aside, sizeof aside);
-    return os()->rename(path, aside) == 0 ? OK : err_from_errno(errno);
 }
 
 enum err index_map(struct engine *e, uint32_t pages)
@@ -130,7 +123,7 @@ enum err index_map(struct engine *e, uint32_t pages)
 
 static enum err damaged(const struct engine *e, const char *what, struct err_detail *d)
 {
-    return err_set(d, ERR_CORRUPT, 0, "%s/" INDEX_NAME ": %s", e->dir, what);
+    return err_set(d, ERR_CORRUPT, 0, "%s/" INDEX_FILE ": %s", e->dir, what);
 }
 
 /* Was never written: the file was made, and there was no checkpoint yet. */
@@ -352,7 +345,7 @@ enum err index_open(struct engine *e, int flags, struct err_detail *d)
 {
     char path[LOG_PATH_MAX];
 
-    index_path(e, INDEX_NAME, path, sizeof path);
+    index_path(e, INDEX_FILE, path, sizeof path);
     e->index.fd = os()->open(path, flags, 0);
     if (e->index.fd >= 0)
         return OK;

@@ -36,29 +36,6 @@
 #define POOL_PAGES   256u /* memory that is kept for use again */
 #define RECLAIM_MOST 512u /* that is given back in one go, while others wait for their turn */
 
-enum err bits_grow(struct bits *b, size_t words)
-{
-    uint64_t *w;
-
-    if (words <= b->words)
-        return OK;
-    words = MAX_OF(words, 2 * b->words);
-    w = mem_zalloc(words * sizeof *w);
-    if (w == NULL)
-        return ERR_NOMEM;
-    if (b->words > 0)
-        memcpy(w, b->w, b->words * sizeof *w);
-    free(b->w);
-    *b = (struct bits){w, words};
-    return OK;
-}
-
-void bits_fini(struct bits *b)
-{
-    free(b->w);
-    *b = (struct bits){0};
-}
-
 enum err pages_init(struct pages *ps)
 {
     *ps = (struct pages){.next = PAGE_FIRST, .hint = PAGE_FIRST};

@@ -644,6 +644,7 @@ MUST_CHECK enum err apply_del(struct engine *e, str key, bool *found);
 MUST_CHECK enum err apply_del_prefix(struct engine *e, str prefix, uint64_t *count);
 void apply_undo(struct engine *e, uint64_t keep_txn);
 void apply_durable(struct engine *e, uint64_t durable);
+void release_dead(struct engine *e, uint64_t oldest_reader); /* segments nobody can be in */
 void note_memory(struct engine *e); /* of pages, for whoever has not the writer's mutex */
 
 /* Between transactions, with writer.mutex: leaves a state that was thrown away for the durable one,
