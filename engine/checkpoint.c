@@ -306,11 +306,14 @@ static void give_back(struct engine *e)
 bool checkpoint_due(const struct engine *e)
 {
     const struct pages *ps = &e->pages;
+    size_t limit = e->options.cache_bytes / 2;
 
     if (e->dir == NULL)
         return false;
+    if (atomic_load_explicit(&e->reserve.given, memory_order_relaxed)) /* space is short */
+        limit = MIN_OF(limit, RESERVE_INDEX_BYTES / 4);
     return e->index.txn != version_durable(&e->published) &&
-           (ps->memory_n * PAGE_BYTES >= e->options.cache_bytes / 2 ||
+           (ps->memory_n * PAGE_BYTES >= limit ||
             e->writer.now.log_bytes - e->index.log_bytes >= e->options.checkpoint_bytes);
 }
 

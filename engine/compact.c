@@ -63,7 +63,9 @@ static uint64_t due_bytes(const struct engine *e)
 
 bool compact_due(const struct engine *e)
 {
-    return !atomic_load_explicit(&e->keeper.given_up, memory_order_relaxed) &&
+    if (atomic_load_explicit(&e->keeper.given_up, memory_order_relaxed))
+        return false;
+    return atomic_load_explicit(&e->reserve.given, memory_order_relaxed) ||
            log_bytes(e) > due_bytes(e);
 }
 
@@ -72,6 +74,8 @@ unsigned compact_pause_ms(struct engine *e)
 {
     uint64_t bytes, due, over;
 
+    if (atomic_load(&e->reserve.given))
+        return 0;
     pthread_mutex_lock(&e->writer.mutex);
     bytes = log_bytes(e);
     due = due_bytes(e);
@@ -248,7 +252,7 @@ static enum err copy_found(struct engine_txn *t, const struct step *s, uint32_t 
  * (a full disk), and the segment is begun anew. */
 static enum err begin_in(struct engine *e, struct engine_txn **t)
 {
-    enum err err = engine_txn_begin(e, t);
+    enum err err = txn_begin(e, TXN_HOUSEKEEPING, t);
 
     if (err != OK || (*t)->generation == e->keeper.compaction.generation)
         return err;
@@ -400,7 +404,7 @@ static enum err roll(struct engine *e, uint32_t *number)
     pthread_mutex_lock(&e->writer.mutex);
     e->writer.roll = true;
     pthread_mutex_unlock(&e->writer.mutex);
-    err = engine_txn_begin(e, &t);
+    err = txn_begin(e, TXN_HOUSEKEEPING, &t);
     if (err != OK) {
         pthread_mutex_lock(&e->writer.mutex);
         e->writer.roll = false;
@@ -438,16 +442,43 @@ static bool is_worthwhile(struct engine *e)
     return bytes - MIN_OF(live, bytes) > bytes / NOT_WORTH_PART;
 }
 
+/* After NOSPACE: is there more of it for compaction now? (The keeper may have seen to that.) */
+static bool has_reserve(struct engine *e, bool had)
+{
+    return reserve_give(e) || (!had && atomic_load(&e->reserve.given));
+}
+
+static enum err roll_at_once(struct engine *e, uint32_t *number)
+{
+    bool had = atomic_load(&e->reserve.given), more;
+    enum err err = roll(e, number);
+
+    if (err != ERR_NOSPACE)
+        return err;
+    pthread_mutex_lock(&e->keeper.work);
+    more = has_reserve(e, had);
+    pthread_mutex_unlock(&e->keeper.work);
+    return more ? roll(e, number) : err;
+}
+
+static enum err step_at_once(struct engine *e)
+{
+    bool had = atomic_load(&e->reserve.given);
+    enum err err = compact_step(e);
+
+    if (err == ERR_AGAIN)
+        err = checkpoint_make_room(e);
+    return err == ERR_NOSPACE && has_reserve(e, had) ? OK : err;
+}
+
 enum err engine_compact(struct engine *e)
 {
     uint32_t number = 0;
-    enum err err = e->dir != NULL && is_worthwhile(e) ? roll(e, &number) : OK;
+    enum err err = e->dir != NULL && is_worthwhile(e) ? roll_at_once(e, &number) : OK;
 
     while (err == OK && !done_up_to(e, number)) {
         pthread_mutex_lock(&e->keeper.work);
-        err = compact_step(e);
-        if (err == ERR_AGAIN)
-            err = checkpoint_make_room(e);
+        err = step_at_once(e);
         pthread_mutex_unlock(&e->keeper.work);
     }
     if (err != OK || e->dir == NULL)

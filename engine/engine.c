@@ -214,6 +214,7 @@ static struct engine *engine_blank(void)
     e->lock_fd = -1;
     e->log.fd = -1;
     e->index.fd = -1;
+    e->reserve.fd = -1;
     ring_init(&e->writer.deltas, sizeof(struct delta));
     pending_init(&e->writer.pending);
     list_init(&e->writer.dead);
@@ -232,6 +233,7 @@ void engine_release(struct engine *e)
     reader_fini(&e->keeper.reader);
     pages_fini(&e->pages);
     index_close(e);
+    reserve_close(e);
     release_dead(e, UINT64_MAX); /* there are no readers any more */
     log_fini(&e->log);
     pending_fini(&e->writer.pending);

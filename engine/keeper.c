@@ -18,6 +18,7 @@
 
 #define RETRY_MS 1000
 #define SOON_MS  10
+#define FULL_MS  100 /* a disk that stays full */
 #define BRAKE(e) ((e)->options.cache_bytes / 4 * 3)
 #define BRAKE_MS 1000
 
@@ -135,12 +136,37 @@ static enum err take_turn(struct engine *e, struct todo due)
         err = checkpoint_run(e);
     if (err == OK && due.checkpoint)
         err = compact_unlink(e);
+    if (err == OK && due.checkpoint)
+        reserve_fit(e);
     if (err == OK && due.compaction)
         err = compact_step(e);
     if (err == ERR_CORRUPT)
         atomic_store(&k->given_up, true);
+    if (reserve_after(e, err))
+        err = OK;
     pthread_mutex_unlock(&k->work);
     return err;
+}
+
+static unsigned pause_after(struct engine *e, struct todo due, enum err err)
+{
+    switch (err) {
+    case OK:
+        return due.compaction ? compact_pause_ms(e) : 0;
+    case ERR_AGAIN:
+        return SOON_MS;
+    case ERR_NOSPACE:
+        return FULL_MS;
+    default:
+        return RETRY_MS;
+    }
+}
+
+static void begin_reserve(struct engine *e)
+{
+    pthread_mutex_lock(&e->keeper.work);
+    reserve_fit(e);
+    pthread_mutex_unlock(&e->keeper.work);
 }
 
 void *keeper_thread(void *engine)
@@ -149,17 +175,14 @@ void *keeper_thread(void *engine)
     bool poked = true;
     unsigned pause_ms = 0;
 
+    begin_reserve(e);
     while (wait_turn(&e->keeper, poked, pause_ms)) {
         if (atomic_load(&e->pages.damaged) != 0 && !atomic_load(&e->failed))
             keeper_give_index_up(e);
         struct todo due = what_is_due(e);
         enum err err = take_turn(e, due);
-        poked = !due.checkpoint && !due.compaction;
-        pause_ms = due.compaction ? compact_pause_ms(e) : 0;
-        if (err == ERR_AGAIN || err == ERR_NOSPACE) /* what gives space back must not come late */
-            pause_ms = SOON_MS;
-        else if (err != OK)
-            pause_ms = RETRY_MS;
+        poked = !due.checkpoint && !due.compaction && !atomic_load(&e->reserve.given);
+        pause_ms = pause_after(e, due, err);
     }
     return NULL;
 }

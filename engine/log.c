@@ -31,7 +31,7 @@
 #define LEAF_ENTRIES   ((size_t)1 << SEGMENT_LEAF_BITS)
 #define TOP_ENTRIES    ((size_t)1 << SEGMENT_TOP_BITS)
 #define ALLOCATE_BYTES ((uint64_t)MIB)
-#define TARGET_PART    16 /* of what lives; a compaction holds one or two of these more */
+#define TARGET_PART    32 /* of what lives; a compaction holds one or two of these more */
 #define TARGET_MIN     (256 * (uint64_t)KIB)
 #define TARGET_MAX     (64 * (uint64_t)MIB)
 
@@ -134,13 +134,11 @@ void log_path(const char *dir, uint32_t number, char *out, size_t n)
     snprintf(out, n, "%s/%08x.log", dir, number);
 }
 
-/* The size that the next segment shall have. */
-void log_set_target(struct log *log, uint64_t live_bytes)
+uint64_t log_target(const struct log *log, uint64_t live_bytes)
 {
     uint64_t part = live_bytes / TARGET_PART;
 
-    if (!log->fixed_segments)
-        log->segment_bytes = MIN_OF(MAX_OF(part, TARGET_MIN), TARGET_MAX);
+    return log->fixed_segments ? log->segment_bytes : MIN_OF(MAX_OF(part, TARGET_MIN), TARGET_MAX);
 }
 
 /* ---- making a segment ------------------------------------------------------------------------ */
@@ -264,8 +262,8 @@ enum err log_create(struct log *log, uint32_t number, uint64_t first_txn)
 
 static enum err allocate(struct log *log, uint64_t end)
 {
-    uint64_t want = (end + ALLOCATE_BYTES - 1) / ALLOCATE_BYTES * ALLOCATE_BYTES;
-    uint64_t from = log->allocated;
+    uint64_t unit = MIN_OF(log->active->target, ALLOCATE_BYTES);
+    uint64_t want = (end + unit - 1) / unit * unit, from = log->allocated;
 
     if (log->no_fallocate || end <= from)
         return OK;

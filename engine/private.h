@@ -16,6 +16,7 @@
  *     reader.c     snapshots
  *     checkpoint.c writes the pages that changed, then a root      (thread of the keeper)
  *     compact.c    copies what lives out of the oldest segments    (thread of the keeper)
+ *     reserve.c    space on the disk for compaction                (thread of the keeper)
  *     shrink.c     moves pages, so that the index file can be cut  (thread of the caller)
  *     keeper.c     when to do which                                (a thread of its own)
  *     replay.c     frames into an index               (shared by recover.c, check.c, repair.c)
@@ -361,7 +362,7 @@ void log_count_gone(struct log *log, const struct segment *seg); /* takes no roo
 void log_segment_release(struct log *log, struct segment *seg);
 #define LOG_PATH_MAX 4096
 void log_path(const char *dir, uint32_t number, char *out, size_t n);
-void log_set_target(struct log *log, uint64_t live_bytes);
+uint64_t log_target(const struct log *log, uint64_t live_bytes); /* size for the next segment */
 MUST_CHECK enum err log_create(struct log *log, uint32_t number, uint64_t first_txn);
 MUST_CHECK enum err log_room(struct log *log, uint64_t end);
 MUST_CHECK enum err log_write(struct log *log, const struct iovec *v, int n, uint64_t off,
@@ -650,6 +651,9 @@ void note_memory(struct engine *e); /* of pages, for whoever has not the writer'
 /* Between transactions, with writer.mutex: leaves a state that was thrown away for the durable one,
  * and gives back what nobody needs any more. */
 void writer_give_back(struct engine *e);
+/* As engine_txn_begin. Housekeeping changes nothing for others, and may use what they may not. */
+enum txn_kind { TXN_ORDINARY, TXN_HOUSEKEEPING };
+MUST_CHECK enum err txn_begin(struct engine *e, enum txn_kind kind, struct engine_txn **out);
 /* One more operation: segments before `number` are not needed any more, neither by the index nor to
  * make it anew. LIMIT, NOMEM. */
 MUST_CHECK enum err txn_trim(struct engine_txn *t, uint32_t number);
@@ -684,6 +688,28 @@ MUST_CHECK enum err shrink_index(struct engine *e);
 bool shrink_pays(struct engine *e); /* a third of the file is not used */
 /* How long to wait until the next step, by how much there is to do. */
 unsigned compact_pause_ms(struct engine *e);
+
+struct reserve { /* space that is kept for compaction; keeper.work, but the atomics */
+    int fd;
+    uint64_t bytes;     /* kept */
+    bool impossible;    /* the file system cannot */
+    uint32_t first;     /* segment, when a gain was last looked for */
+    _Atomic bool given; /* compaction has it, and is alone */
+    _Atomic bool full;  /* the committer found the disk full */
+};
+#define RESERVE_NAME "reserve"
+/* Of the reserve, for pages: so many may be written in two checkpoints while it is given. */
+#define RESERVE_INDEX_BYTES (4 * MIB)
+/* As long as it should be now. When that cannot be, it stays as it is, and compaction can do with
+ * that or not. With keeper.work, as the others. */
+bool reserve_fit(struct engine *e);
+/* The disk is full: compaction gets the reserve, and is alone from here on. False: it has it already,
+ * or there is too little to gain. */
+bool reserve_give(struct engine *e);
+/* After a turn of the keeper that ended with err: gives the reserve, or takes it back. True: it was
+ * given now. */
+bool reserve_after(struct engine *e, enum err err);
+void reserve_close(struct engine *e);
 
 struct keeper {
     pthread_t thread;
@@ -720,7 +746,8 @@ struct queue {
     uint64_t generation;     /* moves on when transactions are thrown away */
     enum err generation_err; /* why */
     bool closing;
-    bool failed; /* the engine is FAILED */
+    bool failed;            /* the engine is FAILED */
+    bool housekeeping_only; /* others are refused: NOSPACE */
 };
 /* Hands a commit over; the caller holds writer.mutex. False: its generation is gone, *why tells. */
 MUST_CHECK bool commit_enqueue(struct engine *e, struct commit *c, uint64_t generation,
@@ -742,6 +769,7 @@ struct engine {
     struct writer writer;
     struct queue queue;
     struct keeper keeper;
+    struct reserve reserve;
     pthread_t committer;
     bool committer_runs;
     pthread_mutex_t readers_mutex;

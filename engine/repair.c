@@ -197,17 +197,27 @@ static enum err prove(const struct check *c, const char *dir)
     return OK;
 }
 
+/* What belongs to an engine that runs there, not to the store. */
+static enum err drop(const char *dir, const char *name, struct err_detail *d)
+{
+    struct path path = path_of(dir, name, "");
+
+    return os()->unlink(path.p) == 0 || errno == ENOENT ? OK
+                                                        : failed(d, path.p, "cannot be removed");
+}
+
 static enum err write_new(struct check *c, const char *dir)
 {
-    struct path lock = path_of(dir, "LOCK", "");
     enum err err = remove_dir(dir, c->detail);
 
     if (err == OK)
         err = fill(c, dir);
     if (err == OK)
         err = prove(c, dir);
-    if (err == OK && os()->unlink(lock.p) != 0)
-        err = failed(c->detail, lock.p, "cannot be removed");
+    if (err == OK)
+        err = drop(dir, LOCK_NAME, c->detail);
+    if (err == OK)
+        err = drop(dir, RESERVE_NAME, c->detail);
     return err == OK ? sync_dir(dir, c->detail) : err;
 }
 

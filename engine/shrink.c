@@ -90,7 +90,7 @@ static enum err move_leaf(struct engine_txn *t, struct walk *w)
 static enum err move_some(struct engine *e, struct walk *w)
 {
     struct engine_txn *t;
-    enum err err = engine_txn_begin(e, &t);
+    enum err err = txn_begin(e, TXN_HOUSEKEEPING, &t);
 
     if (err != OK)
         return err;

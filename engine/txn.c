@@ -30,7 +30,8 @@ static bool over_cache(const struct engine *e)
 
 /* May a transaction begin, and in which generation? Takes a commit from the spares if there is one.
  */
-static enum err admit(struct engine *e, uint64_t *generation, struct commit **commit)
+static enum err admit(struct engine *e, enum txn_kind kind, uint64_t *generation,
+                      struct commit **commit)
 {
     struct queue *q = &e->queue;
     enum err err = OK;
@@ -40,6 +41,8 @@ static enum err admit(struct engine *e, uint64_t *generation, struct commit **co
         err = ERR_CLOSED;
     else if (q->failed)
         err = ERR_FAILED;
+    else if (q->housekeeping_only && kind != TXN_HOUSEKEEPING)
+        err = ERR_NOSPACE;
     else if (q->cost > e->options.max_queue_bytes || over_cache(e))
         err = ERR_AGAIN;
     if (err == OK) {
@@ -93,7 +96,7 @@ static enum err place_frame(struct engine *e, logpos *start)
 
     struct segment *seg = log_segment(&e->log, POS_SEG(tail));
 
-    log_set_target(&e->log, e->writer.live_log_bytes);
+    e->log.segment_bytes = log_target(&e->log, e->writer.live_log_bytes);
     if (e->writer.roll && POS_OFF(tail) > SEGMENT_HEADER_BYTES)
         seg->target =
             POS_OFF(tail); /* full for good: nothing may follow once the next one exists */
@@ -117,7 +120,7 @@ static void start_tree(struct writer *w)
     w->tree.keys = w->now.keys;
 }
 
-enum err engine_txn_begin(struct engine *e, struct engine_txn **out)
+enum err txn_begin(struct engine *e, enum txn_kind kind, struct engine_txn **out)
 {
     struct writer *w = &e->writer;
     struct engine_txn *t = &w->txn;
@@ -127,7 +130,7 @@ enum err engine_txn_begin(struct engine *e, struct engine_txn **out)
 
     pthread_mutex_lock(&w->mutex);
     writer_give_back(e); /* first of all: admit looks at the memory that this gives back */
-    err = admit(e, &generation, &commit);
+    err = admit(e, kind, &generation, &commit);
     if (err != OK)
         goto out;
     writer_catch_up(e, generation);
@@ -148,6 +151,11 @@ out:
     pthread_mutex_unlock(&w->mutex);
     free(commit);
     return err;
+}
+
+enum err engine_txn_begin(struct engine *e, struct engine_txn **out)
+{
+    return txn_begin(e, TXN_ORDINARY, out);
 }
 
 const struct engine_view *engine_txn_view(struct engine_txn *t)

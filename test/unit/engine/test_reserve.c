@@ -1,0 +1,370 @@
+/*
+ * A disk that is full: of what is dead, of what lives, of what others put there. The disk is the
+ * kernel's with a limit: what the files of the store have been given is counted.
+ */
+#include <errno.h>
+#include <sched.h>
+
+#include "test/unit/engine/audit.h"
+
+#define FILES 4096
+
+/* ---- the disk -------------------------------------------------------------------------------- */
+
+static struct small_disk {
+    pthread_mutex_t mutex;
+    uint64_t limit, used;
+    size_t n;
+    struct {
+        ino_t ino;
+        uint64_t bytes; /* it has been given */
+    } file[FILES];
+} disk = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+static struct os_ops limited;
+
+static uint64_t *given_to(ino_t ino)
+{
+    size_t i = 0;
+
+    while (i < disk.n && disk.file[i].ino != ino)
+        i++;
+    ck_assert_uint_lt(i, FILES);
+    if (i == disk.n) {
+        disk.file[disk.n++].bytes = 0;
+        disk.file[i].ino = ino;
+    }
+    return &disk.file[i].bytes;
+}
+
+static ino_t ino_of(int fd)
+{
+    struct stat st;
+
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    return st.st_ino;
+}
+
+/* The file has at least, or at most, `end` bytes from here on. */
+static int give(ino_t ino, uint64_t end, bool cut)
+{
+    uint64_t blocks = (end + 4095) / 4096 * 4096, *has, more;
+
+    pthread_mutex_lock(&disk.mutex);
+    has = given_to(ino);
+    more = blocks > *has && !cut ? blocks - *has : 0;
+    bool full = more > 0 && disk.used + more > disk.limit;
+    if (!full && (cut ? blocks < *has : more > 0)) {
+        disk.used += blocks - *has;
+        *has = blocks;
+    }
+    pthread_mutex_unlock(&disk.mutex);
+    errno = full ? ENOSPC : errno;
+    return full ? -1 : 0;
+}
+
+static int d_open(const char *path, int flags, unsigned mode)
+{
+    int fd = os_kernel.open(path, flags, mode);
+
+    if (fd >= 0 && (flags & O_TRUNC) != 0)
+        give(ino_of(fd), 0, true);
+    return fd;
+}
+
+static ssize_t d_pwrite(int fd, const void *p, size_t n, uint64_t off)
+{
+    return give(ino_of(fd), off + n, false) != 0 ? -1 : os_kernel.pwrite(fd, p, n, off);
+}
+
+static ssize_t d_pwritev(int fd, const struct iovec *v, int n, uint64_t off)
+{
+    uint64_t end = off;
+
+    for (int i = 0; i < n; i++)
+        end += v[i].iov_len;
+    return give(ino_of(fd), end, false) != 0 ? -1 : os_kernel.pwritev(fd, v, n, off);
+}
+
+static int d_fallocate(int fd, uint64_t off, uint64_t n)
+{
+    return give(ino_of(fd), off + n, false) != 0 ? -1 : os_kernel.fallocate(fd, off, n);
+}
+
+static int d_ftruncate(int fd, uint64_t size)
+{
+    give(ino_of(fd), size, true);
+    return os_kernel.ftruncate(fd, size);
+}
+
+static int d_unlink(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0)
+        give(st.st_ino, 0, true);
+    return os_kernel.unlink(path);
+}
+
+static void set_limit(uint64_t bytes)
+{
+    pthread_mutex_lock(&disk.mutex);
+    disk.limit = bytes;
+    pthread_mutex_unlock(&disk.mutex);
+}
+
+/* ---- the store ------------------------------------------------------------------------------- */
+
+static struct kit_dir dir;
+static struct kit_model model;
+static struct engine *e;
+
+/* Nothing but a full disk makes it compact. */
+static void open_store(void)
+{
+    struct engine_options o = {.dir = dir.path,
+                               .segment_bytes = 32 * KIB,
+                               .cache_bytes = 512 * KIB,
+                               .checkpoint_bytes = 64 * KIB,
+                               .compact_bytes = 1024 * (uint64_t)MIB};
+    struct err_detail d = {.text = ""};
+
+    ck_assert_msg(engine_open(&e, &o, NULL, &d) == OK, "%s", d.text);
+}
+
+static void setup(void)
+{
+    log_set_level(LOG_NONE);
+    kit_dir_make(&dir);
+    model = (struct kit_model){0};
+    disk.n = disk.used = 0;
+    disk.limit = UINT64_MAX;
+    limited = os_kernel;
+    limited.open = d_open;
+    limited.pwrite = d_pwrite;
+    limited.pwritev = d_pwritev;
+    limited.fallocate = d_fallocate;
+    limited.ftruncate = d_ftruncate;
+    limited.unlink = d_unlink;
+    os_test_replace(&limited);
+    open_store();
+}
+
+static void teardown(void)
+{
+    engine_close(e);
+    os_test_replace(NULL);
+    kit_dir_remove(&dir);
+    free(model.p);
+    model_free_bytes();
+}
+
+static enum err try_put(uint32_t key, uint32_t version)
+{
+    char k[24], v[500];
+    str key_str = {k, (size_t)snprintf(k, sizeof k, "key%06u", key)}, value = {v, sizeof v};
+    struct engine_txn *t;
+    enum err err = engine_txn_begin(e, &t);
+
+    if (err != OK)
+        return err;
+    memset(v, 'a' + (key + version) % 26, sizeof v);
+    snprintf(v, sizeof v, "%u", version);
+    err = engine_put(t, key_str, value);
+    if (err != OK) {
+        engine_txn_abort(t);
+        return err;
+    }
+    err = kit_commit(t);
+    if (err == OK)
+        model_put(&model, key_str, value);
+    return err;
+}
+
+/* Memory for pages may be short for a moment. NOSPACE, or OK. */
+static enum err put(uint32_t key, uint32_t version)
+{
+    enum err err;
+
+    while ((err = try_put(key, version)) == ERR_AGAIN)
+        ck_assert_int_eq(engine_checkpoint(e) == ERR_FAILED, 0);
+    ck_assert_msg(err == OK || err == ERR_NOSPACE, "%s", err_text(err));
+    return err;
+}
+
+/* Until the disk is full. How many came before. */
+static uint32_t overwrite_until_full(uint64_t *seed, uint32_t keys)
+{
+    uint32_t n = 0;
+
+    while (put(kit_rand(seed) % keys, n) == OK)
+        n++;
+    return n;
+}
+
+static void wait_for_space(uint64_t *seed, uint32_t keys)
+{
+    while (put(kit_rand(seed) % keys, 0) != OK)
+        sched_yield();
+}
+
+/* Whatever is free, others take it; all but what was kept and then given to compaction. */
+static void others_fill_the_disk(void)
+{
+    pthread_mutex_lock(&e->keeper.work);
+    if (!atomic_load(&e->reserve.given))
+        set_limit(disk.used);
+    pthread_mutex_unlock(&e->keeper.work);
+}
+
+static uint64_t reserve_bytes(void)
+{
+    char path[600];
+    struct stat st;
+
+    snprintf(path, sizeof path, "%s/" RESERVE_NAME, dir.path);
+    return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+static void wait_for_reserve(void)
+{
+    while (reserve_bytes() == 0)
+        sched_yield();
+}
+
+static void check_all(void)
+{
+    ck_assert(model_same_now(&model, e));
+    ck_assert_int_eq(engine_state(e), ENGINE_OK);
+}
+
+/* ---- tests ----------------------------------------------------------------------------------- */
+
+/* Full of what is dead, over and over, and each time others take what was left: writes come back by
+ * themselves, on the space that was kept. */
+START_TEST(full_of_the_dead)
+{
+    static const uint32_t keys[] = {40, 400, 1500}; /* 20 kB to 800 kB that live */
+    uint64_t seed = kit_seed();
+
+    for (uint32_t i = 0; i < keys[_i]; i++)
+        ck_assert_int_eq(put(i, 1), OK);
+    ck_assert_int_eq(engine_checkpoint(e), OK);
+    wait_for_reserve();
+    set_limit(disk.used + 1500 * KIB);
+    for (int round = 0; round < 12; round++) {
+        overwrite_until_full(&seed, keys[_i]);
+        others_fill_the_disk();
+        wait_for_space(&seed, keys[_i]);
+        check_all();
+    }
+    engine_close(e);
+    open_store();
+    check_all();
+    audit_engine(e);
+}
+END_TEST
+
+/* Others take that too, while compaction is at it: it goes on when there is space. */
+START_TEST(the_reserve_is_taken)
+{
+    uint64_t seed = kit_seed();
+    bool given = false;
+
+    for (uint32_t i = 0; i < 800; i++)
+        ck_assert_int_eq(put(i, 1), OK);
+    wait_for_reserve();
+    set_limit(disk.used + MIB);
+    while (!given) {
+        (void)!put(kit_rand(&seed) % 800, 1);
+        pthread_mutex_lock(&e->keeper.work);
+        given = atomic_load(&e->reserve.given);
+        set_limit(given ? disk.used : disk.limit);
+        pthread_mutex_unlock(&e->keeper.work);
+    }
+    for (int i = 0; i < 200; i++)
+        (void)!put(kit_rand(&seed) % 800, 2);
+    check_all();
+    set_limit(UINT64_MAX);
+    wait_for_space(&seed, 800);
+    check_all();
+    audit_engine(e);
+}
+END_TEST
+
+/* Nothing is to be gained: the reserve is not touched, and writes come back with the space. */
+START_TEST(full_of_what_lives)
+{
+    uint32_t n = 0;
+    uint64_t kept;
+
+    wait_for_reserve();
+    set_limit(2 * MIB);
+    while (put(n, 1) == OK)
+        n++;
+    kept = reserve_bytes();
+    ck_assert_uint_gt(kept, 0);
+    for (int i = 0; i < 200; i++)
+        ck_assert_int_eq(put(n, 1), ERR_NOSPACE);
+    ck_assert_uint_eq(reserve_bytes(), kept);
+    check_all();
+    set_limit(UINT64_MAX);
+    ck_assert_int_eq(put(n, 1), OK);
+    check_all();
+}
+END_TEST
+
+/* The same with a server that is asked to compact, and with a start on the full disk. */
+START_TEST(at_once)
+{
+    uint64_t seed = kit_seed(), full;
+
+    for (uint32_t i = 0; i < 800; i++)
+        ck_assert_int_eq(put(i, 1), OK);
+    wait_for_reserve();
+    set_limit(disk.used + MIB);
+    for (uint32_t i = 0; put(kit_rand(&seed) % 800, i) == OK && i < 1000; i++)
+        continue;
+    engine_close(e);
+    open_store();
+    wait_for_reserve();
+    others_fill_the_disk();
+    full = disk.used;
+    ck_assert_int_eq(engine_compact(e), OK);
+    ck_assert_uint_lt(disk.used, full);
+    check_all();
+    audit_engine(e);
+}
+END_TEST
+
+/* The reserve is as long as what it is for, and no longer. */
+START_TEST(it_fits)
+{
+    uint64_t small;
+
+    wait_for_reserve();
+    small = reserve_bytes();
+    for (uint32_t i = 0; i < 3000; i++)
+        ck_assert_int_eq(put(i, 1), OK);
+    while (reserve_bytes() <= small)
+        sched_yield();
+    ck_assert_uint_lt(reserve_bytes(), 1000 * KIB);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("engine/reserve");
+    TCase *c = tcase_create("full disk");
+
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_loop_test(c, full_of_the_dead, 0, 3);
+    tcase_add_test(c, the_reserve_is_taken);
+    tcase_add_test(c, full_of_what_lives);
+    tcase_add_test(c, at_once);
+    tcase_add_test(c, it_fits);
+    tcase_set_timeout(c, 60);
+    suite_add_tcase(s, c);
+    return s;
+}
+
+UNIT_MAIN(suite)
