@@ -471,16 +471,28 @@ static enum err step_at_once(struct engine *e)
     return err == ERR_NOSPACE && has_reserve(e, had) ? OK : err;
 }
 
+static void set_at_once(struct engine *e, bool at_once)
+{
+    pthread_mutex_lock(&e->keeper.work);
+    e->reserve.at_once = at_once;
+    pthread_mutex_unlock(&e->keeper.work);
+    if (!at_once)
+        keeper_alarm(e); /* it takes the reserve back */
+}
+
 enum err engine_compact(struct engine *e)
 {
     uint32_t number = 0;
-    enum err err = e->dir != NULL && is_worthwhile(e) ? roll_at_once(e, &number) : OK;
+    enum err err;
 
+    set_at_once(e, true);
+    err = e->dir != NULL && is_worthwhile(e) ? roll_at_once(e, &number) : OK;
     while (err == OK && !done_up_to(e, number)) {
         pthread_mutex_lock(&e->keeper.work);
         err = step_at_once(e);
         pthread_mutex_unlock(&e->keeper.work);
     }
+    set_at_once(e, false);
     if (err != OK || e->dir == NULL)
         return err;
     pthread_mutex_lock(&e->keeper.work);

@@ -694,6 +694,7 @@ struct reserve { /* space that is kept for compaction; keeper.work, but the atom
     uint64_t bytes;     /* kept */
     bool impossible;    /* the file system cannot */
     uint32_t first;     /* segment, when a gain was last looked for */
+    bool at_once;       /* engine_compact runs: any gain will do, and it ends when that does */
     _Atomic bool given; /* compaction has it, and is alone */
     _Atomic bool full;  /* the committer found the disk full */
 };

@@ -32,6 +32,7 @@
 /* What is in the segments that compaction can work on. */
 struct sealed {
     uint64_t bytes, dead, most_live;
+    uint64_t next; /* what will be in the one that is being written */
 };
 
 static struct sealed look(struct engine *e)
@@ -47,16 +48,19 @@ static struct sealed look(struct engine *e)
         s.dead += bytes - live;
         s.most_live = MAX_OF(s.most_live, live);
     }
+    s.next = log_target(&e->log, e->writer.live_log_bytes);
     pthread_mutex_unlock(&e->writer.mutex);
     return s;
 }
 
-static bool worth_it(const struct sealed *s)
+static bool worth_it(const struct engine *e, const struct sealed *s)
 {
+    if (e->reserve.at_once)
+        return s->dead > 0;
     return s->dead >= DEAD_MIN && s->dead >= s->bytes / PART_MIN;
 }
 
-/* How long it should be. The segment that is being written will be one to copy. */
+/* How long it should be. */
 static uint64_t wanted(struct engine *e)
 {
     struct sealed s = look(e);
@@ -65,8 +69,7 @@ static uint64_t wanted(struct engine *e)
 
     version_read(&e->published, &v);
     index = MIN_OF(v.pages * PAGE_BYTES, (uint64_t)RESERVE_INDEX_BYTES);
-    copies = MIN_OF(v.live_log_bytes, log_target(&e->log, v.live_log_bytes));
-    copies = MAX_OF(copies, s.most_live);
+    copies = MAX_OF(s.most_live, MIN_OF(v.live_log_bytes, s.next));
     return (copies + index + FRAMES_BYTES + UNIT - 1) / UNIT * UNIT;
 }
 
@@ -131,7 +134,7 @@ bool reserve_give(struct engine *e)
     if (e->dir == NULL || r->given || atomic_load(&e->keeper.given_up) || atomic_load(&e->failed))
         return false;
     s = look(e);
-    if (!worth_it(&s))
+    if (!worth_it(e, &s))
         return false;
     let_in(e, false);
     if (r->bytes > 0 && os()->ftruncate(r->fd, 0) == 0)
@@ -169,7 +172,7 @@ static bool may_gain(struct engine *e)
 {
     struct sealed s = look(e);
 
-    return worth_it(&s) && !atomic_load(&e->keeper.given_up);
+    return worth_it(e, &s) && !atomic_load(&e->keeper.given_up);
 }
 
 bool reserve_after(struct engine *e, enum err err)
@@ -179,6 +182,8 @@ bool reserve_after(struct engine *e, enum err err)
 
     if (!r->given)
         return full && reserve_give(e);
+    if (r->at_once)
+        return false;
     if (!atomic_load(&e->failed) && (gained(e) || err != OK || !may_gain(e)) &&
         (reserve_fit(e) || !may_gain(e)))
         take_back(e);
