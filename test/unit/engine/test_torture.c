@@ -5,6 +5,7 @@
  * sync failed or remains could not be cut off.
  */
 #include <errno.h>
+#include <sched.h>
 
 #include "test/unit/engine/audit.h"
 
@@ -316,10 +317,26 @@ static void check_running(struct run *run)
         ck_assert(failed);
     err = engine_txn_begin(run->e, &t);
     failed = engine_state(run->e) == ENGINE_FAILED; /* a checkpoint may have failed just now */
-    ck_assert(err == ERR_FAILED ? failed : err == OK);
+    if (err == ERR_NOSPACE)                         /* for a while compaction is alone */
+        ck_assert(plan.error == ENOSPC && atomic_load(&plan.failed) > 0);
+    else
+        ck_assert(err == ERR_FAILED ? failed : err == OK);
     if (err == OK)
         engine_txn_abort(t);
     audit_engine(run->e);
+}
+
+/* After a full disk compaction may be alone for a while. */
+static bool admits(struct engine *e)
+{
+    struct engine_txn *t;
+    enum err err;
+
+    while ((err = engine_txn_begin(e, &t)) == ERR_NOSPACE)
+        sched_yield();
+    if (err == OK)
+        engine_txn_abort(t);
+    return err == OK;
 }
 
 /* One run with the plan in force; returns false when the plan's call did not come. */
@@ -343,8 +360,8 @@ static bool torture(unsigned mask, int nth, bool for_ever, int error)
         check_running(run);
         atomic_store(&plan.mask, 0);
         failed = engine_state(run->e) == ENGINE_FAILED;
-        write_some(run, TXNS / 2, TXNS - 3); /* comes back by itself, unless FAILED */
-        ck_assert_int_eq(run->one[TXNS - 4].begun, !failed);
+        write_some(run, TXNS / 2, TXNS - 3);
+        ck_assert_int_eq(admits(run->e), !failed); /* comes back by itself, unless FAILED */
         engine_close(run->e);
     }
     atomic_store(&plan.mask, 0);
