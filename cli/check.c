@@ -13,6 +13,7 @@
 struct session {
     const struct cli_check *c;
     struct cli_bar bar;
+    bool asked; /* for which the summary was said */
 };
 
 static void on_progress(void *arg, uint64_t done, uint64_t total)
@@ -75,12 +76,34 @@ static void say_loss(const struct session *s, const struct engine_check_report *
                 r->lost_keys, r->back_keys);
 }
 
+/* What an index made from the log would leave out. */
+static void say_index_loss(const struct session *s, const struct engine_check_report *r)
+{
+    FILE *out = s->c->out;
+    if (r->lost_keys > 0)
+        fprintf(out,
+                "The log is whole, and has not all that the index has: of %" PRIu64
+                " keys of the index that were looked for, %" PRIu64 " are not in the log, %" PRIu64
+                " have another value there. An index made anew is without them.\n",
+                r->filed_keys, r->extra_keys, r->lost_keys - r->extra_keys);
+    else if (r->keys_known)
+        fprintf(out, "Only the index is damaged: it can be made anew, nothing is lost.\n");
+    else if (r->filed_keys > 0)
+        fprintf(out,
+                "Only the index is damaged: it can be made anew from the log, which is whole. All "
+                "keys of it that can be read, %" PRIu64 ", are in the log.\n",
+                r->filed_keys);
+    else
+        fprintf(out, "Only the index is damaged: it can be made anew from the log, which is whole. "
+                     "No key of it can be read and looked for in the log.\n");
+}
+
 static void say_what_to_do(const struct session *s, const struct engine_check_report *r)
 {
     if (r->log_problems > 0)
         say_loss(s, r);
     else if (r->index_problems > 0)
-        fprintf(s->c->out, "Only the index is damaged: it can be made anew, nothing is lost.\n");
+        say_index_loss(s, r);
     if (r->log_problems + r->index_problems > 0)
         fprintf(s->c->out, "kinto check --repair keeps the files, and puts what is left in their "
                            "place.\n");
@@ -88,11 +111,10 @@ static void say_what_to_do(const struct session *s, const struct engine_check_re
 
 /* ---- the question ---------------------------------------------------------------------------- */
 
-static bool asked(const struct cli_check *c)
+static bool asked(const struct cli_check *c, const char *question)
 {
     char answer[64];
-    fprintf(c->out,
-            "Write a new log of the transactions that are whole (the old files are kept)? [y/N] ");
+    fprintf(c->out, "%s (the old files are kept)? [y/N] ", question);
     fflush(c->out);
     if (!fgets(answer, sizeof answer, c->in))
         return false;
@@ -104,11 +126,17 @@ static bool on_agree(void *arg, const struct engine_check_report *r)
 {
     struct session *s = arg;
     cli_bar_wipe(&s->bar);
+    s->asked = true;
     say_summary(s, r);
-    say_loss(s, r);
+    bool of_log = r->log_problems > 0;
+    if (of_log)
+        say_loss(s, r);
+    else
+        say_index_loss(s, r);
     if (s->c->yes)
         return true;
-    return s->c->in && asked(s->c);
+    return s->c->in && asked(s->c, of_log ? "Write a new log of the transactions that are whole"
+                                          : "Make the index anew from the log");
 }
 
 /* ---- the commands ---------------------------------------------------------------------------- */
@@ -155,8 +183,7 @@ static enum err say_repaired(const struct session *s, enum engine_repaired done,
         break;
     case ENGINE_INDEX_REBUILT:
         fprintf(s->c->out,
-                "%s: only the index was damaged: it has been made anew; the old one is "
-                "index.damaged\n",
+                "%s: the index has been made anew from the log; the old one is index.damaged\n",
                 dir);
         break;
     case ENGINE_LOG_REWRITTEN:
@@ -183,7 +210,7 @@ static enum err repair(struct session *s, const struct engine_check_options *o, 
         e = want_store(s, &r, d);
     if (e != OK)
         return e;
-    if (r.log_problems == 0)
+    if (!s->asked)
         say_summary(s, &r);
     *sound = done != ENGINE_NOT_AGREED;
     return say_repaired(s, done, ro.stamp, d);

@@ -7,6 +7,9 @@
  * The second index is made as recovery makes one, from a file without a name when it outgrows the
  * cache, so that memory is bounded in the same way. Nothing that has a name is written but LOCK.
  *
+ * Where pages of the first one are damaged there is no walk in step: then each key of the leaves that
+ * are right is looked for in the second.
+ *
  * When the log is damaged the replay goes on with the whole transactions behind: then the comparison
  * tells what a repair would lose, and the second index is what it would keep (repair.c).
  */
@@ -33,18 +36,17 @@ static void side_begin(struct side *s, struct engine *e, uint32_t root)
     s->there = engine_cursor_first(&s->at);
 }
 
-static struct value_ref side_ref(const struct side *s)
+static const uint8_t *side_body(const struct side *s)
 {
-    struct value_ref ref;
-
-    body_decode(node_cell(s->at.path[s->at.depth].page, s->at.path[s->at.depth].slot).body, &ref);
-    return ref;
+    return node_cell(s->at.path[s->at.depth].page, s->at.path[s->at.depth].slot).body;
 }
 
-static bool same_ref(const struct side *a, const struct side *b)
+static bool same_value(const uint8_t *a, const uint8_t *b)
 {
-    struct value_ref x = side_ref(a), y = side_ref(b);
+    struct value_ref x, y;
 
+    body_decode(a, &x);
+    body_decode(b, &y);
     if (x.bytes != y.bytes || x.kind != y.kind || x.seg != y.seg)
         return false;
     return x.kind & VALUE_INLINE ? memcmp(x.data, y.data, x.bytes) == 0 : x.off == y.off;
@@ -85,7 +87,7 @@ static void step(const struct check *c, struct side *filed, struct side *made, s
 
     if (order == 0)
         order = -str_cmp(engine_cursor_key(&filed->at), engine_cursor_key(&made->at));
-    if (order == 0 && !same_ref(filed, made)) {
+    if (order == 0 && !same_value(side_body(filed), side_body(made))) {
         d->changed++;
         tell_key(c, d, filed, "has another value than the log says");
     } else if (order > 0) {
@@ -100,6 +102,11 @@ static void step(const struct check *c, struct side *filed, struct side *made, s
         made->there = engine_cursor_next(&made->at);
 }
 
+static enum err cannot_read_back(const struct check *c)
+{
+    return err_set(c->detail, ERR_IO, 0, "%s: the file of the check cannot be read back", c->dir);
+}
+
 static enum err walk_both(const struct check *c, struct difference *d)
 {
     struct side filed, made;
@@ -109,13 +116,47 @@ static enum err walk_both(const struct check *c, struct difference *d)
     while (filed.there || made.there)
         step(c, &filed, &made, d);
     if (engine_cursor_err(&made.at) != OK)
-        return err_set(c->detail, ERR_IO, 0, "%s: the file of the check cannot be read back",
-                       c->dir);
+        return cannot_read_back(c);
     if (engine_cursor_err(&filed.at) != OK)
         finding_add(&c->found, FINDING_INDEX, INDEX_FILE, ENGINE_AT_FILE, 0,
                     "a page changed while it was looked at");
     return OK;
 }
+
+/* ---- the leaves that are left ---------------------------------------------------------------- */
+
+static enum err look_for_key(const struct check *c, const struct page *leaf, unsigned slot,
+                             struct difference *d)
+{
+    uint8_t key[ENGINE_MAX_KEY_BYTES];
+    str k = {(char *)key, node_key(leaf, slot, key)};
+    const uint8_t *body;
+    enum err err = tree_find(&c->made->pages, c->made->writer.tree.root, k, &body);
+
+    c->found.r->filed_keys++;
+    if (err == ERR_NOTFOUND)
+        d->extra++;
+    else if (err != OK)
+        return cannot_read_back(c);
+    else if (!same_value(node_cell(leaf, slot).body, body))
+        d->changed++;
+    return OK;
+}
+
+static enum err look_for_keys(const struct check *c, struct difference *d)
+{
+    const struct bits *leaves = &c->index.leaves;
+    enum err err = OK;
+
+    for (uint32_t n = PAGE_FIRST; err == OK && n < leaves->words * 64; n++) {
+        const struct page *leaf = bits_get(leaves, n) ? page_get(&c->filed->pages, n) : NULL;
+        for (unsigned i = 0; leaf != NULL && err == OK && i < leaf->count; i++)
+            err = look_for_key(c, leaf, i, d);
+    }
+    return err;
+}
+
+/* ---- both indexes ---------------------------------------------------------------------------- */
 
 static void compare_sums(const struct check *c)
 {
@@ -147,9 +188,7 @@ static enum err compare(struct check *c)
     enum err err;
 
     c->compared = true;
-    if (!c->index.whole)
-        return OK;
-    err = walk_both(c, &d);
+    err = c->index.whole ? walk_both(c, &d) : look_for_keys(c, &d);
     if (err != OK)
         return err;
     if (blame && d.missing + d.changed + d.extra > 0)
@@ -158,10 +197,13 @@ static enum err compare(struct check *c)
                     "of the log",
                     (unsigned long long)d.missing, (unsigned long long)d.changed,
                     (unsigned long long)d.extra);
-    if (blame)
+    if (blame && c->index.whole)
         compare_sums(c);
-    r->keys_known = true;
+    r->keys_known = c->index.whole;
+    if (c->index.whole)
+        r->filed_keys = c->index.v.keys;
     r->lost_keys = d.changed + d.extra;
+    r->extra_keys = d.extra;
     r->back_keys = d.missing;
     return OK;
 }
@@ -353,6 +395,7 @@ void check_fini(struct check *c)
     engine_release(c->made);
     engine_release(c->filed);
     index_content_free(&c->index.content);
+    bits_fini(&c->index.leaves);
     free(c->names.number);
     if (c->lock_fd >= 0)
         os()->close(c->lock_fd);

@@ -266,10 +266,13 @@ struct engine_check_report {
     /* With problems of the log: what cannot be read, and the transactions whose numbers are missing
      * (there may be more at the end, where nothing tells). */
     uint64_t lost_bytes, lost_txns;
-    /* And beside the index file, if that is good: of its keys, those whose newest value is lost, and
-     * keys that were deleted and come back. */
-    bool keys_known;
-    uint64_t lost_keys, back_keys;
+    /* The index file beside the log: its keys that could be read and looked for; those of them whose
+     * value the log has not, and of these, those that it does not know at all. Whoever makes the index
+     * from the log loses them. */
+    uint64_t filed_keys, lost_keys, extra_keys;
+    bool keys_known; /* all of its keys could be read */
+    uint64_t
+        back_keys; /* then: keys that it has not and the log has; deleted ones that come back */
 };
 
 /*
@@ -291,13 +294,14 @@ enum engine_repaired {
 
 struct engine_repair_options {
     struct engine_check_options check;
-    /* Is asked before the log is written anew, once everything was said; NULL: no. */
+    /* Is asked before anything is lost, once everything was said: before the log is written anew, and
+     * before an index with keys that the log has not. NULL: no. */
     bool (*agree)(void *arg, const struct engine_check_report *report);
     char stamp[32]; /* what the directory of the old files is called behind "damaged-" */
 };
 
 /*
- * Checks, and repairs what it found. An index that is not right is put aside and made anew. A log
+ * Checks, and repairs what it found. An index that is not right is put aside as index.damaged and made anew. A log
  * that is damaged is written anew from its whole transactions before, between and behind the damage,
  * done in their order; what the missing ones deleted is there again. The old files are all kept. A
  * crash, or a failure, at any point leaves the old store or the new one, which the next opening

@@ -34,6 +34,7 @@ struct inspection {
     const struct findings *found;
     const struct index_content *content;
     struct bits seen;
+    struct bits *leaves;
     struct sums *sums;
     const struct books_segment *books;
     uint32_t segments;
@@ -241,6 +242,8 @@ static void look_at_page(struct inspection *s, uint32_t pgno, unsigned level, st
         wrong_page(s, pgno, wrong);
     else if (level > 0)
         look_below(s, p, low, high);
+    else
+        bits_set(s->leaves, pgno);
 }
 
 static void look_at_tree(struct inspection *s)
@@ -324,10 +327,15 @@ static enum err look_at_root(const struct inspection *s, unsigned i, struct err_
 
 static enum err prepare(struct inspection *s, const struct index_content *c)
 {
+    enum err err;
+
     s->content = c;
     s->books = index_segments(c, &s->segments);
     s->sums = mem_zalloc(s->segments * sizeof *s->sums);
-    return s->sums == NULL ? ERR_NOMEM : bits_grow(&s->seen, bits_words(c->root.pages) + 1);
+    if (s->sums == NULL)
+        return ERR_NOMEM;
+    err = bits_grow(&s->seen, bits_words(c->root.pages) + 1);
+    return err == OK ? bits_grow(s->leaves, bits_words(c->root.pages)) : err;
 }
 
 static enum err look_at_content(struct inspection *s, struct inspected *out)
@@ -389,7 +397,8 @@ static enum err open_it(struct inspection *s, uint32_t oldest, struct inspected 
 enum err inspect_index(struct engine *e, uint32_t oldest, const struct findings *found,
                        struct inspected *out, struct err_detail *d)
 {
-    struct inspection s = {.e = e, .found = found, .before = found->r->index_problems};
+    struct inspection s = {
+        .e = e, .found = found, .leaves = &out->leaves, .before = found->r->index_problems};
     enum err err = open_it(&s, oldest, out, d);
 
     if (err == ERR_NOTFOUND) {

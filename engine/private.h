@@ -846,11 +846,12 @@ MUST_CHECK enum err walk_begin(struct log_walk *w, const char *dir, const struct
 MUST_CHECK enum err walk_next(struct log_walk *w);
 void walk_end(struct log_walk *w);
 
-/* The index file by itself, into an engine that is bare. *usable: its roots and books are, and *c has
- * them; *whole: so is the tree, and *v shows it. IO, NOMEM. */
+/* The index file by itself, into an engine that is bare. usable: its roots and books are, and content
+ * has them; whole: so is the tree, and v shows it. IO, NOMEM. */
 struct inspected {
     struct index_content content;
     struct version v;
+    struct bits leaves; /* usable: pages that are leaves, and right */
     bool usable, whole;
 };
 MUST_CHECK enum err inspect_index(struct engine *e, uint32_t oldest, const struct findings *found,

@@ -1,7 +1,8 @@
 /*
  * engine/repair.c - what is wrong is put aside, and what is right put in its place.
  *
- * A damaged index is renamed and made anew from the log. A damaged log is written anew:
+ * A damaged index is renamed and made anew from the log; who would lose keys by it, as the log has
+ * them not, is asked before. A damaged log is written anew:
  *
  *   1. write    DIR/repair.tmp: a store of its own, by the engine's own means. Of the whole
  *               transactions that are left, replayed in their order, what lives at the end; keys that
@@ -396,6 +397,11 @@ static enum err put_index_aside(struct check *c)
     return err == OK ? sync_dir(c->dir, c->detail) : err;
 }
 
+static bool agreed(const struct engine_repair_options *o, const struct engine_check_report *r)
+{
+    return o->agree != NULL && o->agree(o->check.arg, r);
+}
+
 /* With the lock of the check. */
 static enum err repair_locked(struct check *c, const struct engine_repair_options *o,
                               enum engine_repaired *done)
@@ -406,11 +412,14 @@ static enum err repair_locked(struct check *c, const struct engine_repair_option
     *done = ENGINE_SOUND;
     if (r->log_problems > 0) {
         *done = ENGINE_NOT_AGREED;
-        if (o->agree == NULL || !o->agree(o->check.arg, r))
+        if (!agreed(o, r))
             return OK;
         err = rewrite_log(c, o->stamp);
         *done = ENGINE_LOG_REWRITTEN;
     } else if (r->index_problems > 0) {
+        *done = ENGINE_NOT_AGREED;
+        if (r->lost_keys > 0 && !agreed(o, r))
+            return OK;
         err = put_index_aside(c);
         *done = ENGINE_INDEX_REBUILT;
     }

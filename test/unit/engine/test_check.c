@@ -684,7 +684,112 @@ START_TEST(an_index_that_differs_from_the_log)
 }
 END_TEST
 
+/* One more transaction, whose frame is as long whatever `key` is. */
+static void write_one(const char *key)
+{
+    struct engine *e = open_small();
+
+    ck_assert_int_eq(kit_put(e, str_from(key), STR("a value")), OK);
+    engine_close(e);
+}
+
+/* The index of one day beside the log of another: both begin alike, and go on with another key. */
+static void mix_histories(void)
+{
+    struct files f, g;
+
+    setup(50, 50);
+    f = files_take();
+    write_one("only/of/the/index");
+    g = files_take();
+    files_put(&f);
+    write_one("only/of/the/log..");
+    kit_write(&dir, "index", g.p[0], g.n[0]);
+    files_free(&f);
+    files_free(&g);
+}
+
+START_TEST(keys_that_the_log_has_not_are_counted)
+{
+    struct engine_check_report r;
+
+    mix_histories();
+    r = check();
+    ck_assert_uint_eq(r.log_problems, 0);
+    ck_assert_uint_gt(r.index_problems, 0);
+    want_said("\"only/of/the/index\" is not there by the log");
+    ck_assert(r.keys_known);
+    ck_assert_uint_eq(r.filed_keys, r.keys);
+    ck_assert_uint_eq(r.extra_keys, 1);
+    ck_assert_uint_eq(r.lost_keys, 1);
+    ck_assert_uint_eq(r.back_keys, 1);
+    teardown();
+}
+END_TEST
+
+/* Also when the tree cannot be walked, as a page of it is damaged: of the keys that are left. */
+START_TEST(keys_of_a_damaged_index_are_looked_for)
+{
+    struct engine_check_report whole, r;
+    struct files f;
+    size_t hit = 0;
+
+    mix_histories();
+    whole = check();
+    f = files_take();
+    struct index_root root = newest_root(&f);
+    for (uint32_t pgno = PAGE_FIRST; pgno < root.pages; pgno++) {
+        struct page *p = (void *)(f.p[0] + (size_t)pgno * PAGE_BYTES);
+        if (!page_counts(&f, pgno) || pgno == root.books || p->level > 0)
+            continue;
+        bool has = memmem(p, PAGE_BYTES, "only/of/the/index", 17) != NULL;
+        unsigned count = p->count;
+        p->crc ^= 1;
+        kit_write(&dir, "index", f.p[0], f.n[0]);
+        p->crc ^= 1;
+        r = check();
+        want_said("bad checksum");
+        ck_assert(!r.keys_known);
+        ck_assert_uint_eq(r.filed_keys, whole.filed_keys - count);
+        ck_assert_uint_eq(r.extra_keys, !has);
+        ck_assert_uint_eq(r.lost_keys, !has);
+        hit += has;
+    }
+    ck_assert_uint_eq(hit, 1);
+    files_free(&f);
+    teardown();
+}
+END_TEST
+
 /* ---- repair ---------------------------------------------------------------------------------- */
+
+/* What only the index has is not given up unasked. */
+START_TEST(an_index_with_more_than_the_log_is_asked_about)
+{
+    struct files f, g;
+
+    mix_histories();
+    f = files_take();
+    ck_assert_int_eq(repair(false), ENGINE_NOT_AGREED);
+    ck_assert_int_eq(said.asked, 1);
+    g = files_take();
+    for (int i = 0; i < f.count; i++) {
+        ck_assert_uint_eq(f.n[i], g.n[i]);
+        ck_assert_mem_eq(f.p[i], g.p[i], f.n[i]);
+    }
+    ck_assert(!there("index.damaged"));
+    ck_assert_int_eq(repair(true), ENGINE_INDEX_REBUILT);
+    ck_assert_int_eq(said.asked, 1);
+    want_clean();
+    struct kit_model m = model_of(50, 0, 0);
+    model_put(&m, STR("only/of/the/log.."), STR("a value"));
+    want_model(&m);
+    free(m.p);
+    files_free(&f);
+    files_free(&g);
+    teardown();
+}
+END_TEST
 
 START_TEST(a_sound_store_needs_no_repair)
 {
@@ -1210,12 +1315,15 @@ static Suite *suite(void)
     tcase_add_test(t, nonsense_with_a_right_checksum);
     tcase_add_test(t, nonsense_in_roots_and_books);
     tcase_add_test(t, an_index_that_differs_from_the_log);
+    tcase_add_test(t, keys_that_the_log_has_not_are_counted);
+    tcase_add_test(t, keys_of_a_damaged_index_are_looked_for);
     suite_add_tcase(s, t);
     t = tcase_create("repair");
     tcase_set_timeout(t, 300);
     tcase_add_test(t, a_sound_store_needs_no_repair);
     tcase_add_test(t, a_stamp_is_used_once);
     tcase_add_test(t, a_damaged_index_is_made_anew);
+    tcase_add_test(t, an_index_with_more_than_the_log_is_asked_about);
     tcase_add_loop_test(t, what_is_left_is_the_rest, 0, 4);
     tcase_add_loop_test(t, a_bad_header_loses_nothing, 0, 6);
     tcase_add_loop_test(t, a_missing_segment, 0, 3);
