@@ -24,6 +24,7 @@
 #include <fcntl.h>
 
 #include "base/crc.h"
+#include "base/log.h"
 #include "engine/private.h"
 
 #define INDEX_ASIDE   "index.damaged"
@@ -75,20 +76,32 @@ enum err index_create(struct engine *e, struct err_detail *d)
     return e->index.fd < 0 ? io_error(e, "cannot be created", d) : OK;
 }
 
-/* Without closing it: readers are in its views. */
-enum err index_give_up(struct engine *e)
+enum err index_put_aside(const struct engine *e, struct err_detail *d)
 {
     char path[LOG_PATH_MAX], aside[LOG_PATH_MAX];
+    int saved;
 
     index_path(e, INDEX_FILE, path, sizeof path);
     index_path(e, INDEX_ASIDE, aside, sizeof aside);
-    return os()->rename(path, aside) == 0 ? OK : err_from_errno(errno);
+    if (os()->rename(path, aside) == 0)
+        return OK;
+    saved = errno;
+    return err_set(d, err_from_errno(saved), saved,
+                   "%s: cannot take the place of the damaged " INDEX_FILE, aside);
 }
 
-enum err index_put_aside(struct engine *e, struct err_detail *d)
+/* A damaged index is of no use but to be looked at. So what stands in the way of keeping it does not keep
+ * a server from starting. */
+enum err index_give_up(const struct engine *e, struct err_detail *d)
 {
-    index_close(e);
-    return index_give_up(e) == OK ? OK : io_error(e, "cannot be put aside", d);
+    struct err_detail why = {.text = ""};
+    char path[LOG_PATH_MAX];
+
+    if (index_put_aside(e, &why) == OK)
+        return OK;
+    log_event(LOG_WARN, "engine_index_not_kept", "why=\"%s\"", why.text);
+    index_path(e, INDEX_FILE, path, sizeof path);
+    return os()->unlink(path) == 0 ? OK : io_error(e, "is damaged, and cannot be removed", d);
 }
 
 enum err index_create_unnamed(struct engine *e, struct err_detail *d)

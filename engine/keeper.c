@@ -47,7 +47,7 @@ void keeper_alarm(struct engine *e)
  * cannot be read, and what would build on it is refused. */
 void keeper_give_index_up(struct engine *e)
 {
-    if (index_give_up(e) == OK)
+    if (index_give_up(e, NULL) == OK)
         engine_fail(e, "a page of the index is damaged; the next start makes it anew");
     else
         engine_fail(e, "a page of the index is damaged: stop kinto, remove the file index, start");

@@ -546,11 +546,12 @@ MUST_CHECK enum err index_create_unnamed(struct engine *e, struct err_detail *d)
 MUST_CHECK enum err index_load(struct engine *e, uint32_t oldest, struct version *v,
                                struct err_detail *d);
 MUST_CHECK enum err index_create(struct engine *e, struct err_detail *d);
-MUST_CHECK enum err index_put_aside(struct engine *e, struct err_detail *d);
+/* A damaged index becomes index.damaged, open or not. The detail names what is in the way. */
+MUST_CHECK enum err index_put_aside(const struct engine *e, struct err_detail *d);
+/* The same, or, where that is not possible, the file is removed: the next opening makes it anew. */
+MUST_CHECK enum err index_give_up(const struct engine *e, struct err_detail *d);
 MUST_CHECK enum err index_map(struct engine *e, uint32_t pages); /* views of all these pages */
 void index_close(struct engine *e);
-/* The next opening makes it anew: a page is damaged. */
-MUST_CHECK enum err index_give_up(struct engine *e);
 /* Writes root number 0, which says that there is none; the next sync makes it durable. */
 MUST_CHECK enum err index_write_none(struct engine *e);
 /* Writes the next root and syncs it. When this fails, nobody knows which one is there. */

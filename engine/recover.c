@@ -386,7 +386,7 @@ static enum err new_index(struct scan *s)
     return index_create(e, s->detail);
 }
 
-/* An index that cannot be used is put aside, and a new one begun. */
+/* An index that cannot be used is put aside, if it can be, and a new one begun. */
 static enum err open_index(struct scan *s)
 {
     struct err_detail why = {.text = ""};
@@ -400,7 +400,8 @@ static enum err open_index(struct scan *s)
     if (err == ERR_CORRUPT) {
         log_event(LOG_WARN, "engine_index_rebuilt", "why=\"%s\"", why.text);
         s->r->rebuilt = true;
-        err = index_put_aside(s->e, s->detail);
+        index_close(s->e);
+        err = index_give_up(s->e, s->detail);
         return err == OK ? new_index(s) : err;
     }
     if (err == ERR_NOTFOUND)

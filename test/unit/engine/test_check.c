@@ -850,6 +850,33 @@ START_TEST(a_damaged_index_is_made_anew)
 }
 END_TEST
 
+/* The files are all kept, or nothing is done; the message names what is in the way. */
+START_TEST(a_damaged_index_that_cannot_be_kept)
+{
+    struct engine_repair_options o = {.check = checking, .stamp = "20200101-000000"};
+    struct engine_check_report r;
+    enum engine_repaired done;
+    struct err_detail d;
+    struct files f;
+    char path[600];
+
+    setup(60, 80);
+    f = files_take();
+    f.p[0][40] ^= 1;
+    kit_write(&dir, "index", f.p[0], f.n[0]);
+    snprintf(path, sizeof path, "%s/index.damaged", dir.path);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    ck_assert_int_eq(engine_repair(dir.path, &o, &r, &done, &d), ERR_IO);
+    ck_assert_msg(strncmp(d.text, path, strlen(path)) == 0, "%s", d.text);
+    ck_assert(there("index"));
+    ck_assert_int_eq(rmdir(path), 0);
+    ck_assert_int_eq(repair(false), ENGINE_INDEX_REBUILT);
+    want_clean();
+    files_free(&f);
+    teardown();
+}
+END_TEST
+
 /* Where transaction i begins: file in *file. */
 static size_t frame_of(const struct files *f, uint64_t txn, int *file)
 {
@@ -1324,6 +1351,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_stamp_is_used_once);
     tcase_add_test(t, a_damaged_index_is_made_anew);
     tcase_add_test(t, an_index_with_more_than_the_log_is_asked_about);
+    tcase_add_test(t, a_damaged_index_that_cannot_be_kept);
     tcase_add_loop_test(t, what_is_left_is_the_rest, 0, 4);
     tcase_add_loop_test(t, a_bad_header_loses_nothing, 0, 6);
     tcase_add_loop_test(t, a_missing_segment, 0, 3);

@@ -204,7 +204,83 @@ static void rename_file(const char *from, const char *to)
     ck_assert_int_eq(rename(a, b), 0);
 }
 
-/* An index file put back from an earlier day: the log has what came after. */
+/* A directory, with something in it, where the damaged index is to be put. */
+static void stand_in_the_way(void)
+{
+    char path[600];
+
+    snprintf(path, sizeof path, "%s/index.damaged", dir.path);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    kit_write(&dir, "index.damaged/mine", "x", 1);
+}
+
+static void clear_the_way(void)
+{
+    char path[600];
+    size_t n;
+
+    free(kit_read(&dir, "index.damaged/mine", &n));
+    snprintf(path, sizeof path, "%s/index.damaged/mine", dir.path);
+    ck_assert_int_eq(unlink(path), 0);
+    snprintf(path, sizeof path, "%s/index.damaged", dir.path);
+    ck_assert_int_eq(rmdir(path), 0);
+}
+
+/* A damaged index is kept to be looked at, and where that is not possible the start goes on: it is worth
+ * nothing. What stands in its way is left alone. */
+START_TEST(a_damaged_index_that_cannot_be_kept)
+{
+    put_many(0, 100, 1);
+    engine_close(e);
+    flip("index", 40);
+    stand_in_the_way();
+    ck_assert(open_again().rebuilt);
+    check_all();
+    engine_close(e);
+    ck_assert(!open_again().rebuilt);
+    check_all();
+    clear_the_way();
+}
+END_TEST
+
+static int no_rename(const char *from, const char *to)
+{
+    (void)from;
+    (void)to;
+    errno = EIO;
+    return -1;
+}
+
+static int no_unlink(const char *path)
+{
+    (void)path;
+    errno = EPERM;
+    return -1;
+}
+
+/* Neither kept nor removed: it would be taken for the index again. */
+START_TEST(a_damaged_index_that_cannot_be_removed)
+{
+    struct os_ops ops = os_kernel;
+    struct engine_recovery r;
+    struct err_detail d;
+
+    put_many(0, 100, 1);
+    engine_close(e);
+    flip("index", 40);
+    ops.rename = no_rename;
+    ops.unlink = no_unlink;
+    os_test_replace(&ops);
+    ck_assert_int_eq(try_open(&r, &d), ERR_IO);
+    ck_assert_msg(strstr(d.text, "/index: ") != NULL && strstr(d.text, "removed") != NULL, "%s",
+                  d.text);
+    os_test_replace(NULL);
+    open_again();
+    check_all();
+}
+END_TEST
+
+/* loop: 1 it cannot be kept. */
 START_TEST(a_damaged_page_is_noticed_and_made_anew)
 {
     struct engine_reader *r;
@@ -225,6 +301,8 @@ START_TEST(a_damaged_page_is_noticed_and_made_anew)
     for (size_t page = PAGE_FIRST; page < n / PAGE_BYTES; page++)
         if (page != root.books) /* these are read by an opening */
             flip("index", page * PAGE_BYTES + 1000);
+    if (_i == 1)
+        stand_in_the_way();
     open_again();
     ck_assert_int_eq(engine_reader_new(e, &r), OK);
     for (int i = 0; i < 300; i++) {
@@ -239,11 +317,14 @@ START_TEST(a_damaged_page_is_noticed_and_made_anew)
         engine_txn_abort(t);
     ck_assert_int_eq(err, ERR_FAILED);
     engine_close(e);
-    open_again();
+    ck_assert_uint_gt(open_again().txns, 0);
     check_all();
+    if (_i == 1)
+        clear_the_way();
 }
 END_TEST
 
+/* An index file put back from an earlier day: the log has what came after. */
 START_TEST(an_old_index_is_caught_up)
 {
     size_t n;
@@ -638,7 +719,9 @@ static Suite *suite(void)
     tcase_add_test(c, only_the_tail_is_replayed_after_a_crash);
     tcase_add_test(c, a_lost_index_is_made_anew);
     tcase_add_loop_test(c, a_damaged_index_is_made_anew, 0, 6);
-    tcase_add_test(c, a_damaged_page_is_noticed_and_made_anew);
+    tcase_add_test(c, a_damaged_index_that_cannot_be_kept);
+    tcase_add_test(c, a_damaged_index_that_cannot_be_removed);
+    tcase_add_loop_test(c, a_damaged_page_is_noticed_and_made_anew, 0, 2);
     tcase_add_test(c, an_old_index_is_caught_up);
     tcase_add_test(c, sharing_survives_compactions);
     tcase_add_test(c, a_reader_does_not_drive_compaction);
