@@ -496,7 +496,7 @@ enum err engine_compact(struct engine *e)
     if (err != OK || e->dir == NULL)
         return err;
     pthread_mutex_lock(&e->keeper.work);
-    err = shrink_index(e);
+    err = shrink_index(e, UINT32_MAX);
     if (err == OK)
         err = compact_unlink(e);
     pthread_mutex_unlock(&e->keeper.work);

@@ -351,10 +351,11 @@ void engine_close(struct engine *e)
     if (e == NULL)
         return;
     stop_keeper(e);
+    if (e->dir != NULL && engine_state(e) == ENGINE_OK && atomic_load(&e->pages.damaged) == 0 &&
+        shrink_pays(e))
+        (void)!shrink_index(e, SHRINK_AT_CLOSE);
     if (atomic_load(&e->pages.damaged) != 0 && engine_state(e) == ENGINE_OK)
         keeper_give_index_up(e);
-    if (e->dir != NULL && engine_state(e) == ENGINE_OK && shrink_pays(e))
-        (void)!shrink_index(e);
     stop_committer(e);
     /* The next opening has nothing to replay; if this fails, it has. */
     if (e->dir != NULL && engine_state(e) == ENGINE_OK && checkpoint_run(e) == OK)

@@ -683,9 +683,11 @@ bool compact_due(const struct engine *e); /* writer.mutex */
 MUST_CHECK enum err compact_step(struct engine *e);
 /* Removes the files of segments that the index file knows are not needed. With keeper.work. */
 MUST_CHECK enum err compact_unlink(struct engine *e);
-/* Moves pages to low numbers and cuts the index file's end off. With keeper.work. AGAIN, NOSPACE, IO,
- * NOMEM: it can be tried again. */
-MUST_CHECK enum err shrink_index(struct engine *e);
+/* Moves `most` pages at most to low numbers, the last ones first, with the few that lead to them, and
+ * cuts the index file's end off. With keeper.work. AGAIN, NOSPACE, IO, NOMEM: it can be tried again.
+ * CORRUPT: pages.damaged is set. */
+#define SHRINK_AT_CLOSE 1024u /* pages */
+MUST_CHECK enum err shrink_index(struct engine *e, uint32_t most);
 bool shrink_pays(struct engine *e); /* a third of the file is not used */
 /* How long to wait until the next step, by how much there is to do. */
 unsigned compact_pause_ms(struct engine *e);

@@ -4,19 +4,19 @@
  * pages are used again, but they are not at the end.
  *
  * A page is moved by changing nothing in it: copy-on-write gives the copy the lowest number there is.
- * The leaves are walked in the order of their keys; those that lie behind the limit are renewed, with
- * what leads to them, some at a time. What the transaction writes to the log is a TRIM that says what
- * is known.
+ * The numbers are walked from the last one down, so that the end can be cut off wherever the walk stops:
+ * a close has no time for all of a large file. Each page that the tree has is renewed, with what
+ * leads to it, some at a time; a key below it shows the way. What the transaction writes to the log is
+ * a TRIM that says what is known.
  */
 #include "engine/private.h"
 
-#define STEP_LEAVES 64u
+#define STEP_PAGES 64u
 
 struct walk {
-    uint32_t limit;                    /* pages from here on are to be moved */
-    uint8_t key[ENGINE_MAX_KEY_BYTES]; /* of the leaf where the walk goes on */
-    size_t key_bytes;
-    bool more;
+    uint32_t limit; /* pages from here on are to be moved */
+    uint32_t next;  /* those from here on were looked at */
+    uint32_t most;  /* that may still be moved */
 };
 
 /* Some room, so that moving does not fill every hole. */
@@ -31,6 +31,16 @@ static uint32_t limit_of(struct engine *e)
     return used + used / 32 + PAGES_WORTH_CUTTING / 2;
 }
 
+static uint32_t end_of(struct engine *e)
+{
+    uint32_t end;
+
+    pthread_mutex_lock(&e->writer.mutex);
+    end = e->pages.next;
+    pthread_mutex_unlock(&e->writer.mutex);
+    return end;
+}
+
 bool shrink_pays(struct engine *e)
 {
     const struct pages *ps = &e->pages;
@@ -42,73 +52,83 @@ bool shrink_pays(struct engine *e)
     return unused > 2 * (size_t)PAGES_WORTH_CUTTING && unused > ps->next / 3;
 }
 
-/* The key at which the next leaf begins; false: there is none, or it is damaged. */
-static bool next_leaf(struct engine_cursor *c, struct walk *w)
+/* The first key below a page: on the way to it lies the page, if the tree still has it. */
+static enum err first_key(struct pages *ps, uint32_t pgno, uint8_t out[ENGINE_MAX_KEY_BYTES],
+                          str *key)
 {
-    const struct page *leaf = c->path[c->depth].page;
-    str key;
+    const struct page *p = page_get(ps, pgno);
 
-    c->path[c->depth].slot = leaf->count - 1u;
-    if (!engine_cursor_next(c))
-        return false;
-    key = engine_cursor_key(c);
-    memcpy(w->key, key.p, key.n);
-    w->key_bytes = key.n;
-    return true;
+    while (p != NULL && p->level > 0)
+        p = page_get(ps, node_child(p, 0));
+    if (p == NULL)
+        return ERR_CORRUPT;
+    *key = (str){(char *)out, node_key(p, 0, out)};
+    return OK;
 }
 
-static bool is_high(const struct engine_cursor *c, uint32_t limit)
+static bool leads_through(const struct engine_cursor *c, uint32_t pgno)
 {
-    bool high = false;
+    bool found = false;
 
     for (int d = 0; d <= c->depth; d++)
-        high |= ((const struct page *)c->path[d].page)->pgno >= limit;
-    return high;
+        found |= ((const struct page *)c->path[d].page)->pgno == pgno;
+    return found;
 }
 
-/* Looks at one leaf, and moves it if it lies high. */
-static enum err move_leaf(struct engine_txn *t, struct walk *w)
+/* Moves one page, if the tree has it: it may also wait for readers, or be one of the books. */
+static enum err move_page(struct engine_txn *t, uint32_t pgno, bool *moved)
 {
-    uint8_t at[ENGINE_MAX_KEY_BYTES];
-    str key = {(const char *)at, w->key_bytes};
+    struct pages *ps = &t->engine->pages;
+    uint8_t bytes[ENGINE_MAX_KEY_BYTES];
     struct engine_cursor c;
     enum err err;
-    bool high;
+    str key;
 
-    memcpy(at, w->key, w->key_bytes);
+    *moved = false;
+    if (bits_get(&ps->free, pgno))
+        return OK;
+    err = first_key(ps, pgno, bytes, &key);
+    if (err != OK)
+        return err;
     engine_cursor_init(&c, engine_txn_view(t), STR(""));
-    if (!engine_cursor_seek(&c, key)) {
-        w->more = false;
+    if (!engine_cursor_seek(&c, key))
         return engine_cursor_err(&c);
-    }
-    high = is_high(&c, w->limit);
-    w->more = next_leaf(&c, w);
-    err = engine_cursor_err(&c);
-    return err == OK && high ? txn_renew(t, key) : err;
+    *moved = leads_through(&c, pgno);
+    return *moved ? txn_renew(t, key) : OK;
+}
+
+static bool more(const struct walk *w)
+{
+    return w->most > 0 && w->next > w->limit;
 }
 
 static enum err move_some(struct engine *e, struct walk *w)
 {
+    struct walk before = *w;
     struct engine_txn *t;
     enum err err = txn_begin(e, TXN_HOUSEKEEPING, &t);
 
     if (err != OK)
         return err;
     err = txn_trim(t, (uint32_t)e->writer.now.first);
-    for (unsigned i = 0; err == OK && w->more && i < STEP_LEAVES; i++)
-        err = move_leaf(t, w);
+    while (err == OK && more(w) && before.most - w->most < STEP_PAGES) {
+        bool moved;
+        err = move_page(t, --w->next, &moved);
+        w->most -= moved;
+    }
     if (err == OK)
         return engine_txn_commit_wait(t);
     engine_txn_abort(t);
+    *w = before;
     return err;
 }
 
-enum err shrink_index(struct engine *e)
+enum err shrink_index(struct engine *e, uint32_t most)
 {
-    struct walk w = {.limit = limit_of(e), .more = true};
     enum err err = checkpoint_run(e); /* so that low numbers are not held by the one before */
+    struct walk w = {.limit = limit_of(e), .next = end_of(e), .most = most};
 
-    while (err == OK && w.more) {
+    while (err == OK && more(&w)) {
         err = move_some(e, &w);
         if (err == ERR_AGAIN)
             err = checkpoint_make_room(e);
@@ -116,7 +136,7 @@ enum err shrink_index(struct engine *e)
     if (err == OK)
         err = checkpoint_run(e);
     /* The numbers that were left are given up by the checkpoint after the one that left them. */
-    w.more = false;
+    w.most = 0;
     if (err == OK)
         err = move_some(e, &w);
     return err == OK ? checkpoint_run(e) : err;

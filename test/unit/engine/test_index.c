@@ -708,6 +708,121 @@ START_TEST(the_index_file_shrinks)
 }
 END_TEST
 
+/* ---- a close -------------------------------------------------------------------------------- */
+
+static void open_large(void)
+{
+    struct engine_options o = {.dir = dir.path,
+                               .segment_bytes = MIB,
+                               .checkpoint_bytes = 1024 * MIB,
+                               .compact_bytes = 1024 * MIB};
+
+    ck_assert_int_eq(engine_open(&e, &o, NULL, NULL), OK);
+}
+
+static str large_key(char out[400], unsigned i)
+{
+    memset(out, '.', 400);
+    snprintf(out, 9, "%08x", i * 2654435761u);
+    out[8] = '.';
+    return (str){out, 400};
+}
+
+/* Long keys: some ten to a page. Then all but a part of them go, and what is left lies everywhere. */
+static void leave_holes(unsigned keys)
+{
+    struct engine_txn *t = NULL;
+    char key[400];
+
+    for (unsigned i = 0; i < keys; i++) {
+        if (i % 1000 == 0)
+            t = begin();
+        ck_assert_int_eq(engine_put(t, large_key(key, i), STR("v")), OK);
+        if (i % 1000 == 999)
+            ck_assert_int_eq(kit_commit(t), OK);
+    }
+    ck_assert_int_eq(engine_checkpoint(e), OK);
+    t = begin();
+    for (const char *c = "02468ace1"; *c != 0; c++)
+        ck_assert_int_eq(engine_del_prefix(t, (str){c, 1}, NULL), OK);
+    ck_assert_int_eq(kit_commit(t), OK);
+}
+
+static size_t index_pages(void)
+{
+    struct stat st;
+    char path[600];
+
+    snprintf(path, sizeof path, "%s/index", dir.path);
+    ck_assert_int_eq(stat(path, &st), 0);
+    return (size_t)st.st_size / PAGE_BYTES;
+}
+
+static struct engine_stats stats(void)
+{
+    struct engine_stats s;
+
+    engine_stats(e, &s);
+    return s;
+}
+
+/* Whoever stops a server waits for it, and not for long: a close moves so many pages of a large index and
+ * leaves the rest to the next. Each cuts the file by what it moved. */
+START_TEST(a_close_shrinks_the_index_a_part_at_a_time)
+{
+    size_t before, now, closes = 0;
+    struct engine_stats was, is;
+
+    engine_close(e);
+    open_large();
+    leave_holes(60000);
+    was = stats();
+    ck_assert_uint_gt(was.pages, 2000);
+    before = index_pages();
+    for (;; before = now, was = is) {
+        engine_close(e);
+        now = index_pages();
+        open_large();
+        is = stats();
+        ck_assert_uint_eq(is.keys, was.keys);
+        audit_engine(e);
+        /* 64 pages a transaction */
+        ck_assert_uint_le(is.version - was.version, SHRINK_AT_CLOSE / 64 + 1);
+        if (is.version == was.version)
+            break;
+        ck_assert_uint_lt(now, before - SHRINK_AT_CLOSE);
+        closes++;
+    }
+    ck_assert_uint_ge(closes, 2);
+    ck_assert_uint_lt(now, is.pages * 2);
+}
+END_TEST
+
+/* Pages that are moved are looked at, and one may be damaged: then the index is put aside. */
+START_TEST(a_close_that_meets_damage)
+{
+    struct engine_stats was;
+
+    engine_close(e);
+    open_large();
+    leave_holes(30000);
+    ck_assert_int_eq(engine_checkpoint(e), OK);
+    was = stats();
+    for (size_t page = index_pages() / 2; page < index_pages(); page++) {
+        char path[600], x = 'x';
+        snprintf(path, sizeof path, "%s/index", dir.path);
+        int fd = open(path, O_WRONLY);
+        ck_assert_int_eq(pwrite(fd, &x, 1, (off_t)(page * PAGE_BYTES + 2000)), 1);
+        close(fd);
+    }
+    engine_close(e);
+    free(kit_read(&dir, "index.damaged", &(size_t){0}));
+    open_large();
+    ck_assert_uint_eq(stats().keys, was.keys);
+    audit_engine(e);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("engine/index");
@@ -735,6 +850,8 @@ static Suite *suite(void)
     tcase_add_test(c, compaction_keeps_what_lives);
     tcase_add_test(c, what_was_deleted_stays_deleted);
     tcase_add_test(c, the_index_file_shrinks);
+    tcase_add_test(c, a_close_shrinks_the_index_a_part_at_a_time);
+    tcase_add_test(c, a_close_that_meets_damage);
     suite_add_tcase(s, c);
     return s;
 }
