@@ -483,14 +483,23 @@ static int run_migrate(const struct cli_args *a)
 
 /* ---- commands on the data of a server that is stopped ---------------------------------------- */
 
-/* A directory that is not there is a slip of the pen, and not made. With settings that keep nothing
- * r->store stays NULL. */
-static enum err open_what_is_there(struct run *r)
+/* What is asked for cannot be done to data that nobody keeps: whoever wrote the wrong settings into a
+ * script must hear of it. `what`: the verb. */
+static enum err want_data(struct run *r, struct store_options *o, const char *what)
+{
+    enum err e = store_options_load(o, r->settings, &r->detail);
+    if (e != OK || o->dir)
+        return e;
+    return err_set(&r->detail, ERR_UNSUPPORTED, 0, "memory: nothing to %s", what);
+}
+
+/* A directory that is not there is a slip of the pen, and not made. */
+static enum err open_what_is_there(struct run *r, const char *what)
 {
     struct store_options o;
     struct stat st;
-    enum err e = store_options_load(&o, r->settings, &r->detail);
-    if (e != OK || !o.dir)
+    enum err e = want_data(r, &o, what);
+    if (e != OK)
         return e;
     if (stat(o.dir, &st) != 0)
         return err_set(&r->detail, err_from_errno(errno), errno, "%s", o.dir);
@@ -515,11 +524,9 @@ static int run_purge(const struct cli_args *a)
         return usage_error(d.text, "");
     enum err e = run_open(&r, a);
     if (e == OK)
-        e = open_what_is_there(&r);
-    if (e == OK && r.store)
+        e = open_what_is_there(&r, "purge");
+    if (e == OK)
         e = purge(&r, &p);
-    else if (e == OK)
-        puts("memory: nothing to purge");
     int status = e == OK ? STATUS_OK : failed(e, &r.detail);
     run_close(&r);
     return status;
@@ -562,7 +569,7 @@ static enum err restore(struct run *r, const char *data)
     return e;
 }
 
-static int run_copy(const struct cli_args *a, const char *operand, const char *memory,
+static int run_copy(const struct cli_args *a, const char *operand, const char *what,
                     enum err (*copy)(struct run *r, const char *data))
 {
     struct run r;
@@ -574,9 +581,9 @@ static int run_copy(const struct cli_args *a, const char *operand, const char *m
     raise_file_limit();
     enum err e = run_open(&r, a);
     if (e == OK)
-        e = store_options_load(&o, r.settings, &r.detail);
+        e = want_data(&r, &o, what);
     if (e == OK)
-        e = o.dir ? copy(&r, o.dir) : err_set(&r.detail, ERR_UNSUPPORTED, 0, "%s", memory);
+        e = copy(&r, o.dir);
     int status = e == OK ? STATUS_OK : failed(e, &r.detail);
     run_close(&r);
     return status;
@@ -584,12 +591,12 @@ static int run_copy(const struct cli_args *a, const char *operand, const char *m
 
 static int run_backup(const struct cli_args *a)
 {
-    return run_copy(a, "DEST", "memory: nothing to back up", backup);
+    return run_copy(a, "DEST", "back up", backup);
 }
 
 static int run_restore(const struct cli_args *a)
 {
-    return run_copy(a, "SRC", "memory: nothing to restore to", restore);
+    return run_copy(a, "SRC", "restore to", restore);
 }
 
 /* ---- check ----------------------------------------------------------------------------------- */
@@ -622,11 +629,9 @@ static int run_check(const struct cli_args *a)
         return usage_error("--yes is of use with --repair only", "");
     enum err e = run_open(&r, a);
     if (e == OK)
-        e = store_options_load(&o, r.settings, &r.detail);
-    if (e == OK && o.dir)
+        e = want_data(&r, &o, "check");
+    if (e == OK)
         e = check_data(&r, o.dir, &sound);
-    else if (e == OK)
-        puts("memory: nothing to check");
     int status = e != OK ? failed(e, &r.detail) : sound ? STATUS_OK : STATUS_FAILED;
     run_close(&r);
     return status;
@@ -649,11 +654,9 @@ static int run_compact(const struct cli_args *a)
     struct run r;
     enum err e = run_open(&r, a);
     if (e == OK)
-        e = open_what_is_there(&r);
-    if (e == OK && r.store)
+        e = open_what_is_there(&r, "compact");
+    if (e == OK)
         e = compact(&r);
-    else if (e == OK)
-        puts("memory: nothing to compact");
     int status = e == OK ? STATUS_OK : failed(e, &r.detail);
     run_close(&r);
     return status;

@@ -835,9 +835,36 @@ START_TEST(purge_deleted_makes_no_directory)
                      1);
     want_text(out, "kinto: d: ");
     ck_assert_int_eq(access(f("%s/d", s.dir), F_OK), -1);
+    server_remove(&s);
+}
+END_TEST
+
+/* What is asked for cannot be done to data that nobody keeps, and a script must hear of it: also with
+ * -q. A migration is no such command: there is nothing that would need one. */
+START_TEST(commands_on_data_that_nobody_keeps)
+{
+    static const struct {
+        const char *args[4], *says;
+    } cases[] = {
+        {{"purge-deleted", "record", "1"}, "kinto: memory: nothing to purge\n"},
+        {{"compact"}, "kinto: memory: nothing to compact\n"},
+        {{"check"}, "kinto: memory: nothing to check\n"},
+        {{"check", "--repair"}, "kinto: memory: nothing to check\n"},
+        {{"backup", "dest"}, "kinto: memory: nothing to back up\n"},
+        {{"restore", "src"}, "kinto: memory: nothing to restore to\n"},
+    };
+    struct server s = {0};
+    const char *out;
+    server_make_dir(s.dir, sizeof s.dir);
     setenv("KINTO_STORAGE_BACKEND", "kinto.core.storage.memory", 1);
-    ck_assert_int_eq(server_run(s.dir, ARGS("purge-deleted", "record", "1"), &out), 0);
-    want_text(out, "memory: nothing to purge");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const char *const *a = cases[i].args;
+        ck_assert_int_eq(server_run(s.dir, a, &out), 1);
+        ck_assert_str_eq(out, cases[i].says);
+        ck_assert_int_eq(server_run(s.dir, ARGS(a[0], "-q", a[1], a[1] ? a[2] : NULL), &out), 1);
+        ck_assert_str_eq(out, cases[i].says);
+    }
+    ck_assert_int_eq(access(f("%s/kinto-data", s.dir), F_OK), -1);
     server_remove(&s);
 }
 END_TEST
@@ -924,6 +951,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, migrate_says_what_there_is_to_do);
     tcase_add_test(t, purge_deleted_keeps_the_newest_of_each_list);
     tcase_add_test(t, purge_deleted_makes_no_directory);
+    tcase_add_test(t, commands_on_data_that_nobody_keeps);
     tcase_add_test(t, compact_gives_space_back);
     return s;
 }
