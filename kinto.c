@@ -18,6 +18,7 @@
  */
 #include "api/api.h"
 #include "auth/auth.h"
+#include "base/fault.h"
 #include "base/settings.h"
 #include "cli/cli.h"
 #include "http/http.h"
@@ -127,6 +128,7 @@ int main(int argc, char **argv)
     struct err_detail d = {0};
     bool help = strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0;
 
+    fault_watch();
     if (!c && !help)
         return usage_error(*name ? "no such command" : "which command?", name);
     if (c && cli_parse(&words, c, argv + 2, &args, &d) != OK)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "test/support/api.h"
+#include "test/support/http_client.h"
 #include "test/support/unit.h"
 
 #define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -208,6 +209,45 @@ START_TEST(a_repair_asks_on_a_terminal)
 }
 END_TEST
 
+/* GET of record n on a connection of its own, which may break. */
+static enum http_result get_record(const struct server *s, int n, struct http_reply *r)
+{
+    struct http_conn *c = http_open(s->url, NULL, 10000);
+    const char *head = f("GET /v1" R "/r%02d HTTP/1.1\r\nHost: x\r\n"
+                         "Authorization: Basic YWxpY2U6c2VjcmV0\r\n\r\n", /* alice:secret */
+                         n);
+    ck_assert(c != NULL && http_send(c, head, strlen(head)));
+    enum http_result got = http_read(c, false, r);
+    http_close(c);
+    return got;
+}
+
+/* A file cannot be read any more while a server runs on it: the process ends, and says which one. */
+START_TEST(a_segment_that_is_cut_short_is_named)
+{
+    struct server s;
+    struct http_reply r = {0};
+    static char text[4096];
+    int status;
+    fill(&s);
+    server_restart(&s, &DURABLE);
+    ck_assert_int_eq(get_record(&s, 5, &r), HTTP_GOT);
+    ck_assert_int_eq(r.status, 200);
+    ck_assert_int_eq(truncate(log_file(&s), 0), 0);
+    ck_assert_int_ne(get_record(&s, 5, &r), HTTP_GOT);
+    http_reply_fini(&r);
+    ck_assert_int_eq(waitpid(s.pid, &status, 0), s.pid);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+    close(s.out);
+    FILE *file = fopen(f("%s/stderr", s.dir), "r");
+    ck_assert_ptr_nonnull(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    want_text(text, f("FAULT: %s: offset ", log_file(&s)));
+    ck_assert_int_eq(system(f("rm -rf '%s'", s.dir)), 0);
+}
+END_TEST
+
 START_TEST(yes_is_of_no_use_alone)
 {
     const char *out;
@@ -242,6 +282,7 @@ static Suite *suite(void)
     tcase_add_test(t, what_the_index_knows_is_counted);
     tcase_add_test(t, a_damaged_index_is_made_anew);
     tcase_add_test(t, a_repair_asks_on_a_terminal);
+    tcase_add_test(t, a_segment_that_is_cut_short_is_named);
     tcase_add_test(t, yes_is_of_no_use_alone);
     tcase_add_test(t, a_directory_that_is_not_there);
     return s;
