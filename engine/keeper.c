@@ -116,10 +116,12 @@ struct todo {
 static struct todo what_is_due(struct engine *e)
 {
     struct todo due = {false, false};
+    bool left; /* files that could not be removed behind the last checkpoint */
 
     pthread_mutex_lock(&e->writer.mutex);
+    left = e->log.first < e->index.first;
     if (!atomic_load(&e->failed))
-        due = (struct todo){checkpoint_due(e), compact_due(e)};
+        due = (struct todo){checkpoint_due(e) || left, compact_due(e)};
     if (!due.checkpoint && !due.compaction)
         atomic_store_explicit(&e->keeper.wanted, false, memory_order_relaxed);
     pthread_mutex_unlock(&e->writer.mutex);

@@ -5,6 +5,7 @@
  * sync failed or remains could not be cut off.
  */
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 
 #include "test/unit/engine/audit.h"
@@ -186,6 +187,7 @@ struct one { /* a transaction and what became of it */
 };
 
 static bool tidy; /* checkpoints and compaction all the time */
+static bool idle; /* the same, by the keeper alone: few keys, written over and over */
 
 struct run {
     struct kit_dir dir;
@@ -206,15 +208,21 @@ static str value_of(char buf[1000], int i)
     return (str){buf, (size_t)(i % 5 == 0 ? 10 : 700)};
 }
 
+/* The number of the keys of transaction i. */
+static int name_of(int i)
+{
+    return idle ? i % 5 : i;
+}
+
 static enum err write_txn(struct engine_txn *t, int i)
 {
     char key[16], value[1000];
-    enum err err = engine_put(t, key_of(key, "a", i), value_of(value, i));
+    enum err err = engine_put(t, key_of(key, "a", name_of(i)), value_of(value, i));
 
     if (err == OK)
-        err = engine_link(t, key_of(key, "b", i));
+        err = engine_link(t, key_of(key, "b", name_of(i)));
     if (err == OK && i % 3 == 0)
-        err = engine_del(t, key_of(key, "a", i - 1));
+        err = engine_del(t, key_of(key, "a", name_of(i - 1)));
     if (err == OK && i % 7 == 0)
         err = engine_del_prefix(t, STR("b00"), NULL);
     return err;
@@ -224,10 +232,10 @@ static void model_txn(struct kit_model *m, int i)
 {
     char key[16], value[1000];
 
-    model_put(m, key_of(key, "a", i), value_of(value, i));
-    model_put(m, key_of(key, "b", i), value_of(value, i));
+    model_put(m, key_of(key, "a", name_of(i)), value_of(value, i));
+    model_put(m, key_of(key, "b", name_of(i)), value_of(value, i));
     if (i % 3 == 0)
-        model_del(m, key_of(key, "a", i - 1));
+        model_del(m, key_of(key, "a", name_of(i - 1)));
     if (i % 7 == 0)
         model_del_prefix(m, STR("b00"));
 }
@@ -235,7 +243,7 @@ static void model_txn(struct kit_model *m, int i)
 /* What fails here fails for the plan's reasons, and has taken nothing away. */
 static void tidy_up(struct engine *e, int i)
 {
-    if (tidy)
+    if (tidy && !idle)
         (void)!(i % 2 == 0 ? engine_checkpoint(e) : engine_compact(e));
 }
 
@@ -339,6 +347,26 @@ static bool admits(struct engine *e)
     return err == OK;
 }
 
+static bool is_tidy(struct engine *e)
+{
+    bool due, left;
+
+    pthread_mutex_lock(&e->writer.mutex);
+    due = compact_due(e);
+    left = e->log.first < e->index.first; /* segments whose files are still there */
+    pthread_mutex_unlock(&e->writer.mutex);
+    return !due && !left;
+}
+
+/* Nobody writes any more: what failed is brought to its end all the same. */
+static void wait_until_tidy(struct engine *e)
+{
+    for (int ms = 0; !is_tidy(e); ms += 2) {
+        ck_assert_int_lt(ms, 20000);
+        poll(NULL, 0, 2);
+    }
+}
+
 /* One run with the plan in force; returns false when the plan's call did not come. */
 static bool torture(unsigned mask, int nth, bool for_ever, int error)
 {
@@ -360,6 +388,8 @@ static bool torture(unsigned mask, int nth, bool for_ever, int error)
         check_running(run);
         atomic_store(&plan.mask, 0);
         failed = engine_state(run->e) == ENGINE_FAILED;
+        if (idle && !failed)
+            wait_until_tidy(run->e);
         write_some(run, TXNS / 2, TXNS - 3);
         ck_assert_int_eq(admits(run->e), !failed); /* comes back by itself, unless FAILED */
         engine_close(run->e);
@@ -400,6 +430,24 @@ START_TEST(every_call_while_tidying)
     for (int n = 1; torture(1u << call, n, _i & 1, errors[_i >> 1 & 1]); n++)
         ck_assert_int_lt(n, 3000);
     tidy = false;
+}
+END_TEST
+
+/* What a keeper can meet, once and for longer; nobody writes afterwards that would wake it. What is no full
+ * disk it tries again after a second, so of those only some. */
+static const enum call of_keeper[] = {CALL_OPEN,      CALL_PWRITE, CALL_PWRITEV, CALL_FTRUNCATE,
+                                      CALL_FALLOCATE, CALL_UNLINK, CALL_MAP};
+
+START_TEST(compaction_ends_by_itself)
+{
+    unsigned mask = 1u << of_keeper[_i / 4];
+    bool full = _i & 2;
+
+    log_set_level(LOG_NONE);
+    tidy = idle = true;
+    for (int n = 1; torture(mask, n, _i & 1, full ? ENOSPC : EIO); n += full ? 1 : 7)
+        ck_assert_int_lt(n, 3000);
+    tidy = idle = false;
 }
 END_TEST
 
@@ -661,6 +709,7 @@ static Suite *suite(void)
     tcase_set_timeout(c, 120);
     tcase_add_loop_test(c, every_call, 0, 4 * CALLS);
     tcase_add_loop_test(c, every_call_while_tidying, 0, 4 * CALLS);
+    tcase_add_loop_test(c, compaction_ends_by_itself, 0, 4 * (int)ARRAY_LEN(of_keeper));
     tcase_add_test(c, write_and_cut_fail);
     tcase_add_test(c, no_fallocate);
     tcase_add_test(c, full_disk);
