@@ -88,7 +88,8 @@ enum engine_state { ENGINE_OK, ENGINE_FAILED };
 
 /*
  * Opens or makes a store. BUSY: another process has it (detail names its pid). CORRUPT: damage that
- * is not a torn tail (detail names file and offset); nothing was changed. UNSUPPORTED: a newer
+ * is not a torn tail (detail names file and offset); no byte of the log was changed, nor of an index
+ * that is of use. (One that is not may have been put aside and begun anew.) UNSUPPORTED: a newer
  * format. IO, NOSPACE, NOMEM. `recovery` and `detail` may be NULL.
  */
 MUST_CHECK enum err engine_open(struct engine **out, const struct engine_options *options,

@@ -143,11 +143,23 @@ static void say_progress(const struct check *c, const struct log_walk *w)
         o->progress(o->arg, MIN_OF(w->done + w->f.at, w->total), w->total);
 }
 
+/* What was agreed to is what the first reading found. */
+static enum err want_same(const struct check *c, const struct engine_check_report *again)
+{
+    const struct engine_check_report *r = c->found.r;
+
+    if (again->txns == r->txns && again->operations == r->operations &&
+        again->lost_txns == r->lost_txns && again->lost_bytes == r->lost_bytes)
+        return OK;
+    return err_set(c->detail, ERR_IO, 0, "%s: the log is not the same when it is read again",
+                   c->dir);
+}
+
 /* All frames that the check has found good, again. */
 static enum err copy_all(struct copy *y)
 {
-    struct engine_check_report ignored = {0};
-    struct findings quiet = {NULL, &ignored};
+    struct engine_check_report again = {0};
+    struct findings quiet = {NULL, &again};
     struct check *c = y->c;
     struct log_walk w;
     enum err err = walk_begin(&w, c->dir, &c->names, c->index.usable ? &c->index.content : NULL,
@@ -163,7 +175,9 @@ static enum err copy_all(struct copy *y)
         }
     }
     walk_end(&w);
-    return err == ERR_NOTFOUND ? batch_end(y) : err;
+    if (err == ERR_NOTFOUND)
+        err = want_same(c, &again);
+    return err == OK ? batch_end(y) : err;
 }
 
 static enum err fill(struct check *c, const char *dir)

@@ -828,6 +828,174 @@ START_TEST(a_stamp_is_used_once)
 }
 END_TEST
 
+/* Where transaction i begins: file in *file. */
+static size_t frame_of(const struct files *f, uint64_t txn, int *file)
+{
+    for (*file = 1; *file < f->count; ++*file)
+        for (size_t at = SEGMENT_HEADER_BYTES; at < f->n[*file];) {
+            struct frame_header h;
+            memcpy(&h, f->p[*file] + at, sizeof h);
+            if (h.txn == txn)
+                return at;
+            at += FRAME_HEADER_BYTES + h.bytes;
+        }
+    ck_abort_msg("no transaction %llu", (unsigned long long)txn);
+}
+
+/* The directory is byte by byte what it was, but for LOCK. */
+static void want_untouched(const struct files *f)
+{
+    struct files now = files_take();
+    DIR *d = opendir(dir.path);
+    struct dirent *entry;
+    int n = 0;
+
+    ck_assert_int_eq(now.count, f->count);
+    for (int i = 0; i < f->count; i++) {
+        ck_assert_str_eq(now.name[i], f->name[i]);
+        ck_assert_uint_eq(now.n[i], f->n[i]);
+        ck_assert_mem_eq(now.p[i], f->p[i], f->n[i]);
+    }
+    while ((entry = readdir(d)) != NULL)
+        n += entry->d_name[0] != '.' && strcmp(entry->d_name, "LOCK") != 0;
+    closedir(d);
+    ck_assert_int_eq(n, f->count);
+    files_free(&now);
+}
+
+static enum err try_open(void)
+{
+    struct engine_options o = {.dir = dir.path, .segment_bytes = SEG_BYTES};
+    struct err_detail d;
+    struct engine *e;
+    enum err err = engine_open(&e, &o, NULL, &d);
+
+    if (err == OK)
+        engine_close(e);
+    return err;
+}
+
+/* A byte here and there in the log, a segment that is cut or gone: whoever refuses the store leaves it as it
+ * is, and so does a repair that was not agreed to, or that fails. */
+START_TEST(what_is_refused_is_left_alone)
+{
+    struct files f;
+    size_t refused = 0;
+
+    setup(14, 30);
+    f = files_take();
+    for (int file = 1; file < f.count; file++)
+        for (size_t at = 3; at < f.n[file]; at += 101) {
+            struct files bad = f;
+            if (at % 2 == 0)
+                bad.n[file] = at;
+            f.p[file][at] ^= 0x10;
+            files_put(&bad);
+            if (try_open() == ERR_CORRUPT) {
+                want_untouched(&bad);
+                ck_assert_int_eq(repair(false), ENGINE_NOT_AGREED);
+                want_untouched(&bad);
+                refused++;
+            }
+            f.p[file][at] ^= 0x10;
+        }
+    ck_assert_uint_gt(refused, 30);
+    files_put(&f);
+    char path[600];
+    snprintf(path, sizeof path, "%s/" LOG_1, dir.path);
+    ck_assert_int_eq(unlink(path), 0);
+    struct files without = files_take();
+    ck_assert_int_eq(try_open(), ERR_CORRUPT);
+    want_untouched(&without);
+    files_free(&without);
+    files_free(&f);
+    teardown();
+}
+END_TEST
+
+/* Beside a log that is refused an index that is of no use is put aside, whole, and the log stays. */
+START_TEST(a_log_that_is_refused_without_its_index)
+{
+    struct files f;
+    int file;
+
+    setup(14, 30);
+    f = files_take();
+    f.p[0][40] ^= 1;
+    size_t at = frame_of(&f, 20, &file);
+    f.p[file][at + 40] ^= 1;
+    files_put(&f);
+    ck_assert_int_eq(try_open(), ERR_CORRUPT);
+    for (int i = 0; i < f.count; i++) {
+        size_t n;
+        char *p = kit_read(&dir, i == 0 ? "index.damaged" : f.name[i], &n);
+        ck_assert_uint_eq(n, f.n[i]);
+        ck_assert_mem_eq(p, f.p[i], n);
+        free(p);
+    }
+    files_free(&f);
+    teardown();
+}
+END_TEST
+
+/* The new store turns out not to be right: the old one stays. */
+static int r_rename(const char *from, const char *to)
+{
+    ck_assert_msg(strstr(to, "repaired-") == NULL && strstr(to, "damaged-") == NULL, "%s", to);
+    return os_kernel.rename(from, to);
+}
+
+static int in_new = -1;
+
+static int w_open(const char *path, int flags, unsigned mode)
+{
+    int fd = os_kernel.open(path, flags, mode);
+
+    if (strstr(path, "repair.tmp/" LOG_1) != NULL && (flags & O_CREAT))
+        in_new = fd;
+    return fd;
+}
+
+/* The disk writes something else. */
+static ssize_t w_pwritev(int fd, const struct iovec *v, int n, uint64_t off)
+{
+    ssize_t r = os_kernel.pwritev(fd, v, n, off);
+
+    if (fd == in_new)
+        ck_assert_int_eq(os_kernel.pwrite(fd, "x", 1, off + 50), 1);
+    return r;
+}
+
+START_TEST(a_repair_that_writes_nonsense)
+{
+    struct engine_repair_options o = {
+        .check = checking, .agree = on_ask, .stamp = "20200101-000000"};
+    struct os_ops ops = os_kernel;
+    struct engine_check_report r;
+    enum engine_repaired done;
+    struct err_detail d;
+    struct files f;
+    int file;
+
+    setup(14, 30);
+    f = files_take();
+    size_t at = frame_of(&f, 9, &file);
+    f.p[file][at + 40] ^= 1;
+    files_put(&f);
+    said.agree = true;
+    ops.open = w_open;
+    ops.pwritev = w_pwritev;
+    ops.rename = r_rename;
+    os_test_replace(&ops);
+    ck_assert_int_eq(engine_repair(dir.path, &o, &r, &done, &d), ERR_CORRUPT);
+    os_test_replace(NULL);
+    ck_assert_int_ge(in_new, 0);
+    want_untouched(&f);
+    files_free(&f);
+    teardown();
+}
+END_TEST
+
 START_TEST(a_damaged_index_is_made_anew)
 {
     struct files f;
@@ -876,20 +1044,6 @@ START_TEST(a_damaged_index_that_cannot_be_kept)
     teardown();
 }
 END_TEST
-
-/* Where transaction i begins: file in *file. */
-static size_t frame_of(const struct files *f, uint64_t txn, int *file)
-{
-    for (*file = 1; *file < f->count; ++*file)
-        for (size_t at = SEGMENT_HEADER_BYTES; at < f->n[*file];) {
-            struct frame_header h;
-            memcpy(&h, f->p[*file] + at, sizeof h);
-            if (h.txn == txn)
-                return at;
-            at += FRAME_HEADER_BYTES + h.bytes;
-        }
-    ck_abort_msg("no transaction %llu", (unsigned long long)txn);
-}
 
 /* Each frame in turn: all of it, its header, a byte of its payload. */
 START_TEST(what_is_left_is_the_rest)
@@ -1098,6 +1252,60 @@ static int b_open(const char *path, int flags, unsigned mode)
     return fd;
 }
 
+/* The file can be read the first time, and the second time a frame is gone. */
+static int opened;
+
+static int f_open(const char *path, int flags, unsigned mode)
+{
+    size_t n = strlen(path);
+
+    if (n > sizeof LOG_1 && strcmp(path + n - sizeof LOG_1 + 1, LOG_1) == 0 &&
+        strstr(path, "repair.tmp") == NULL && ++opened == 3) {
+        int fd = os_kernel.open(path, O_RDWR, 0);
+        ck_assert_int_eq(pwrite(fd, "x", 1, SEGMENT_HEADER_BYTES + 8), 1);
+        close(fd);
+    }
+    return os_kernel.open(path, flags, mode);
+}
+
+/* Keys that are written again later are there without the frame, too: their number does not tell. */
+START_TEST(a_log_that_changes_during_its_repair)
+{
+    struct engine_repair_options o = {
+        .check = checking, .agree = on_ask, .stamp = "20200101-000000"};
+    struct os_ops ops = os_kernel;
+    struct engine_check_report r;
+    enum engine_repaired done;
+    struct err_detail d;
+    struct engine *e;
+    struct files f;
+    int file;
+
+    setup(0, 0);
+    e = open_small();
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(kit_put(e, i == 7 ? STR("other") : STR("key"), STR("a value")), OK);
+    engine_close(e);
+    f = files_take();
+    size_t at = frame_of(&f, 8, &file);
+    f.p[file][at + 40] ^= 1;
+    files_put(&f);
+    memset(&said, 0, sizeof said);
+    said.agree = true;
+    opened = 0;
+    ops.open = f_open;
+    os_test_replace(&ops);
+    ck_assert_int_eq(engine_repair(dir.path, &o, &r, &done, &d), ERR_IO);
+    os_test_replace(NULL);
+    ck_assert_msg(strstr(d.text, "not the same") != NULL, "%s", d.text);
+    ck_assert_int_ge(opened, 3);
+    ck_assert(!there("repair.tmp"));
+    ck_assert_int_eq(repair(true), ENGINE_LOG_REWRITTEN);
+    files_free(&f);
+    teardown();
+}
+END_TEST
+
 static int b_close(int fd)
 {
     bad_fd = fd == bad_fd ? -1 : bad_fd;
@@ -1158,6 +1366,18 @@ static bool fails(void)
 static int t_open(const char *path, int flags, unsigned mode)
 {
     return fails() ? -1 : os_kernel.open(path, flags, mode);
+}
+static ssize_t t_pread(int fd, void *p, size_t n, uint64_t off)
+{
+    return fails() ? -1 : os_kernel.pread(fd, p, n, off);
+}
+static int t_size(int fd, uint64_t *out)
+{
+    return fails() ? -1 : os_kernel.size(fd, out);
+}
+static int t_lock(int fd)
+{
+    return fails() ? -1 : os_kernel.lock(fd);
 }
 static ssize_t t_pwrite(int fd, const void *p, size_t n, uint64_t off)
 {
@@ -1224,6 +1444,9 @@ static const struct os_ops *failing(void)
 
     ops = os_kernel;
     ops.open = t_open;
+    ops.pread = t_pread;
+    ops.size = t_size;
+    ops.lock = t_lock;
     ops.pwrite = t_pwrite;
     ops.pwritev = t_pwritev;
     ops.fallocate = t_fallocate;
@@ -1349,6 +1572,9 @@ static Suite *suite(void)
     tcase_set_timeout(t, 300);
     tcase_add_test(t, a_sound_store_needs_no_repair);
     tcase_add_test(t, a_stamp_is_used_once);
+    tcase_add_test(t, what_is_refused_is_left_alone);
+    tcase_add_test(t, a_log_that_is_refused_without_its_index);
+    tcase_add_test(t, a_repair_that_writes_nonsense);
     tcase_add_test(t, a_damaged_index_is_made_anew);
     tcase_add_test(t, an_index_with_more_than_the_log_is_asked_about);
     tcase_add_test(t, a_damaged_index_that_cannot_be_kept);
@@ -1358,6 +1584,7 @@ static Suite *suite(void)
     tcase_add_test(t, links_are_kept);
     tcase_add_test(t, any_damage_can_be_repaired);
     tcase_add_loop_test(t, bad_blocks_are_damage, 0, 3);
+    tcase_add_test(t, a_log_that_changes_during_its_repair);
     tcase_add_loop_test(t, a_repair_that_stops_anywhere, 0, 2);
     suite_add_tcase(s, t);
     return s;
