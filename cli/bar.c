@@ -16,7 +16,7 @@ void cli_bar_draw(struct cli_bar *bar, uint64_t done, uint64_t total)
 {
     static const char full[] = "########################################";
     const unsigned width = sizeof full - 1;
-    unsigned percent = total > 0 ? (unsigned)(done * 100 / total) : 100;
+    unsigned percent = done < total ? (unsigned)(done * 100 / total) : 100;
     if (!bar->to || percent == bar->percent)
         return;
     bar->percent = percent;

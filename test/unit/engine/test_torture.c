@@ -701,6 +701,149 @@ START_TEST(every_allocation)
 }
 END_TEST
 
+/* Without files a segment is memory. None for the next one: that transaction was not, and the next one
+ * goes on. */
+START_TEST(no_memory_for_a_segment)
+{
+    struct engine_options o = {.segment_bytes = 4096};
+    struct kit_model m = {0};
+    struct engine *e;
+    char value[3000];
+
+    log_set_level(LOG_NONE);
+    ck_assert_int_eq(engine_open(&e, &o, NULL, NULL), OK);
+    for (int i = 0; i < 20; i++) { /* one to a segment */
+        struct engine_stats before, after;
+        struct engine_txn *t = kit_begin(e);
+        memset(value, 'a' + i, sizeof value);
+        engine_stats(e, &before);
+        ck_assert_int_eq(engine_put(t, STR("key"), (str){value, sizeof value}), OK);
+        if (i % 2 == 1)
+            engine_test_fail_alloc(1);
+        ck_assert_int_eq(kit_commit(t), i % 2 == 1 ? ERR_NOMEM : OK);
+        engine_test_fail_alloc(0);
+        if (i % 2 == 0)
+            model_put(&m, STR("key"), (str){value, sizeof value});
+        engine_stats(e, &after);
+        ck_assert_uint_eq(after.version, before.version + (i % 2 == 0));
+        ck_assert_int_eq(engine_state(e), ENGINE_OK);
+        ck_assert(model_same_now(&m, e));
+        audit_engine(e);
+    }
+    engine_close(e);
+    free(m.p);
+    model_free_bytes();
+}
+END_TEST
+
+/* ---- FAILED ---------------------------------------------------------------------------------- */
+
+/* What is done to the index file, whatever name it has by then. */
+static _Atomic int index_fd, index_calls, syncs_left;
+
+static int x_open(const char *path, int flags, unsigned mode)
+{
+    int fd = os_kernel.open(path, flags, mode);
+
+    if (str_ends(str_from(path), STR("/index")) && (flags & O_ACCMODE) != O_RDONLY) {
+        atomic_store(&index_fd, fd);
+        atomic_fetch_add(&index_calls, 1);
+    }
+    return fd;
+}
+
+static int count(int fd)
+{
+    return atomic_fetch_add(&index_calls, fd == atomic_load(&index_fd));
+}
+
+static ssize_t x_pwrite(int fd, const void *p, size_t n, uint64_t off)
+{
+    count(fd);
+    return os_kernel.pwrite(fd, p, n, off);
+}
+
+static int x_ftruncate(int fd, uint64_t size)
+{
+    count(fd);
+    return os_kernel.ftruncate(fd, size);
+}
+
+static int x_fallocate(int fd, uint64_t off, uint64_t n)
+{
+    count(fd);
+    return os_kernel.fallocate(fd, off, n);
+}
+
+static int x_fdatasync(int fd)
+{
+    count(fd);
+    if (atomic_fetch_sub(&syncs_left, 1) != 1)
+        return os_kernel.fdatasync(fd);
+    errno = EIO;
+    return -1;
+}
+
+static int x_unlink(const char *path)
+{
+    atomic_fetch_add(&index_calls, strstr(path, ".log") != NULL);
+    return os_kernel.unlink(path);
+}
+
+/* After a failed sync nobody knows what the log has on disk: an index that goes beyond it, or a segment that
+ * is removed for it, would make of that a loss. loop: which sync fails, of the log or of the index. */
+START_TEST(a_failed_engine_leaves_the_index_alone)
+{
+    struct run *run = calloc(1, sizeof *run);
+    struct os_ops ops = os_kernel;
+    struct engine_txn *t;
+    char *before, *after;
+    size_t n, m;
+
+    log_set_level(LOG_NONE);
+    kit_dir_make(&run->dir);
+    ops.open = x_open;
+    ops.pwrite = x_pwrite;
+    ops.ftruncate = x_ftruncate;
+    ops.fallocate = x_fallocate;
+    ops.fdatasync = x_fdatasync;
+    ops.unlink = x_unlink;
+    os_test_replace(&ops);
+    tidy = true;
+    ck_assert_int_eq(run_open(run), OK);
+    atomic_store(&syncs_left, 10 + _i);
+    write_some(run, 1, TXNS);
+    for (int i = 0; i < 100 && engine_state(run->e) == ENGINE_OK; i++)
+        tidy_up(run->e, i);
+    ck_assert_int_eq(engine_state(run->e), ENGINE_FAILED);
+    pthread_mutex_lock(&run->e->keeper.work); /* what was under way has ended */
+    pthread_mutex_unlock(&run->e->keeper.work);
+    atomic_store(&index_calls, 0);
+    before = kit_read(&run->dir, "index", &n);
+    for (int i = 0; i < 10; i++) {
+        ck_assert_int_eq(engine_txn_begin(run->e, &t), ERR_FAILED);
+        ck_assert_int_ne(engine_checkpoint(run->e), OK);
+        ck_assert_int_ne(engine_compact(run->e), OK);
+    }
+    engine_close(run->e);
+    ck_assert_int_eq(atomic_load(&index_calls), 0);
+    after = kit_read(&run->dir, "index", &m);
+    ck_assert_uint_eq(n, m);
+    ck_assert_mem_eq(before, after, n);
+    os_test_replace(NULL);
+    ck_assert_int_eq(run_open(run), OK);
+    ck_assert(same_or_more(run, true));
+    engine_close(run->e);
+    tidy = false;
+    free(before);
+    free(after);
+    kit_dir_remove(&run->dir);
+    free(run->model.p);
+    free(run);
+    model_free_bytes();
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("engine/torture");
@@ -716,6 +859,8 @@ static Suite *suite(void)
     tcase_add_loop_test(c, running_on_top_of_a_failure, 0, 2);
     tcase_add_test(c, slow_disk_pushes_back);
     tcase_add_loop_test(c, every_allocation, 0, 2);
+    tcase_add_test(c, no_memory_for_a_segment);
+    tcase_add_loop_test(c, a_failed_engine_leaves_the_index_alone, 0, 12);
     suite_add_tcase(s, c);
     return s;
 }
