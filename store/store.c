@@ -29,14 +29,8 @@ static enum err layout_check(str value, struct err_detail *detail)
     return OK;
 }
 
-/* Nobody waits for it: if it does not become durable, nothing that comes behind it does. */
-static void layout_written(void *arg, enum err result)
-{
-    (void)arg;
-    (void)result;
-}
-
-/* Looks at the version of the layout; an engine without one is new and gets it. */
+/* Looks at the version of the layout; an engine without one is new and gets it. That is waited for: a reader
+ * would not see it before, and a disk that has no room for it should not be found out later. */
 static enum err layout_open(struct engine *engine, struct err_detail *detail)
 {
     static const char version = LAYOUT_VERSION;
@@ -55,9 +49,8 @@ static enum err layout_open(struct engine *engine, struct err_detail *detail)
     else if (e == ERR_NOTFOUND)
         e = engine_put(txn, key_str(&k), (str){&version, 1});
     if (e == OK)
-        engine_txn_commit(txn, layout_written, NULL);
-    else
-        engine_txn_abort(txn);
+        return engine_txn_commit_wait(txn);
+    engine_txn_abort(txn);
     return e;
 }
 

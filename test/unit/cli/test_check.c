@@ -4,6 +4,7 @@
  */
 #include "test/unit/cli/cli_test.h"
 
+#include "store/store.h"
 #include <fcntl.h>
 
 static struct err_detail detail;
@@ -226,6 +227,43 @@ START_TEST(a_damaged_log)
 }
 END_TEST
 
+/* ---- the store ------------------------------------------------------------------------------- */
+
+static const char *check_store(struct cli_check c, bool want_sound)
+{
+    const struct store_options o = {.dir = "data"};
+    struct store *store;
+    bool sound = !want_sound;
+
+    c.out = fopen("said", "w");
+    ck_assert_ptr_nonnull(c.out);
+    ck_assert_int_eq(store_open(&store, &o, NULL, &detail), OK);
+    ck_assert_int_eq(cli_check_store(&c, store, &sound, &detail), OK);
+    store_close(store);
+    fclose(c.out);
+    ck_assert_int_eq(sound, want_sound);
+    return read_text("said");
+}
+
+START_TEST(what_the_store_keeps)
+{
+    struct cli_check c = options(), mend = options();
+    const char *text;
+
+    mend.repair = c.quiet = true;
+    ck_assert_str_eq(check_store(options(), true),
+                     "data: 0 lists, 0 objects, 0 tombstones are sound, 0 problems\n");
+    ck_assert_str_eq(check_store(c, true), "");
+    put("what no store writes");
+    text = check_store(c, false);
+    want_text(text, "store: ");
+    want_text(text, " 1 problems; kinto check --repair mends them\n");
+    text = check_store(mend, true);
+    want_text(text, " 1 problems, which were mended\n");
+    ck_assert_str_eq(check_store(c, true), "");
+}
+END_TEST
+
 /* ---- how far --------------------------------------------------------------------------------- */
 
 START_TEST(a_terminal_sees_how_far_it_is)
@@ -256,6 +294,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, an_index_whose_keys_are_all_in_the_log);
     tcase_add_test(t, an_index_with_keys_that_the_log_has_not);
     tcase_add_test(t, a_damaged_log);
+    tcase_add_test(t, what_the_store_keeps);
     tcase_add_test(t, a_terminal_sees_how_far_it_is);
     suite_add_tcase(s, t);
     return s;
