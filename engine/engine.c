@@ -313,25 +313,50 @@ void engine_fail(struct engine *e, const char *why)
 
 /* ---- open and close -------------------------------------------------------------------------- */
 
-enum err engine_open(struct engine **out, const struct engine_options *options,
-                     struct engine_recovery *recovery, struct err_detail *detail)
+/* All but the threads. *out is to be released, also when this fails. */
+static enum err open_files(struct engine **out, const struct engine_options *options,
+                           struct engine_recovery *found, struct err_detail *detail)
 {
-    struct engine_recovery found = {0};
-    struct engine *e = NULL;
-    enum err err;
+    enum err err = engine_bare(out, options, detail);
+    struct engine *e = *out;
     bool made;
 
-    if (detail != NULL)
-        detail->text[0] = 0;
-    err = engine_bare(&e, options, detail);
     if (err == OK && e->dir != NULL)
         err = dir_make(e->dir, &made, detail);
     if (err == OK && e->dir != NULL)
         err = dir_lock(e->dir, 0, &e->lock_fd, detail);
     if (err == OK && e->dir != NULL)
         err = repair_finish(e->dir, detail);
+    return err == OK ? recover(e, found, detail) : err;
+}
+
+/* The replay met a page of the index that is damaged, and is in pieces: it begins anew, without it. */
+static enum err open_without_index(struct engine **e, const struct engine_options *options,
+                                   struct engine_recovery *found, struct err_detail *detail)
+{
+    enum err err = index_give_up(*e, detail);
+
     if (err == OK)
-        err = recover(e, &found, detail);
+        log_event(LOG_WARN, "engine_index_rebuilt", "why=\"page %u is damaged\"",
+                  (unsigned)atomic_load(&(*e)->pages.damaged));
+    engine_release(*e);
+    *e = NULL;
+    *found = (struct engine_recovery){.rebuilt = true};
+    return err == OK ? open_files(e, options, found, detail) : err;
+}
+
+enum err engine_open(struct engine **out, const struct engine_options *options,
+                     struct engine_recovery *recovery, struct err_detail *detail)
+{
+    struct engine_recovery found = {0};
+    struct engine *e = NULL;
+    enum err err;
+
+    if (detail != NULL)
+        detail->text[0] = 0;
+    err = open_files(&e, options, &found, detail);
+    if (err == ERR_CORRUPT && atomic_load(&e->pages.damaged) != 0)
+        err = open_without_index(&e, options, &found, detail);
     if (err == OK)
         err = start_threads(e, detail);
     if (err != OK) {

@@ -6,7 +6,8 @@
  * With an index file the segments that its root knows are only looked at (name, header, length), and
  * the frames behind the root's tail are replayed. Without one, or with one that cannot be used,
  * everything is replayed, with a checkpoint now and then, so that it needs no more memory than
- * usual and what was done is not done again if it is interrupted.
+ * usual and what was done is not done again if it is interrupted. A page of the tree that turns out to be
+ * damaged while it is built upon makes an index one that cannot be used: whoever opens begins anew.
  *
  * Nothing of the log is changed before everything has been read and found good; then the torn
  * remains behind the last whole frame are cut off. The newest segment is synced before it is read, so

@@ -324,6 +324,35 @@ START_TEST(a_damaged_page_is_noticed_and_made_anew)
 }
 END_TEST
 
+/* The replay of what came after the index builds on the damaged page. */
+START_TEST(a_damaged_page_does_not_end_an_opening)
+{
+    struct index_root root;
+    char *index;
+    size_t n;
+
+    put_many(0, 300, 1);
+    engine_close(e);
+    index = kit_read(&dir, "index", &n);
+    open_again();
+    put_many(100, 150, 2);
+    engine_close(e);
+    memcpy(&root, index, sizeof root);
+    if (((struct index_root *)(void *)(index + PAGE_BYTES))->seq > root.seq)
+        memcpy(&root, index + PAGE_BYTES, sizeof root);
+    kit_write(&dir, "index", index, n);
+    free(index);
+    for (size_t page = PAGE_FIRST; page < n / PAGE_BYTES; page++)
+        if (page != root.books)
+            flip("index", page * PAGE_BYTES + 1000);
+    ck_assert(open_again().rebuilt);
+    check_all();
+    engine_close(e);
+    ck_assert_uint_eq(open_again().txns, 0);
+    check_all();
+}
+END_TEST
+
 /* An index file put back from an earlier day: the log has what came after. */
 START_TEST(an_old_index_is_caught_up)
 {
@@ -837,6 +866,7 @@ static Suite *suite(void)
     tcase_add_test(c, a_damaged_index_that_cannot_be_kept);
     tcase_add_test(c, a_damaged_index_that_cannot_be_removed);
     tcase_add_loop_test(c, a_damaged_page_is_noticed_and_made_anew, 0, 2);
+    tcase_add_test(c, a_damaged_page_does_not_end_an_opening);
     tcase_add_test(c, an_old_index_is_caught_up);
     tcase_add_test(c, sharing_survives_compactions);
     tcase_add_test(c, a_reader_does_not_drive_compaction);
