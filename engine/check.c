@@ -29,7 +29,7 @@ struct side {
     bool there;
 };
 
-static void side_begin(struct side *s, struct engine *e, uint32_t root)
+static void side_begin(struct side *s, struct engine *e, struct page_ref root)
 {
     s->view = (struct engine_view){.pages = &e->pages, .engine = e, .root = root};
     engine_cursor_init(&s->at, &s->view, STR(""));
@@ -149,7 +149,7 @@ static enum err look_for_keys(const struct check *c, struct difference *d)
     enum err err = OK;
 
     for (uint32_t n = PAGE_FIRST; err == OK && n < leaves->words * 64; n++) {
-        const struct page *leaf = bits_get(leaves, n) ? page_get(&c->filed->pages, n) : NULL;
+        const struct page *leaf = bits_get(leaves, n) ? page_peek(&c->filed->pages, n) : NULL;
         for (unsigned i = 0; leaf != NULL && err == OK && i < leaf->count; i++)
             err = look_for_key(c, leaf, i, d);
     }

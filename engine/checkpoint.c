@@ -184,23 +184,23 @@ static enum err write_tree(struct checkpoint *c, struct page_writer *w)
     enum err err = OK;
 
     for (size_t i = 0; err == OK && i < c->todo_n; i++)
-        err = page_writer_add(w, page_get(&c->e->pages, c->todo[i]), c->todo[i]);
+        err = page_writer_add(w, page_peek(&c->e->pages, c->todo[i]), c->todo[i]);
     return err;
 }
 
 static enum err write_books_pages(struct checkpoint *c, struct page_writer *w)
 {
-    struct books_page page = {.txn = c->v.txn};
+    struct books_page page = {.txn = c->v.txn, .stamp = c->v.root.stamp};
     enum err err = OK;
 
     for (size_t i = 0; err == OK && i < c->books_pages; i++) {
         size_t at = i * BOOKS_PAGE_BYTES;
-        page.pgno = c->books_page[i];
+        page.pgno = ~c->books_page[i];
         page.next = i + 1 < c->books_pages ? c->books_page[i + 1] : PAGE_NONE;
         page.n = (uint32_t)MIN_OF(c->books_bytes - at, (size_t)BOOKS_PAGE_BYTES);
         memset(page.data, 0, sizeof page.data);
         memcpy(page.data, c->books + at, page.n);
-        err = page_writer_add(w, &page, page.pgno);
+        err = page_writer_add(w, &page, c->books_page[i]);
     }
     return err;
 }

@@ -36,9 +36,9 @@ static const struct page *at(const struct engine_cursor *c)
 }
 
 /* False: the page is damaged, and the cursor stands nowhere. */
-static bool push(struct engine_cursor *c, uint32_t pgno, unsigned slot)
+static bool push(struct engine_cursor *c, struct page_ref ref, unsigned slot)
 {
-    const struct page *page = page_get(c->view->pages, pgno);
+    const struct page *page = page_get(c->view->pages, ref);
 
     CHECK(c->depth + 1 < (int)TREE_MAX_DEPTH);
     if (UNLIKELY(page == NULL)) {
@@ -52,7 +52,7 @@ static bool push(struct engine_cursor *c, uint32_t pgno, unsigned slot)
     return true;
 }
 
-static uint32_t child_of(const struct engine_cursor *c)
+static struct page_ref child_of(const struct engine_cursor *c)
 {
     return node_child(at(c), c->path[c->depth].slot);
 }
@@ -73,7 +73,7 @@ static bool start(struct engine_cursor *c)
 {
     c->depth = -1;
     c->err = OK;
-    return c->view->root != PAGE_NONE && push(c, c->view->root, 0);
+    return c->view->root.pgno != PAGE_NONE && push(c, c->view->root, 0);
 }
 
 /* To the neighbouring leaf; false, and nowhere, behind the last. */

@@ -173,7 +173,7 @@ void engine_snap_end(struct engine_reader *r);
 /* The number of the transaction that a view shows (a transaction's own changes come after it). */
 uint64_t engine_view_version(const struct engine_view *v);
 
-/* NOTFOUND, or CORRUPT when a checksum is wrong. The value is borrowed from the view. */
+/* NOTFOUND, or CORRUPT: what is on disk is damaged. The value is borrowed from the view. */
 MUST_CHECK enum err engine_get(const struct engine_view *v, str key, str *value);
 
 /*

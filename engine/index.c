@@ -195,9 +195,9 @@ static enum err read_books(const struct engine *e, struct index_content *l, stru
             return damaged(e, "the books are damaged", d);
         if (os()->pread(e->index.fd, &page, sizeof page, off) < 0)
             return io_error(e, "cannot be read", d);
-        if (page.pgno != pgno || page.crc != page_crc((const void *)&page) ||
-            page.txn != l->root.txn || page.n > BOOKS_PAGE_BYTES || page.n > want - at ||
-            page.n == 0)
+        if (page.pgno != ~pgno || page.crc != page_crc((const void *)&page) ||
+            page.txn != l->root.txn || page.stamp != l->root.root.stamp ||
+            page.n > BOOKS_PAGE_BYTES || page.n > want - at || page.n == 0)
             return damaged(e, "the books are damaged", d);
         memcpy(l->books + at, page.data, page.n);
         at += page.n;
@@ -254,7 +254,7 @@ static bool books_make_sense(const struct index_content *l)
     if (r->first + h->segments - 1 != POS_SEG(r->tail))
         return false;
     used = index_bits(l);
-    return r->root == PAGE_NONE || (r->root < r->pages && bits_get(&used, r->root));
+    return r->root.pgno == PAGE_NONE || (r->root.pgno < r->pages && bits_get(&used, r->root.pgno));
 }
 
 enum err index_read(const struct engine *e, uint32_t oldest, struct index_content *l,
@@ -444,7 +444,7 @@ enum err index_write_root(struct engine *e, const struct version *v, uint32_t bo
                            .live_value_bytes = v->live_value_bytes,
                            .live_log_bytes = v->live_log_bytes,
                            .link = (uint32_t)v->link,
-                           .root = (uint32_t)v->root,
+                           .root = v->root,
                            .depth = (uint32_t)v->depth,
                            .first = (uint32_t)v->first,
                            .unproven = e->index.unproven,

@@ -50,7 +50,6 @@ static void wrong_page(const struct inspection *s, uint32_t pgno, const char *wh
 
 struct cell_look { /* a cell that lies within its page */
     const uint8_t *begin, *end;
-    uint32_t child;       /* in a branch */
     struct value_ref ref; /* in a leaf */
 };
 
@@ -91,10 +90,9 @@ static bool cell_fits(const struct page *p, unsigned slot, struct cell_look *c)
     at += n;
     if (p->level == 0)
         return p->prefix + n > 0 && value_fits(at, end, c);
-    if (end - at < 4)
+    if (end - at < (ptrdiff_t)sizeof(struct page_ref))
         return false;
-    memcpy(&c->child, at, 4);
-    c->end = at + 4;
+    c->end = at + sizeof(struct page_ref);
     return true;
 }
 
@@ -187,8 +185,9 @@ static const char *sum_up(struct inspection *s, const struct page *p)
 /* ---- the tree -------------------------------------------------------------------------------- */
 
 /* Takes the page's place in the books; NULL: *p may be looked at. */
-static const char *reach(struct inspection *s, uint32_t pgno, const struct page **p)
+static const char *reach(struct inspection *s, struct page_ref ref, const struct page **p)
 {
+    uint32_t pgno = ref.pgno;
     struct bits used = index_bits(s->content);
 
     if (pgno < PAGE_FIRST || pgno >= s->content->root.pages)
@@ -199,11 +198,10 @@ static const char *reach(struct inspection *s, uint32_t pgno, const struct page 
     s->found->r->pages++;
     if (!bits_get(&used, pgno))
         return "is a page of the tree, and free by the books";
-    *p = page_get(&s->e->pages, pgno);
-    return *p == NULL ? "bad checksum" : NULL;
+    return page_in_file(&s->e->pages, ref, p);
 }
 
-static void look_at_page(struct inspection *s, uint32_t pgno, unsigned level, str low,
+static void look_at_page(struct inspection *s, struct page_ref ref, unsigned level, str low,
                          const str *high);
 
 static void look_below(struct inspection *s, const struct page *p, str low, const str *high)
@@ -222,11 +220,11 @@ static void look_below(struct inspection *s, const struct page *p, str low, cons
 }
 
 /* A page that is wrong is told of, and nothing below it is looked at. */
-static void look_at_page(struct inspection *s, uint32_t pgno, unsigned level, str low,
+static void look_at_page(struct inspection *s, struct page_ref ref, unsigned level, str low,
                          const str *high)
 {
     const struct page *p = NULL;
-    const char *wrong = reach(s, pgno, &p);
+    const char *wrong = reach(s, ref, &p);
 
     if (wrong == NULL && p->level != level)
         wrong = "is of another level than the page above it says";
@@ -239,20 +237,20 @@ static void look_at_page(struct inspection *s, uint32_t pgno, unsigned level, st
     if (wrong == NULL && level == 0)
         wrong = sum_up(s, p);
     if (wrong != NULL)
-        wrong_page(s, pgno, wrong);
+        wrong_page(s, ref.pgno, wrong);
     else if (level > 0)
         look_below(s, p, low, high);
     else
-        bits_set(s->leaves, pgno);
+        bits_set(s->leaves, ref.pgno);
 }
 
 static void look_at_tree(struct inspection *s)
 {
     const struct index_root *r = &s->content->root;
 
-    if (r->depth > TREE_MAX_DEPTH || (r->root == PAGE_NONE) != (r->depth == 0))
+    if (r->depth > TREE_MAX_DEPTH || (r->root.pgno == PAGE_NONE) != (r->depth == 0))
         wrong_page(s, r->seq % 2, "the root's depth makes no sense");
-    else if (r->root != PAGE_NONE)
+    else if (r->root.pgno != PAGE_NONE)
         look_at_page(s, r->root, r->depth - 1, STR(""), NULL);
 }
 

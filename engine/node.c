@@ -1,14 +1,14 @@
 /*
  * engine/node.c - the inside of one page.
  *
- *     0        28                heap                       4096 - prefix       4096
+ *     0        32                heap                       4096 - prefix       4096
  *     | header | slots ... free | cells (newest first) ....| common prefix      |
  *
  * A slot is the offset of a cell; slots are in key order, cells lie in any order. The bytes that
  * all keys of the page begin with are stored once, at its end; a cell keeps the suffix:
  *
  *     leaf cell    varint suffix length, suffix, value part (private.h)
- *     branch cell  varint suffix length, suffix, 32-bit page number
+ *     branch cell  varint suffix length, suffix, page number and stamp of the child
  *
  * Invariants:
  *   1. Keys rise strictly from slot to slot.
@@ -155,7 +155,7 @@ struct cell node_cell(const struct page *p, unsigned slot)
     c.suffix = cell_suffix(p, slot, &n);
     c.suffix_n = (uint16_t)n;
     c.body = c.suffix + n;
-    c.body_n = (uint16_t)(p->level > 0 ? 4 : body_decode(c.body, &ref));
+    c.body_n = (uint16_t)(p->level > 0 ? sizeof(struct page_ref) : body_decode(c.body, &ref));
     return c;
 }
 
@@ -165,19 +165,20 @@ static size_t cell_bytes(const struct page *p, unsigned slot)
     return (size_t)(c.body - ((const uint8_t *)p + p->slot[slot])) + c.body_n;
 }
 
-uint32_t node_child(const struct page *p, unsigned slot)
+struct page_ref node_child(const struct page *p, unsigned slot)
 {
-    uint32_t n, pgno;
+    struct page_ref child;
+    uint32_t n;
     const uint8_t *suffix = cell_suffix(p, slot, &n);
 
-    memcpy(&pgno, suffix + n, 4);
-    return pgno;
+    memcpy(&child, suffix + n, sizeof child);
+    return child;
 }
 
-void node_set_child(struct page *p, unsigned slot, uint32_t pgno)
+void node_set_child(struct page *p, unsigned slot, struct page_ref child)
 {
     struct cell c = node_cell(p, slot);
-    memcpy((uint8_t *)p + (c.body - (const uint8_t *)p), &pgno, 4);
+    memcpy((uint8_t *)p + (c.body - (const uint8_t *)p), &child, sizeof child);
 }
 
 /* Where key lies beside all keys with the page's prefix: < 0 before, > 0 behind, 0: it has it. */

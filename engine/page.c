@@ -13,8 +13,9 @@
  *                pages_reclaim: V is durable and no reader holds a version before V
  *
  * The bytes of a page are in memory from page_alloc until a checkpoint has written them to the index
- * file; from then on they are looked at in a view of the file (page_to_file), whose checksum is
- * held against them when they are first asked for. Without files they stay in memory.
+ * file; from then on they are looked at in a view of the file (page_to_file). When they are first asked
+ * for there, their checksum is held against them, and their stamp against what the page above says: a
+ * disk that loses a write leaves an older page, which is whole. Without files they stay in memory.
  *
  * Invariants:
  *   1. A page that a reader's version can reach is not changed, and its number is not used again.
@@ -31,6 +32,7 @@
  * version that leads to it was published.
  */
 #include "base/crc.h"
+#include "base/rand.h"
 #include "engine/private.h"
 
 #define POOL_PAGES   256u /* memory that is kept for use again */
@@ -43,6 +45,7 @@ enum err pages_init(struct pages *ps)
     ring_init(&ps->made, sizeof(struct page_entry));
     ring_init(&ps->retired, sizeof(struct page_entry));
     ring_init(&ps->dropped, sizeof(struct page_memory));
+    rand_bytes(&ps->stamp, sizeof ps->stamp);
     ps->extent = mem_zalloc(EXTENTS * sizeof *ps->extent);
     return ps->extent == NULL ? ERR_NOMEM : pages_extend(ps, PAGE_FIRST);
 }
@@ -105,25 +108,66 @@ static _Atomic uint64_t *good_word(const struct pages *ps, uint32_t pgno, uint64
     return &ps->extent[pgno >> EXTENT_BITS]->good[i / 64];
 }
 
-/* A page is looked at for the first time since it was put into the file, or since the start. */
-const struct page *page_verify(struct pages *ps, uint32_t pgno)
+/* NULL: there is none. */
+static const struct page *whole_in_file(const struct pages *ps, uint32_t pgno)
 {
     const struct extent *x = ps->extent[pgno >> EXTENT_BITS];
     const uint8_t *map = atomic_load_explicit(&x->map, memory_order_acquire);
+    const struct page *p;
+
+    if (map == NULL)
+        return NULL;
+    p = (const void *)(map + (size_t)(pgno & (EXTENT_PAGES - 1)) * PAGE_BYTES);
+    return p->pgno == pgno && p->crc == page_crc(p) ? p : NULL;
+}
+
+const char *page_in_file(const struct pages *ps, struct page_ref ref, const struct page **out)
+{
+    const struct page *p = whole_in_file(ps, ref.pgno);
+
+    if (p == NULL)
+        return "bad checksum";
+    if (p->stamp != ref.stamp)
+        return "has another stamp than what leads to it says: a write was lost";
+    *out = p;
+    return NULL;
+}
+
+static const struct page *damaged(struct pages *ps, uint32_t pgno)
+{
+    atomic_store(&ps->damaged, pgno);
+    keeper_alarm(CONTAINER_OF(ps, struct engine, pages));
+    return NULL;
+}
+
+/* A page is looked at for the first time since it was put into the file, or since the start. */
+const struct page *page_verify(struct pages *ps, struct page_ref ref)
+{
     const struct page *p = NULL;
     _Atomic uint64_t *word;
     uint64_t bit;
 
-    if (map != NULL)
-        p = (const void *)(map + (size_t)(pgno & (EXTENT_PAGES - 1)) * PAGE_BYTES);
-    if (p == NULL || p->pgno != pgno || p->crc != page_crc(p)) {
-        atomic_store(&ps->damaged, pgno);
-        keeper_alarm(CONTAINER_OF(ps, struct engine, pages));
-        return NULL;
-    }
-    word = good_word(ps, pgno, &bit);
+    if (page_in_file(ps, ref, &p) != NULL)
+        return damaged(ps, ref.pgno);
+    word = good_word(ps, ref.pgno, &bit);
     atomic_fetch_or_explicit(word, bit, memory_order_relaxed);
     return p;
+}
+
+/* It is not noted as good: that would let an old page be served. */
+const struct page *page_peek(struct pages *ps, uint32_t pgno)
+{
+    const struct page *p = atomic_load_explicit(entry_of(ps, pgno), memory_order_acquire);
+
+    if (p == NULL)
+        p = whole_in_file(ps, pgno);
+    return p != NULL ? p : damaged(ps, pgno);
+}
+
+/* An old page may lead to where there is nothing any more. */
+const struct page *page_follow(struct pages *ps, struct page_ref ref)
+{
+    return ref.pgno < ps->next ? page_get(ps, ref) : damaged(ps, ref.pgno);
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -283,7 +327,7 @@ static enum err page_new(struct pages *ps, uint64_t txn, uint32_t *out)
     return OK;
 }
 
-/* A page with undefined contents but for pgno and txn. NOMEM; LIMIT: no numbers left. */
+/* A page with undefined contents but for pgno, txn and stamp. NOMEM; LIMIT: no numbers left. */
 enum err page_alloc(struct pages *ps, uint64_t txn, struct page **out)
 {
     const uint32_t *loose = ring_back(&ps->loose);
@@ -299,30 +343,32 @@ enum err page_alloc(struct pages *ps, uint64_t txn, struct page **out)
     *out = atomic_load_explicit(entry_of(ps, pgno), memory_order_relaxed);
     (*out)->pgno = pgno;
     (*out)->txn = txn;
+    (*out)->stamp = ps->stamp++;
     return OK;
 }
 
 /* The page, or a copy of it under another number, that transaction txn may change. CORRUPT, and as
  * page_alloc. */
-enum err page_touch(struct pages *ps, uint64_t txn, uint32_t pgno, struct page **out)
+enum err page_touch(struct pages *ps, uint64_t txn, struct page_ref ref, struct page **out)
 {
-    const struct page *old = page_get(ps, pgno);
+    const struct page *old = page_get(ps, ref);
+    struct page_ref made;
     struct page *copy;
-    uint32_t number;
     enum err err;
 
     if (old == NULL)
         return ERR_CORRUPT;
     if (old->txn == txn) { /* made by it, so it is in memory */
-        *out = atomic_load_explicit(entry_of(ps, pgno), memory_order_relaxed);
+        *out = atomic_load_explicit(entry_of(ps, ref.pgno), memory_order_relaxed);
         return OK;
     }
     err = page_alloc(ps, txn, &copy);
     if (err != OK)
         return err;
-    number = copy->pgno;
+    made = page_ref_of(copy);
     memcpy(copy, old, PAGE_BYTES);
-    copy->pgno = number;
+    copy->pgno = made.pgno;
+    copy->stamp = made.stamp;
     copy->txn = txn;
     page_retire(ps, txn, old);
     *out = copy;

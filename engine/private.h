@@ -124,14 +124,15 @@ typedef uint64_t logpos;
 #define PAGE_BYTES        4096u
 #define PAGE_NONE         0u
 #define PAGE_FIRST        2u /* 0 and 1 are the two roots of the index file */
-#define PAGE_HEADER_BYTES 28u
+#define PAGE_HEADER_BYTES 32u
 #define TREE_MAX_DEPTH    16u
 #define NODE_MAX_ITEMS    820u /* more than the smallest cells that fit a page */
 
 struct page {
     uint32_t crc; /* of the rest; set when the page goes to a file */
     uint32_t pgno;
-    uint64_t txn; /* the transaction that made it: only that one may change it */
+    uint64_t txn;   /* the transaction that made it: only that one may change it */
+    uint32_t stamp; /* another one each time that a page is made */
     uint16_t count;
     uint16_t heap;    /* offset of the lowest cell */
     uint16_t garbage; /* bytes between heap and prefix that no slot names */
@@ -143,6 +144,24 @@ struct page {
 };
 static_assert(sizeof(struct page) == PAGE_BYTES, "format");
 static_assert(offsetof(struct page, slot) == PAGE_HEADER_BYTES, "format");
+
+/*
+ * What leads to a page: its number, and the stamp that it got when it was made. A disk may lose a write
+ * that it has acknowledged; then what was there before, whole and with the same number, lies in the
+ * page's place. Its stamp tells. Stamps are counted from a random number on, another one with each
+ * opening, so that an old page has the right one with a chance of 1 in 2^32.
+ * The transaction would not do: a replay makes its pages once more, under a number that an earlier one,
+ * or the transaction itself, may have used for pages that went to the file before a crash.
+ */
+struct page_ref {
+    uint32_t pgno, stamp;
+};
+static_assert(sizeof(struct page_ref) == 8, "format");
+static inline struct page_ref page_ref_of(const struct page *p)
+{
+    return (struct page_ref){p->pgno, p->stamp};
+}
+#define NO_PAGE ((struct page_ref){PAGE_NONE, 0})
 
 struct cell { /* borrowed from its page */
     const uint8_t *suffix;
@@ -158,8 +177,8 @@ struct item {
 
 void node_init(struct page *p, unsigned level);
 struct cell node_cell(const struct page *p, unsigned slot);
-uint32_t node_child(const struct page *p, unsigned slot);
-void node_set_child(struct page *p, unsigned slot, uint32_t pgno);
+struct page_ref node_child(const struct page *p, unsigned slot);
+void node_set_child(struct page *p, unsigned slot, struct page_ref child);
 unsigned node_child_slot(const struct page *p, str key);         /* branch: where key is below */
 unsigned node_lower(const struct page *p, str key, bool *exact); /* leaf: first slot >= key */
 unsigned node_prefix_end(const struct page *p, unsigned from, str prefix); /* first without it */
@@ -191,12 +210,13 @@ struct page_memory { /* that readers may be in who began before a checkpoint end
 #define PAGES_RESERVE (4 * TREE_MAX_DEPTH) /* an operation makes and drops fewer than that */
 struct extent {
     _Atomic(const uint8_t *) map; /* of the index file; NULL: none of these pages is in it */
-    _Atomic uint64_t good[EXTENT_PAGES / 64];    /* pages of the map whose checksum was right */
+    _Atomic uint64_t good[EXTENT_PAGES / 64];    /* pages of the map that were found right */
     _Atomic(struct page *) memory[EXTENT_PAGES]; /* of those that are not in the file */
 };
 struct pages {
     struct extent **extent;  /* [EXTENTS] */
     uint32_t next;           /* the first number never used */
+    uint32_t stamp;          /* of the page that is made next */
     uint32_t hint;           /* no number below can be taken */
     struct bits free;        /* nobody refers to it */
     struct bits disk;        /* the last checkpoint refers to it */
@@ -209,16 +229,19 @@ struct pages {
     struct ring made;         /* page_entry: made by transactions not yet durable */
     struct ring retired;      /* page_entry: no longer in the tree since txn */
     struct ring dropped;      /* page_memory: of pages that are in the file now */
-    _Atomic uint32_t damaged; /* a page whose checksum was wrong; 0: none so far */
+    _Atomic uint32_t damaged; /* a page that is not what it should be; 0: none so far */
 };
 MUST_CHECK enum err pages_init(struct pages *ps);
 void pages_fini(struct pages *ps);
-/* NULL: the page is damaged (CORRUPT). */
-const struct page *page_verify(struct pages *ps, uint32_t pgno);
-static inline const struct page *page_get(struct pages *ps, uint32_t pgno)
+/* NULL: it is, and *out is the page as the file has it; or what is wrong with it. */
+const char *page_in_file(const struct pages *ps, struct page_ref ref, const struct page **out);
+/* NULL: the page is damaged, or not the one that is meant (CORRUPT). Once it was found right, its number
+ * says enough: what else leads to it names the same stamp. */
+const struct page *page_verify(struct pages *ps, struct page_ref ref);
+static inline const struct page *page_get(struct pages *ps, struct page_ref ref)
 {
-    struct extent *x = ps->extent[pgno >> EXTENT_BITS];
-    uint32_t i = pgno & (EXTENT_PAGES - 1);
+    struct extent *x = ps->extent[ref.pgno >> EXTENT_BITS];
+    uint32_t i = ref.pgno & (EXTENT_PAGES - 1);
     const struct page *p = atomic_load_explicit(&x->memory[i], memory_order_acquire);
 
     if (p != NULL)
@@ -226,14 +249,20 @@ static inline const struct page *page_get(struct pages *ps, uint32_t pgno)
     if (atomic_load_explicit(&x->good[i / 64], memory_order_relaxed) >> (i % 64) & 1)
         return (const void *)(atomic_load_explicit(&x->map, memory_order_relaxed) +
                               (size_t)i * PAGE_BYTES);
-    return page_verify(ps, pgno);
+    return page_verify(ps, ref);
 }
+/* What lies at a number, for those who were not led there: a whole page of the tree. If it is not in
+ * memory it may be an old one, so nothing of it may be served. NULL: it is damaged. */
+const struct page *page_peek(struct pages *ps, uint32_t pgno);
+/* What such a page leads to. NULL: the same. Writer only. */
+const struct page *page_follow(struct pages *ps, struct page_ref ref);
 /* Room for all that one operation on the tree can do. NOMEM. */
 MUST_CHECK enum err pages_reserve(struct pages *ps);
 /* `next` numbers are in use or free; those it adds are free. NOMEM; LIMIT: too many. */
 MUST_CHECK enum err pages_extend(struct pages *ps, uint32_t next);
 MUST_CHECK enum err page_alloc(struct pages *ps, uint64_t txn, struct page **out);
-MUST_CHECK enum err page_touch(struct pages *ps, uint64_t txn, uint32_t pgno, struct page **out);
+MUST_CHECK enum err page_touch(struct pages *ps, uint64_t txn, struct page_ref ref,
+                               struct page **out);
 void page_retire(struct pages *ps, uint64_t txn, const struct page *page);
 void pages_commit(struct pages *ps, uint64_t txn);
 void pages_undo(struct pages *ps, uint64_t keep_txn);
@@ -280,7 +309,7 @@ struct tree {
     struct pages *pages;
     struct tree_scratch *scratch;
     uint64_t txn; /* the running transaction: pages with this number may be changed in place */
-    uint32_t root;
+    struct page_ref root;
     uint32_t depth; /* levels; 0: empty */
     uint64_t keys;
 };
@@ -296,7 +325,8 @@ typedef void tree_each_fn(void *arg, size_t key_bytes, const uint8_t *body);
 MUST_CHECK enum err tree_del_prefix(struct tree *t, str prefix, tree_each_fn *each, void *arg,
                                     uint64_t *count);
 /* *body: of the cell, borrowed from its page. NOTFOUND, CORRUPT. */
-MUST_CHECK enum err tree_find(struct pages *ps, uint32_t root, str key, const uint8_t **body);
+MUST_CHECK enum err tree_find(struct pages *ps, struct page_ref root, str key,
+                              const uint8_t **body);
 
 /* ---- views ----------------------------------------------------------------------------------- */
 
@@ -304,7 +334,7 @@ struct engine_view {
     struct pages *pages;
     struct engine *engine;
     uint64_t version;
-    uint32_t root;
+    struct page_ref root;
     bool writer; /* values may lie in frames that are not on disk yet */
 };
 void view_prefetch(const struct engine_view *v, const uint8_t *body); /* its value, soon */
@@ -453,7 +483,8 @@ void pending_reap(struct pending *p, logpos durable);
 /* What a transaction leaves behind. Published as a whole; words only, for the copy in reader.c. */
 struct version {
     uint64_t txn;
-    uint64_t root, depth;
+    struct page_ref root; /* one word */
+    uint64_t depth;
     uint64_t keys, live_value_bytes;
     uint64_t live_log_bytes;      /* of the log, what is still of use */
     logpos tail;                  /* where the next frame begins */
@@ -476,21 +507,22 @@ struct index_root { /* at the start of page 0 or 1: the one that seq is even or 
     uint64_t last; /* the same of the last frame; 0: there is none */
     uint64_t keys, live_value_bytes, live_log_bytes;
     uint32_t link; /* head_crc of the last frame */
-    uint32_t root, depth;
+    struct page_ref root;
+    uint32_t depth;
     uint32_t first; /* segments before this one are not needed */
     uint32_t
         unproven;   /* not 0: the log must still show that segments before this one may be gone */
     uint32_t pages; /* of the file that this root needs */
     uint32_t books, books_bytes; /* first page, and length of the content */
-    uint32_t reserved;           /* 0 */
     uint32_t crc;                /* of all before */
 };
 static_assert(sizeof(struct index_root) == 128, "format");
 
-#define BOOKS_PAGE_BYTES (PAGE_BYTES - 24)
-struct books_page {
-    uint32_t crc, pgno; /* as in struct page */
+#define BOOKS_PAGE_BYTES (PAGE_BYTES - 28)
+struct books_page {     /* txn and stamp: as the root says of the tree, or they are other books */
+    uint32_t crc, pgno; /* as in struct page, but ~pgno: it is never taken for one of the tree */
     uint64_t txn;
+    uint32_t stamp;
     uint32_t next, n; /* the page with what follows; bytes here */
     uint8_t data[BOOKS_PAGE_BYTES];
 };

@@ -112,7 +112,7 @@ void snap_hold(struct engine_reader *r, struct version *out)
         copy_words(p, current, out);
     } while (atomic_load(&p->current) != current);
     r->view.version = out->txn;
-    r->view.root = (uint32_t)out->root;
+    r->view.root = out->root;
 }
 
 const struct engine_view *engine_snap_begin(struct engine_reader *r)

@@ -366,7 +366,7 @@ static void start_from(struct scan *s, const struct version *v)
     s->f.txn = v->txn;
     s->f.link = (uint32_t)v->link;
     w->now = *v;
-    w->tree.root = (uint32_t)v->root;
+    w->tree.root = v->root;
     w->tree.depth = (uint32_t)v->depth;
     w->tree.keys = v->keys;
     w->live_value_bytes = v->live_value_bytes;

@@ -6,7 +6,8 @@
  * A page is moved by changing nothing in it: copy-on-write gives the copy the lowest number there is.
  * The numbers are walked from the last one down, so that the end can be cut off wherever the walk stops:
  * a close has no time for all of a large file. Each page that the tree has is renewed, with what
- * leads to it, some at a time; a key below it shows the way. What the transaction writes to the log is
+ * leads to it, some at a time; a key below it shows the way (it may be a wrong one, if the disk has lost
+ * the page and an old one lies there: then nothing is moved). What the transaction writes to the log is
  * a TRIM that says what is known.
  */
 #include "engine/private.h"
@@ -56,10 +57,10 @@ bool shrink_pays(struct engine *e)
 static enum err first_key(struct pages *ps, uint32_t pgno, uint8_t out[ENGINE_MAX_KEY_BYTES],
                           str *key)
 {
-    const struct page *p = page_get(ps, pgno);
+    const struct page *p = page_peek(ps, pgno);
 
     while (p != NULL && p->level > 0)
-        p = page_get(ps, node_child(p, 0));
+        p = page_follow(ps, node_child(p, 0));
     if (p == NULL)
         return ERR_CORRUPT;
     *key = (str){(char *)out, node_key(p, 0, out)};

@@ -6,7 +6,7 @@
  * are cut to what tells the two sides apart.
  *
  * A change goes down from the root and makes each page on its way the transaction's own
- * (page_touch), so that parents can be given the new numbers; then it works on its path upwards.
+ * (page_touch), so that parents can be told of their new children; then it works on its path upwards.
  * Nothing below a version's root ever changes (page.c, invariant 1).
  *
  * Filling. A page that overflows is split in halves by bytes; but when inserts come in rising order
@@ -31,13 +31,13 @@ struct path {
         slot[TREE_MAX_DEPTH]; /* of the child that was taken; in the leaf, as the caller likes */
 };
 
-enum err tree_find(struct pages *ps, uint32_t root, str key, const uint8_t **body)
+enum err tree_find(struct pages *ps, struct page_ref root, str key, const uint8_t **body)
 {
     const struct page *p;
     bool exact;
     unsigned slot;
 
-    if (root == PAGE_NONE)
+    if (root.pgno == PAGE_NONE)
         return ERR_NOTFOUND;
     for (p = page_get(ps, root); p != NULL && p->level > 0;)
         p = page_get(ps, node_child(p, node_child_slot(p, key)));
@@ -51,13 +51,13 @@ enum err tree_find(struct pages *ps, uint32_t root, str key, const uint8_t **bod
 }
 
 /* The page on a way down; those that are not the transaction's own are only looked at. */
-static enum err path_page(struct tree *t, uint32_t pgno, bool own, struct page **out)
+static enum err path_page(struct tree *t, struct page_ref ref, bool own, struct page **out)
 {
     const struct page *page;
 
     if (own)
-        return page_touch(t->pages, t->txn, pgno, out);
-    page = page_get(t->pages, pgno);
+        return page_touch(t->pages, t->txn, ref, out);
+    page = page_get(t->pages, ref);
     *out = (struct page *)page;
     return page == NULL ? ERR_CORRUPT : OK;
 }
@@ -65,22 +65,22 @@ static enum err path_page(struct tree *t, uint32_t pgno, bool own, struct page *
 /* Goes down to where key is or would be; the first `own` levels become the transaction's own. */
 static enum err descend(struct tree *t, str key, unsigned own, struct path *path)
 {
-    uint32_t pgno = t->root;
+    struct page_ref ref = t->root;
 
     for (unsigned d = 0; d < t->depth; d++) {
         struct page *page;
-        enum err err = path_page(t, pgno, d < own, &page);
+        enum err err = path_page(t, ref, d < own, &page);
         if (err != OK)
             return err;
-        if (page->pgno != pgno && d == 0)
-            t->root = page->pgno;
-        else if (page->pgno != pgno)
-            node_set_child(path->page[d - 1], path->slot[d - 1], page->pgno);
+        if (page->pgno != ref.pgno && d == 0)
+            t->root = page_ref_of(page);
+        else if (page->pgno != ref.pgno)
+            node_set_child(path->page[d - 1], path->slot[d - 1], page_ref_of(page));
         path->page[d] = page;
         if (page->level == 0)
             return OK;
         path->slot[d] = node_child_slot(page, key);
-        pgno = node_child(page, path->slot[d]);
+        ref = node_child(page, path->slot[d]);
     }
     return OK;
 }
@@ -157,7 +157,7 @@ static enum err grow_root(struct tree *t, struct page *left, struct page *right,
                           const struct item *sep)
 {
     struct item items[2] = {{0}, *sep};
-    uint32_t left_pgno = left->pgno, right_pgno = right->pgno;
+    struct page_ref child[2] = {page_ref_of(left), page_ref_of(right)};
     struct page *root;
     enum err err;
 
@@ -166,12 +166,13 @@ static enum err grow_root(struct tree *t, struct page *left, struct page *right,
     err = page_alloc(t->pages, t->txn, &root);
     if (err != OK)
         return err;
-    items[0].body = (const uint8_t *)&left_pgno;
-    items[1].body = (const uint8_t *)&right_pgno;
-    items[0].body_n = items[1].body_n = 4;
+    for (unsigned i = 0; i < 2; i++) {
+        items[i].body = (const uint8_t *)&child[i];
+        items[i].body_n = sizeof child[i];
+    }
     node_init(root, left->level + 1u);
     node_build(root, items, 2);
-    t->root = root->pgno;
+    t->root = page_ref_of(root);
     t->depth++;
     return OK;
 }
@@ -181,7 +182,7 @@ static enum err insert_at(struct tree *t, struct path *path, unsigned d, unsigne
                           struct item item)
 {
     uint8_t key[2][ENGINE_MAX_KEY_BYTES]; /* of the separator going up, and of the next one */
-    uint32_t child[2];
+    struct page_ref child[2];
     struct item *items = t->scratch->items;
 
     for (unsigned turn = 0;; turn ^= 1) {
@@ -207,11 +208,11 @@ static enum err insert_at(struct tree *t, struct path *path, unsigned d, unsigne
             right->last = (uint16_t)(slot - cut);
         left->run = right->run = run;
 
-        child[turn] = right->pgno;
+        child[turn] = page_ref_of(right);
         item = (struct item){.head = key[turn],
                              .head_n = item.head_n,
                              .body = (const uint8_t *)&child[turn],
-                             .body_n = 4};
+                             .body_n = sizeof child[turn]};
         if (d == 0)
             return grow_root(t, left, right, &item);
         d--;
@@ -229,7 +230,7 @@ static enum err first_leaf(struct tree *t)
     if (err != OK)
         return err;
     node_init(leaf, 0);
-    t->root = leaf->pgno;
+    t->root = page_ref_of(leaf);
     t->depth = 1;
     return OK;
 }
@@ -258,7 +259,7 @@ enum err tree_put(struct tree *t, str key, const struct body *body, struct body 
     unsigned slot;
     bool exact;
 
-    if (err == OK && t->root == PAGE_NONE)
+    if (err == OK && t->root.pgno == PAGE_NONE)
         err = first_leaf(t);
     if (err == OK)
         err = descend(t, key, t->depth, &path);
@@ -302,7 +303,7 @@ static enum err merge_with(struct tree *t, struct path *path, unsigned d, bool w
     if (items_bytes(s->items, n, page->level) > MERGE_FITS)
         return ERR_AGAIN;
     node_build(page, s->items, n);
-    node_set_child(parent, MIN_OF(mine, other), page->pgno);
+    node_set_child(parent, MIN_OF(mine, other), page_ref_of(page));
     node_remove(parent, MAX_OF(mine, other), 1);
     page_retire(t->pages, t->txn, sibling);
     return OK;
@@ -355,7 +356,7 @@ static enum err rebalance(struct tree *t, struct path *path, unsigned d)
             continue;
         page_retire(t->pages, t->txn, page);
         if (d == 0) {
-            t->root = PAGE_NONE;
+            t->root = NO_PAGE;
             t->depth = 0;
             return OK;
         }
@@ -424,7 +425,7 @@ static enum err drop_leaf(struct tree *t, struct path *path)
 
     page_retire(t->pages, t->txn, path->page[d]);
     if (d == 0) {
-        t->root = PAGE_NONE;
+        t->root = NO_PAGE;
         t->depth = 0;
         return OK;
     }

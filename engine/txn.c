@@ -115,7 +115,7 @@ static void set_view(struct engine_txn *t)
 static void start_tree(struct writer *w)
 {
     w->tree.txn = w->now.txn + 1;
-    w->tree.root = (uint32_t)w->now.root;
+    w->tree.root = w->now.root;
     w->tree.depth = (uint32_t)w->now.depth;
     w->tree.keys = w->now.keys;
 }

@@ -57,15 +57,17 @@ KIT void audit_leaf(struct audit *a, const struct page *p)
 }
 
 /* `low`: what the parent says is the least possible key below (separator). */
-KIT void audit_page(struct audit *a, uint32_t pgno, unsigned level, str low)
+KIT void audit_page(struct audit *a, struct page_ref ref, unsigned level, str low)
 {
-    const struct page *p = page_get(&a->e->pages, pgno);
+    const struct page *p = page_get(&a->e->pages, ref);
     uint8_t key[ENGINE_MAX_KEY_BYTES];
 
-    ck_assert_uint_eq(p->pgno, pgno);
+    ck_assert_ptr_nonnull(p);
+    ck_assert_uint_eq(p->pgno, ref.pgno);
+    ck_assert_uint_eq(p->stamp, ref.stamp);
     ck_assert_uint_eq(p->level, level);
     ck_assert_uint_gt(p->count, 0);
-    a->seen[pgno]++;
+    a->seen[p->pgno]++;
     audit_bytes(p);
     if (level == 0) {
         size_t n = node_key(p, 0, key);
@@ -120,8 +122,8 @@ KIT unsigned audit_engine(struct engine *e)
     a.seen = calloc(e->pages.next, 1);
     a.cells = calloc(segments, sizeof *a.cells);
     a.live = calloc(segments, sizeof *a.live);
-    if (v->root != PAGE_NONE)
-        audit_page(&a, (uint32_t)v->root, (unsigned)v->depth - 1, (str){"", 0});
+    if (v->root.pgno != PAGE_NONE)
+        audit_page(&a, v->root, (unsigned)v->depth - 1, (str){"", 0});
     else
         ck_assert_uint_eq(v->depth, 0);
     audit_lists(&a);
