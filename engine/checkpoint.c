@@ -181,26 +181,40 @@ static void forget_ahead(struct pages *ps)
 
 static enum err write_tree(struct checkpoint *c, struct page_writer *w)
 {
+    struct page *to;
     enum err err = OK;
 
-    for (size_t i = 0; err == OK && i < c->todo_n; i++)
-        err = page_writer_add(w, page_peek(&c->e->pages, c->todo[i]), c->todo[i]);
+    for (size_t i = 0; err == OK && i < c->todo_n; i++) {
+        err = page_writer_next(w, c->todo[i], &to);
+        if (err == OK)
+            node_copy(to, page_peek(&c->e->pages, c->todo[i]));
+    }
     return err;
+}
+
+static void fill_books_page(const struct checkpoint *c, size_t i, struct books_page *page)
+{
+    size_t at = i * BOOKS_PAGE_BYTES;
+
+    *page = (struct books_page){
+        .pgno = ~c->books_page[i],
+        .txn = c->v.txn,
+        .stamp = c->v.root.stamp,
+        .next = i + 1 < c->books_pages ? c->books_page[i + 1] : PAGE_NONE,
+        .n = (uint32_t)MIN_OF(c->books_bytes - at, (size_t)BOOKS_PAGE_BYTES),
+    };
+    memcpy(page->data, c->books + at, page->n);
 }
 
 static enum err write_books_pages(struct checkpoint *c, struct page_writer *w)
 {
-    struct books_page page = {.txn = c->v.txn, .stamp = c->v.root.stamp};
+    struct page *to;
     enum err err = OK;
 
     for (size_t i = 0; err == OK && i < c->books_pages; i++) {
-        size_t at = i * BOOKS_PAGE_BYTES;
-        page.pgno = ~c->books_page[i];
-        page.next = i + 1 < c->books_pages ? c->books_page[i + 1] : PAGE_NONE;
-        page.n = (uint32_t)MIN_OF(c->books_bytes - at, (size_t)BOOKS_PAGE_BYTES);
-        memset(page.data, 0, sizeof page.data);
-        memcpy(page.data, c->books + at, page.n);
-        err = page_writer_add(w, &page, c->books_page[i]);
+        err = page_writer_next(w, c->books_page[i], &to);
+        if (err == OK)
+            fill_books_page(c, i, (void *)to);
     }
     return err;
 }

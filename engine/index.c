@@ -398,12 +398,13 @@ enum err page_writer_flush(struct page_writer *w)
 
     if (w->n == 0)
         return OK;
+    for (size_t i = 0; i < w->n; i++)
+        w->page[i].crc = page_crc(&w->page[i]);
     w->n = 0;
     return os()->pwrite(w->fd, w->page, bytes, off) == (ssize_t)bytes ? OK : err_from_errno(errno);
 }
 
-/* A copy gets the checksum: readers may be in the page itself. */
-enum err page_writer_add(struct page_writer *w, const void *page, uint32_t pgno)
+enum err page_writer_next(struct page_writer *w, uint32_t pgno, struct page **out)
 {
     enum err err = OK;
 
@@ -413,9 +414,7 @@ enum err page_writer_add(struct page_writer *w, const void *page, uint32_t pgno)
         return err;
     if (w->n == 0)
         w->first = pgno;
-    memcpy(&w->page[w->n], page, PAGE_BYTES);
-    w->page[w->n].crc = page_crc(&w->page[w->n]);
-    w->n++;
+    *out = &w->page[w->n++];
     return OK;
 }
 

@@ -140,6 +140,16 @@ void node_init(struct page *p, unsigned level)
     p->last = 0;
 }
 
+/* What lies between slots and cells is whatever the memory held before, and is nobody's business. */
+void node_copy(struct page *to, const struct page *from)
+{
+    size_t head = PAGE_HEADER_BYTES + from->count * sizeof from->slot[0];
+
+    memcpy(to, from, head);
+    memset((uint8_t *)to + head, 0, from->heap - head);
+    memcpy((uint8_t *)to + from->heap, (const uint8_t *)from + from->heap, PAGE_BYTES - from->heap);
+}
+
 static inline const uint8_t *cell_suffix(const struct page *p, unsigned slot, uint32_t *n)
 {
     return varint_take((const uint8_t *)p + p->slot[slot], n);

@@ -176,6 +176,7 @@ struct item {
 };
 
 void node_init(struct page *p, unsigned level);
+void node_copy(struct page *to, const struct page *from); /* nothing but what the node has */
 struct cell node_cell(const struct page *p, unsigned slot);
 struct page_ref node_child(const struct page *p, unsigned slot);
 void node_set_child(struct page *p, unsigned slot, struct page_ref child);
@@ -597,7 +598,9 @@ struct page_writer { /* collects neighbours and writes them at once */
     struct page page[64];
 };
 void page_writer_init(struct page_writer *w, int fd);
-MUST_CHECK enum err page_writer_add(struct page_writer *w, const void *page, uint32_t pgno);
+/* Where the content of the page goes (a copy: readers may be in the page itself), before the next call. Its
+ * checksum is seen to. */
+MUST_CHECK enum err page_writer_next(struct page_writer *w, uint32_t pgno, struct page **out);
 MUST_CHECK enum err page_writer_flush(struct page_writer *w);
 
 /* ---- versions -------------------------------------------------------------------------------- */

@@ -106,6 +106,31 @@ START_TEST(nothing_to_replay_after_a_clean_end)
 }
 END_TEST
 
+/* What a page does not use says nothing of what the memory held before. */
+START_TEST(the_gaps_of_pages_are_blank)
+{
+    size_t n, nodes = 0;
+    const char *file;
+
+    for (int version = 0; version < 5; version++)
+        put_many(0, 300, version);
+    engine_close(e);
+    file = kit_read(&dir, "index", &n);
+    for (size_t at = PAGE_FIRST * PAGE_BYTES; at + PAGE_BYTES <= n; at += PAGE_BYTES) {
+        struct page p;
+        memcpy(&p, file + at, sizeof p);
+        if (p.pgno != at / PAGE_BYTES || p.crc != page_crc(&p))
+            continue;
+        nodes++;
+        for (size_t i = PAGE_HEADER_BYTES + 2u * p.count; i < p.heap; i++)
+            ck_assert_int_eq(file[at + i], 0);
+    }
+    ck_assert_uint_ge(nodes, 2);
+    free((void *)file);
+    open_again();
+}
+END_TEST
+
 /* The directory as it is while the engine runs: what a crash leaves. */
 static void copy_to(struct kit_dir *to)
 {
@@ -862,6 +887,7 @@ static Suite *suite(void)
     tcase_add_test(c, nothing_to_replay_after_a_clean_end);
     tcase_add_test(c, only_the_tail_is_replayed_after_a_crash);
     tcase_add_test(c, a_lost_index_is_made_anew);
+    tcase_add_test(c, the_gaps_of_pages_are_blank);
     tcase_add_loop_test(c, a_damaged_index_is_made_anew, 0, 6);
     tcase_add_test(c, a_damaged_index_that_cannot_be_kept);
     tcase_add_test(c, a_damaged_index_that_cannot_be_removed);
