@@ -37,29 +37,6 @@ struct checkpoint {
 
 /* ---- prepare: which pages -------------------------------------------------------------------- */
 
-/* All that is not free now, but what later transactions made, and what earlier ones dropped and
- * only readers see. */
-static void used_pages(struct pages *ps, uint64_t txn)
-{
-    size_t words = bits_words(ps->next);
-
-    for (size_t i = 0; i < words; i++)
-        ps->ahead.w[i] = ~ps->free.w[i];
-    ps->ahead.w[0] &= ~(uint64_t)0 << PAGE_FIRST;
-    if (ps->next % 64 != 0)
-        ps->ahead.w[words - 1] &= ~(~(uint64_t)0 << (ps->next % 64));
-    for (uint64_t i = ps->made.head; i < ps->made.tail; i++) {
-        const struct page_entry *made = ring_at(&ps->made, i);
-        if (made->txn > txn)
-            bits_clear(&ps->ahead, made->pgno);
-    }
-    for (uint64_t i = ps->retired.head; i < ps->retired.tail; i++) {
-        const struct page_entry *retired = ring_at(&ps->retired, i);
-        if (retired->txn <= txn)
-            bits_clear(&ps->ahead, retired->pgno);
-    }
-}
-
 static enum err list_todo(struct checkpoint *c)
 {
     const struct pages *ps = &c->e->pages;
@@ -155,7 +132,7 @@ static enum err prepare_locked(struct checkpoint *c)
     enum err err;
 
     pages_shrink(ps);
-    used_pages(ps, c->v.txn);
+    pages_note_used(ps, c->v.txn);
     err = list_todo(c);
     if (err == OK)
         err = take_books_pages(c);
@@ -167,14 +144,8 @@ static enum err prepare_locked(struct checkpoint *c)
     for (size_t i = 0; i < c->books_pages; i++)
         bits_set(&ps->ahead, c->books_page[i]);
     c->pages = ps->next;
-    return OK;
-}
-
-static void forget_ahead(struct pages *ps)
-{
-    if (ps->ahead.words > 0)
-        memset(ps->ahead.w, 0, ps->ahead.words * 8);
-    ps->hint = PAGE_FIRST;
+    /* The file reaches to its last page, be that one written or not: opening holds it to that. */
+    return index_reach(c->e, c->pages);
 }
 
 /* ---- write ----------------------------------------------------------------------------------- */
@@ -219,24 +190,6 @@ static enum err write_books_pages(struct checkpoint *c, struct page_writer *w)
     return err;
 }
 
-/* The file reaches to its last page, be that one written or not: opening holds it to that. */
-static enum err reach(struct checkpoint *c)
-{
-    struct index *x = &c->e->index;
-    uint64_t from = (uint64_t)x->pages * PAGE_BYTES;
-
-    if (c->pages <= x->pages)
-        return OK;
-    /* Space is asked for ahead, as for the log: a sync that runs out of it cannot be trusted. */
-    if (os()->fallocate(x->fd, from, (uint64_t)c->pages * PAGE_BYTES - from) != 0 &&
-        err_from_errno(errno) == ERR_NOSPACE)
-        return ERR_NOSPACE;
-    if (os()->ftruncate(x->fd, (uint64_t)c->pages * PAGE_BYTES) != 0)
-        return err_from_errno(errno);
-    x->pages = c->pages;
-    return OK;
-}
-
 static enum err write_pages(struct checkpoint *c)
 {
     struct page_writer *w = mem_alloc(sizeof *w);
@@ -244,10 +197,8 @@ static enum err write_pages(struct checkpoint *c)
 
     if (err == OK) {
         page_writer_init(w, c->e->index.fd);
-        err = reach(c);
-    }
-    if (err == OK)
         err = write_tree(c, w);
+    }
     if (err == OK)
         err = write_books_pages(c, w);
     if (err == OK)
@@ -274,13 +225,12 @@ static enum err write_all(struct checkpoint *c)
 
 /* ---- finish ---------------------------------------------------------------------------------- */
 
-/* Gives the end of the file back when much of it is not used. Not being able to is no harm. */
+/* Gives the end of the file back when much of it is not used. */
 static void cut_file(struct engine *e)
 {
     if (e->index.pages - MIN_OF(e->pages.next, e->index.pages) < PAGES_WORTH_CUTTING)
         return;
-    if (os()->ftruncate(e->index.fd, (uint64_t)e->pages.next * PAGE_BYTES) == 0)
-        e->index.pages = e->pages.next;
+    index_cut(e);
 }
 
 static void finish_locked(struct checkpoint *c)
@@ -291,7 +241,7 @@ static void finish_locked(struct checkpoint *c)
 
     ps->disk = ps->ahead;
     ps->ahead = before;
-    forget_ahead(ps);
+    pages_forget_ahead(ps);
     for (size_t i = 0; i < c->todo_n; i++)
         page_to_file(ps, c->todo[i], atomic_load(&e->index.checkpoints) + 1);
     e->index.txn = c->v.txn;
@@ -344,7 +294,7 @@ enum err checkpoint_run(struct engine *e)
     snap_hold(&e->keeper.reader, &c.v);
     err = c.v.txn == e->index.txn && e->index.seq > 0 ? ERR_NOTFOUND : prepare_locked(&c);
     if (err != OK)
-        forget_ahead(&e->pages);
+        pages_forget_ahead(&e->pages);
     pthread_mutex_unlock(&w->mutex);
     if (err == OK) {
         err = write_all(&c);
@@ -352,7 +302,7 @@ enum err checkpoint_run(struct engine *e)
         if (err == OK)
             finish_locked(&c);
         else if (!atomic_load(&e->failed)) /* nobody knows what is in the file: keep it */
-            forget_ahead(&e->pages);
+            pages_forget_ahead(&e->pages);
         pthread_mutex_unlock(&w->mutex);
     }
     engine_snap_end(&e->keeper.reader);

@@ -265,8 +265,6 @@ static void throw_away(struct engine *e, struct list_node *batch, enum err err)
     say(&e->log, err);
     if (e->log.broken)
         atomic_store(&e->failed, true);
-    if (err == ERR_NOSPACE)
-        atomic_store(&e->reserve.full, true);
     pthread_mutex_lock(&q->mutex);
     splice(batch, &q->commits);
     q->generation++;
@@ -274,7 +272,7 @@ static void throw_away(struct engine *e, struct list_node *batch, enum err err)
     q->failed |= e->log.broken;
     pthread_mutex_unlock(&q->mutex);
     if (err == ERR_NOSPACE)
-        keeper_alarm(e);
+        reserve_call(e);
     tell(e, batch, err, version_durable(&e->published));
 }
 

@@ -65,8 +65,9 @@ bool compact_due(const struct engine *e)
 {
     if (atomic_load_explicit(&e->keeper.given_up, memory_order_relaxed))
         return false;
-    return atomic_load_explicit(&e->reserve.given, memory_order_relaxed) ||
-           log_bytes(e) > due_bytes(e);
+    if (atomic_load_explicit(&e->reserve.given, memory_order_relaxed))
+        return atomic_load_explicit(&e->reserve.worth, memory_order_relaxed);
+    return log_bytes(e) > due_bytes(e);
 }
 
 /* The further the log is over the mark, the less it waits; a tenth over, and it does not. */
@@ -278,6 +279,16 @@ static enum err copy(struct engine *e, const struct step *s, uint32_t seg)
 
 /* ---- giving a segment back ------------------------------------------------------------------- */
 
+static enum err remove_segment(struct engine *e, const char *path)
+{
+    if (os()->unlink(path) != 0 && errno != ENOENT)
+        return ERR_IO;
+    if (os()->sync_dir(e->dir) == 0)
+        return OK;
+    engine_fail(e, "the directory could not be synced");
+    return ERR_FAILED;
+}
+
 enum err compact_unlink(struct engine *e)
 {
     char path[LOG_PATH_MAX];
@@ -289,10 +300,7 @@ enum err compact_unlink(struct engine *e)
         struct segment *seg = log_segment(&e->log, n);
         log_path(e->dir, n, path, sizeof path);
         /* Synced one by one, so that a crash leaves a row without gaps. */
-        if (os()->unlink(path) != 0 && errno != ENOENT)
-            err = ERR_IO;
-        else if (os()->sync_dir(e->dir) != 0)
-            engine_fail(e, "the directory could not be synced");
+        err = remove_segment(e, path);
         if (err != OK)
             break;
         CHECK(seg->cells == 0);

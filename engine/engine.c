@@ -358,6 +358,8 @@ enum err engine_open(struct engine **out, const struct engine_options *options,
     if (err == ERR_CORRUPT && atomic_load(&e->pages.damaged) != 0)
         err = open_without_index(&e, options, &found, detail);
     if (err == OK)
+        reserve_open(e);
+    if (err == OK)
         err = start_threads(e, detail);
     if (err != OK) {
         engine_release(e);
@@ -383,8 +385,10 @@ void engine_close(struct engine *e)
         keeper_give_index_up(e);
     stop_committer(e);
     /* The next opening has nothing to replay; if this fails, it has. */
-    if (e->dir != NULL && engine_state(e) == ENGINE_OK && checkpoint_run(e) == OK)
+    if (e->dir != NULL && engine_state(e) == ENGINE_OK && checkpoint_run(e) == OK) {
         (void)!compact_unlink(e);
+        index_cut(e);
+    }
     CHECK(e->readers.next == &e->keeper.reader.node && e->readers.prev == e->readers.next);
     engine_release(e);
 }

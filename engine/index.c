@@ -272,6 +272,7 @@ enum err index_read(const struct engine *e, uint32_t oldest, struct index_conten
     if (l->root.pages > PAGES_MAX || size < (uint64_t)l->root.pages * PAGE_BYTES ||
         l->root.books_bytes > size)
         return damaged(e, "it is shorter than its root says", d);
+    l->file_pages = (uint32_t)MIN_OF(size / PAGE_BYTES, (uint64_t)PAGES_MAX);
     l->books = mem_alloc((size_t)l->root.books_bytes + 1);
     l->books_page = mem_alloc((l->root.books_bytes / BOOKS_PAGE_BYTES + 2) * sizeof(uint32_t));
     if (l->books == NULL || l->books_page == NULL)
@@ -348,7 +349,7 @@ enum err index_take(struct engine *e, const struct index_content *l, struct vers
     e->index.seq = r->seq;
     e->index.txn = r->txn;
     e->index.first = r->first;
-    e->index.pages = r->pages;
+    e->index.pages = l->file_pages;
     e->index.log_bytes = log_bytes;
     e->index.unproven = r->unproven;
     return OK;
@@ -416,6 +417,57 @@ enum err page_writer_next(struct page_writer *w, uint32_t pgno, struct page **ou
         w->first = pgno;
     *out = &w->page[w->n++];
     return OK;
+}
+
+/* Pages that the books of a checkpoint can take. */
+static uint32_t books_most(const struct engine *e)
+{
+    uint32_t segments = POS_SEG(e->writer.now.tail) + 2 - (uint32_t)e->writer.now.first;
+    size_t bytes = sizeof(struct books_head) + segments * sizeof(struct books_segment) +
+                   bits_words(e->pages.next + PAGES_RESERVE) * 8;
+
+    return (uint32_t)(bytes / BOOKS_PAGE_BYTES) + 3;
+}
+
+/* Space is asked for ahead, as for the log: a sync that runs out of it cannot be trusted. */
+enum err index_reach(struct engine *e, uint32_t pages)
+{
+    struct index *x = &e->index;
+    uint64_t from = (uint64_t)x->pages * PAGE_BYTES, to = (uint64_t)pages * PAGE_BYTES;
+
+    if (pages <= x->pages)
+        return OK;
+    if (os()->fallocate(x->fd, from, to - from) != 0 && err_from_errno(errno) == ERR_NOSPACE) {
+        (void)!os()->ftruncate(x->fd, from); /* some file systems keep what they got */
+        return ERR_NOSPACE;
+    }
+    if (os()->ftruncate(x->fd, to) != 0)
+        return err_from_errno(errno);
+    x->pages = pages;
+    return OK;
+}
+
+void index_cut(struct engine *e)
+{
+    if (e->pages.next < e->index.pages &&
+        os()->ftruncate(e->index.fd, (uint64_t)e->pages.next * PAGE_BYTES) == 0)
+        e->index.pages = e->pages.next;
+}
+
+enum err index_room(struct engine *e)
+{
+    uint32_t path = 4 * (e->writer.tree.depth + 2); /* more than an operation makes */
+    uint32_t need = e->pages.next + path + books_most(e);
+    enum err err;
+
+    if (e->dir == NULL || e->index.txn == 0 || need <= e->index.pages)
+        return OK;
+    err = index_reach(e, need + MIN_OF(e->pages.next / 8, ROOM_AHEAD));
+    if (err == ERR_NOSPACE)
+        err = index_reach(e, need);
+    if (err == ERR_NOSPACE)
+        reserve_call(e);
+    return err;
 }
 
 enum err index_write_none(struct engine *e)

@@ -140,6 +140,8 @@ static enum err take_turn(struct engine *e, struct todo due)
         err = compact_unlink(e);
     if (err == OK && due.checkpoint)
         reserve_fit(e);
+    if (err == OK && reserve_wants_shrinking(e))
+        err = shrink_index(e, SHRINK_WHEN_FULL);
     if (err == OK && due.compaction)
         err = compact_step(e);
     if (err == ERR_CORRUPT)
@@ -150,11 +152,32 @@ static enum err take_turn(struct engine *e, struct todo due)
     return err;
 }
 
+/* One line when files cannot be looked after, and one when they can again. */
+static void say(struct engine *e, enum err err)
+{
+    bool failing = err != OK && err != ERR_AGAIN;
+
+    if (failing != e->keeper.failing && !atomic_load(&e->failed))
+        log_event(failing ? LOG_ERROR : LOG_INFO,
+                  failing ? "engine_housekeeping_failed" : "engine_housekeeping_works",
+                  "error=\"%s\"", err_text(err));
+    e->keeper.failing = failing;
+}
+
+static bool nothing_to_do(struct engine *e, struct todo due)
+{
+    if (atomic_load(&e->failed))
+        return true;
+    return !due.checkpoint && !due.compaction && !atomic_load(&e->reserve.given);
+}
+
 static unsigned pause_after(struct engine *e, struct todo due, enum err err)
 {
     switch (err) {
     case OK:
-        return due.compaction ? compact_pause_ms(e) : 0;
+        if (due.compaction)
+            return compact_pause_ms(e);
+        return atomic_load(&e->reserve.given) && !atomic_load(&e->reserve.worth) ? FULL_MS : 0;
     case ERR_AGAIN:
         return SOON_MS;
     case ERR_NOSPACE:
@@ -179,11 +202,12 @@ void *keeper_thread(void *engine)
 
     begin_reserve(e);
     while (wait_turn(&e->keeper, poked, pause_ms)) {
+        struct todo due = what_is_due(e); /* first: an alarm from here on is for the next round */
         if (atomic_load(&e->pages.damaged) != 0 && !atomic_load(&e->failed))
             keeper_give_index_up(e);
-        struct todo due = what_is_due(e);
         enum err err = take_turn(e, due);
-        poked = !due.checkpoint && !due.compaction && !atomic_load(&e->reserve.given);
+        say(e, err);
+        poked = nothing_to_do(e, due);
         pause_ms = pause_after(e, due, err);
     }
     return NULL;

@@ -71,12 +71,13 @@ void log_segment_release(struct log *log, struct segment *seg)
     free(seg);
 }
 
-/* The active segment takes no more frames; what was allocated beyond its end is given back. */
+/* The active segment takes no more frames; what was allocated beyond its end is given back (also by a call
+ * that failed: it may keep what it got). */
 static void seal(struct log *log)
 {
     if (log->fd < 0)
         return;
-    if (log->allocated > log->end)
+    if (!log->broken)
         (void)!os()->ftruncate(log->fd, log->end);
     os()->close(log->fd);
     log->fd = -1;
@@ -276,6 +277,8 @@ static enum err allocate(struct log *log, uint64_t end)
             break;
         if (want == end)
             return ERR_NOSPACE;
+        (void)!os()->ftruncate(log->fd, log->end); /* some file systems keep what they got */
+        from = log->allocated = log->end;
     }
     log->no_fallocate = true; /* a file system without it: the write will tell */
     return OK;

@@ -278,6 +278,36 @@ uint32_t pages_available(const struct pages *ps, uint32_t from)
     return ps->next;
 }
 
+/* All that is not free now, but what later transactions made, and what earlier ones dropped and
+ * only readers see. */
+void pages_note_used(struct pages *ps, uint64_t txn)
+{
+    size_t words = bits_words(ps->next);
+
+    for (size_t i = 0; i < words; i++)
+        ps->ahead.w[i] = ~ps->free.w[i];
+    ps->ahead.w[0] &= ~(uint64_t)0 << PAGE_FIRST;
+    if (ps->next % 64 != 0)
+        ps->ahead.w[words - 1] &= ~(~(uint64_t)0 << (ps->next % 64));
+    for (uint64_t i = ps->made.head; i < ps->made.tail; i++) {
+        const struct page_entry *made = ring_at(&ps->made, i);
+        if (made->txn > txn)
+            bits_clear(&ps->ahead, made->pgno);
+    }
+    for (uint64_t i = ps->retired.head; i < ps->retired.tail; i++) {
+        const struct page_entry *retired = ring_at(&ps->retired, i);
+        if (retired->txn <= txn)
+            bits_clear(&ps->ahead, retired->pgno);
+    }
+}
+
+void pages_forget_ahead(struct pages *ps)
+{
+    if (ps->ahead.words > 0)
+        memset(ps->ahead.w, 0, ps->ahead.words * 8);
+    ps->hint = PAGE_FIRST;
+}
+
 static enum err number_take(struct pages *ps, uint32_t *out)
 {
     uint32_t pgno = pages_available(ps, ps->hint);

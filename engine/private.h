@@ -36,6 +36,7 @@
  *                  engine_txn_begin to commit or abort.
  *   queue.mutex    the queue of commits and the generation. Taken inside writer.mutex, never the
  *                  other way round. Nothing under it waits.
+ *   keeper.mutex   who sleeps on the keeper's conditions; taken inside any other, nothing under it.
  *   readers.mutex  the list of reader slots (not the slots themselves).
  *   The committer alone touches struct log's `active`, `end`, `link`, `allocated`.
  *   `published` and the segment table are read without locks.
@@ -276,6 +277,10 @@ void pages_reclaim(struct pages *ps, uint64_t durable, const struct oldest *olde
  * there is none. */
 uint32_t pages_available(const struct pages *ps, uint32_t from);
 size_t pages_free_count(const struct pages *ps);
+/* Sets `ahead` to what the tree of a version has, txn among those between the durable one and the
+ * newest; no checkpoint may be at work. To be forgotten. */
+void pages_note_used(struct pages *ps, uint64_t txn);
+void pages_forget_ahead(struct pages *ps);
 /* `next` falls to behind the last number that is in use here or in the file, when that is a good
  * deal. Between transactions only. */
 #define PAGES_WORTH_CUTTING 256u
@@ -543,10 +548,10 @@ struct index {
     int fd;
     uint64_t seq; /* of the last root; 0: none yet */
     uint32_t unproven;
-    uint32_t pages; /* the file has */
-    /* of the version that the last root shows; writer.mutex */
+    /* writer.mutex, from here on; of the version that the last root shows: */
     uint64_t txn, log_bytes;
     uint32_t first;
+    uint32_t pages; /* the file has, on the disk (as far as the file system can) */
     _Atomic uint64_t checkpoints;
 };
 /* What the newest root leads to but the tree. Zeroed before, index_content_free after. */
@@ -555,6 +560,7 @@ struct index_content {
     uint8_t *books;
     uint32_t *books_page; /* numbers of the pages that they are on */
     size_t books_pages;
+    uint32_t file_pages; /* that the file has */
 };
 /* Of e->index.fd. `oldest`, errors: as index_load. */
 MUST_CHECK enum err index_read(const struct engine *e, uint32_t oldest, struct index_content *c,
@@ -584,6 +590,15 @@ MUST_CHECK enum err index_put_aside(const struct engine *e, struct err_detail *d
 /* The same, or, where that is not possible, the file is removed: the next opening makes it anew. */
 MUST_CHECK enum err index_give_up(const struct engine *e, struct err_detail *d);
 MUST_CHECK enum err index_map(struct engine *e, uint32_t pages); /* views of all these pages */
+/* The file gets so many pages, if it has fewer. NOSPACE: nothing has changed. With writer.mutex, as the next. */
+MUST_CHECK enum err index_reach(struct engine *e, uint32_t pages);
+/* Gives back what is behind the pages in use. Not being able to is no harm. */
+void index_cut(struct engine *e);
+/* The file has the pages that one more operation can make, so that a full disk is met by whoever writes,
+ * and not by the checkpoint, without which no compaction comes to its end. NOSPACE: the reserve was
+ * called for. */
+MUST_CHECK enum err index_room(struct engine *e);
+#define ROOM_AHEAD 128u /* less than what is worth cutting */
 void index_close(struct engine *e);
 /* Writes root number 0, which says that there is none; the next sync makes it durable. */
 MUST_CHECK enum err index_write_none(struct engine *e);
@@ -721,33 +736,46 @@ MUST_CHECK enum err compact_unlink(struct engine *e);
 /* Moves `most` pages at most to low numbers, the last ones first, with the few that lead to them, and
  * cuts the index file's end off. With keeper.work. AGAIN, NOSPACE, IO, NOMEM: it can be tried again.
  * CORRUPT: pages.damaged is set. */
-#define SHRINK_AT_CLOSE 1024u /* pages */
+#define SHRINK_AT_CLOSE  1024u /* pages */
+#define SHRINK_WHEN_FULL 16384u
 MUST_CHECK enum err shrink_index(struct engine *e, uint32_t most);
 bool shrink_pays(struct engine *e); /* a third of the file is not used */
 /* How long to wait until the next step, by how much there is to do. */
 unsigned compact_pause_ms(struct engine *e);
 
-struct reserve { /* space that is kept for compaction; keeper.work, but the atomics */
+struct reserve { /* space that is kept for compaction */
+    /* keeper.work: */
     int fd;
-    uint64_t bytes;     /* kept */
-    bool impossible;    /* the file system cannot */
-    uint32_t first;     /* segment, when a gain was last looked for */
-    bool at_once;       /* engine_compact runs: any gain will do, and it ends when that does */
+    uint64_t bytes;              /* kept */
+    bool impossible;             /* the file system cannot */
+    uint32_t first, index_pages; /* segment, size, when a gain was last looked for */
+    bool fresh;                  /* it was given since the last turn */
+    bool at_once; /* engine_compact runs: any gain will do, and it ends when that does */
+    /* set with keeper.work, read by all: */
     _Atomic bool given; /* compaction has it, and is alone */
-    _Atomic bool full;  /* the committer found the disk full */
+    _Atomic bool worth; /* and has something to gain */
+    /* set by all: */
+    _Atomic bool full; /* a write found the disk full */
 };
 #define RESERVE_NAME "reserve"
 /* Of the reserve, for pages: so many may be written in two checkpoints while it is given. */
 #define RESERVE_INDEX_BYTES (4 * MIB)
-/* As long as it should be now. When that cannot be, it stays as it is, and compaction can do with
- * that or not. With keeper.work, as the others. */
-bool reserve_fit(struct engine *e);
+/* The disk is full: the keeper is asked to see to it. */
+void reserve_call(struct engine *e);
+/* Before the threads: what there is of it. If it was given when the store was left, compaction has to go on
+ * before others are let in. */
+void reserve_open(struct engine *e);
+/* As long as it should be now, unless it was given. When that cannot be, it stays as it is, and compaction can
+ * do with that or not. With keeper.work, as the others. */
+void reserve_fit(struct engine *e);
 /* The disk is full: compaction gets the reserve, and is alone from here on. False: it has it already,
  * or there is too little to gain. */
 bool reserve_give(struct engine *e);
 /* After a turn of the keeper that ended with err: gives the reserve, or takes it back. True: it was
  * given now. */
 bool reserve_after(struct engine *e, enum err err);
+/* It was given just now, and a good part of the index file is not used: that is space, too. */
+bool reserve_wants_shrinking(struct engine *e);
 void reserve_close(struct engine *e);
 
 struct keeper {
@@ -763,6 +791,7 @@ struct keeper {
     struct engine_reader reader;
     struct compaction compaction;
     _Atomic bool given_up; /* compaction met damage: said once, not tried again */
+    bool failing;          /* the last turn failed: said once */
 };
 void keeper_poke(struct engine *e);          /* writer.mutex: is there something to do? */
 void keeper_alarm(struct engine *e);         /* pages.damaged was set */

@@ -8,26 +8,30 @@
  *
  * kept:  everybody may write. When the disk is full and little is dead, it stays: there is nothing that
  *        the engine could do, and each transaction finds out for itself whether there is space again.
- * given: the file is empty, and compaction goes on until it can be as long as it was. Until then other
- *        transactions are refused (NOSPACE), or they would take what it needs.
+ * given: the file is empty, and compaction goes on, as long as enough is dead, until it can be as long as it
+ *        was. Until then other transactions are refused (NOSPACE), or they would take what it needs;
+ *        also after a restart, which knows it by a file of no length.
  *
  * It is long enough for the copies out of the segment that has most to copy, and for the pages of the
- * index that these change between two checkpoints, which are closer together while it is given. So a
- * step out of one segment comes to its end, whatever else is on the disk; it gives back more than it
- * took when anything was dead in there, and if nothing was, the next one is looked at.
+ * index that these change between two checkpoints, which are closer together while it is given. (What
+ * others changed before has its place in the index file already: index_room.) So the segment comes to
+ * its end, and gives back more than was taken when anything was dead in it; if nothing was, the next one
+ * is looked at.
  *
  * Where space cannot be kept (no fallocate), compaction takes its chance with what is there.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "engine/private.h"
 
-#define PART_MIN     8 /* of the log: when less is dead, a copy of all is too much for it */
-#define DEAD_MIN     (64 * KIB)  /* in segments that are full */
-#define FRAMES_BYTES (128 * KIB) /* headers of frames, and of a segment; a TRIM */
-#define UNIT         (64 * KIB)
+#define PART_MIN      8 /* of the log: when less is dead, a copy of all is too much for it */
+#define DEAD_MIN      (64 * KIB)  /* in segments that are full */
+#define SLACK_BYTES   (256 * KIB) /* headers of frames, and of a segment; TRIMs; index_room */
+#define DRAIN_POLL_NS 1000000
+#define UNIT          (64 * KIB)
 
 /* What is in the segments that compaction can work on. */
 struct sealed {
@@ -70,32 +74,41 @@ static uint64_t wanted(struct engine *e)
     version_read(&e->published, &v);
     index = MIN_OF(v.pages * PAGE_BYTES, (uint64_t)RESERVE_INDEX_BYTES);
     copies = MAX_OF(s.most_live, MIN_OF(v.live_log_bytes, s.next));
-    return (copies + index + FRAMES_BYTES + UNIT - 1) / UNIT * UNIT;
+    return (copies + index + SLACK_BYTES + UNIT - 1) / UNIT * UNIT;
 }
 
-static enum err open_file(struct engine *e)
+/* `flags`: O_CREAT, or 0 (NOTFOUND). */
+static enum err open_file(struct engine *e, int flags)
 {
+    struct reserve *r = &e->reserve;
     char path[LOG_PATH_MAX];
 
-    if (e->reserve.fd >= 0)
+    if (r->fd >= 0)
         return OK;
     snprintf(path, sizeof path, "%s/" RESERVE_NAME, e->dir);
-    e->reserve.fd = os()->open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-    return e->reserve.fd >= 0 ? OK : err_from_errno(errno);
+    r->fd = os()->open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | flags, 0600);
+    if (r->fd < 0)
+        return err_from_errno(errno);
+    return os()->size(r->fd, &r->bytes) == 0 ? OK : err_from_errno(errno);
 }
 
-/* The length of the file is what it keeps, for whoever looks. */
+/* The length of the file is what it keeps, for whoever looks, and for the next start. */
 static enum err set_bytes(struct reserve *r, uint64_t bytes)
 {
-    if (bytes > r->bytes && os()->fallocate(r->fd, 0, bytes) != 0)
-        return err_from_errno(errno);
+    enum err err = OK;
+
+    if (bytes > r->bytes && os()->fallocate(r->fd, 0, bytes) != 0) {
+        err = err_from_errno(errno);
+        bytes = r->bytes; /* some file systems keep what they got */
+    }
     if (os()->ftruncate(r->fd, bytes) != 0)
-        return err_from_errno(errno);
+        return err != OK ? err : err_from_errno(errno);
     r->bytes = bytes;
-    return OK;
+    return err;
 }
 
-bool reserve_fit(struct engine *e)
+/* As long as it should be now. False: the disk is too full. */
+static bool fit(struct engine *e)
 {
     struct reserve *r = &e->reserve;
     uint64_t bytes;
@@ -106,24 +119,68 @@ bool reserve_fit(struct engine *e)
     bytes = wanted(e);
     if (bytes <= r->bytes && bytes >= r->bytes / 2)
         return true;
-    err = open_file(e);
-    if (err == OK)
+    err = open_file(e, O_CREAT);
+    if (err == OK && bytes != r->bytes)
         err = set_bytes(r, bytes);
-    r->impossible = err != OK && err != ERR_NOSPACE && err != ERR_NOMEM;
+    r->impossible = err == ERR_UNSUPPORTED;
     return err != ERR_NOSPACE;
 }
 
-/* From here on, or no longer, compaction is alone. What others had handed over is on disk, or thrown
- * away, when this is back. */
+void reserve_fit(struct engine *e)
+{
+    if (!atomic_load(&e->reserve.given)) /* it would be taken away from who needs it */
+        (void)fit(e);
+}
+
 static void let_in(struct engine *e, bool others)
 {
-    struct engine_txn *t;
-
     pthread_mutex_lock(&e->queue.mutex);
     e->queue.housekeeping_only = !others;
     pthread_mutex_unlock(&e->queue.mutex);
-    if (!others && txn_begin(e, TXN_HOUSEKEEPING, &t) == OK)
-        (void)!engine_txn_commit_wait(t);
+}
+
+static bool any_queued(struct engine *e)
+{
+    uint64_t cost;
+
+    pthread_mutex_lock(&e->queue.mutex);
+    cost = e->queue.cost;
+    pthread_mutex_unlock(&e->queue.mutex);
+    return cost > 0;
+}
+
+/* What others had begun before they were kept out is on disk, or thrown away, when this is back. */
+static void wait_for_others(struct engine *e)
+{
+    const struct timespec moment = {.tv_nsec = DRAIN_POLL_NS};
+
+    pthread_mutex_lock(&e->writer.mutex); /* whoever is in there hands over first */
+    pthread_mutex_unlock(&e->writer.mutex);
+    while (any_queued(e))
+        nanosleep(&moment, NULL);
+}
+
+/* Did a segment go since the last time, or a part of the index file? */
+static bool gained(struct engine *e)
+{
+    struct reserve *r = &e->reserve;
+    uint32_t first = r->first, pages = r->index_pages;
+
+    pthread_mutex_lock(&e->writer.mutex);
+    r->first = e->log.first;
+    r->index_pages = e->index.pages;
+    pthread_mutex_unlock(&e->writer.mutex);
+    return r->first != first || r->index_pages < pages;
+}
+
+static void begin_given(struct engine *e, uint64_t dead)
+{
+    atomic_store(&e->reserve.given, true);
+    atomic_store(&e->reserve.worth, true);
+    e->reserve.fresh = true;
+    (void)gained(e);
+    log_event(LOG_WARN, "engine_disk_full", "dead_bytes=%llu action=compact",
+              (unsigned long long)dead);
 }
 
 bool reserve_give(struct engine *e)
@@ -131,38 +188,23 @@ bool reserve_give(struct engine *e)
     struct reserve *r = &e->reserve;
     struct sealed s;
 
-    if (e->dir == NULL || r->given || atomic_load(&e->keeper.given_up) || atomic_load(&e->failed))
+    if (e->dir == NULL || atomic_load(&r->given) || atomic_load(&e->keeper.given_up) ||
+        atomic_load(&e->failed))
         return false;
     s = look(e);
     if (!worth_it(e, &s))
         return false;
     let_in(e, false);
-    if (r->bytes > 0 && os()->ftruncate(r->fd, 0) == 0)
-        r->bytes = 0;
-    r->given = true;
-    pthread_mutex_lock(&e->writer.mutex);
-    r->first = e->log.first;
-    pthread_mutex_unlock(&e->writer.mutex);
-    log_event(LOG_WARN, "engine_disk_full", "dead_bytes=%llu action=compact",
-              (unsigned long long)s.dead);
+    wait_for_others(e);
+    if (open_file(e, O_CREAT) == OK)
+        (void)!set_bytes(r, 0);
+    begin_given(e, s.dead);
     return true;
-}
-
-/* Did a segment go since the last time? */
-static bool gained(struct engine *e)
-{
-    struct reserve *r = &e->reserve;
-    uint32_t before = r->first;
-
-    pthread_mutex_lock(&e->writer.mutex);
-    r->first = e->log.first;
-    pthread_mutex_unlock(&e->writer.mutex);
-    return r->first != before;
 }
 
 static void take_back(struct engine *e)
 {
-    e->reserve.given = false;
+    atomic_store(&e->reserve.given, false);
     let_in(e, true);
     log_event(LOG_INFO, "engine_disk_has_room", "reserve_bytes=%llu",
               (unsigned long long)e->reserve.bytes);
@@ -175,19 +217,53 @@ static bool may_gain(struct engine *e)
     return worth_it(e, &s) && !atomic_load(&e->keeper.given_up);
 }
 
+/* After a turn while it is given: there is space for it again. A turn that failed is an occasion to look, too:
+ * somebody else may have made space; so is one with nothing that compaction could do. */
+static bool is_over(struct engine *e, enum err err)
+{
+    bool worth = may_gain(e);
+
+    atomic_store(&e->reserve.worth, worth);
+    return (gained(e) || err != OK || !worth) && fit(e);
+}
+
 bool reserve_after(struct engine *e, enum err err)
 {
     struct reserve *r = &e->reserve;
     bool full = atomic_exchange(&r->full, false) || err == ERR_NOSPACE;
 
-    if (!r->given)
+    if (!atomic_load(&r->given))
         return full && reserve_give(e);
-    if (r->at_once)
-        return false;
-    if (!atomic_load(&e->failed) && (gained(e) || err != OK || !may_gain(e)) &&
-        (reserve_fit(e) || !may_gain(e)))
+    if (!r->at_once && !atomic_load(&e->failed) && is_over(e, err))
         take_back(e);
     return false;
+}
+
+bool reserve_wants_shrinking(struct engine *e)
+{
+    bool fresh = e->reserve.fresh;
+
+    e->reserve.fresh = false;
+    return fresh && atomic_load(&e->reserve.given) && shrink_pays(e);
+}
+
+void reserve_call(struct engine *e)
+{
+    atomic_store(&e->reserve.full, true);
+    keeper_alarm(e);
+}
+
+/* A file of no length was given away, or is about to be made the first time. */
+void reserve_open(struct engine *e)
+{
+    struct sealed s;
+
+    if (e->dir == NULL || open_file(e, 0) != OK || e->reserve.bytes > 0 || fit(e))
+        return;
+    s = look(e);
+    let_in(e, false);
+    begin_given(e, s.dead);
+    atomic_store(&e->reserve.worth, worth_it(e, &s));
 }
 
 void reserve_close(struct engine *e)

@@ -13,6 +13,7 @@
 #include "engine/private.h"
 
 #define STEP_PAGES 64u
+#define AGAIN_MOST 256u /* checkpoints in a row that made too little room: others write too much */
 
 struct walk {
     uint32_t limit; /* pages from here on are to be moved */
@@ -45,12 +46,13 @@ static uint32_t end_of(struct engine *e)
 bool shrink_pays(struct engine *e)
 {
     const struct pages *ps = &e->pages;
-    size_t unused;
+    size_t unused, next;
 
     pthread_mutex_lock(&e->writer.mutex);
     unused = pages_free_count(ps);
+    next = ps->next;
     pthread_mutex_unlock(&e->writer.mutex);
-    return unused > 2 * (size_t)PAGES_WORTH_CUTTING && unused > ps->next / 3;
+    return unused > 2 * (size_t)PAGES_WORTH_CUTTING && unused > next / 3;
 }
 
 /* The first key below a page: on the way to it lies the page, if the tree still has it. */
@@ -76,7 +78,7 @@ static bool leads_through(const struct engine_cursor *c, uint32_t pgno)
     return found;
 }
 
-/* Moves one page, if the tree has it: it may also wait for readers, or be one of the books. */
+/* Moves one page, if the tree has it (`ahead`): it may also wait for readers, or be one of the books. */
 static enum err move_page(struct engine_txn *t, uint32_t pgno, bool *moved)
 {
     struct pages *ps = &t->engine->pages;
@@ -86,7 +88,7 @@ static enum err move_page(struct engine_txn *t, uint32_t pgno, bool *moved)
     str key;
 
     *moved = false;
-    if (bits_get(&ps->free, pgno))
+    if (!bits_get(&ps->ahead, pgno))
         return OK;
     err = first_key(ps, pgno, bytes, &key);
     if (err != OK)
@@ -103,6 +105,23 @@ static bool more(const struct walk *w)
     return w->most > 0 && w->next > w->limit;
 }
 
+/* As many as one transaction should. */
+static enum err move_pages(struct engine_txn *t, struct walk *w)
+{
+    struct pages *ps = &t->engine->pages;
+    enum err err = OK;
+    bool moved;
+
+    w->next = MIN_OF(w->next, ps->next); /* a checkpoint in between may have cut the end off */
+    pages_note_used(ps, t->engine->writer.now.txn);
+    for (unsigned n = 0; err == OK && more(w) && n < STEP_PAGES; n += moved) {
+        err = move_page(t, --w->next, &moved);
+        w->most -= moved;
+    }
+    pages_forget_ahead(ps);
+    return err;
+}
+
 static enum err move_some(struct engine *e, struct walk *w)
 {
     struct walk before = *w;
@@ -112,11 +131,8 @@ static enum err move_some(struct engine *e, struct walk *w)
     if (err != OK)
         return err;
     err = txn_trim(t, (uint32_t)e->writer.now.first);
-    while (err == OK && more(w) && before.most - w->most < STEP_PAGES) {
-        bool moved;
-        err = move_page(t, --w->next, &moved);
-        w->most -= moved;
-    }
+    if (err == OK)
+        err = move_pages(t, w);
     if (err == OK)
         return engine_txn_commit_wait(t);
     engine_txn_abort(t);
@@ -129,9 +145,10 @@ enum err shrink_index(struct engine *e, uint32_t most)
     enum err err = checkpoint_run(e); /* so that low numbers are not held by the one before */
     struct walk w = {.limit = limit_of(e), .next = end_of(e), .most = most};
 
-    while (err == OK && more(&w)) {
+    for (unsigned again = 0; err == OK && more(&w);) {
         err = move_some(e, &w);
-        if (err == ERR_AGAIN)
+        again = err == ERR_AGAIN ? again + 1 : 0;
+        if (err == ERR_AGAIN && again <= AGAIN_MOST)
             err = checkpoint_make_room(e);
     }
     if (err == OK)

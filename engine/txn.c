@@ -190,7 +190,10 @@ static enum err frame_reserve(struct engine_txn *t, size_t n, uint8_t **out)
     size_t head = t->bytes == 0 ? FRAME_HEADER_BYTES : 0;
     struct chunk *chunk;
     uint8_t *p;
+    enum err err = index_room(t->engine);
 
+    if (err != OK)
+        return err;
     if (n + head > t->engine->log.max_frame - t->bytes)
         return ERR_LIMIT;
     p = pending_reserve(&t->engine->writer.pending, frame_end(t), n + head, &chunk);

@@ -31,6 +31,7 @@ static bool is_wanted(const struct purge *p, str resource)
 /* The next list from p->list on. NOTFOUND: that was the last. */
 static enum err next_list(struct store_session *s, struct purge *p, struct store_list_id *id)
 {
+    uint32_t from = p->list;
     struct engine_cursor c;
     struct key prefix, at;
     str value;
@@ -45,7 +46,9 @@ static enum err next_list(struct store_session *s, struct purge *p, struct store
         return e == OK ? ERR_NOTFOUND : e;
     }
     e = engine_cursor_value(&c, &value);
-    return e == OK ? store_list_name_decode(value, &p->list, id) : e;
+    if (e == OK)
+        e = store_list_name_decode(value, &p->list, id);
+    return e == OK && p->list < from ? ERR_CORRUPT : e; /* it would go round for ever */
 }
 
 static enum err delete_oldest(struct store_session *s, uint32_t list)

@@ -389,6 +389,15 @@ struct files {
     int count;
 };
 
+static struct index_root newest_root(const struct files *f)
+{
+    struct index_root r[2];
+
+    memcpy(&r[0], f->p[0], sizeof r[0]);
+    memcpy(&r[1], f->p[0] + PAGE_BYTES, sizeof r[1]);
+    return r[1].seq > r[0].seq ? r[1] : r[0];
+}
+
 static struct files files_take(void)
 {
     struct files f = {.count = 0};
@@ -400,6 +409,7 @@ static struct files files_take(void)
     }
     for (int i = 0; i < f.count; i++)
         f.p[i] = kit_read(&dir, f.name[i], &f.n[i]);
+    f.n[0] = MIN_OF(f.n[0], (size_t)newest_root(&f).pages * PAGE_BYTES); /* behind: room for more */
     return f;
 }
 
@@ -419,21 +429,17 @@ static void files_free(struct files *f)
 /* Is the page in use, or a root? What is in others does not matter. */
 static bool page_counts(const struct files *f, size_t pgno)
 {
-    struct index_root r[2];
+    struct index_root root = newest_root(f);
     struct books_page books;
     uint64_t word;
 
-    memcpy(&r[0], f->p[0], sizeof r[0]);
-    memcpy(&r[1], f->p[0] + PAGE_BYTES, sizeof r[1]);
-    struct index_root *root = r[1].seq > r[0].seq ? &r[1] : &r[0];
-    memcpy(&books, f->p[0] + (size_t)root->books * PAGE_BYTES, sizeof books);
+    memcpy(&books, f->p[0] + (size_t)root.books * PAGE_BYTES, sizeof books);
     ck_assert_uint_eq(books.next, 0);
     memcpy(&word,
            books.data + sizeof(struct books_head) +
-               (POS_SEG(root->tail) + 1 - root->first) * sizeof(struct books_segment) +
-               pgno / 64 * 8,
+               (POS_SEG(root.tail) + 1 - root.first) * sizeof(struct books_segment) + pgno / 64 * 8,
            8);
-    return pgno < 2 || pgno == root->books || (word >> (pgno % 64) & 1);
+    return pgno < 2 || pgno == root.books || (word >> (pgno % 64) & 1);
 }
 
 static void change(char *p, int how)
@@ -537,15 +543,6 @@ START_TEST(every_cut_is_found)
 END_TEST
 
 /* ---- pages with a right checksum ------------------------------------------------------------- */
-
-static struct index_root newest_root(const struct files *f)
-{
-    struct index_root r[2];
-
-    memcpy(&r[0], f->p[0], sizeof r[0]);
-    memcpy(&r[1], f->p[0] + PAGE_BYTES, sizeof r[1]);
-    return r[1].seq > r[0].seq ? r[1] : r[0];
-}
 
 /* Which bytes of a tree page say something: not the hints, the transaction (any earlier one will do),
  * what lies between slots and cells, dead cells, and the key of a branch's first slot. */

@@ -44,16 +44,21 @@ static ino_t ino_of(int fd)
     return st.st_ino;
 }
 
-/* The file has at least, or at most, `end` bytes from here on. */
+/* The file has at least, or at most, `end` bytes from here on. What there is of too little stays with
+ * the file, as on ext4. */
 static int give(ino_t ino, uint64_t end, bool cut)
 {
-    uint64_t blocks = (end + 4095) / 4096 * 4096, *has, more;
+    uint64_t blocks = (end + 4095) / 4096 * 4096, *has, left;
+    bool full = false;
 
     pthread_mutex_lock(&disk.mutex);
     has = given_to(ino);
-    more = blocks > *has && !cut ? blocks - *has : 0;
-    bool full = more > 0 && disk.used + more > disk.limit;
-    if (!full && (cut ? blocks < *has : more > 0)) {
+    left = disk.limit - MIN_OF(disk.used, disk.limit);
+    if (!cut && blocks > *has && blocks - *has > left) {
+        full = true;
+        blocks = *has + left / 4096 * 4096;
+    }
+    if (cut ? blocks < *has : blocks > *has) {
         disk.used += blocks - *has;
         *has = blocks;
     }
@@ -118,14 +123,17 @@ static struct kit_dir dir;
 static struct kit_model model;
 static struct engine *e;
 
+static bool as_usual; /* segments, memory and checkpoints as if nothing was said */
+
 /* Nothing but a full disk makes it compact. */
 static void open_store(void)
 {
-    struct engine_options o = {.dir = dir.path,
-                               .segment_bytes = 32 * KIB,
-                               .cache_bytes = 512 * KIB,
-                               .checkpoint_bytes = 64 * KIB,
-                               .compact_bytes = 1024 * (uint64_t)MIB};
+    struct engine_options o = {.dir = dir.path, .compact_bytes = 1024 * (uint64_t)MIB};
+    if (!as_usual) {
+        o.segment_bytes = 32 * KIB;
+        o.cache_bytes = 512 * KIB;
+        o.checkpoint_bytes = 64 * KIB;
+    }
     struct err_detail d = {.text = ""};
 
     ck_assert_msg(engine_open(&e, &o, NULL, &d) == OK, "%s", d.text);
@@ -147,6 +155,12 @@ static void setup(void)
     limited.unlink = d_unlink;
     os_test_replace(&limited);
     open_store();
+}
+
+static void setup_as_usual(void)
+{
+    as_usual = true;
+    setup();
 }
 
 static void teardown(void)
@@ -214,6 +228,34 @@ static void others_fill_the_disk(void)
     if (!atomic_load(&e->reserve.given))
         set_limit(disk.used);
     pthread_mutex_unlock(&e->keeper.work);
+}
+
+/* A transaction that nobody waits for. */
+static enum err put_later(uint32_t key)
+{
+    char k[24];
+    str key_str = {k, (size_t)snprintf(k, sizeof k, "key%06u", key)};
+    struct engine_txn *t;
+    enum err err = engine_txn_begin(e, &t);
+
+    if (err != OK)
+        return err;
+    ck_assert_int_eq(engine_put(t, key_str, STR("an early value, longer than what lies in a leaf")),
+                     OK);
+    engine_txn_commit(t, NULL, NULL);
+    model_put(&model, key_str, STR("an early value, longer than what lies in a leaf"));
+    return OK;
+}
+
+static void cut_reserve(void)
+{
+    char path[600];
+    struct stat st;
+
+    snprintf(path, sizeof path, "%s/" RESERVE_NAME, dir.path);
+    ck_assert_int_eq(stat(path, &st), 0);
+    give(st.st_ino, 0, true);
+    ck_assert_int_eq(truncate(path, 0), 0);
 }
 
 static uint64_t reserve_bytes(void)
@@ -291,6 +333,81 @@ START_TEST(the_reserve_is_taken)
 }
 END_TEST
 
+/* Thousands of pages changed since the last checkpoint: each has its place in the file already. */
+START_TEST(full_of_the_dead_with_much_in_memory)
+{
+    uint64_t seed = kit_seed();
+    enum { KEYS = 40000 };
+
+    for (uint32_t i = 0; i < KEYS; i++)
+        while (put_later(i) == ERR_AGAIN)
+            ck_assert_int_eq(engine_checkpoint(e), OK);
+    ck_assert_int_eq(engine_checkpoint(e), OK);
+    wait_for_reserve();
+    set_limit(disk.used + 8 * MIB);
+    for (int round = 0; round < 3; round++) {
+        overwrite_until_full(&seed, KEYS);
+        others_fill_the_disk();
+        wait_for_space(&seed, KEYS);
+        ck_assert_int_eq(engine_state(e), ENGINE_OK);
+    }
+    check_all();
+    audit_engine(e);
+}
+END_TEST
+
+/* The store is left while compaction has the reserve, and others have all the rest of the disk: those who
+ * write are not let in before compaction is done. */
+START_TEST(left_while_given)
+{
+    uint64_t seed = kit_seed();
+
+    for (uint32_t i = 0; i < 800; i++)
+        ck_assert_int_eq(put(i, 1), OK);
+    ck_assert_int_eq(engine_checkpoint(e), OK);
+    wait_for_reserve();
+    set_limit(disk.used + MIB);
+    overwrite_until_full(&seed, 800);
+    wait_for_space(&seed, 800);
+    engine_close(e);
+    set_limit(disk.used);
+    cut_reserve();
+    open_store();
+    for (int round = 0; round < 5; round++) {
+        wait_for_space(&seed, 800);
+        others_fill_the_disk();
+        overwrite_until_full(&seed, 800);
+    }
+    wait_for_space(&seed, 800);
+    check_all();
+    audit_engine(e);
+}
+END_TEST
+
+/* A reserve that is not quite as long as it should be is one all the same. */
+START_TEST(it_is_known_after_a_start)
+{
+    uint64_t seed = kit_seed(), kept;
+
+    for (uint32_t i = 0; i < 800; i++)
+        ck_assert_int_eq(put(i, 1), OK);
+    wait_for_reserve();
+    set_limit(disk.used + MIB);
+    overwrite_until_full(&seed, 800);
+    wait_for_space(&seed, 800);
+    engine_close(e);
+    kept = reserve_bytes();
+    ck_assert_uint_gt(kept, 64 * KIB);
+    set_limit(disk.used);
+    open_store();
+    pthread_mutex_lock(&e->keeper.work);
+    ck_assert_uint_ge(e->reserve.bytes, kept);
+    pthread_mutex_unlock(&e->keeper.work);
+    wait_for_space(&seed, 800);
+    check_all();
+}
+END_TEST
+
 /* Nothing is to be gained: the reserve is not touched, and writes come back with the space. */
 START_TEST(full_of_what_lives)
 {
@@ -363,9 +480,16 @@ static Suite *suite(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_loop_test(c, full_of_the_dead, 0, 3);
     tcase_add_test(c, the_reserve_is_taken);
+    tcase_add_test(c, left_while_given);
+    tcase_add_test(c, it_is_known_after_a_start);
     tcase_add_test(c, full_of_what_lives);
     tcase_add_test(c, at_once);
     tcase_add_test(c, it_fits);
+    tcase_set_timeout(c, 60);
+    suite_add_tcase(s, c);
+    c = tcase_create("full disk as usual");
+    tcase_add_checked_fixture(c, setup_as_usual, teardown);
+    tcase_add_test(c, full_of_the_dead_with_much_in_memory);
     tcase_set_timeout(c, 60);
     suite_add_tcase(s, c);
     return s;
