@@ -149,6 +149,7 @@ static enum err load_config(struct api *a, struct err_detail *d)
     const struct settings *s = a->settings;
     c->readonly = settings_bool(s, "kinto.readonly");
     c->explicit_permissions = settings_bool(s, "kinto.explicit_permissions");
+    c->schema_validation = settings_bool(s, "kinto.experimental_collection_schema_validation");
     c->batch_max = settings_int(s, "kinto.batch_max_requests", 25);
     c->paginate_by = settings_int(s, "kinto.paginate_by", 0);
     c->max_fetch = settings_int(s, "kinto.storage_max_fetch_size", 10000);
@@ -204,8 +205,15 @@ static enum err load_hello_config(struct api *a, const struct api_options *o)
 
 static enum err add_core_capabilities(struct api *a)
 {
-    if (!auth_has_policy(a->auth, STR("basicauth")))
-        return OK;
+    enum err e = OK;
+    if (a->conf.schema_validation)
+        e = api_add_capability(
+            a, "schema",
+            "{\"description\":\"Validates collection records with JSON schemas.\",\"url\":"
+            "\"https://kinto.readthedocs.io/en/latest/api/1.x/collections.html"
+            "#collection-json-schema\"}");
+    if (e != OK || !auth_has_policy(a->auth, STR("basicauth")))
+        return e;
     return api_add_capability(
         a, "basicauth",
         "{\"description\":\"Very basic authentication sessions. Not for production use.\",\"url\":"
@@ -227,6 +235,8 @@ enum err api_new(struct api **out, const struct api_options *o, struct err_detai
         e = api_settings_check(o->settings, d);
     if (e == OK)
         e = auth_new(&a->auth, o->settings, d);
+    if (e == OK)
+        e = api_schemas_new(&a->schemas);
     if (e == OK)
         e = load_config(a, d);
     if (e == OK)
@@ -250,6 +260,7 @@ void api_free(struct api *a)
         if (a->aliases[i].free)
             a->aliases[i].free(a->aliases[i].ctx);
     auth_free(a->auth);
+    api_schemas_free(a->schemas);
     arena_fini(&a->arena);
     free(a);
 }

@@ -154,7 +154,7 @@ void api_invalid_add(struct api_req *r, const char *location, str name, str desc
         v = &r->invalid_spare;
     }
     size_t order = r->invalid ? r->invalid_last->order + 1 : 0;
-    *v = (struct api_invalid){location, name, description, order, NULL};
+    *v = (struct api_invalid){location, name, STR_NONE, description, order, NULL};
     if (r->invalid)
         r->invalid_last->next = v;
     else
@@ -209,7 +209,9 @@ enum api_step api_invalid_fail(struct api_req *r, int status)
         buf_add_lit(&b, "{\"location\":");
         json_write_string(&b, str_from(all[i]->location));
         buf_add_lit(&b, ",\"name\":");
-        if (str_none(all[i]->name))
+        if (!str_none(all[i]->name_json))
+            buf_add_str(&b, all[i]->name_json);
+        else if (str_none(all[i]->name))
             buf_add_lit(&b, "null");
         else
             json_write_string(&b, all[i]->name);
@@ -228,5 +230,18 @@ enum api_step api_fail_invalid(struct api_req *r, const char *location, str name
 {
     r->invalid = NULL;
     api_invalid_add(r, location, name, description);
+    return api_invalid_fail(r, 400);
+}
+
+enum api_step api_fail_invalid_value(struct api_req *r, const char *location,
+                                     const struct json *name, str description)
+{
+    if (name == NULL)
+        return api_fail_err(r, ERR_NOMEM);
+    str text = json_is(name, JSON_NULL) ? STR_NONE : api_python_str(r->arena, name);
+    r->invalid = NULL;
+    api_invalid_add(r, location, text, description);
+    if (!json_is(name, JSON_STRING))
+        r->invalid->name_json = json_text(r->arena, name);
     return api_invalid_fail(r, 400);
 }

@@ -13,7 +13,8 @@
 
 #define API_PREFIX "v1"
 
-struct api_batch; /* batch.c */
+struct api_batch;   /* batch.c */
+struct api_schemas; /* schema.c */
 
 /* ---- resources ------------------------------------------------------------------------------- */
 
@@ -83,7 +84,7 @@ struct api_names {
 };
 
 struct api_config {
-    bool readonly, explicit_permissions;
+    bool readonly, explicit_permissions, schema_validation;
     bool slash_redirect, version_redirect;
     int64_t slash_redirect_ttl, version_redirect_ttl; /* seconds; < 0: no cache headers */
     int64_t batch_max, paginate_by, max_fetch;        /* paginate_by 0: unset */
@@ -106,6 +107,7 @@ struct api {
     struct store *store;
     const struct settings *settings;
     struct auth *auth;
+    struct api_schemas *schemas;
     struct arena arena; /* the process' own: configuration, capabilities */
     struct api_config conf;
     struct json *capabilities;
@@ -150,7 +152,8 @@ enum api_behavior { BEHAVIOR_FULL, BEHAVIOR_LIGHT, BEHAVIOR_DIFF };
 /* Errors of validation, gathered before one answer is made of them. */
 struct api_invalid {
     const char *location;
-    str name; /* none: null */
+    str name;      /* none: null */
+    str name_json; /* in its place, when the name is no string; else none */
     str description;
     size_t order; /* as they came, from 0 */
     struct api_invalid *next;
@@ -246,6 +249,10 @@ void api_invalid_add(struct api_req *r, const char *location, str name, str desc
 /* One answer of all that was added; status 400, 406 or 415. */
 enum api_step api_invalid_fail(struct api_req *r, int status);
 
+/* 400 with one detail, whose name may be any value. */
+enum api_step api_fail_invalid_value(struct api_req *r, const char *location,
+                                     const struct json *name, str description);
+
 /* ---- cors.c ---------------------------------------------------------------------------------- */
 
 enum api_step api_preflight(struct api_req *r);
@@ -302,6 +309,16 @@ bool api_is_sequence(struct api_req *r, const struct json *v, str name);
 bool api_is_text(struct api_req *r, const struct json *v, str name, const char *key);
 bool api_only_members(struct api_req *r, const struct json *v, const char *const *known, str name);
 str api_python_str(struct arena *a, const struct json *v); /* a value as messages show it */
+
+/* ---- schema.c -------------------------------------------------------------------------------- */
+
+MUST_CHECK enum err api_schemas_new(struct api_schemas **out); /* compiled schemas; any thread */
+void api_schemas_free(struct api_schemas *s);
+/* Adds an error under `name` unless the object is a schema of draft 7. */
+void api_check_schema(struct api_req *r, const struct json *schema, str name);
+/* Judges the data of an object by the schemas of its collection and bucket, when the settings ask
+ * for it; a record gets the `schema` that it was judged by. */
+enum api_step api_validate_by_schemas(struct api_req *r, struct json *data);
 
 /* ---- query.c --------------------------------------------------------------------------------- */
 

@@ -38,11 +38,6 @@ enum err api_settings_check(const struct settings *s, struct err_detail *d)
             warn(s, without_effect[i]);
     if (settings_bool(s, "kinto.experimental_permissions_endpoint"))
         warn(s, "kinto.experimental_permissions_endpoint");
-    if (settings_bool(s, "kinto.experimental_collection_schema_validation"))
-        return refuse(s, "kinto.experimental_collection_schema_validation",
-                      "this build has no schema validation yet and would accept any record; set it "
-                      "to false",
-                      d);
     if (!str_starts(settings_str(s, "kinto.http_api_version"), STR("1.")))
         return refuse(s, "kinto.http_api_version",
                       "must begin with \"1.\", as the API is served at /v1", d);

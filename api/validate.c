@@ -132,12 +132,13 @@ static void check_members(struct api_req *r, struct json *data, const char *pref
     }
 }
 
-static void check_object_field(struct api_req *r, struct json *data, const char *field,
+static void check_schema_field(struct api_req *r, struct json *data, const char *field,
                                const char *prefix)
 {
     struct json *v = json_get(data, str_from(field));
-    if (v)
-        api_is_mapping(r, v, field_name(r, prefix, field));
+    str name = field_name(r, prefix, field);
+    if (v && api_is_mapping(r, v, name))
+        api_check_schema(r, v, name);
 }
 
 /* An integer, or text of one, which becomes one; what is empty goes away. */
@@ -166,15 +167,15 @@ void api_validate_data(struct api_req *r, enum api_kind kind, struct json *data,
 {
     switch (kind) {
     case KIND_BUCKET:
-        check_object_field(r, data, "collection:schema", prefix);
-        check_object_field(r, data, "group:schema", prefix);
-        check_object_field(r, data, "record:schema", prefix);
+        check_schema_field(r, data, "collection:schema", prefix);
+        check_schema_field(r, data, "group:schema", prefix);
+        check_schema_field(r, data, "record:schema", prefix);
         break;
     case KIND_GROUP:
         check_members(r, data, prefix);
         break;
     case KIND_COLLECTION:
-        check_object_field(r, data, "schema", prefix);
+        check_schema_field(r, data, "schema", prefix);
         check_cache_expires(r, data, prefix);
         break;
     case KIND_RECORD:

@@ -173,4 +173,8 @@ int json_raw_compare(struct arena *a, const struct json_raw *x, const struct jso
 /* The raw value as a tree, borrowing its text. NOMEM; SYNTAX when the text was damaged. */
 MUST_CHECK enum err json_raw_parse(struct arena *a, const struct json_raw *raw, struct json **out);
 
+/* ---- JSON Schema ----------------------------------------------------------------------------- */
+
+#include "json/schema.h"
+
 #endif

@@ -78,6 +78,9 @@ MUST_CHECK enum err json_object_finish(struct arena *a, struct json *object);
 bool json_number_overflows(str s);
 double json_number_value(str s);
 
+/* repr.c: an int to the reference? An integer as written that fits 64 bits, with or without sign. */
+bool json_is_pyint(const struct json *v);
+
 /* compare.c: the place of a type in the total order. */
 int json_type_rank(enum json_type t);
 

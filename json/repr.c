@@ -77,8 +77,7 @@ void json_write_repr_string(struct buf *b, str s)
     buf_add_char(b, quote);
 }
 
-/* An int there: an integer as written that fits 64 bits, with or without sign. */
-static bool is_int(const struct json *v)
+bool json_is_pyint(const struct json *v)
 {
     int64_t i;
     uint64_t u;
@@ -128,7 +127,7 @@ static void write_float(struct buf *b, double d)
 
 static void write_number(struct buf *b, const struct json *v)
 {
-    if (!is_int(v))
+    if (!json_is_pyint(v))
         write_float(b, json_to_double(v));
     else if (str_eq(v->text, STR("-0")))
         buf_add_char(b, '0');
@@ -205,7 +204,7 @@ const char *json_pytype(const struct json *v)
     case JSON_BOOL:
         return "<class 'bool'>";
     case JSON_NUMBER:
-        return is_int(v) ? "<class 'int'>" : "<class 'float'>";
+        return json_is_pyint(v) ? "<class 'int'>" : "<class 'float'>";
     case JSON_STRING:
         return "<class 'str'>";
     case JSON_ARRAY:

@@ -245,7 +245,7 @@ static const struct {
     {APP "kinto.permission_backend = kinto_redis.permission\n",
      "kinto.ini:2: kinto.permission_backe"},
     {APP "kinto.cache_backend = kinto.core.cache.memcached\n", "kinto.ini:2: kinto.cache_backend"},
-    {APP "kinto.experimental_collection_schema_validation = true\n",
+    {APP "kinto.experimental_collection_schema_validation = perhaps\n",
      "kinto.ini:2: kinto.experimental_collection_schema_validation"},
     {APP "kinto.event_listeners = redis\n", "kinto.ini:2: kinto.event_listeners: \"redis\""},
     {APP "kinto.http_api_version = 2.0\n", "kinto.ini:2: kinto.http_api_version"},
