@@ -249,6 +249,24 @@ static enum api_step fail_schema(struct api_req *r, str message)
     return api_fail_invalid(r, "body", STR("schema"), message);
 }
 
+/* Messages show the whole object, and in the reference what it knows of a kind comes first. */
+static enum err copy_known_first(struct api_req *r, const struct json *data, struct json *copy)
+{
+    static const char *const known[] = {"members", "schema", "cache_expires"};
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < ARRAY_LEN(known); i++) {
+        struct json *v = json_get(data, str_from(known[i]));
+        if (v && (i == 0) == (r->route->kind == KIND_GROUP))
+            e = json_set(r->arena, copy, str_from(known[i]), json_copy(r->arena, v));
+    }
+    str name;
+    struct json *v;
+    for (size_t i = 0; e == OK && json_member(data, i, &name, &v); i++)
+        if (json_get(copy, name) == NULL)
+            e = json_set(r->arena, copy, name, json_copy(r->arena, v));
+    return e;
+}
+
 /* The object as the schema sees it: without what the server sets, with the id where the schema asks
  * for it. NULL: no memory. */
 static const struct json *visible(struct api_req *r, const struct json *data,
@@ -256,18 +274,22 @@ static const struct json *visible(struct api_req *r, const struct json *data,
 {
     size_t n;
     const str *ignored = ignored_fields(c->kind, c->keeps_id, &n);
-    bool same = !c->keeps_id || r->method == METHOD_POST || json_get(data, STR("id")) != NULL;
+    bool record = c->kind == KIND_RECORD;
+    bool add_id = c->keeps_id && r->method != METHOD_POST && json_get(data, STR("id")) == NULL;
+    bool same = record && !add_id;
     for (size_t i = 0; i < n; i++)
         same = same && json_get(data, ignored[i]) == NULL;
     if (same)
         return data;
-    struct json *copy = json_copy(r->arena, data);
-    for (size_t i = 0; copy && i < n; i++)
+    struct json *copy = record ? json_copy(r->arena, data) : json_new_object(r->arena);
+    enum err e = copy ? OK : ERR_NOMEM;
+    if (e == OK && !record)
+        e = copy_known_first(r, data, copy);
+    for (size_t i = 0; e == OK && i < n; i++)
         json_remove(copy, ignored[i]);
-    if (c->keeps_id && r->method != METHOD_POST && copy && json_get(copy, STR("id")) == NULL &&
-        json_set(r->arena, copy, STR("id"), json_new_string(r->arena, r->id)) != OK)
-        return NULL;
-    return copy;
+    if (e == OK && add_id)
+        e = json_set(r->arena, copy, STR("id"), json_new_string(r->arena, r->id));
+    return e == OK ? copy : NULL;
 }
 
 static enum api_step judge(struct api_req *r, const struct json *data, const struct cached *c)

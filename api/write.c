@@ -72,9 +72,9 @@ enum api_step api_store_object(struct api_req *r, struct json *data, const struc
     int64_t time;
     struct store_put put = {.id = r->id, .data = data};
     json_remove(data, STR("__permissions__")); /* never stored, however it came there */
-    enum api_step s = asked_time(r, data, &time, &put.last_modified);
+    enum api_step s = api_validate_by_schemas(r, data);
     if (s == STEP_NEXT)
-        s = api_validate_by_schemas(r, data);
+        s = asked_time(r, data, &time, &put.last_modified);
     if (s != STEP_NEXT)
         return s;
     struct store_object old = r->object;
