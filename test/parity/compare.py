@@ -159,10 +159,19 @@ class Comparison:
             if key not in our:
                 continue
             name = "*" if where.endswith("permissions") else key
+            if key == "schema" and isinstance(ref[key], int) and self.scope.endswith("/records"):
+                self.of_collection("%s.%s" % (where, name), ref[key], our[key])
+                continue
             if where.endswith("permissions") or key in ("permissions", "principals"):
                 self.value("%s.%s" % (where, name), self.as_set(ref[key]), self.as_set(our[key]))
             else:
                 self.value("%s.%s" % (where, name), ref[key], our[key])
+
+    def of_collection(self, where, ref, our):
+        """The `schema` of a record is a timestamp of its collection."""
+        scope, self.scope = self.scope, self.scope.rsplit("/", 2)[0]
+        self.value(where, ref, our)
+        self.scope = scope
 
     def as_set(self, found):
         if isinstance(found, list) and all(isinstance(v, str) for v in found):

@@ -16,6 +16,8 @@ import json
 import random
 from urllib.parse import quote
 
+from schemas import Schemas
+
 USERS = (None, "alice", "bob", "carol")
 BUCKETS = ("b-1", "b-2")
 COLLECTIONS = ("c-1", "c-2")
@@ -745,6 +747,49 @@ class Generator:
         else:
             self.add("DELETE", "/v1/__user_data__/" + self.pick(self.principals).replace("/", "%2F"), self.user(), [], None)
 
+    def do_schemas(self):
+        """Somebody gives a collection or its bucket a schema, and then tries to write what fits and what does not."""
+        schemas = Schemas(self.rng)
+        bucket = "/v1/buckets/" + self.pick(self.buckets)
+        collections = bucket + "/collections"
+        collection = "%s/%s" % (collections, self.pick(COLLECTIONS))
+        records = collection + "/records"
+        for _ in range(self.pick((1, 1, 2))):
+            if self.chance(0.7):
+                self.add(self.pick(("PUT", "PATCH")), collection, "alice", [], collections, json={"data": {"schema": schemas.root()}})
+            else:
+                field = self.pick(("record:schema", "record:schema", "collection:schema", "group:schema"))
+                self.add(self.pick(("PUT", "PATCH")), bucket, "alice", [], "/v1/buckets", json={"data": {field: schemas.root()}})
+        for _ in range(self.pick((4, 8, 12))):
+            self.judged(schemas, bucket, records)
+
+    def judged(self, schemas, bucket, records):
+        data = schemas.data()
+        plural = records if self.chance(0.85) else bucket + self.pick(("/groups", "/collections"))
+        name = self.pick(KINDS[plural.rsplit("/", 1)[1][:-1]])
+        if self.chance(0.1):
+            data["id"] = name
+        if self.chance(0.1):
+            data["last_modified"] = self.last_modified(plural)
+        method = self.pick(("PUT", "PUT", "PUT", "PATCH", "PATCH", "POST"))
+        if method == "POST":
+            data["id"] = name
+        target = plural if method == "POST" else "%s/%s" % (plural, name)
+        if self.chance(0.15):
+            parts = [{"method": "PUT", "path": target if method != "POST" else "%s/%s" % (plural, name), "body": {"data": d}} for d in (
+                {k: v for k, v in data.items() if k != "id"}, schemas.data())]
+            self.add("POST", "/v1/batch", "alice", [], None, json={"requests": parts})
+        elif method == "PATCH" and self.chance(0.3):
+            operations = [{"op": "add", "path": "/data/" + k, "value": v} for k, v in data.items()]
+            self.add(method, target, "alice", [["Content-Type", "application/json-patch+json"]], plural, json=operations)
+        elif method == "PATCH" and self.chance(0.3):
+            self.add(method, target, "alice", [["Content-Type", "application/merge-patch+json"]], plural, json={"data": data})
+        elif method == "PUT" and self.chance(0.07):
+            self.add(method, target, "alice", [], plural, json={"permissions": {"read": ["system.Everyone"]}})
+        else:
+            headers = [["Response-Behavior", self.pick(("light", "diff"))]] if method == "PATCH" and self.chance(0.1) else []
+            self.add(method, target, "alice", headers, plural, json={"data": data})
+
     KIND_WEIGHTS = (("read", 12), ("put", 16), ("patch", 14), ("post", 8), ("delete", 6), ("list", 18), ("plural_delete", 3), ("chain", 3),
                     ("share", 6), ("many", 1.5), ("filters", 4), ("sync", 4), ("batch", 7), ("cors", 3), ("misc", 7))
 
@@ -767,8 +812,9 @@ class Generator:
 
     def sequence(self):
         self.setup()
-        names = [k for k, _ in self.KIND_WEIGHTS]
-        weights = [w * self.profile.lean.get(k, 1) for k, w in self.KIND_WEIGHTS]
+        kinds = self.KIND_WEIGHTS + ((("schemas", 1),) if "schemas" in self.profile.lean else ())
+        names = [k for k, _ in kinds]
+        weights = [w * self.profile.lean.get(k, 1) for k, w in kinds]
         while len(self.requests) < self.size:
             getattr(self, "do_" + self.rng.choices(names, weights)[0])()
         return self.requests

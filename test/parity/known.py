@@ -11,6 +11,8 @@ import math
 import re
 from urllib.parse import unquote
 
+from schemas import TROUBLES, foreign, pathless
+
 
 class Look:
     """What a rule may look at: the request, both answers, what came before; and it may ask the reference."""
@@ -219,6 +221,52 @@ def stamp_range(look, difference):
 @rule("500 depth", "Server errors", "a body nested some hundred levels deep")
 def depth(look, difference):
     return look.broken() and difference[0] == "status" and "[" * 200 in look.request.get("raw", "")
+
+
+# -- Schemas
+
+def schemas_before(look):
+    """All that was stored as a schema on the way, and may apply to this request."""
+    for request in look.earlier:
+        for part in parts_of(request, request["target"]):
+            data = part.body.get("data") if isinstance(part.body, dict) else None
+            for name, value in (data.items() if isinstance(data, dict) else ()):
+                if name == "schema" or name.endswith(":schema"):
+                    yield value
+
+
+@rule("500 schema", "Server errors", "schemas that are none in their own draft or have no end; and a refusal of a whole object by a keyword "
+      "whose value has no last element")
+def schema_error(look, difference):
+    if not look.broken() or difference[0] != "status" or not look.any_part(lambda p: p.method in ("PUT", "POST", "PATCH")):
+        return False
+    endless = b"The schema refers to itself" in look.our.body
+    return any(s in TROUBLES or pathless(s) or foreign(s) or endless and "$ref" in json.dumps(s) for s in schemas_before(look))
+
+
+TOLD = ("message", "details[].name", "details[].description")
+
+
+def is_told(where):
+    return where.replace("part.", "").startswith("body.") and where.endswith(TOLD) or where.lower().endswith("content-length")
+
+
+@rule("first of several members", "Schemas", "of several members that additionalProperties refuses the reference tells of any, since it keeps them in a set")
+def any_member(look, difference):
+    where, ref, our = difference
+    status = look.part_of(look.our).get("status") if is_batch(look) else look.our.status
+    return status == 400 and is_told(where) and any('"additionalProperties": {' in json.dumps(s) for s in schemas_before(look))
+
+
+@rule("schemas of the default bucket", "Schemas", "below /buckets/default the reference forgets the schemas of bucket and collection")
+def default_schemas(look, difference):
+    where, ref, our = difference
+    below = look.any_part(lambda p: "/buckets/default" in "/v1" + p.path and p.method in ("PUT", "POST", "PATCH"))
+    if not below or not any(True for _ in schemas_before(look)):
+        return False
+    if where.endswith("status"):
+        return ref in (200, 201) and (our == 400 or is_batch(look) and our in (200, 201))
+    return where.endswith("body.data.schema") or is_batch(look) and where.lower().endswith("content-length") or is_told(where)
 
 
 # -- Filters

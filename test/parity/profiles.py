@@ -95,6 +95,8 @@ PROFILES = {
         "kinto.includes": "kinto.plugins.flush",
         "kinto.cors_max_age_seconds": "",
     }, lean={"misc": 6, "cors": 4}),
+    "schemas": Profile({"kinto.experimental_collection_schema_validation": "true"}, users=(0, 10, 0, 0),
+                       lean={"schemas": 120, "misc": 0.3, "cors": 0.1}),
     "eos": Profile({"kinto.eos": "2020-01-01"}, lean={"misc": 4}),
 }
 
