@@ -29,7 +29,7 @@
  * limit); 128 levels of data take up to four each in a schema that refers to itself. */
 #define SCHEMA_MAX_NESTING 1000
 /* Steps of one validation: a keyword, a comparison, an item of a pattern, ... Tens of milliseconds. */
-#define SCHEMA_MAX_STEPS       1000000
+#define SCHEMA_MAX_STEPS       2000000
 #define SCHEMA_MAX_REGEX_BYTES (4 * MIB) /* of all patterns of a schema, compiled */
 #define SCHEMA_MAX_ARENA_BYTES (64 * MIB)
 

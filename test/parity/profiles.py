@@ -96,7 +96,7 @@ PROFILES = {
         "kinto.cors_max_age_seconds": "",
     }, lean={"misc": 6, "cors": 4}),
     "schemas": Profile({"kinto.experimental_collection_schema_validation": "true"}, users=(0, 10, 0, 0),
-                       lean={"schemas": 120, "misc": 0.3, "cors": 0.1}),
+                       lean={"schemas": 120, "misc": 0, "cors": 0, "batch": 0, "chain": 0, "plural_delete": 0}),
     "eos": Profile({"kinto.eos": "2020-01-01"}, lean={"misc": 4}),
 }
 
