@@ -430,26 +430,26 @@ static enum verdict check_format(struct run *run, const struct frame *f,
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 
+/* The magnitude of what is an int to the reference: it fits. */
+static uint64_t magnitude(const struct json *v)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < v->text.n; i++)
+        if (v->text.p[i] != '-')
+            n = n * 10 + (uint64_t)(v->text.p[i] - '0');
+    return n;
+}
+
 /* Python's % and /: exact for two ints, else as doubles; by a float the quotient is looked at. */
 static bool is_multiple(const struct json *v, const struct json *divisor, double d)
 {
     double n = json_to_double(v), quotient;
-    __int128 exact, by;
 
-    if (!json_is_pyint(divisor)) {
-        quotient = n / d;
-        return isinf(quotient) ? fmod(n, d) == 0 : trunc(quotient) == quotient;
-    }
-    if (!json_is_pyint(v))
-        return fmod(n, d) == 0;
-    exact = by = 0;
-    for (size_t i = 0; i < v->text.n; i++)
-        if (v->text.p[i] != '-')
-            exact = exact * 10 + (v->text.p[i] - '0');
-    for (size_t i = 0; i < divisor->text.n; i++)
-        if (divisor->text.p[i] != '-')
-            by = by * 10 + (divisor->text.p[i] - '0');
-    return by != 0 && exact % by == 0;
+    if (json_is_pyint(divisor))
+        return json_is_pyint(v) ? magnitude(v) % magnitude(divisor) == 0 : fmod(n, d) == 0;
+    quotient = n / d;
+    return isinf(quotient) ? fmod(n, d) == 0 : trunc(quotient) == quotient;
 }
 
 static enum verdict check_multiple_of(struct run *run, const struct frame *f,
@@ -990,7 +990,6 @@ static enum verdict refuse_extras(struct run *run, const struct frame *f,
     names = ARENA_NEW_ARRAY(run->arena, str, json_count(patterns));
     if (names == NULL)
         return stop(run, ERR_NOMEM);
-    begin_message(run, &b);
     while (json_is(patterns, JSON_OBJECT) && (m = json_next_member(patterns, &at)) != NULL)
         names[count++] = m->name;
     write_names(&b, extras, n, true);
