@@ -5,6 +5,8 @@
  * (_limit, _since ...); which ones are looked at depends on the endpoint. What a list filters by is
  * made of the result in page.c.
  */
+#include <math.h>
+
 #include "api/private.h"
 
 struct json *api_native_value(struct arena *a, str text)
@@ -146,6 +148,17 @@ static str shown_value(struct api_req *r, const struct api_param *p)
     return json_is(p->value, JSON_BOOL) ? p->text : api_python_str(r->arena, p->value);
 }
 
+/* The integer that the reference makes of it: by way of a double where 64 bits do not hold it. */
+static str shown_integer(struct api_req *r, const struct api_param *p)
+{
+    int64_t n;
+    uint64_t u;
+    if (!json_is(p->value, JSON_NUMBER) || json_to_i64(p->value, &n) == OK ||
+        str_to_u64(json_number(p->value), &u) == OK)
+        return shown_value(r, p);
+    return arena_printf(r->arena, "%.0f", trunc(json_to_double(p->value)));
+}
+
 static void check_integer(struct api_req *r, struct api_param *p)
 {
     int64_t n;
@@ -156,10 +169,11 @@ static void check_integer(struct api_req *r, struct api_param *p)
         return;
     }
     if (n < 0)
-        invalid(r, p, "", shown_value(r, p), " is less than minimum value 0");
+        invalid(r, p, "", shown_integer(r, p), " is less than minimum value 0");
     else if (n == INT64_MAX && json_is(p->value, JSON_NUMBER) &&
              json_number_compare(json_number(p->value), STR("9223372036854775808")) > 0)
-        invalid(r, p, "", shown_value(r, p), " is greater than maximum value 9223372036854775808");
+        invalid(r, p, "", shown_integer(r, p),
+                " is greater than maximum value 9223372036854775808");
     else
         p->value = json_new_i64(r->arena, n);
 }

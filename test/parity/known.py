@@ -9,6 +9,7 @@ import base64
 import json
 import math
 import re
+import time
 from urllib.parse import unquote
 
 from schemas import TROUBLES, foreign, pathless
@@ -576,6 +577,17 @@ def stamp_zero(look, difference):
     if not any(text in json.dumps(look.request.get("json")) for text in ('"last_modified": 0', patched)):
         return False
     return difference[1] in (0, '"0"', "Thu, 01 Jan 1970 00:00:00 GMT", "of the ETag") or difference[0].lower().endswith(("last-modified", "content-length"))
+
+@rule("own ETag far ahead", "Timestamps", "the reference refuses to be asked from the time that it answered, when that is more than a day ahead")
+def own_etag(look, difference):
+    told = re.search(rb"Invalid value for (_since|_before|_to|(\w+_)?last_modified)\b", look.ref.body)
+    return difference[:2] == ("status", 400) and look.our.status == 200 and bool(told) and far_ahead(look.our.get("ETag"))
+
+
+def far_ahead(etag):
+    stamp = (etag or "").strip('"')
+    return stamp.isdigit() and int(stamp) > (time.time() + 24 * 3600) * 1000
+
 
 @rule("last_modified true", "Timestamps", "the reference stores last_modified: true, and ETag \"True\"")
 def stamp_true(look, difference):
