@@ -35,8 +35,9 @@
  * still running on top of them: their done() gets IO (or NOSPACE), readers stay on the last durable
  * state, and the next transaction begins there; so a full disk is over when there is space again.
  * After a failed fdatasync, when the remains of a failed write cannot be cut off again, or when a page
- * of the index turns out to be damaged (the next opening makes the index anew), the engine is FAILED: reads go on, each engine_txn_begin is refused with FAILED, engine_state says so. It does
- * not retry and hope.
+ * of the index turns out to be damaged (the next opening makes the index anew), the engine is FAILED:
+ * reads go on, each engine_txn_begin is refused with FAILED, engine_state says so. It does not retry
+ * and hope.
  *
  * Threads: a struct engine_reader belongs to one thread; a transaction to the thread that began it;
  * everything else: any thread.
@@ -151,8 +152,8 @@ struct engine_backup_result {
     uint64_t version; /* number of the last one */
 };
 /*
- * BUSY also: a repair of dir was not finished. NOTFOUND: no store in dir or in since. EXISTS: dest is not empty. CORRUPT: damage in dir or since;
- * the detail names file and offset. CONFLICT: since is of another store. BUSY, AGAIN, NOSPACE, IO,
+ * BUSY also: a repair of dir was not finished. NOTFOUND: no store in dir or in since. EXISTS: dest is
+ * not empty. CORRUPT: damage in dir or since; the detail names file and offset. CONFLICT: since is of another store. BUSY, AGAIN, NOSPACE, IO,
  * NOMEM, LIMIT, UNSUPPORTED, CLOSED. When it fails nothing of it stays. What a process that was
  * killed leaves behind is refused by engine_open, or has no segment under its name yet.
  */
