@@ -172,6 +172,7 @@ static enum err load_config(struct api *a, struct err_detail *d)
     c->project_docs = settings_str(s, "kinto.project_docs");
     c->http_api = settings_str(s, "kinto.http_api_version");
     c->version_path = settings_str(s, "kinto.version_json_path");
+    c->permissions_readers = names_setting(s, "kinto.permissions_read_principals");
     load_redirects(c, s);
     for (unsigned k = 0; k < KIND_COUNT; k++)
         load_kind(c, s, (enum api_kind)k);
@@ -203,6 +204,36 @@ static enum err load_hello_config(struct api *a, const struct api_options *o)
     return e;
 }
 
+static enum err add_route(struct api *a, const struct api_route *route)
+{
+    struct api_route *extra = arena_extend(&a->arena, a->extra, a->nextra * sizeof *extra,
+                                           (a->nextra + 1) * sizeof *extra);
+    if (extra == NULL)
+        return ERR_NOMEM;
+    extra[a->nextra++] = *route;
+    a->extra = extra;
+    return OK;
+}
+
+static enum err add_permissions_endpoint(struct api *a)
+{
+    enum err e = add_route(a, &(struct api_route){
+                                  .path = "/permissions",
+                                  .type = TYPE_PLURAL,
+                                  .kind = KIND_NONE,
+                                  .methods = METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD),
+                                  .check_accept = true,
+                                  .handler = api_list_permissions,
+                              });
+    if (e != OK)
+        return e;
+    return api_add_capability(
+        a, "permissions_endpoint",
+        "{\"description\":\"The permissions endpoint can be used to list all user objects "
+        "permissions.\",\"url\":\"https://kinto.readthedocs.io/en/latest/configuration/"
+        "settings.html#activating-the-permissions-endpoint\"}");
+}
+
 static enum err add_core_capabilities(struct api *a)
 {
     enum err e = OK;
@@ -212,6 +243,8 @@ static enum err add_core_capabilities(struct api *a)
             "{\"description\":\"Validates collection records with JSON schemas.\",\"url\":"
             "\"https://kinto.readthedocs.io/en/latest/api/1.x/collections.html"
             "#collection-json-schema\"}");
+    if (e == OK && settings_bool(a->settings, "kinto.experimental_permissions_endpoint"))
+        e = add_permissions_endpoint(a);
     if (e != OK || !auth_has_policy(a->auth, STR("basicauth")))
         return e;
     return api_add_capability(
@@ -277,23 +310,17 @@ enum err api_add_capability(struct api *a, const char *name, const char *json)
 
 enum err api_add_endpoint(struct api *a, const struct api_endpoint *e)
 {
-    struct api_route *extra = arena_extend(&a->arena, a->extra, a->nextra * sizeof *extra,
-                                           (a->nextra + 1) * sizeof *extra);
-    if (extra == NULL)
-        return ERR_NOMEM;
     unsigned methods = e->methods;
     if (methods & METHOD_BIT(METHOD_GET))
         methods |= METHOD_BIT(METHOD_HEAD);
-    extra[a->nextra++] = (struct api_route){
-        .path = e->path,
-        .type = TYPE_UTILITY,
-        .kind = KIND_NONE,
-        .methods = methods,
-        .writes = e->writes ? methods : 0,
-        .handler = e->handler,
-    };
-    a->extra = extra;
-    return OK;
+    return add_route(a, &(struct api_route){
+                            .path = e->path,
+                            .type = TYPE_UTILITY,
+                            .kind = KIND_NONE,
+                            .methods = methods,
+                            .writes = e->writes ? methods : 0,
+                            .handler = e->handler,
+                        });
 }
 
 enum err api_add_alias(struct api *a, const struct api_alias *alias)

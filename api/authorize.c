@@ -43,7 +43,7 @@ static enum api_want want_create(enum api_kind kind)
     return WANT_COUNT;
 }
 
-static unsigned create_perm(enum api_kind kind)
+unsigned api_create_perm(enum api_kind kind)
 {
     switch (kind) {
     case KIND_GROUP:
@@ -61,14 +61,23 @@ static unsigned create_perm(enum api_kind kind)
     return 0;
 }
 
-static bool settings_allow(const struct api_req *r, enum api_required required)
+bool api_is_one_of(const struct api_req *r, const struct api_names *names)
 {
-    const struct api_names *allowed = &r->api->conf.principals[r->route->kind][required];
-    for (size_t i = 0; i < allowed->count; i++)
+    for (size_t i = 0; i < names->count; i++)
         for (size_t j = 0; j < r->who.count; j++)
-            if (str_eq(allowed->names[i], r->who.names[j]))
+            if (str_eq(names->names[i], r->who.names[j]))
                 return true;
     return false;
+}
+
+static bool settings_allow(const struct api_req *r, enum api_required required)
+{
+    return api_is_one_of(r, &r->api->conf.principals[r->route->kind][required]);
+}
+
+bool api_gives(enum api_kind kind, unsigned perms, enum api_want want)
+{
+    return (inherit[kind][want].perms[LEVEL_OF(kind)] & perms) != 0;
 }
 
 /* The settings that go with a set of permissions that would grant. */
@@ -76,7 +85,7 @@ static bool settings_allow_any(const struct api_req *r, unsigned perms)
 {
     return ((perms & STORE_PERM_WRITE) && settings_allow(r, REQUIRED_WRITE)) ||
            ((perms & STORE_PERM_READ) && settings_allow(r, REQUIRED_READ)) ||
-           ((perms & create_perm(r->route->kind)) && settings_allow(r, REQUIRED_CREATE));
+           ((perms & api_create_perm(r->route->kind)) && settings_allow(r, REQUIRED_CREATE));
 }
 
 /* Sets *allowed if something grants `want` on the object of levels[n - 1]. */
@@ -158,7 +167,7 @@ static enum err may_list_by_creating(struct api_req *r, bool *allowed)
     if (e == OK)
         *allowed = r->levels[r->nlevels - 1].state == LEVEL_PRESENT &&
                    store_acl_allows(&r->levels[r->nlevels - 1].object, &r->who,
-                                    create_perm(r->route->kind));
+                                    api_create_perm(r->route->kind));
     return e;
 }
 

@@ -113,9 +113,25 @@ static bool all_of_type(const struct json *list, enum json_type type)
     return true;
 }
 
+/* Lists whose objects have a fixed shape know their fields; of a dotted name the first part counts. */
+static bool known_field(const struct api_req *r, str field)
+{
+    if (r->shape == NULL)
+        return true;
+    str first = str_cut(&field, '.');
+    for (const char *const *known = r->shape->fields; *known; known++)
+        if (str_eq(first, str_from(*known)))
+            return true;
+    return false;
+}
+
 /* An ordinary filter: operator, field and value must go together. */
 static enum api_step check_filter(struct api_req *r, str param, const struct store_filter *f)
 {
+    if (!known_field(r, f->field))
+        return api_fail_invalid(
+            r, "querystring", param,
+            ARENA_JOIN(r->arena, STR("Unknown filter field '"), param, STR("'")));
     bool id = str_eq(f->field, STR("id")), time = str_eq(f->field, STR("last_modified"));
     bool listed = f->op == STORE_IN || f->op == STORE_EXCLUDE;
     if (f->op == STORE_LIKE && !json_is(f->value, JSON_STRING))
@@ -199,7 +215,10 @@ static enum api_step build_filters(struct api_req *r, struct api_page *page)
         enum api_step s = add_filter(r, &r->q.params[i], &filters[n]);
         if (s != STEP_NEXT)
             return s;
-        if (str_eq(filters[n].field, STR("last_modified")))
+        bool time = str_eq(filters[n].field, STR("last_modified"));
+        if (time && r->shape) /* its objects have no time: checked, and without effect */
+            continue;
+        if (time)
             page->query.tombstones = r->method != METHOD_DELETE;
         n++;
     }
@@ -209,6 +228,27 @@ static enum api_step build_filters(struct api_req *r, struct api_page *page)
 }
 
 /* ---- order and limit ------------------------------------------------------------------------- */
+
+/* Every order ends in what tells two objects apart, or nearly so: the time; of a shape its key. */
+static size_t finish_sort(const struct api_req *r, struct store_sort *sort, size_t n, bool by_time)
+{
+    if (r->shape == NULL) {
+        if (!by_time)
+            sort[n++] = (struct store_sort){STR("last_modified"), true};
+        return n;
+    }
+    str key = str_from(r->shape->key);
+    size_t kept = 0;
+    bool by_key = false;
+    for (size_t i = 0; i < n; i++) {
+        by_key = by_key || str_eq(sort[i].field, key);
+        if (!str_eq(sort[i].field, STR("last_modified")))
+            sort[kept++] = sort[i];
+    }
+    if (!by_key)
+        sort[kept++] = (struct store_sort){key, true};
+    return kept;
+}
 
 static enum api_step build_sort(struct api_req *r, struct api_page *page)
 {
@@ -227,14 +267,34 @@ static enum api_step build_sort(struct api_req *r, struct api_page *page)
         bool down = str_starts(field, STR("-"));
         if (down || str_starts(field, STR("+")))
             field = str_drop(field, 1);
-        if (is_field(field))
-            sort[n++] = (struct store_sort){field, down};
+        if (!is_field(field))
+            continue;
+        if (!known_field(r, field))
+            return api_fail_invalid(
+                r, "querystring", STR_NONE,
+                ARENA_JOIN(r->arena, STR("Unknown sort field '"), field, STR("'")));
+        sort[n++] = (struct store_sort){field, down};
     }
-    if (!by_time)
-        sort[n++] = (struct store_sort){STR("last_modified"), true};
     page->query.sort = sort;
-    page->query.nsort = n;
+    page->query.nsort = finish_sort(r, sort, n, by_time);
     return STEP_NEXT;
+}
+
+/* _fields of a shape: all that are unknown are told at once. */
+static enum api_step check_fields(struct api_req *r, struct api_page *page)
+{
+    (void)page;
+    str unknown = STR_NONE;
+    for (size_t i = 0; i < r->q.nfields; i++) {
+        str rest = r->q.fields[i], first = str_cut(&rest, '.');
+        if (known_field(r, first))
+            continue;
+        unknown = str_none(unknown) ? first : ARENA_JOIN(r->arena, unknown, STR(","), first);
+    }
+    if (str_none(unknown))
+        return STEP_NEXT;
+    return api_fail_invalid(r, "body", STR("Invalid _fields parameter"),
+                            ARENA_JOIN(r->arena, STR("Fields "), unknown, STR(" do not exist")));
 }
 
 static void build_limit(struct api_req *r, struct api_page *page)
@@ -304,7 +364,7 @@ static enum api_step build_after(struct api_req *r, struct api_page *page)
 enum api_step api_page_build(struct api_req *r, struct api_page *page)
 {
     static enum api_step (*const parts[])(struct api_req *, struct api_page *) = {
-        build_filters, build_sort, build_after};
+        build_filters, build_sort, check_fields, build_after};
     *page = (struct api_page){0};
     if (r->shared_only) {
         page->query.shared_with = &r->who;
@@ -340,7 +400,7 @@ static enum err write_token(struct api_req *r, const struct api_page *page, str 
     buf_init_arena(&b, r->arena, 64 * MIB);
     buf_add_lit(&b, "{\"last_object\":{");
     size_t n = 0;
-    bool by_id = false;
+    bool by_id = r->shape != NULL; /* ordered by its key at last: nothing is equal */
     for (size_t i = 0; i < page->query.nsort; i++) {
         add_sort_value(r, &b, last, page->query.sort[i].field, n++);
         by_id = by_id || str_eq(page->query.sort[i].field, STR("id"));

@@ -100,7 +100,8 @@ struct api_config {
     enum api_generator generator[KIND_COUNT];
     struct map record_cache, record_cache_old; /* bucket, or bucket and collection -> seconds */
     struct api_names principals[KIND_COUNT][REQUIRED_COUNT];
-    unsigned enabled[2][KIND_COUNT]; /* METHOD_BITs; [0] plural, [1] object */
+    struct api_names permissions_readers; /* of /permissions */
+    unsigned enabled[2][KIND_COUNT];      /* METHOD_BITs; [0] plural, [1] object */
 };
 
 struct api {
@@ -122,6 +123,12 @@ struct api {
 struct api_loop {
     struct api *api;
     struct store_thread *thread;
+};
+
+/* A list of what is made for the answer: its objects have these fields and no time. */
+struct api_shape {
+    const char *const *fields; /* that may be filtered by, sorted by and chosen; up to NULL */
+    const char *key;           /* the field that differs in any two; every order ends in it */
 };
 
 /* ---- a request ------------------------------------------------------------------------------- */
@@ -191,8 +198,9 @@ struct api_req {
     bool id_invalid; /* given in the body and of a wrong form */
     struct store_object object;
     bool exists;
-    int64_t list_clock; /* of a list that is read or deleted from */
-    bool shared_only;   /* a list: only what is shared with the caller */
+    int64_t list_clock;            /* of a list that is read or deleted from */
+    const struct api_shape *shape; /* of a list that is not one of stored objects, or NULL */
+    bool shared_only;              /* a list: only what is shared with the caller */
     unsigned shared_perms;
 
     struct json *root; /* parsed body: set by whoever looks first */
@@ -289,6 +297,12 @@ enum api_step api_load_target(struct api_req *r);
 enum api_step api_authorize(struct api_req *r);
 enum api_step api_check_parent(struct api_req *r);
 enum err api_may_read(struct api_req *r, bool *allowed); /* the object of the URL */
+/* Is one of the caller's principals among the names? */
+bool api_is_one_of(const struct api_req *r, const struct api_names *names);
+/* Do these permissions on an object of that kind give what is wanted of it? */
+bool api_gives(enum api_kind kind, unsigned perms, enum api_want want);
+/* The permission on the parent that lets one create objects of that kind. */
+unsigned api_create_perm(enum api_kind kind);
 
 /* ---- validate.c ------------------------------------------------------------------------------ */
 
@@ -348,6 +362,11 @@ enum api_step api_precondition(struct api_req *r, const struct store_object *obj
 
 enum api_step api_get_plural(struct api_req *r);
 enum api_step api_get_object(struct api_req *r);
+/* The clock of r->list; WRITE: it has none yet. */
+enum api_step api_list_timestamp(struct api_req *r, int64_t *timestamp);
+void api_total_headers(struct api_req *r, uint64_t total);
+/* Handler of /permissions (list_permissions.c). */
+enum api_step api_list_permissions(struct api_req *r);
 enum api_step api_post(struct api_req *r);
 enum api_step api_put(struct api_req *r);
 enum api_step api_patch_object(struct api_req *r);

@@ -3,12 +3,19 @@
  */
 #include "api/private.h"
 
-static enum api_step list_timestamp(struct api_req *r, int64_t *timestamp)
+enum api_step api_list_timestamp(struct api_req *r, int64_t *timestamp)
 {
     enum err e = store_timestamp(r->session, r->list, timestamp);
     if (e == ERR_AGAIN)
         return STEP_WRITE; /* the first look gives the list its clock */
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
+}
+
+void api_total_headers(struct api_req *r, uint64_t total)
+{
+    str text = arena_printf(r->arena, "%llu", (unsigned long long)total);
+    http_header_add(r->out, STR("Total-Objects"), text);
+    http_header_add(r->out, STR("Total-Records"), text);
 }
 
 static enum api_step count(struct api_req *r, struct api_page *page)
@@ -19,16 +26,14 @@ static enum api_step count(struct api_req *r, struct api_page *page)
     enum err e = store_query(r->session, r->arena, r->list, &page->query, &result);
     if (e != OK)
         return api_fail_err(r, e);
-    str total = arena_printf(r->arena, "%llu", (unsigned long long)result.total);
-    http_header_add(r->out, STR("Total-Objects"), total);
-    http_header_add(r->out, STR("Total-Records"), total);
+    api_total_headers(r, result.total);
     return api_reply_list(r, NULL, 0);
 }
 
 enum api_step api_get_plural(struct api_req *r)
 {
     int64_t timestamp;
-    enum api_step s = list_timestamp(r, &timestamp);
+    enum api_step s = api_list_timestamp(r, &timestamp);
     if (s == STEP_NEXT)
         s = api_not_modified(r, timestamp);
     if (s == STEP_NEXT)

@@ -36,8 +36,6 @@ enum err api_settings_check(const struct settings *s, struct err_detail *d)
     for (size_t i = 0; i < ARRAY_LEN(without_effect); i++)
         if (settings_is_set(s, without_effect[i]))
             warn(s, without_effect[i]);
-    if (settings_bool(s, "kinto.experimental_permissions_endpoint"))
-        warn(s, "kinto.experimental_permissions_endpoint");
     if (!str_starts(settings_str(s, "kinto.http_api_version"), STR("1.")))
         return refuse(s, "kinto.http_api_version",
                       "must begin with \"1.\", as the API is served at /v1", d);

@@ -153,6 +153,18 @@ bool store_acl_allows(const struct store_object *o, const struct store_principal
     return false;
 }
 
+unsigned store_acl_held(const struct store_object *o, const struct store_principals *p)
+{
+    struct reader r = store_reader(o->acl);
+    struct ace ace;
+    unsigned held = 0;
+
+    while (store_acl_next(&r, &ace))
+        if (holds(p, ace.who))
+            held |= ace.perms;
+    return held;
+}
+
 enum err store_acl_list(struct store_session *s, struct arena *a, const struct store_object *o,
                         const struct store_ace **out, size_t *n)
 {

@@ -57,6 +57,8 @@ bool store_field(struct arena *a, str data, str field, struct json_raw *out)
 
 bool store_object_field(struct arena *a, const struct object *o, str name, struct json_raw *out)
 {
+    if (str_none(o->value)) /* a row that was never stored (select.c) */
+        return store_field(a, o->o.data, name, out);
     if (str_eq(name, STR("last_modified")))
         *out = o->time;
     else if (str_eq(name, STR("id")))

@@ -14,6 +14,7 @@
  *     group.c    members of groups
  *     scan.c     ranges of objects in the order of time
  *     query.c    how a query is answered
+ *     select.c   the same for rows that are made, and walks through whole lists
  *     match.c    one filter against one object       like.c  the `like` operator
  *     sort.c     order of objects, the best n of many
  *     cache.c    what may be forgotten
@@ -360,6 +361,28 @@ MUST_CHECK enum err store_best_init(struct best *b, struct arena *a, const struc
                                     size_t limit);
 MUST_CHECK enum err store_best_add(struct best *b, const struct object *o);
 void store_best_sort(struct best *b); /* heap[0..n) is in order; nothing can be added any more */
+
+/* ---- query.c --------------------------------------------------------------------------------- */
+
+struct run { /* a query that is being answered */
+    struct store_session *s;
+    struct arena *a;
+    const struct store_query *q;
+    uint32_t list;
+    uint64_t live;
+    struct match *matches; /* all filters but those that became bounds */
+    size_t nmatches;
+    int64_t lo, hi;
+    const struct match *ids; /* one of them, to take candidates from; or NULL */
+    struct order order;
+    bool has_after;
+    struct entry after, probe; /* probe: the fields of the candidate that is compared with it */
+};
+
+/* With s, a and q set: makes the rest ready. NOMEM. */
+MUST_CHECK enum err store_run_prepare(struct run *r);
+bool store_run_visible(struct run *r, const struct object *o); /* matches the query */
+bool store_run_behind(struct run *r, const struct object *o);  /* comes after q->after */
 
 /* ---- check.c, rules.c ------------------------------------------------------------------------ */
 

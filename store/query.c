@@ -19,21 +19,6 @@
 
 static const str time_field = STR_INIT("last_modified");
 
-struct run {
-    struct store_session *s;
-    struct arena *a;
-    const struct store_query *q;
-    uint32_t list;
-    uint64_t live;
-    struct match *matches; /* all filters but those that became bounds */
-    size_t nmatches;
-    int64_t lo, hi;
-    const struct match *ids; /* one of them, to take candidates from; or NULL */
-    struct order order;
-    bool has_after;
-    struct entry after, probe; /* probe: the fields of the candidate that is compared with it */
-};
-
 /* ---- preparation ----------------------------------------------------------------------------- */
 
 /* Turns the filter into a bound: last_modified against an integer. */
@@ -151,7 +136,7 @@ static enum err after_prepare(struct run *r)
 
 /* ---- candidates ------------------------------------------------------------------------------ */
 
-static bool visible(struct run *r, const struct object *o)
+bool store_run_visible(struct run *r, const struct object *o)
 {
     const struct store_query *q = r->q;
 
@@ -167,7 +152,7 @@ static bool visible(struct run *r, const struct object *o)
     return true;
 }
 
-static bool behind(struct run *r, const struct object *o)
+bool store_run_behind(struct run *r, const struct object *o)
 {
     if (!r->has_after)
         return true;
@@ -255,7 +240,7 @@ static enum err source_next(struct run *r, struct source *src, struct object *ou
 
     do {
         e = src->by_id ? next_by_id(r, src, out) : store_scan_next(&src->scan, out);
-    } while (e == OK && !visible(r, out));
+    } while (e == OK && !store_run_visible(r, out));
     return e == OK && arena_failed(r->a) ? ERR_NOMEM : e;
 }
 
@@ -345,7 +330,7 @@ static enum err page_in_order(struct run *r, struct store_result *out)
     while (e == OK) {
         struct object o;
         e = source_next(r, &src, &o);
-        if (e != OK || !behind(r, &o))
+        if (e != OK || !store_run_behind(r, &o))
             continue;
         if (r->q->limit > 0 && out->count == r->q->limit) {
             out->more = true;
@@ -377,7 +362,7 @@ static enum err page_sorted(struct run *r, struct store_result *out)
         e = source_open(r, &src, r->q->tombstones);
     while (e == OK) {
         e = source_next(r, &src, &o);
-        if (e == OK && behind(r, &o))
+        if (e == OK && store_run_behind(r, &o))
             e = store_best_add(&best, &o);
     }
     if (e != ERR_NOTFOUND)
@@ -392,7 +377,7 @@ static enum err page_sorted(struct run *r, struct store_result *out)
     return e;
 }
 
-static enum err prepare(struct run *r)
+enum err store_run_prepare(struct run *r)
 {
     enum err e = filters_prepare(r);
 
@@ -417,7 +402,7 @@ enum err store_query(struct store_session *s, struct arena *a, struct store_list
     if (e == OK) {
         r.list = l->number;
         r.live = l->live;
-        e = prepare(&r);
+        e = store_run_prepare(&r);
     }
     if (e == OK && q->want_total)
         e = count(&r, &result.total);

@@ -150,6 +150,8 @@ MUST_CHECK enum err store_get_tombstone(struct store_session *s, struct arena *a
 /* True if one of the principals holds one of the permissions (a set) on the object. */
 bool store_acl_allows(const struct store_object *o, const struct store_principals *p,
                       unsigned perms);
+/* All (a set) that the principals hold on it. */
+unsigned store_acl_held(const struct store_object *o, const struct store_principals *p);
 /* All of an object's permissions, one entry a principal. */
 MUST_CHECK enum err store_acl_list(struct store_session *s, struct arena *a,
                                    const struct store_object *o, const struct store_ace **out,
@@ -279,6 +281,40 @@ struct store_result {
 /* A list that does not exist is empty. */
 MUST_CHECK enum err store_query(struct store_session *s, struct arena *a, struct store_list_id list,
                                 const struct store_query *q, struct store_result *out);
+
+/*
+ * One object after the other, of any length of list, in the memory of one: for who looks at all of
+ * them. Nothing may be written while it lasts.
+ *
+ *     store_walk_new(s, a, &who, &w);
+ *     store_walk_list(w, list);
+ *     while ((e = store_walk_next(w, &object)) == OK) ...        NOTFOUND: that was the last one
+ */
+struct store_walk;
+/* shared_with: NULL, or the walk gives only objects on which one of them holds something, found without
+ * a look at the others. NOMEM. */
+MUST_CHECK enum err store_walk_new(struct store_session *s, struct arena *a,
+                                   const struct store_principals *shared_with,
+                                   struct store_walk **out);
+/* Goes to the beginning of a list; one that does not exist is empty. */
+MUST_CHECK enum err store_walk_list(struct store_walk *w, struct store_list_id list);
+/* The next object, borrowed from the session until the next call. */
+MUST_CHECK enum err store_walk_next(struct store_walk *w, struct store_object *out);
+
+/*
+ * A query over rows that the caller makes, for lists that are stored nowhere. A row is the compact
+ * text of a JSON object; the sort fields must tell any two rows apart. Memory for the rows of one
+ * page, whatever the number of those that are added. Of the query `tombstones` and `shared_with`
+ * have no meaning; the query lives as long as the selection.
+ */
+struct store_selection;
+MUST_CHECK enum err store_select_new(struct store_session *s, struct arena *a,
+                                     const struct store_query *q, struct store_selection **out);
+/* Can a row match that has these values in the fields `known`? False: none of them need be added. */
+bool store_select_may(struct store_selection *sel, str row, const str *known, size_t n);
+MUST_CHECK enum err store_select_add(struct store_selection *sel, str row); /* is copied */
+/* The page: of each object only `data` is set. Nothing can be added any more. */
+MUST_CHECK enum err store_select_end(struct store_selection *sel, struct store_result *out);
 
 /* The field of an object as the filters see it (for sort keys in page tokens), a slice of `data`;
  * false: absent. The arena is for scratch. */

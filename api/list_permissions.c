@@ -1,0 +1,337 @@
+/*
+ * api/list_permissions.c - GET /permissions: every object on which the caller holds a permission,
+ * and which ones.
+ *
+ * Where the entries come from:
+ *     the index of sharing     lists in which one of the caller's principals holds something, and
+ *                              in them the objects on which it does (doc/keys.md, 05 and 10..03)
+ *     the settings             kinto.<resource>_<read|write|create>_principals that name the
+ *                              caller count for all buckets, collections or groups: those are
+ *                              walked through as a whole
+ *     the settings, once more  who may create buckets has the root as an entry
+ * An entry names what is held on that object itself (and what follows from it there); what follows
+ * for the objects below is not listed.
+ *
+ * Cost: the entries are made in the order of the lists and then put in the order that was asked
+ * for, so each page looks at all objects that are shared with the caller, and at no others; a list
+ * whose kind, bucket or collection no filter lets through is not opened. Memory: one page.
+ */
+#include "api/private.h"
+
+static const char *const fields[] = {
+    "uri",           "resource_name", "bucket_id", "collection_id", "group_id", "record_id", "id",
+    "last_modified", "deleted",       NULL,
+};
+static const struct api_shape shape = {fields, "uri"};
+
+struct listing {
+    struct api_req *r;
+    struct store_selection *rows;
+    struct buf row;                   /* the one that is being made */
+    struct buf parent;                /* of the list that is walked through */
+    unsigned by_settings[KIND_COUNT]; /* permissions on every object of the kind */
+    bool may_create_buckets;
+    struct store_walk *shared, *all, *buckets;
+};
+
+/* The list that is looked at. */
+struct place {
+    enum api_kind kind;
+    struct store_list_id list;
+    str bucket, collection; /* that it lies in, or none */
+};
+
+/* ---- what is held ---------------------------------------------------------------------------- */
+
+static void load_settings(struct listing *l)
+{
+    static const struct {
+        enum api_required required;
+        unsigned perms;
+    } own[] = {{REQUIRED_READ, STORE_PERM_READ}, {REQUIRED_WRITE, STORE_PERM_WRITE}};
+    const struct api_config *c = &l->r->api->conf;
+    for (unsigned k = 0; k < KIND_COUNT; k++) {
+        enum api_kind kind = (enum api_kind)k, parent = api_kinds[kind].parent;
+        for (size_t i = 0; i < ARRAY_LEN(own); i++)
+            if (api_is_one_of(l->r, &c->principals[kind][own[i].required]))
+                l->by_settings[kind] |= own[i].perms;
+        if (!api_is_one_of(l->r, &c->principals[kind][REQUIRED_CREATE]))
+            continue;
+        if (parent == KIND_NONE)
+            l->may_create_buckets = true;
+        else
+            l->by_settings[parent] |= api_create_perm(kind);
+    }
+    l->by_settings[KIND_RECORD] = 0; /* records are listed where they are shared, only */
+}
+
+/* The names of what the permissions give on an object of that kind. */
+static void write_held(struct buf *b, enum api_kind kind, unsigned perms)
+{
+    static const struct {
+        enum api_want want;
+        const char *name;
+    } wants[] = {
+        {WANT_READ, "read"},
+        {WANT_WRITE, "write"},
+        {WANT_READ_ATTRIBUTES, "read:attributes"},
+        {WANT_CREATE_COLLECTION, "collection:create"},
+        {WANT_CREATE_GROUP, "group:create"},
+        {WANT_CREATE_RECORD, "record:create"},
+    };
+    const char *separator = "";
+    for (size_t i = 0; i < ARRAY_LEN(wants); i++) {
+        /* Only what has objects in it can be read without them. */
+        bool whole = kind == KIND_GROUP || kind == KIND_RECORD;
+        if ((whole && wants[i].want == WANT_READ_ATTRIBUTES) ||
+            !api_gives(kind, perms, wants[i].want))
+            continue;
+        buf_printf(b, "%s\"%s\"", separator, wants[i].name);
+        separator = ",";
+    }
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+static void write_member(struct buf *b, const char *name, str value)
+{
+    buf_printf(b, ",\"%s\":", name);
+    json_write_string(b, value);
+}
+
+/* The members that all rows of a list share; the object stays open. */
+static void write_place(struct buf *b, const struct place *p)
+{
+    buf_printf(b, "{\"resource_name\":\"%s\"", api_kinds[p->kind].name);
+    if (!str_none(p->bucket))
+        write_member(b, "bucket_id", p->bucket);
+    if (!str_none(p->collection))
+        write_member(b, "collection_id", p->collection);
+}
+
+static enum err finish_row(struct listing *l)
+{
+    buf_add_char(&l->row, '}');
+    return buf_failed(&l->row) ? l->row.err : store_select_add(l->rows, buf_str(&l->row));
+}
+
+static enum err add_object(struct listing *l, const struct place *p, const struct store_object *o)
+{
+    struct buf *b = &l->row;
+    const char *kind = api_kinds[p->kind].name;
+    unsigned perms = store_acl_held(o, &l->r->who) | l->by_settings[p->kind];
+    if (perms == 0)
+        return OK;
+    buf_clear(b);
+    write_place(b, p);
+    write_member(b, "id", o->id);
+    buf_printf(b, ",\"%s_id\":", kind);
+    json_write_string(b, o->id);
+    buf_add_lit(b, ",\"uri\":\"");
+    buf_add_str(b, p->list.parent); /* ids and what is made of them need no escapes */
+    buf_printf(b, "/%ss/", kind);
+    buf_add_str(b, o->id);
+    buf_add_lit(b, "\",\"permissions\":[");
+    write_held(b, p->kind, perms);
+    buf_add_char(b, ']');
+    return finish_row(l);
+}
+
+static enum err add_root(struct listing *l)
+{
+    if (!l->may_create_buckets)
+        return OK;
+    buf_clear(&l->row);
+    buf_add_lit(&l->row, "{\"resource_name\":\"root\",\"uri\":\"/\",\"permissions\":[");
+    buf_printf(&l->row, "\"" STR_FMT "\"]", STR_ARG(store_perm_name(STORE_PERM_BUCKET_CREATE)));
+    return finish_row(l);
+}
+
+/* ---- lists ----------------------------------------------------------------------------------- */
+
+/* Does a filter leave room for an object of the list? Its own id is all that is not known yet. */
+static bool worthwhile(struct listing *l, const struct place *p)
+{
+    str known[5] = {STR("resource_name")};
+    size_t n = 1;
+    for (unsigned k = 0; k < KIND_COUNT; k++) {
+        static const char *const names[KIND_COUNT] = {
+            [KIND_BUCKET] = "bucket_id",
+            [KIND_GROUP] = "group_id",
+            [KIND_COLLECTION] = "collection_id",
+            [KIND_RECORD] = "record_id",
+        };
+        if (k != (unsigned)p->kind)
+            known[n++] = str_from(names[k]);
+    }
+    buf_clear(&l->row);
+    write_place(&l->row, p);
+    buf_add_char(&l->row, '}');
+    return buf_failed(&l->row) || store_select_may(l->rows, buf_str(&l->row), known, n);
+}
+
+static enum err add_list(struct listing *l, struct store_walk *w, const struct place *p)
+{
+    if (!worthwhile(l, p))
+        return OK;
+    enum err e = store_walk_list(w, p->list);
+    while (e == OK) {
+        struct store_object o;
+        e = store_walk_next(w, &o);
+        if (e == OK)
+            e = add_object(l, p, &o);
+    }
+    return e == ERR_NOTFOUND ? OK : e;
+}
+
+/* False: no list of objects of the API (what a repair has found without a name). */
+static bool find_place(struct store_list_id list, struct place *out)
+{
+    struct place p = {KIND_NONE, list, STR_NONE, STR_NONE};
+    for (unsigned k = 0; k < KIND_COUNT; k++)
+        if (str_eq(list.resource, str_from(api_kinds[k].name)))
+            p.kind = (enum api_kind)k;
+    if (p.kind == KIND_NONE)
+        return false;
+    if (p.kind != KIND_BUCKET) {
+        str rest = str_drop(list.parent, MIN_OF(list.parent.n, strlen("/buckets/")));
+        p.bucket = str_cut(&rest, '/');
+        str_cut(&rest, '/'); /* "collections" */
+        if (p.kind == KIND_RECORD)
+            p.collection = rest;
+    }
+    *out = p;
+    return true;
+}
+
+static enum err add_shared(struct listing *l)
+{
+    const struct store_list_id *lists;
+    size_t n;
+    enum err e = store_shared_lists(l->r->session, l->r->arena, &l->r->who, &lists, &n);
+    for (size_t i = 0; i < n && e == OK; i++) {
+        struct place p;
+        if (find_place(lists[i], &p) && l->by_settings[p.kind] == 0)
+            e = add_list(l, l->shared, &p);
+    }
+    return e;
+}
+
+/* The collections or groups of a bucket, all of them. */
+static enum err add_all_in(struct listing *l, str bucket, enum api_kind kind)
+{
+    if (l->by_settings[kind] == 0)
+        return OK;
+    buf_clear(&l->parent);
+    buf_add_lit(&l->parent, "/buckets/");
+    buf_add_str(&l->parent, bucket);
+    if (buf_failed(&l->parent))
+        return l->parent.err;
+    struct place p = {
+        kind, {str_from(api_kinds[kind].name), buf_str(&l->parent)}, bucket, STR_NONE};
+    return add_list(l, l->all, &p);
+}
+
+/* What the settings give on whole kinds. */
+static enum err add_by_settings(struct listing *l)
+{
+    const struct place buckets = {
+        KIND_BUCKET, {str_from(api_kinds[KIND_BUCKET].name), STR("")}, STR_NONE, STR_NONE};
+    enum err e = OK;
+    if (l->by_settings[KIND_BUCKET] != 0)
+        e = add_list(l, l->all, &buckets);
+    if (e != OK || (l->by_settings[KIND_COLLECTION] | l->by_settings[KIND_GROUP]) == 0)
+        return e;
+    e = store_walk_list(l->buckets, buckets.list);
+    while (e == OK) {
+        struct store_object bucket;
+        e = store_walk_next(l->buckets, &bucket);
+        if (e == OK)
+            e = add_all_in(l, bucket.id, KIND_COLLECTION);
+        if (e == OK)
+            e = add_all_in(l, bucket.id, KIND_GROUP);
+    }
+    return e == ERR_NOTFOUND ? OK : e;
+}
+
+static enum err select_rows(struct api_req *r, const struct store_query *q,
+                            struct store_result *out)
+{
+    struct listing l = {.r = r};
+    buf_init_arena(&l.row, r->arena, MIB);
+    buf_init_arena(&l.parent, r->arena, MIB);
+    load_settings(&l);
+    enum err e = store_select_new(r->session, r->arena, q, &l.rows);
+    if (e == OK)
+        e = store_walk_new(r->session, r->arena, &r->who, &l.shared);
+    if (e == OK)
+        e = store_walk_new(r->session, r->arena, NULL, &l.all);
+    if (e == OK)
+        e = store_walk_new(r->session, r->arena, NULL, &l.buckets);
+    if (e == OK)
+        e = add_root(&l);
+    if (e == OK)
+        e = add_shared(&l);
+    if (e == OK)
+        e = add_by_settings(&l);
+    return e == OK ? store_select_end(l.rows, out) : e;
+}
+
+/* ---- the answer ------------------------------------------------------------------------------ */
+
+static enum api_step authorize(struct api_req *r)
+{
+    if (api_is_one_of(r, &r->api->conf.permissions_readers))
+        return STEP_NEXT;
+    return api_fail(r, str_none(r->user.id) ? API_ERR_UNAUTHORIZED : API_ERR_FORBIDDEN);
+}
+
+/*
+ * The list has a clock, which clients of lists look for, but nothing moves it: what a user may do
+ * changes with any write. So it says nothing about the entries, and preconditions are not heeded.
+ */
+static enum api_step add_headers(struct api_req *r)
+{
+    r->list = (struct store_list_id){STR("permission"), STR("")};
+    enum api_step s = api_list_timestamp(r, &r->list_clock);
+    if (s != STEP_NEXT)
+        return s;
+    api_timestamp_headers(r, r->list_clock);
+    http_header_add(r->out, STR("Cache-Control"), STR("no-cache, no-store"));
+    return STEP_NEXT;
+}
+
+static enum api_step reply(struct api_req *r, struct api_page *page, struct store_result *found)
+{
+    if (r->method == METHOD_HEAD) {
+        api_total_headers(r, found->total);
+        return api_reply_list(r, NULL, 0);
+    }
+    if (found->more) {
+        page->offset += (int64_t)found->count + 1;
+        enum api_step s = api_page_next(r, page, found->objects[found->count - 1].data);
+        if (s != STEP_NEXT)
+            return s;
+    }
+    return api_reply_list(r, found->objects, found->count);
+}
+
+enum api_step api_list_permissions(struct api_req *r)
+{
+    struct api_page page;
+    struct store_result found;
+    r->shape = &shape;
+    enum api_step s = authorize(r);
+    if (s == STEP_NEXT)
+        s = api_validate(r);
+    if (s == STEP_NEXT)
+        s = add_headers(r);
+    if (s == STEP_NEXT)
+        s = api_page_build(r, &page);
+    if (s != STEP_NEXT)
+        return s;
+    if (r->method == METHOD_HEAD)
+        page.query.limit = 1; /* what counts is the total */
+    enum err e = select_rows(r, &page.query, &found);
+    return e == OK ? reply(r, &page, &found) : api_fail_err(r, e);
+}
