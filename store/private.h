@@ -364,7 +364,7 @@ void store_best_sort(struct best *b); /* heap[0..n) is in order; nothing can be 
 
 /* ---- query.c --------------------------------------------------------------------------------- */
 
-struct run { /* a query that is being answered */
+struct query_run { /* a query that is being answered */
     struct store_session *s;
     struct arena *a;
     const struct store_query *q;
@@ -380,9 +380,9 @@ struct run { /* a query that is being answered */
 };
 
 /* With s, a and q set: makes the rest ready. NOMEM. */
-MUST_CHECK enum err store_run_prepare(struct run *r);
-bool store_run_visible(struct run *r, const struct object *o); /* matches the query */
-bool store_run_behind(struct run *r, const struct object *o);  /* comes after q->after */
+MUST_CHECK enum err store_run_prepare(struct query_run *r);
+bool store_run_visible(struct query_run *r, const struct object *o); /* matches the query */
+bool store_run_behind(struct query_run *r, const struct object *o);  /* comes after q->after */
 
 /* ---- check.c, rules.c ------------------------------------------------------------------------ */
 

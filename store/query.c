@@ -22,7 +22,7 @@ static const str time_field = STR_INIT("last_modified");
 /* ---- preparation ----------------------------------------------------------------------------- */
 
 /* Turns the filter into a bound: last_modified against an integer. */
-static bool bound_take(struct run *r, const struct store_filter *f)
+static bool bound_take(struct query_run *r, const struct store_filter *f)
 {
     int64_t v;
 
@@ -63,7 +63,7 @@ static bool names_ids(const struct store_filter *f)
     return str_eq(f->field, STR("id")) && (f->op == STORE_EQ || f->op == STORE_IN);
 }
 
-static enum err filters_prepare(struct run *r)
+static enum err filters_prepare(struct query_run *r)
 {
     r->lo = INT64_MIN;
     r->hi = INT64_MAX;
@@ -95,7 +95,7 @@ static bool sorted_by(const struct order *order, str field)
     return false;
 }
 
-static enum err order_prepare(struct run *r)
+static enum err order_prepare(struct query_run *r)
 {
     const struct store_query *q = r->q;
 
@@ -111,7 +111,7 @@ static enum err order_prepare(struct run *r)
     return OK;
 }
 
-static enum err after_prepare(struct run *r)
+static enum err after_prepare(struct query_run *r)
 {
     const struct json *id;
     enum err e;
@@ -136,7 +136,7 @@ static enum err after_prepare(struct run *r)
 
 /* ---- candidates ------------------------------------------------------------------------------ */
 
-bool store_run_visible(struct run *r, const struct object *o)
+bool store_run_visible(struct query_run *r, const struct object *o)
 {
     const struct store_query *q = r->q;
 
@@ -152,7 +152,7 @@ bool store_run_visible(struct run *r, const struct object *o)
     return true;
 }
 
-bool store_run_behind(struct run *r, const struct object *o)
+bool store_run_behind(struct query_run *r, const struct object *o)
 {
     if (!r->has_after)
         return true;
@@ -166,7 +166,7 @@ struct source {
     struct scan scan;
 };
 
-static enum err source_add(struct run *r, struct source *src, enum key_sub sub)
+static enum err source_add(struct query_run *r, struct source *src, enum key_sub sub)
 {
     struct key prefix;
 
@@ -174,7 +174,7 @@ static enum err source_add(struct run *r, struct source *src, enum key_sub sub)
     return store_scan_add(&src->scan, &prefix);
 }
 
-static enum err source_add_shared(struct run *r, struct source *src)
+static enum err source_add_shared(struct query_run *r, struct source *src)
 {
     const struct store_principals *p = r->q->shared_with;
 
@@ -193,7 +193,7 @@ static enum err source_add_shared(struct run *r, struct source *src)
 }
 
 /* The scan's bounds and direction are set. */
-static enum err source_open(struct run *r, struct source *src, bool tombstones)
+static enum err source_open(struct query_run *r, struct source *src, bool tombstones)
 {
     const struct store_principals *p = r->q->shared_with;
     enum err e;
@@ -212,7 +212,7 @@ static enum err source_open(struct run *r, struct source *src, bool tombstones)
 }
 
 /* The object with the next id of the filter that is there. */
-static enum err next_by_id(struct run *r, struct source *src, struct object *out)
+static enum err next_by_id(struct query_run *r, struct source *src, struct object *out)
 {
     const struct json_raw *ids = r->ids->set != NULL ? r->ids->set : &r->ids->value;
     size_t n = r->ids->set != NULL ? r->ids->nset : 1;
@@ -234,7 +234,7 @@ static enum err next_by_id(struct run *r, struct source *src, struct object *out
 }
 
 /* The next candidate that is visible. OK, NOTFOUND at the end. */
-static enum err source_next(struct run *r, struct source *src, struct object *out)
+static enum err source_next(struct query_run *r, struct source *src, struct object *out)
 {
     enum err e;
 
@@ -246,7 +246,7 @@ static enum err source_next(struct run *r, struct source *src, struct object *ou
 
 /* ---- the total ------------------------------------------------------------------------------- */
 
-static enum err count_keys(struct run *r, uint64_t *total)
+static enum err count_keys(struct query_run *r, uint64_t *total)
 {
     struct source src = {.scan = {.lo = r->lo, .hi = r->hi}};
     enum err e = source_open(r, &src, false);
@@ -257,7 +257,7 @@ static enum err count_keys(struct run *r, uint64_t *total)
     return e == ERR_NOTFOUND ? OK : e;
 }
 
-static enum err count_matches(struct run *r, uint64_t *total)
+static enum err count_matches(struct query_run *r, uint64_t *total)
 {
     struct source src = {.by_id = r->ids != NULL, .scan = {.lo = r->lo, .hi = r->hi}};
     struct object o;
@@ -272,7 +272,7 @@ static enum err count_matches(struct run *r, uint64_t *total)
     return e == ERR_NOTFOUND ? OK : e;
 }
 
-static enum err count(struct run *r, uint64_t *total)
+static enum err count(struct query_run *r, uint64_t *total)
 {
     if (r->nmatches > 0 || r->q->shared_with != NULL)
         return count_matches(r, total);
@@ -285,7 +285,7 @@ static enum err count(struct run *r, uint64_t *total)
 /* ---- the page -------------------------------------------------------------------------------- */
 
 /* One object for the result; what lies in the transaction is copied. */
-static enum err deliver(struct run *r, const struct object *o, struct store_object *out)
+static enum err deliver(struct query_run *r, const struct object *o, struct store_object *out)
 {
     struct object kept;
     str value = o->value;
@@ -299,7 +299,7 @@ static enum err deliver(struct run *r, const struct object *o, struct store_obje
 }
 
 /* Narrows the walk to what can lie behind `after`. */
-static void walk_from(struct run *r, struct scan *scan)
+static void walk_from(struct query_run *r, struct scan *scan)
 {
     const struct json *v = json_get(r->q->after, time_field);
     bool exact = !str_none(r->after.object.o.id);
@@ -317,7 +317,7 @@ static void walk_from(struct run *r, struct scan *scan)
     }
 }
 
-static enum err page_in_order(struct run *r, struct store_result *out)
+static enum err page_in_order(struct query_run *r, struct store_result *out)
 {
     bool descending = r->order.keys[0].descending;
     struct source src = {.scan = {.lo = r->lo, .hi = r->hi, .descending = descending}};
@@ -351,7 +351,7 @@ static enum err page_in_order(struct run *r, struct store_result *out)
     return e == ERR_NOTFOUND ? OK : e;
 }
 
-static enum err page_sorted(struct run *r, struct store_result *out)
+static enum err page_sorted(struct query_run *r, struct store_result *out)
 {
     struct source src = {.by_id = r->ids != NULL, .scan = {.lo = r->lo, .hi = r->hi}};
     struct best best;
@@ -377,7 +377,7 @@ static enum err page_sorted(struct run *r, struct store_result *out)
     return e;
 }
 
-enum err store_run_prepare(struct run *r)
+enum err store_run_prepare(struct query_run *r)
 {
     enum err e = filters_prepare(r);
 
@@ -390,7 +390,7 @@ enum err store_query(struct store_session *s, struct arena *a, struct store_list
                      const struct store_query *q, struct store_result *out)
 {
     struct store_result result = {.count = 0};
-    struct run r = {.s = s, .a = a, .q = q};
+    struct query_run r = {.s = s, .a = a, .q = q};
     struct list *l;
     bool in_order;
     enum err e = store_list_find(s, list, &l);

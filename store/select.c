@@ -79,7 +79,7 @@ struct row { /* the memory of one, used again */
 #define MIN_ROW_BYTES 256
 
 struct store_selection {
-    struct run run;
+    struct query_run run;
     struct best best;
     struct row *spare;
     uint64_t total;

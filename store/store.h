@@ -303,7 +303,7 @@ MUST_CHECK enum err store_walk_next(struct store_walk *w, struct store_object *o
 
 /*
  * A query over rows that the caller makes, for lists that are stored nowhere. A row is the compact
- * text of a JSON object; the sort fields must tell any two rows apart. Memory for the rows of one
+ * text of a JSON object without "last_modified" (no filter may ask for it); the sort fields must tell any two rows apart. Memory for the rows of one
  * page, whatever the number of those that are added. Of the query `tombstones` and `shared_with`
  * have no meaning; the query lives as long as the selection.
  */

@@ -60,6 +60,16 @@ BAD_BODIES = (
     b'{"data":{"a":-}}', b'{"data":{"a":1e}}', b'{"data":{"__proto__":{"x":1}}}', b"{\"data\":{\"a\":\"\xc3\x28\"}}",
     b'{"data":{}}\0', b'{"data":{"a":' + b"[" * 500 + b"]" * 500 + b"}}", b"{\"data\":{\"a\":\"\xed\xa0\x80\"}}", b'{"data":{1:2}}', b'{"data":{"a":"\\udc00"}}',
 )
+RIGHTS_FIELDS = ("uri", "resource_name", "bucket_id", "collection_id", "group_id", "record_id", "id")
+RIGHTS_VALUES = {
+    "uri": ("/", "/buckets/b-1", "/buckets/b-1/collections/c-1", "/buckets/b-2/groups/g-1", "records", "*b-1*"),
+    "resource_name": ("bucket", "collection", "group", "record", "root", "x"),
+    "bucket_id": ("b-1", "b-2", "x"),
+    "collection_id": ("c-1", "c-2", "x"),
+    "group_id": ("g-1", "g-2", "x"),
+    "record_id": ("r-1", "r-2", "x"),
+    "id": ("b-1", "c-1", "g-1", "r-1", "x"),
+}
 BAD_PERMISSIONS = (
     1, [], None, "read", True, {"foo": []}, {"read": 1}, {"read": "x"}, {"read": [1]}, {"read": None}, {"read": [""]},
     {"read": [None, "a"]}, {"read": {}}, {"write": {"a": 1}}, {"bucket:create": ["a"]}, {"record:create": ["a"]},
@@ -341,6 +351,32 @@ class Generator:
             parts.insert(0, parts.pop(has[0]))
         return "?" + "&".join(parts) if parts else ""
 
+    def rights_query(self):
+        """Of /permissions: its own fields, which are all that it knows, and now and then others."""
+        parts = []
+        while self.chance(0.5) and len(parts) < 3:
+            field = self.pick(RIGHTS_FIELDS) if self.chance(0.95) else self.pick(PATHS)
+            op = self.pick(("", "", "", "not_", "in_", "exclude_", "like_", "gt_", "min_", "lt_", "max_"))
+            if op == "like_" or field == "uri":
+                field = "uri"
+            value = self.pick(RIGHTS_VALUES.get(field, ("b-1", "x")))
+            if op in ("in_", "exclude_"):
+                value += "," + self.pick(RIGHTS_VALUES.get(field, ("b-2", "y")))
+            parts.append("%s%s=%s" % (op, field, self.query_value(value)))
+        if self.chance(0.15):
+            parts.append("has_%s=%s" % (self.pick(RIGHTS_FIELDS), self.pick(("true", "false"))))
+            parts.insert(0, parts.pop())
+        if self.chance(0.4):
+            chosen = self.rng.sample(RIGHTS_FIELDS + ("last_modified",), self.pick((1, 1, 2, 3)))
+            parts.append("_sort=" + ",".join(("-" if self.chance(0.4) else "") + f for f in chosen))
+        if self.chance(0.3):
+            parts.append("_limit=%d" % self.pick((1, 2, 3, 0, 10)))
+        if self.chance(0.15):
+            parts.append("_fields=" + self.pick(("uri", "id,uri", "resource_name,bucket_id", "permissions", "record_id,foo", "uri.x")))
+        if self.chance(0.05):
+            parts.append(self.pick(BAD_CONTROLS))
+        return "?" + "&".join(parts) if parts else ""
+
     # -- headers and bodies
 
     def tag(self, plural, target=None):
@@ -534,6 +570,16 @@ class Generator:
         if "_limit" in query:
             for _ in range(self.pick((1, 2))):
                 self.add("DELETE", "⟨next:%d⟩" % first["id"], first["user"], [], plural)
+
+    def do_rights(self):
+        """What a user may do; sometimes from page to page. It is in the order of uris: no generated ids."""
+        if not self.by_id:
+            return self.do_share()
+        plural = "/v1/permissions"
+        first = self.add(self.pick(("GET", "GET", "GET", "HEAD")), plural + self.rights_query(), self.user(), [], plural)
+        if "_limit" in first["target"] and first["method"] == "GET":
+            for _ in range(self.pick((1, 2, 3))):
+                self.add("GET", "⟨next:%d⟩" % first["id"], first["user"], [], plural)
 
     def do_chain(self):
         """A list followed from page to page; sometimes with a write between two of them."""
@@ -792,7 +838,7 @@ class Generator:
             self.add(method, target, "alice", headers, plural, json={"data": data})
 
     KIND_WEIGHTS = (("read", 12), ("put", 16), ("patch", 14), ("post", 8), ("delete", 6), ("list", 18), ("plural_delete", 3), ("chain", 3),
-                    ("share", 6), ("many", 1.5), ("filters", 4), ("sync", 4), ("batch", 7), ("cors", 3), ("misc", 7))
+                    ("share", 6), ("many", 1.5), ("filters", 4), ("sync", 4), ("rights", 1.5), ("batch", 7), ("cors", 3), ("misc", 7))
 
     def setup(self):
         self.add("POST", "/v1/__flush__")

@@ -83,6 +83,13 @@ PROFILES = {
         "kinto.object_record_patch_enabled": "false",
         "kinto.object_collection_get_enabled": "false",
     }, lean={"misc": 4, "cors": 8, "chain": 3}),
+    "rights": Profile({
+        "kinto.paginate_by": "6",
+        "kinto.bucket_read_principals": "{carol}",
+        "kinto.group_write_principals": "{bob}",
+        "kinto.record_create_principals": "/buckets/b-1/groups/g-1",
+        "kinto.collection_create_principals": "system.Authenticated",
+    }, users=(3, 6, 5, 5), lean={"rights": 25, "share": 3, "misc": 0.3, "cors": 0.3}),
     "generators": Profile({
         "kinto.record_id_generator": "kinto.core.storage.generators.UUID4",
         "kinto.bucket_id_generator": "kinto.views.RelaxedUUID",
