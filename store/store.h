@@ -291,8 +291,8 @@ MUST_CHECK enum err store_query(struct store_session *s, struct arena *a, struct
  *     while ((e = store_walk_next(w, &object)) == OK) ...        NOTFOUND: that was the last one
  */
 struct store_walk;
-/* shared_with: NULL, or the walk gives only objects on which one of them holds something, found without
- * a look at the others. NOMEM. */
+/* shared_with: NULL, or the walk gives only objects on which one of them holds something, found
+ * without a look at the others. NOMEM. */
 MUST_CHECK enum err store_walk_new(struct store_session *s, struct arena *a,
                                    const struct store_principals *shared_with,
                                    struct store_walk **out);
@@ -303,9 +303,10 @@ MUST_CHECK enum err store_walk_next(struct store_walk *w, struct store_object *o
 
 /*
  * A query over rows that the caller makes, for lists that are stored nowhere. A row is the compact
- * text of a JSON object without "last_modified" (no filter may ask for it); the sort fields must tell any two rows apart. Memory for the rows of one
- * page, whatever the number of those that are added. Of the query `tombstones` and `shared_with`
- * have no meaning; the query lives as long as the selection.
+ * text of a JSON object without "last_modified" (no filter may ask for it); the sort fields must
+ * tell any two rows apart. Memory for the rows of one page, whatever the number of those that are
+ * added. Of the query `tombstones` and `shared_with` have no meaning; the query lives as long as
+ * the selection.
  */
 struct store_selection;
 MUST_CHECK enum err store_select_new(struct store_session *s, struct arena *a,
