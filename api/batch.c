@@ -10,8 +10,11 @@
 
 struct api_batch_part {
     struct api_req *req;
-    str path;           /* as it was asked for */
-    enum api_step step; /* DONE: answered before the session */
+    str path;             /* as it was asked for */
+    enum api_step step;   /* DONE: answered before the session */
+    struct api_req *then; /* NULL, or where the answer inside the session will redirect it */
+    enum api_step then_step;
+    struct api_req *answered; /* one of the two, when the batch has run */
 };
 
 struct api_batch {
@@ -228,22 +231,49 @@ static enum err make_part(struct api_req *r, const struct json *spec, struct api
     return e;
 }
 
-/* A redirected part is asked once more where it was sent. */
-static enum err follow_redirect(struct api_req *r, struct api_batch_part *p)
+/* The same request once more, where the answer `redirect` sends it. NULL: no memory. */
+static struct api_req *redirected(struct api_req *r, const struct api_req *part,
+                                  const struct http_response *redirect)
 {
     str location = STR_NONE;
-    for (unsigned i = 0; i < p->req->out->nheaders; i++)
-        if (str_eq(p->req->out->headers[i].name, STR("Location")))
-            location = p->req->out->headers[i].value;
-    struct api_req *next =
-        api_req_part(r, p->req->method_name, str_drop(location, api_origin(r).n));
+    for (unsigned i = 0; i < redirect->nheaders; i++)
+        if (str_eq(redirect->headers[i].name, STR("Location")))
+            location = redirect->headers[i].value;
+    struct api_req *next = api_req_part(r, part->method_name, str_drop(location, api_origin(r).n));
+    if (next == NULL)
+        return NULL;
+    next->headers = part->headers;
+    next->nheaders = part->nheaders;
+    next->body = part->body;
+    return next;
+}
+
+/* A redirected part is asked once more. */
+static enum err follow_redirect(struct api_req *r, struct api_batch_part *p)
+{
+    struct api_req *next = redirected(r, p->req, p->req->out);
     if (next == NULL)
         return ERR_NOMEM;
-    next->headers = p->req->headers;
-    next->nheaders = p->req->nheaders;
-    next->body = p->req->body;
     p->req = next;
     p->step = api_run_before_session(next);
+    return OK;
+}
+
+/* Below an alias a redirect is answered inside the session, when the alias has made what it makes. It
+ * is known by now, so that what comes before a session comes before it for the next request, too. */
+static enum err foresee_redirect(struct api_req *r, struct api_batch_part *p)
+{
+    struct api_req *probe = api_req_part(r, p->req->method_name, p->req->raw_path);
+    if (probe == NULL)
+        return ERR_NOMEM;
+    probe->query = p->req->query;
+    api_route_not_found(probe);
+    if (probe->out->status != 307)
+        return OK;
+    p->then = redirected(r, p->req, probe->out);
+    if (p->then == NULL)
+        return ERR_NOMEM;
+    p->then_step = api_run_before_session(p->then);
     return OK;
 }
 
@@ -255,9 +285,9 @@ static enum err prepare_part(struct api_req *r, const struct json *spec, struct 
     p->path = p->req->raw_path;
     p->step = api_run_before_session(p->req);
     if (p->step == STEP_DONE && p->req->out->status == 307)
-        e = follow_redirect(r, p);
-    if (e != OK)
-        return e;
+        return follow_redirect(r, p);
+    if (p->step == STEP_NEXT && p->req->route == NULL)
+        return foresee_redirect(r, p);
     return OK;
 }
 
@@ -284,9 +314,12 @@ enum api_step api_batch_prepare(struct api_req *r)
 
 bool api_batch_writes(const struct api_req *r)
 {
-    for (size_t i = 0; i < r->batch->count; i++)
-        if (r->batch->parts[i].step == STEP_NEXT && api_needs_write(r->batch->parts[i].req))
+    for (size_t i = 0; i < r->batch->count; i++) {
+        const struct api_batch_part *p = &r->batch->parts[i];
+        if ((p->step == STEP_NEXT && api_needs_write(p->req)) ||
+            (p->then && p->then_step == STEP_NEXT && api_needs_write(p->then)))
             return true;
+    }
     return false;
 }
 
@@ -300,17 +333,18 @@ static bool is_json(const struct http_response *out)
     return false;
 }
 
-/* Decoded, without the query; of a part that was redirected with success, where it was sent. */
+/* Decoded, without the query; of a part that was redirected, where it was sent, unless it was stopped
+ * there by an error other than one of validation (as in the reference). */
 static str answered_path(const struct api_batch_part *p)
 {
-    str raw = p->req->out->status < 400 ? p->req->raw_path : p->path;
-    str path = http_url_decode(p->req->arena, raw, false);
+    str raw = p->answered->failed ? p->path : p->answered->raw_path;
+    str path = http_url_decode(p->answered->arena, raw, false);
     return str_utf8_valid(path) ? path : raw;
 }
 
 static void write_part(const struct api_batch_part *p, struct buf *b)
 {
-    struct api_req *part = p->req;
+    struct api_req *part = p->answered;
     struct http_response *out = part->out;
     bool has_body = part->method != METHOD_HEAD && out->status != 304;
     api_finish_headers(part);
@@ -331,15 +365,27 @@ static void write_part(const struct api_batch_part *p, struct buf *b)
     buf_add_char(b, '}');
 }
 
+/* WRITE, or else the request has its answer. */
+static enum api_step run_in_batch(struct api_req *r, struct api_req *part, enum api_step step)
+{
+    if (step != STEP_NEXT)
+        return step;
+    part->session = r->session;
+    return api_run_in_session(part);
+}
+
 /* NEXT: the part has its answer. */
 static enum api_step run_part(struct api_req *r, struct api_batch_part *p)
 {
-    if (p->step == STEP_NEXT) {
-        p->req->session = r->session;
-        if (api_run_in_session(p->req) == STEP_WRITE)
-            return STEP_WRITE;
+    enum api_step s = run_in_batch(r, p->req, p->step);
+    p->answered = p->req;
+    if (s != STEP_WRITE && p->then && p->req->out->status == 307) {
+        s = run_in_batch(r, p->then, p->then_step);
+        p->answered = p->then;
     }
-    int status = p->req->out->status;
+    if (s == STEP_WRITE)
+        return s;
+    int status = p->answered->out->status;
     if (status != 409 && status < 500)
         return STEP_NEXT;
     r->out->nheaders = 0;

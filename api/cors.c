@@ -5,7 +5,7 @@
  */
 #include "api/private.h"
 
-/* Whole strings: nothing is put together for a request. */
+/* Whole strings: nothing is put together for a request. Each holds those before it. */
 #define BASE_HEADERS   "Content-Length, Alert, Backoff, Retry-After, Content-Type"
 #define OBJECT_HEADERS BASE_HEADERS ", Last-Modified, ETag, Cache-Control, Expires, Pragma"
 #define LIST_HEADERS   OBJECT_HEADERS ", Next-Page"
@@ -123,12 +123,19 @@ static bool has_word(str list, str word)
     return false;
 }
 
-/* Everything that any method of the endpoint exposes, and what the page asks for. */
+/* What all methods of the endpoint together expose. */
+static str exposed_by_any(const struct api_req *r)
+{
+    unsigned methods = api_route_methods(r);
+    if (r->route->type == TYPE_UTILITY || !(methods & METHOD_BIT(METHOD_GET)))
+        return STR(BASE_HEADERS);
+    return r->route->type == TYPE_OBJECT ? STR(OBJECT_HEADERS) : STR(COUNT_HEADERS);
+}
+
+/* That, and what the page asks for. */
 static str allowed_headers(struct api_req *r)
 {
-    const str all = r->route->type == TYPE_UTILITY  ? STR(BASE_HEADERS)
-                    : r->route->type == TYPE_OBJECT ? STR(OBJECT_HEADERS)
-                                                    : STR(COUNT_HEADERS);
+    const str all = exposed_by_any(r);
     struct buf b;
     buf_init_arena(&b, r->arena, 64 * KIB);
     buf_add_str(&b, all);

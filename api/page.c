@@ -280,6 +280,15 @@ static enum api_step build_sort(struct api_req *r, struct api_page *page)
     return STEP_NEXT;
 }
 
+/* Is it in the list, whose names are parted by commas? */
+static bool names_field(str list, str field)
+{
+    while (!str_none(list))
+        if (str_eq(str_cut(&list, ','), field))
+            return true;
+    return false;
+}
+
 /* _fields of a shape: all that are unknown are told at once. */
 static enum api_step check_fields(struct api_req *r, struct api_page *page)
 {
@@ -287,7 +296,7 @@ static enum api_step check_fields(struct api_req *r, struct api_page *page)
     str unknown = STR_NONE;
     for (size_t i = 0; i < r->q.nfields; i++) {
         str rest = r->q.fields[i], first = str_cut(&rest, '.');
-        if (known_field(r, first))
+        if (known_field(r, first) || names_field(unknown, first))
             continue;
         unknown = str_none(unknown) ? first : ARENA_JOIN(r->arena, unknown, STR(","), first);
     }

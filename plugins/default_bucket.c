@@ -84,9 +84,11 @@ static enum api_step rewrite(void *ctx, struct api_req *r)
     return STEP_NEXT;
 }
 
-/* "/buckets/<id>/collections/<collection>..." -> the collection, or none. */
+/* "/buckets/<id>/collections/<collection>..." -> the collection, or none. *exactly: and nothing
+ * behind it, not even a slash, with which a PUT is only redirected. */
 static str named_collection(str path, bool *exactly)
 {
+    bool slash = str_ends(path, STR("/"));
     while (str_ends(path, STR("/")))
         path.n--;
     str rest = str_drop(path, 1);
@@ -95,7 +97,7 @@ static str named_collection(str path, bool *exactly)
     if (str_none(rest) || !str_eq(str_cut(&rest, '/'), STR("collections")) || str_none(rest))
         return STR_NONE;
     str id = str_cut(&rest, '/');
-    *exactly = str_none(rest);
+    *exactly = str_none(rest) && !slash;
     return id;
 }
 

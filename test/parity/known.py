@@ -256,6 +256,15 @@ def any_member(look, difference):
     return status == 400 and is_told(where) and any('"additionalProperties": {' in json.dumps(s) for s in schemas_before(look))
 
 
+@rule("unresolved references", "Schemas", "after the first error in a branch the rest of it is not looked at, so that of two broken $ref another is told")
+def unresolved(look, difference):
+    broken = re.compile(r"(PointerToNowhere|NoSuchAnchor|Unresolvable): ")
+    return is_told(difference[0]) and (isinstance(difference[1], int) or difference[0].lower().endswith("content-length")
+                                       or all(broken.search(str(v)) for v in difference[1:])) \
+        and all(broken.search(a.body.decode()) for a in (look.ref, look.our)) \
+        and any(word in json.dumps(s) for s in schemas_before(look) for word in ("anyOf", "oneOf"))
+
+
 @rule("schemas of the default bucket", "Schemas", "below /buckets/default the reference forgets the schemas of bucket and collection")
 def default_schemas(look, difference):
     where, ref, our = difference
@@ -308,6 +317,17 @@ def in_and_truth(look, difference):
     return listed and look.any_part(lambda p: mixed.search(p.query))
 
 
+# -- Pages
+
+@rule("page of a DELETE", "Pages", "the next page of a plural DELETE goes on behind the last object in the order that was asked for; in the reference "
+      "the token has lost the fields with the object")
+def page_of_delete(look, difference):
+    path, _, query = look.wires[0][1].partition("?")
+    sort = re.search(r"_sort=([^&]*)", unquote(query))
+    fields = {f.lstrip("-+") for f in sort.group(1).split(",")} if sort else set()
+    return look.request["method"] == "DELETE" and "_token=" in query and bool(fields - {"id", "last_modified"}) and look.our.status == 200
+
+
 # -- Numbers
 
 @rule("big integers", "Numbers", "integers beyond 64 bits stay as written; the reference makes doubles of them")
@@ -355,6 +375,20 @@ def merged(look, difference):
 
 # -- URLs
 
+@rule("semicolons", "URLs", "the parameters of a query are parted by & only; the reference also parts them by ;")
+def semicolons(look, difference):
+    method, target, headers, body = look.wires[0]
+    path, _, query = target.partition("?")
+    if is_batch(look):
+        return look.any_part(lambda p: ";" in p.query)
+    if ";" not in query:
+        return False
+    again = look.player.ask(method, path + "?" + query.replace(";", "%3B"), headers, body)
+    check = type(look.comparison)(look.comparison.context, look.request, look.comparison.scope)
+    check.answers(again, look.our)
+    return method not in ("GET", "HEAD") or not [d for d in check.differences if d[0] != "header next-page"]
+
+
 @rule("raw bytes in a URL", "URLs", "bytes beyond ASCII that are not percent-encoded: the reference's web server refuses the request; here they are UTF-8")
 def raw_bytes(look, difference):
     return look.ref.status == 400 and not look.wires[0][1].isascii() and b"waitress" in look.ref.body + (look.ref.get("server") or "").encode() \
@@ -392,6 +426,34 @@ def more_exposed(look, difference):
 
 # -- CORS
 
+@rule("patterns of origins", "CORS", "a pattern in cors_origins counts for every answer; in the reference not outside of endpoints")
+def origin_patterns(look, difference):
+    origins = [value for name, value in look.wires[0][2] if name == "Origin"]
+    return difference[0] == "header access-control-allow-origin" and difference[1] is None and [difference[2]] == origins \
+        and look.ref.get("access-control-max-age") is None and look.ref.status in (200, 307, 400, 404)
+
+
+def details(answer):
+    return [(d.get("location"), d.get("name"), d.get("description")) for d in answer.get("details") or ()]
+
+
+@rule("only the origin", "CORS", "an origin that may not call is told only that")
+def only_the_origin(look, difference):
+    try:
+        ref, our = (look.part_of(a)["body"] if is_batch(look) else json.loads(a.body) for a in (look.ref, look.our))
+        told, ours = details(ref), details(our)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+    refused = len(ours) == 1 and ours[0][:2] == ("header", "Origin") and ours[0][2].endswith(" not allowed")
+    return refused and ours[0] in told and ("body." in difference[0] or difference[0].lower().endswith("content-length"))
+
+
+@rule("preflight of the default bucket", "CORS", "a preflight exposes nothing; with an end of service set the reference's does, below /buckets/default")
+def default_preflight(look, difference):
+    return look.request["method"] == "OPTIONS" and "/buckets/default" in look.path() and look.ref.get("alert") is not None \
+        and difference[0] == "header access-control-expose-headers" and difference[2] is None
+
+
 @rule("CORS of the default bucket", "CORS", "the 401 of /buckets/default may be read by pages, and every answer below it exposes what the endpoint exposes")
 def default_cors(look, difference):
     where, ref, our = difference
@@ -403,6 +465,17 @@ def default_cors(look, difference):
     if where == "header access-control-expose-headers" and look.ref.status == 401:
         return our is None
     return where.lower().endswith("access-control-expose-headers") and names(ref) <= names(our)
+
+
+# -- Default bucket
+
+@rule("id like the collection's", "Default bucket", "a PUT of what is called like its collection makes the collection, too; the reference takes it for a PUT of "
+      "the collection, and then misses it")
+def named_like_collection(look, difference):
+    def misses(p):
+        names = plain(p.path).split("/")
+        return p.method == "PUT" and names[1:4] == ["buckets", "default", "collections"] and len(names) > 5 and names[-1].endswith(names[4])
+    return difference[0].endswith("status") and difference[1] == 404 and look.any_part(misses)
 
 
 # -- Order of errors
@@ -478,8 +551,43 @@ def patches(request, target):
 
 @rule("permissions in data", "Permissions", "__permissions__ inside data is checked like permissions")
 def permissions_in_data(look, difference):
+    if not look.any_part(lambda p: "__permissions__" in json.dumps(p.body)):
+        return False
     status = look.part_of(look.our).get("status") if is_batch(look) else look.our.status
-    return status == 400 and difference[0].endswith("status") and "__permissions__" in json.dumps(look.request.get("json"))
+    shown = any(p.headers.get("response-behavior") in ("light", "diff") or "merge-patch" in p.headers.get("content-type", "")
+                for p in look.parts)
+    return status == 400 and difference[0].endswith("status") or shown and difference[0].startswith(("body.permissions", "part.body.permissions"))
+
+
+@rule("kinds of a JSON patch", "Permissions", "a JSON patch cannot make up kinds of permission, or principals that are none")
+def made_up_kinds(look, difference):
+    told = ("unknown permission", "principals must be a list of strings", "/permissions must be an object")
+    part = look.part_of(look.our)
+    message = str(part["body"] if part else look.our.body)
+    return difference[0].endswith("status") and difference[1:] == (200, 400) and any(
+        "JSON Patch operation failed: " + t in message for t in told)
+
+
+def paged_deletes(look):
+    """Lists whose objects were deleted page by page, without a filter."""
+    for request in look.earlier:
+        for part in parts_of(request, request["target"]):
+            kind = plain(part.path).split("/")
+            if part.method == "DELETE" and len(kind) % 2 == 0 and all(n.startswith("_") for n in part.names):
+                yield "/".join(kind)
+
+
+@rule("rights after a page", "Permissions", "a plural DELETE that ends with its page takes nothing from the objects that are left; the reference wipes "
+      "the permissions of the whole list, unless there is a filter")
+def rights_after_a_page(look, difference):
+    lists = list(paged_deletes(look))
+    if not lists:
+        return False
+    where = difference[0].lower()
+    if look.part_path().rstrip("/") == "/v1/permissions":
+        return where.startswith("body.data") or where.endswith(("total-objects", "total-records"))
+    return any(touches(plain(p.path), above) for above in lists for p in look.parts) and (
+        where.endswith(("status", "total-objects", "total-records")) or where.startswith(("body.data[]", "body.permissions", "part.body")))
 
 
 @rule("permissions in full", "Permissions", "the ETag of /permissions never changes, so preconditions mean nothing there")
@@ -528,12 +636,19 @@ def unseen_permissions(look, difference):
 
 # -- Batch
 
+@rule("too many parts", "Batch", "a batch with too many requests is told only that")
+def too_many_parts(look, difference):
+    message = re.match(rb'.*"message":"Number of requests is limited to (\d+)"', look.our.body, re.S)
+    return look.ref.status == look.our.status == 400 and bool(message) and len(look.request["json"]["requests"]) > int(message.group(1)) \
+        and difference[0].startswith("body.")
+
+
 def touches(path, above):
     return path == above or path.startswith(above + "/")
 
 
 def plain(path):
-    path = path.split("?")[0].rstrip("/")
+    path = unquote(path.split("?")[0]).rstrip("/")
     return path[3:] if path.startswith("/v1/") else path
 
 
@@ -568,16 +683,18 @@ def failed_default_part(look, difference):
 def redirected_part(look, difference):
     part = look.part_of(look.ref)
     body, headers = part.get("body"), part.get("headers", {})
-    bare = part.get("status", 0) >= 400 and str(part.get("path")).endswith("/") and set(headers) <= {"Content-Length", "Content-Type"}
+    asked = str(look.request["json"]["requests"][look.comparison.part].get("path")) if part else ""
+    bare = part.get("status", 0) >= 400 and asked.split("?")[0].endswith("/") and set(headers) <= {"Content-Length", "Content-Type", "ETag", "Last-Modified"}
     return difference[0].startswith("part") and (bare or isinstance(body, dict) and body.get("errno") == 999)
 
 
 # -- Timestamps, identifiers, bodies
 
-@rule("last_modified 0", "Timestamps", "the reference stores last_modified: 0 of an update")
+@rule("last_modified 0", "Timestamps", "the reference stores last_modified: 0 of an update, and that of a new object stays 0 in a PATCH")
 def stamp_zero(look, difference):
     patched = '"path": "/data/last_modified", "value": 0}'
-    if not any(text in json.dumps(look.request.get("json")) for text in ('"last_modified": 0', patched)):
+    texts = [json.dumps(r.get("json")) for r in look.earlier + [look.request]]
+    if not any(zero in text for text in texts for zero in ('"last_modified": 0', patched)):
         return False
     return difference[1] in (0, '"0"', "Thu, 01 Jan 1970 00:00:00 GMT", "of the ETag") or difference[0].lower().endswith(("last-modified", "content-length"))
 
@@ -604,15 +721,45 @@ def newline(look, difference):
 
 @rule("body without a type", "Bodies", "under /buckets/default, and in a batch that has no Content-Type itself, the reference refuses a body without one")
 def untyped(look, difference):
-    typed = any(h[0] == "Content-Type" for h in look.request["headers"])
+    typed = any(h[0] == "Content-Type" and h[1] for h in look.request["headers"])
+    if is_batch(look) and not typed and look.comparison.part is not None:
+        responses = [json.loads(a.body)["responses"][: look.comparison.part] for a in (look.ref, look.our)]
+        later = any((r["status"], o["status"] < 300) == (415, True) for r, o in zip(*responses))
+        return difference[:2] == ("part.status", 415) or later
     if is_batch(look):
-        return not typed and difference[:2] == ("part.status", 415)
+        return False
     return not typed and difference[:2] == ("status", 415) and "/buckets/default" in look.path()
 
 
 @rule("type and id", "Bodies", "under /buckets/default the reference ignores the Content-Type of a body that has an id")
 def typed_default(look, difference):
     return difference[0] == "status" and look.our.status == 415 and "/buckets/default" in look.path() and '"id"' in json.dumps(look.request.get("json"))
+
+
+@rule("no body", "Bodies", "below /buckets/default, too, no body is no body; the reference takes it for {\"data\": {}}, and so empties what is PUT "
+      "and patches nothing")
+def no_body(look, difference):
+    part = look.part_of(look.our)
+    status = part.get("status") if part else look.our.status
+    where = difference[0].replace("part.", "")
+    if not look.any_part(lambda p: "/buckets/default" in "/v1" + p.path and p.method in ("PUT", "POST", "PATCH") and p.body is None):
+        return False
+    return where == "status" and difference[1:] == (200, 400) or status in (200, 201) and where.startswith(("body.data", "header Content-Length"))
+
+
+def hollow(value):
+    """Does it hold an object that is empty but for nulls?"""
+    if isinstance(value, list):
+        return any(hollow(v) for v in value)
+    return isinstance(value, dict) and (all(v is None for v in value.values()) or any(hollow(v) for v in value.values()))
+
+
+@rule("merge of an empty object", "Bodies", "a merge patch puts an empty object over a scalar (RFC 7396); the reference keeps the scalar")
+def merge_empty(look, difference):
+    where, ref, our = difference
+    merged = look.any_part(lambda p: "merge-patch" in p.headers.get("content-type", "") and hollow(p.body))
+    return merged and (where.replace("part.", "").startswith("body.data.") and isinstance(our, dict)
+                       or (where.endswith("status") and (ref, our) == (200, 400)))
 
 
 @rule("charset", "Bodies", "a charset in the Content-Type is ignored: JSON is UTF-8")
