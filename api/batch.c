@@ -333,11 +333,11 @@ static bool is_json(const struct http_response *out)
     return false;
 }
 
-/* Decoded, without the query; of a part that was redirected, where it was sent, unless it was stopped
- * there by an error other than one of validation (as in the reference). */
+/* Decoded, without the query; of a part that was redirected, where it was sent, unless an error stopped
+ * it there. */
 static str answered_path(const struct api_batch_part *p)
 {
-    str raw = p->answered->failed ? p->path : p->answered->raw_path;
+    str raw = api_was_stopped(p->answered) ? p->path : p->answered->raw_path;
     str path = http_url_decode(p->answered->arena, raw, false);
     return str_utf8_valid(path) ? path : raw;
 }

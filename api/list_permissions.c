@@ -31,7 +31,7 @@ struct listing {
     struct buf parent;                /* of the list that is walked through */
     unsigned by_settings[KIND_COUNT]; /* permissions on every object of the kind */
     bool may_create_buckets;
-    struct store_walk *shared, *all, *buckets;
+    struct store_walk *shared, *all;
 };
 
 /* The list that is looked at. */
@@ -193,6 +193,7 @@ static bool find_place(struct store_list_id list, struct place *out)
             p.kind = (enum api_kind)k;
     if (p.kind == KIND_NONE)
         return false;
+    p.list.resource = str_from(api_kinds[p.kind].name);
     if (p.kind != KIND_BUCKET) {
         str rest = str_drop(list.parent, MIN_OF(list.parent.n, strlen("/buckets/")));
         p.bucket = str_cut(&rest, '/');
@@ -217,39 +218,34 @@ static enum err add_shared(struct listing *l)
     return e;
 }
 
-/* The collections or groups of a bucket, all of them. */
-static enum err add_all_in(struct listing *l, str bucket, enum api_kind kind)
+/* All of a list, if the settings give something on what is in it. */
+static enum err add_by_kind(struct listing *l, struct store_list_id list)
 {
-    if (l->by_settings[kind] == 0)
-        return OK;
-    buf_clear(&l->parent);
-    buf_add_lit(&l->parent, "/buckets/");
-    buf_add_str(&l->parent, bucket);
+    struct place p;
+    buf_clear(&l->parent); /* it is borrowed, and the objects are looked at meanwhile */
+    buf_add_str(&l->parent, list.parent);
     if (buf_failed(&l->parent))
         return l->parent.err;
-    struct place p = {
-        kind, {str_from(api_kinds[kind].name), buf_str(&l->parent)}, bucket, STR_NONE};
+    list.parent = buf_str(&l->parent);
+    if (!find_place(list, &p) || l->by_settings[p.kind] == 0)
+        return OK;
     return add_list(l, l->all, &p);
 }
 
-/* What the settings give on whole kinds. */
+/* What the settings give on whole kinds: also in buckets that are not there any more, or not yet. */
 static enum err add_by_settings(struct listing *l)
 {
-    const struct place buckets = {
-        KIND_BUCKET, {str_from(api_kinds[KIND_BUCKET].name), STR("")}, STR_NONE, STR_NONE};
+    unsigned any = 0;
+    for (unsigned k = 0; k < KIND_COUNT; k++)
+        any |= l->by_settings[k];
     enum err e = OK;
-    if (l->by_settings[KIND_BUCKET] != 0)
-        e = add_list(l, l->all, &buckets);
-    if (e != OK || (l->by_settings[KIND_COLLECTION] | l->by_settings[KIND_GROUP]) == 0)
-        return e;
-    e = store_walk_list(l->buckets, buckets.list);
-    while (e == OK) {
-        struct store_object bucket;
-        e = store_walk_next(l->buckets, &bucket);
+    for (uint32_t number = 1; any != 0 && e == OK; number++) {
+        struct store_list_id list;
+        e = store_list_next(l->r->session, &number, &list);
         if (e == OK)
-            e = add_all_in(l, bucket.id, KIND_COLLECTION);
-        if (e == OK)
-            e = add_all_in(l, bucket.id, KIND_GROUP);
+            e = add_by_kind(l, list);
+        if (number == UINT32_MAX)
+            break;
     }
     return e == ERR_NOTFOUND ? OK : e;
 }
@@ -266,8 +262,6 @@ static enum err select_rows(struct api_req *r, const struct store_query *q,
         e = store_walk_new(r->session, r->arena, &r->who, &l.shared);
     if (e == OK)
         e = store_walk_new(r->session, r->arena, NULL, &l.all);
-    if (e == OK)
-        e = store_walk_new(r->session, r->arena, NULL, &l.buckets);
     if (e == OK)
         e = add_root(&l);
     if (e == OK)

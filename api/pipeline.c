@@ -209,10 +209,10 @@ static void add_backoff(struct api_req *r)
     http_header_add(r->out, STR("Backoff"), c->backoff);
 }
 
-/* An error that stopped a part of a batch goes out barer than others, as in the reference. */
-static bool bare(const struct api_req *r)
+/* Below an alias the reference makes an answer of most errors by itself. */
+bool api_was_stopped(const struct api_req *r)
 {
-    return r->parent && r->failed && (!r->alias || r->out->status == 401);
+    return r->parent && r->failed && (!r->alias || r->out->status == 401 || r->route == NULL);
 }
 
 void api_finish_headers(struct api_req *r)
@@ -220,7 +220,7 @@ void api_finish_headers(struct api_req *r)
     struct http_response *out = r->out;
     if (out->status != 304 && !api_has_header(out, "Content-Type"))
         http_header_add(out, STR("Content-Type"), STR("application/json"));
-    if (!bare(r)) {
+    if (!api_was_stopped(r)) {
         http_header_add(out, STR("X-Content-Type-Options"), STR("nosniff"));
         http_header_add(out, STR("Content-Security-Policy"),
                         STR("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; "));

@@ -241,6 +241,9 @@ void api_request_resume(struct http_req *http);
 enum api_step api_run_before_session(struct api_req *r);
 enum api_step api_run_in_session(struct api_req *r);
 bool api_needs_write(const struct api_req *r);
+/* True for a part of a batch that an error stopped: it goes out barer than others, and is told by the
+ * path that was asked for, as in the reference. */
+bool api_was_stopped(const struct api_req *r);
 /* The headers that every answer has, also the parts of a batch. */
 void api_finish_headers(struct api_req *r);
 

@@ -199,6 +199,28 @@ enum err store_list_make(struct store_session *s, struct store_list_id id, struc
     return e == ERR_NOTFOUND ? list_new(s, id, out) : e;
 }
 
+enum err store_list_next(struct store_session *s, uint32_t *number, struct store_list_id *out)
+{
+    uint32_t from = *number;
+    struct engine_cursor c;
+    struct key prefix, at;
+    str value;
+    enum err e;
+
+    store_key_init(&prefix, KEY_LIST_NAME);
+    at = prefix;
+    store_key_add_u32(&at, from);
+    engine_cursor_init(&c, s->view, key_str(&prefix));
+    if (!engine_cursor_seek(&c, key_str(&at))) {
+        e = engine_cursor_err(&c);
+        return e == OK ? ERR_NOTFOUND : e;
+    }
+    e = engine_cursor_value(&c, &value);
+    if (e == OK)
+        e = store_list_name_decode(value, number, out);
+    return e == OK && *number < from ? ERR_CORRUPT : e; /* it would go round for ever */
+}
+
 enum err store_list_name(struct store_session *s, struct arena *a, uint32_t number,
                          struct store_list_id *out)
 {

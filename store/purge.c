@@ -28,29 +28,6 @@ static bool is_wanted(const struct purge *p, str resource)
     return false;
 }
 
-/* The next list from p->list on. NOTFOUND: that was the last. */
-static enum err next_list(struct store_session *s, struct purge *p, struct store_list_id *id)
-{
-    uint32_t from = p->list;
-    struct engine_cursor c;
-    struct key prefix, at;
-    str value;
-    enum err e;
-
-    store_key_init(&prefix, KEY_LIST_NAME);
-    at = prefix;
-    store_key_add_u32(&at, p->list);
-    engine_cursor_init(&c, s->view, key_str(&prefix));
-    if (!engine_cursor_seek(&c, key_str(&at))) {
-        e = engine_cursor_err(&c);
-        return e == OK ? ERR_NOTFOUND : e;
-    }
-    e = engine_cursor_value(&c, &value);
-    if (e == OK)
-        e = store_list_name_decode(value, &p->list, id);
-    return e == OK && p->list < from ? ERR_CORRUPT : e; /* it would go round for ever */
-}
-
 static enum err delete_oldest(struct store_session *s, uint32_t list)
 {
     struct engine_cursor c;
@@ -98,7 +75,7 @@ static enum err purge_some(struct store_session *s, struct purge *p)
     p->deleted = 0;
     for (p->budget = STEP; p->budget > 0; p->budget--) {
         struct store_list_id id;
-        enum err e = next_list(s, p, &id);
+        enum err e = store_list_next(s, &p->list, &id);
         if (e == OK && is_wanted(p, id.resource))
             e = purge_list(s, p);
         if (e != OK)

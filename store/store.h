@@ -123,6 +123,11 @@ struct store_list_id {
     str resource, parent;
 };
 
+/* The list with the least number that is not below *number, which becomes its own; borrowed as objects
+ * are. To see all of them begin with 1, and go on with the number and 1. NOTFOUND: there is none. */
+MUST_CHECK enum err store_list_next(struct store_session *s, uint32_t *number,
+                                    struct store_list_id *out);
+
 /* The lists in which one of the principals holds a permission on an object, in no order that means
  * something (in the arena; *out may be NULL when *n is 0). */
 MUST_CHECK enum err store_shared_lists(struct store_session *s, struct arena *a,

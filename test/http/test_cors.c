@@ -213,6 +213,26 @@ START_TEST(origins_by_setting)
 }
 END_TEST
 
+/* What cannot be asked for by GET exposes no more than what all answers have. */
+START_TEST(preflight_where_get_is_switched_off)
+{
+    struct server s;
+    server_start(&s, &(struct server_options){.settings =
+                                                  "kinto.object_record_get_enabled = false\n"
+                                                  "kinto.plural_record_get_enabled = false"});
+    api_use(s.url);
+    for (int i = 0; i < 2; i++) {
+        with("Origin", "http://b.org");
+        with("Access-Control-Request-Method", "DELETE");
+        call("OPTIONS", i ? R : R "/r", NULL);
+        want(200);
+        want_header("Access-Control-Allow-Headers",
+                    "Content-Length, Alert, Backoff, Retry-After, Content-Type");
+    }
+    server_stop(&s);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/cors");
@@ -226,6 +246,7 @@ static Suite *suite(void)
     tcase_add_test(t, batch_parts_carry_it);
     t = api_case_own(s, "settings");
     tcase_add_test(t, origins_by_setting);
+    tcase_add_test(t, preflight_where_get_is_switched_off);
     return s;
 }
 

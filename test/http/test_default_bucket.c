@@ -165,6 +165,46 @@ START_TEST(shared_by_its_id)
 }
 END_TEST
 
+/* Where a part is sent is only known when the bucket is there: it is followed all the same. */
+START_TEST(parts_follow_redirects)
+{
+    call("POST", "/batch",
+         "{'requests':[{'path':'" D "/collections/'},"
+         "{'path':'" D "/collections/c/','method':'PUT'},"
+         "{'path':'" D "/collections/c/records/?_limit=1','method':'POST','body':{'data':{'id':'r'}}},"
+         "{'path':'" D "/collections/c/records/r/','headers':{'If-None-Match':'x'}},"
+         "{'path':'" D "/collections/c/records/r/','method':'PATCH','headers':{'If-Match':'\\'1\\''},"
+         "'body':{'data':{}}},"
+         "{'path':'" D "/nope/'}]}");
+    want(200);
+    want_at("/responses/0/status", "200");
+    want_at("/responses/0/path", "'/v1" D "/collections'");
+    want_at("/responses/0/body/data", "[]");
+    want_at("/responses/1/status", "200"); /* made by the first look at it */
+    want_at("/responses/2/status", "201");
+    want_at("/responses/2/path", "'/v1" D "/collections/c/records'");
+    want_at("/responses/3/status", "400");
+    want_at("/responses/3/path", "'/v1" D "/collections/c/records/r'");
+    want_at("/responses/4/status", "412");
+    want_at("/responses/4/path", "'/v1" D "/collections/c/records/r'");
+    want_at("/responses/5/status", "404");
+    want_at("/responses/5/path", "'/v1" D "/nope/'");
+}
+END_TEST
+
+/* Everything is there: a batch that only seems to read finds out late that it writes. */
+START_TEST(redirected_parts_write)
+{
+    put(D "/collections/c/records/r", "{}");
+    call("POST", "/batch",
+         "{'requests':[{'path':'" D "/collections/c/records/r/','method':'DELETE'}]}");
+    want_at("/responses/0/status", "200");
+    want_at("/responses/0/body/data/deleted", "true");
+    call("GET", D "/collections/c/records/r", NULL);
+    want(404);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/default_bucket");
@@ -179,6 +219,8 @@ static Suite *suite(void)
     tcase_add_test(t, next_page_of_it);
     tcase_add_test(t, preflight_needs_no_user);
     tcase_add_test(t, shared_by_its_id);
+    tcase_add_test(t, parts_follow_redirects);
+    tcase_add_test(t, redirected_parts_write);
     return s;
 }
 

@@ -297,6 +297,18 @@ START_TEST(settings_give_rights)
 }
 END_TEST
 
+/* Whoever may write collections by a setting can make one where there is no bucket. */
+START_TEST(objects_of_no_bucket)
+{
+    start(ENDPOINT "kinto.collection_write_principals = system.Authenticated");
+    call("POST", "/buckets/nowhere/collections", "{'data':{'id':'c'}}");
+    want(201);
+    as("bob");
+    list("?resource_name=collection", "/buckets/nowhere/collections/c");
+    server_stop(&server);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/permissions_list");
@@ -320,6 +332,7 @@ static Suite *suite(void)
     tcase_add_test(t, switched_off);
     tcase_add_test(t, for_some_only);
     tcase_add_test(t, settings_give_rights);
+    tcase_add_test(t, objects_of_no_bucket);
     return s;
 }
 

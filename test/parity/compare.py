@@ -27,7 +27,8 @@ NEAR = 2 * 3600 * 1000
 STAMP = re.compile(r"(?:(?<![\w.-])|(?<=%22))\d{13}(?![\w.])")
 UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 NAME = re.compile(r"^[A-Za-z0-9_-]{8}$")
-SET_TEXT = re.compile(r"not found in|should be one of|do not exist")  # messages that print a set, in any order
+# messages that print a set, or an object, whose members have any order
+SET_TEXT = re.compile(r"not found in|should be one of|do not exist|is not equal to tested value")
 TOKEN = re.compile(r"([?&]_token=)[^&]*")
 
 

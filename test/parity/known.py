@@ -168,8 +168,8 @@ def token_values(part):
 
 @rule("token of structures", "Server errors", "a page token that holds arrays or objects is taken; the reference calls its own token invalid")
 def structured_token(look, difference):
-    return difference[:2] == ("status", 400) and look.our.status == 200 and look.any_part(
-        lambda p: any(isinstance(v, (list, dict)) for v in token_values(p)))
+    taken = difference[:2] == ("status", 400) and look.our.status == 200 or b"_token was already used" in look.our.body
+    return taken and look.ref.status == 400 and look.any_part(lambda p: any(isinstance(v, (list, dict)) for v in token_values(p)))
 
 
 @rule("order of structures", "Server errors", "arrays and objects have an order here; the reference's is that of its language, where it has one")
@@ -259,10 +259,10 @@ def any_member(look, difference):
 @rule("unresolved references", "Schemas", "after the first error in a branch the rest of it is not looked at, so that of two broken $ref another is told")
 def unresolved(look, difference):
     broken = re.compile(r"(PointerToNowhere|NoSuchAnchor|Unresolvable): ")
-    return is_told(difference[0]) and (isinstance(difference[1], int) or difference[0].lower().endswith("content-length")
-                                       or all(broken.search(str(v)) for v in difference[1:])) \
-        and all(broken.search(a.body.decode()) for a in (look.ref, look.our)) \
-        and any(word in json.dumps(s) for s in schemas_before(look) for word in ("anyOf", "oneOf"))
+    part = look.part_of(look.ref)
+    told = broken.search(json.dumps(part["body"]) if part else look.ref.body.decode())
+    return bool(told) and (is_told(difference[0]) or difference[0].endswith("status")) and any(
+        word in json.dumps(s) for s in schemas_before(look) for word in ("anyOf", "oneOf"))
 
 
 @rule("schemas of the default bucket", "Schemas", "below /buckets/default the reference forgets the schemas of bucket and collection")
@@ -315,6 +315,25 @@ def in_and_truth(look, difference):
     mixed = re.compile(r"(^|[?&])(in|exclude)_[^=]*=[^&]*(true|false|0|1)")
     listed = ".data[]" in difference[0] or difference[0].lower().endswith(("total-objects", "total-records", "content-length", "next-page"))
     return listed and look.any_part(lambda p: mixed.search(p.query))
+
+
+def one_for_true(value):
+    """Is it a list, or an object, with something in it that is 0 or 1?"""
+    return isinstance(value, (list, dict)) and re.search(r"(?<![\w.])[01](\.0)?(?![\w.])", json.dumps(value)) is not None
+
+
+@rule("true in lists", "Filters", "in the reference [1] is equal to [true]")
+def true_in_lists(look, difference):
+    def compares(p):
+        for piece in p.query.split("&"):
+            try:
+                if one_for_true(json.loads(unquote(piece.partition("=")[2]))):
+                    return True
+            except ValueError:
+                pass
+        return False
+    where = difference[0].lower()
+    return (".data[]" in where or where.endswith(("total-objects", "total-records", "content-length", "next-page"))) and look.any_part(compares)
 
 
 # -- Pages
@@ -509,9 +528,12 @@ def shared_time(look, difference):
     if ".data[]" not in difference[0]:
         return False
     try:
-        bodies = [(look.part_of(a)["body"] if is_batch(look) else json.loads(a.body))["data"] for a in (look.ref, look.our)]
-        stamps = [o["last_modified"] for o in bodies[1]]
-        return len(stamps) > len(set(stamps)) and sorted(o["id"] for o in bodies[0]) == sorted(o["id"] for o in bodies[1])
+        ref, our = [(look.part_of(a)["body"] if is_batch(look) else json.loads(a.body))["data"] for a in (look.ref, look.our)]
+        same = look.comparison.context.same_stamp
+        if len(ref) != len(our) or not all(same(look.comparison.scope, r["last_modified"], o["last_modified"]) for r, o in zip(ref, our)):
+            return False
+        stamps = [o["last_modified"] for o in our]
+        return len(stamps) > len(set(stamps)) or ref[-1]["id"] != our[-1]["id"]  # the end of a page may lie between the two
     except (ValueError, KeyError, TypeError):
         return False
 
@@ -696,17 +718,21 @@ def stamp_zero(look, difference):
     texts = [json.dumps(r.get("json")) for r in look.earlier + [look.request]]
     if not any(zero in text for text in texts for zero in ('"last_modified": 0', patched)):
         return False
+    if difference[0].endswith("data.last_modified") and difference[1] == "(absent)" or is_batch(look) and difference[0].lower().endswith("etag"):
+        return True
     return difference[1] in (0, '"0"', "Thu, 01 Jan 1970 00:00:00 GMT", "of the ETag") or difference[0].lower().endswith(("last-modified", "content-length"))
 
 @rule("own ETag far ahead", "Timestamps", "the reference refuses to be asked from the time that it answered, when that is more than a day ahead")
 def own_etag(look, difference):
-    told = re.search(rb"Invalid value for (_since|_before|_to|(\w+_)?last_modified)\b", look.ref.body)
-    return difference[:2] == ("status", 400) and look.our.status == 200 and bool(told) and far_ahead(look.our.get("ETag"))
+    query = unquote(look.wires[0][1].partition("?")[2])
+    asked = re.findall(r"(?:^|&)(?:_since|_before|_to|(?:\w+_)?last_modified)=\"?(\d+)", query)
+    earlier = any("ts:" in r["target"] for r in look.earlier + [look.request])
+    return look.ref.status == 400 and earlier and any(far_ahead(stamp) for stamp in asked) and (
+        difference[0] == "status" and look.our.status == 200 or difference[0].startswith("body.") and look.our.status == 400)
 
 
-def far_ahead(etag):
-    stamp = (etag or "").strip('"')
-    return stamp.isdigit() and int(stamp) > (time.time() + 24 * 3600) * 1000
+def far_ahead(stamp):
+    return int(stamp) > (time.time() + 24 * 3600) * 1000
 
 
 @rule("last_modified true", "Timestamps", "the reference stores last_modified: true, and ETag \"True\"")
@@ -731,9 +757,18 @@ def untyped(look, difference):
     return not typed and difference[:2] == ("status", 415) and "/buckets/default" in look.path()
 
 
-@rule("type and id", "Bodies", "under /buckets/default the reference ignores the Content-Type of a body that has an id")
+@rule("type and id", "Bodies", "under /buckets/default the reference ignores the Content-Type of a body that has an id, and of none")
 def typed_default(look, difference):
-    return difference[0] == "status" and look.our.status == 415 and "/buckets/default" in look.path() and '"id"' in json.dumps(look.request.get("json"))
+    patch = "json-patch" in look.parts[0].headers.get("content-type", "") if look.parts else False
+    rewritten = '"id"' in json.dumps(look.request.get("json")) or "json" not in look.request and "raw" not in look.request
+    return difference[0] == "status" and "/buckets/default" in look.path() and rewritten and (look.our.status == 415 or patch and look.our.status == 400)
+
+
+@rule("kind of id", "Bodies", "an invalid id under /buckets/default is called that of a collection, or of an object")
+def kind_of_id(look, difference):
+    told = ("Invalid collection id", "Invalid object id")
+    return "/buckets/default/collections/" in look.path() and look.our.status == 400 and is_told(difference[0]) and all(
+        str(v).endswith(told) for v in difference[1:])
 
 
 @rule("no body", "Bodies", "below /buckets/default, too, no body is no body; the reference takes it for {\"data\": {}}, and so empties what is PUT "
@@ -742,7 +777,7 @@ def no_body(look, difference):
     part = look.part_of(look.our)
     status = part.get("status") if part else look.our.status
     where = difference[0].replace("part.", "")
-    if not look.any_part(lambda p: "/buckets/default" in "/v1" + p.path and p.method in ("PUT", "POST", "PATCH") and p.body is None):
+    if not look.any_part(lambda p: "/buckets/default" in "/v1" + p.path and p.method in ("PUT", "POST", "PATCH") and not p.body):
         return False
     return where == "status" and difference[1:] == (200, 400) or status in (200, 201) and where.startswith(("body.data", "header Content-Length"))
 
@@ -764,7 +799,7 @@ def merge_empty(look, difference):
 
 @rule("charset", "Bodies", "a charset in the Content-Type is ignored: JSON is UTF-8")
 def charset(look, difference):
-    return difference[0].startswith(("body.data", "part.body.data")) and look.any_part(lambda p: "charset=latin1" in p.headers.get("content-type", "")) \
+    return difference[0].startswith(("body.data", "part.body.data", "body.permissions", "part.body.permissions")) and look.any_part(lambda p: "charset=latin1" in p.headers.get("content-type", "")) \
         and not json.dumps(look.request.get("json"), ensure_ascii=False).isascii()
 
 

@@ -142,11 +142,16 @@ class Player:
                     return
             if request["target"].startswith("/v1/batch") and ref.status == 200 and late_effects(request):
                 return
-            if ref.status == 200 and self.permissions_lost(request, wires):
+            if ref.status == 200 and self.permissions_lost(request, wires, ref):
                 return
 
-    def permissions_lost(self, request, wires):
-        """A patch that answered without permissions (Response-Behavior) may have wiped them in the reference."""
+    def permissions_lost(self, request, wires, answer):
+        """A patch that answered without permissions may have wiped them in the reference: by its Response-Behavior, which
+        can be made sure, or because the user may not see them."""
+        parts = patches(request, wires[0][1])
+        if any("permissions" in json.dumps(part.body) or isinstance(part.body, list) for part in parts) and b'"permissions":{}' in \
+                answer.body.replace(b": ", b":"):
+            return True
         shown = [self.hidden_permissions(request, wire, side) for wire, side in zip(wires, ("ref", "our"))]
         return shown[0] != shown[1]
 
