@@ -122,10 +122,15 @@ bench-engine: ## the engine beside LMDB and SQLite (installed when missing): BEN
 	$(Q)$(MAKE) --no-print-directory $(B)/test/bench/engine
 	$(Q)$(B)/test/bench/engine $(BENCH)
 
-.PHONY: parity
+.PHONY: parity parity-test
 parity: kinto ## ours beside the reference (installed when missing): REQUESTS=10000 SEED=1 PROFILE=
+	$(Q)python3 -c 'import ensurepip, venv' 2>/dev/null || ./test/support/deps.sh python3 python3-venv
 	$(Q)KINTO_BIN=$(abspath $(B)/kinto) python3 test/parity/parity.py --requests $(or $(REQUESTS),10000) \
 	    --seed $(or $(SEED),1) $(addprefix --profile ,$(PROFILE)) --report $(B)/parity.md
+
+parity-test: ## would that find a difference? The reference beside itself with a mistake built in, one after the other
+	$(Q)python3 -c 'import ensurepip, venv' 2>/dev/null || ./test/support/deps.sh python3 python3-venv
+	$(Q)python3 test/parity/selftest.py
 
 install: kinto ## the binary and its papers, below DESTDIR and PREFIX (/usr/local)
 	$(Q)install -D -m 755 kinto $(DESTDIR)$(PREFIX)/bin/kinto

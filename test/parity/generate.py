@@ -788,8 +788,8 @@ class Generator:
             self.add(method, self.pick(self.object()[1:]), self.user(), self.headers("GET", "", 0.05), None)
         elif r < 0.9:
             kind, plural, target = self.object()
-            self.add(self.pick(("GET", "POST", "PUT")), self.pick((plural, target)), None,
-                     [["Authorization", self.pick(CREDENTIALS)]], plural)
+            given = [["Authorization", self.pick(CREDENTIALS)] for _ in range(self.pick((1, 1, 1, 2)))]
+            self.add(self.pick(("GET", "POST", "PUT")), self.pick((plural, target)), None, given, plural)
         else:
             self.add("DELETE", "/v1/__user_data__/" + self.pick(self.principals).replace("/", "%2F"), self.user(), [], None)
 

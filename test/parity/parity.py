@@ -238,7 +238,10 @@ def main(argv):
     if options.report:
         with open(options.report, "w") as out:
             out.write(text)
+    differing = {name for group in failures(groups).values() for name in group.profiles}
     print("parity: %d requests, %d differences, %d profiles not started" % (total, len(failures(groups)), broken))
+    names = options.profile or PROFILES
+    print("%d passed, %d failed" % (len(names) - len(differing) - broken, len(differing) + broken))
     return 1 if failures(groups) or broken else 0
 
 

@@ -172,20 +172,32 @@ class Player:
     def judge(self, index, request, ref, our, comparison, wires, requests):
         look = Look(self, request, ref, our, comparison, wires, requests[:index])
         rules, unknown, part = [], [], comparison.parts[0]
+        diverged = {}  # rule -> the part of a batch from which on what is stored differs, and may
         for difference, comparison.part in zip(comparison.differences, comparison.parts):
             rule = next((r for r in RULES if r.match(look, difference)), None)
+            rule = rule or next((r for r, since in diverged.items() if since < comparison.part), None)
             if rule:
                 rules.append(rule)
+                if comparison.part is not None and self.changes_part(request, comparison.part, difference):
+                    diverged.setdefault(rule, comparison.part)
             elif not unknown or part == comparison.part:
                 part = comparison.part  # the first part with something unknown is what the finding is about
                 unknown.append(difference)
         return Finding(index, request, ref, our, comparison.differences, part, rules, unknown)
 
     @staticmethod
+    def changes_part(request, number, difference):
+        """Does this difference in a part of a batch go on to what the parts behind it see?"""
+        where, ref, our = difference
+        if batch_part(request, number)[0] in SAFE:
+            return False
+        return where == "part.status" and min(ref, our) < 300 or where.startswith(("part.body.data", "part.body.permissions"))
+
+    @staticmethod
     def diverged(finding):
         """May the two servers hold different data from here on?"""
         target, statuses = finding.request["target"], (finding.ref.status, finding.our.status)
-        if statuses[0] != statuses[1] and "/buckets/default" in target:
+        if "/buckets/default" in target and (statuses[0] != statuses[1] or not target.isascii()):
             return True  # only one side may have made the bucket
         if finding.request["method"] in SAFE and "/buckets/default" not in target:
             return False

@@ -300,7 +300,7 @@ def main(argv):
     if reference is None:
         print("\n*** selftest: SKIPPED. The reference could not be installed. ***\n")
         return 0
-    survived = 0
+    tried = survived = 0
     with tempfile.TemporaryDirectory(prefix="parity-") as scratch:
         for profile in ("default", "cache"):
             ini = os.path.join(scratch, "behind-%s.ini" % profile)
@@ -311,10 +311,12 @@ def main(argv):
                 second.wait()
                 for name in chosen.names or MUTATIONS:
                     if (name == "cache-control") == (profile == "cache"):
+                        tried += 1
                         survived += not attempt(name, options, reference, scratch, second.address)
             finally:
                 second.stop()
     print("selftest: %d mutations survived" % survived)
+    print("%d passed, %d failed" % (tried - survived, survived))
     return 1 if survived else 0
 
 
