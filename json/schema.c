@@ -1,7 +1,17 @@
 /*
- * json/schema.c - the life of a compiled schema, and one validation.
+ * json/schema.c - the table of keywords, the life of a compiled schema, and one validation.
  */
 #include "json/schema_private.h"
+
+const struct schema_keyword_row schema_rows[KEYWORD_COUNT] = {
+#define X(id, name, drafts, shape, judges, check)                                                  \
+    [KEYWORD_##id] = {STR_INIT(name), drafts, SHAPE_##shape, judges, schema_check_##check},
+#define HOLDS(id, name, drafts, shape)                                                             \
+    [KEYWORD_##id] = {STR_INIT(name), drafts, SHAPE_##shape, 0, NULL},
+#include "json/schema_keywords.def"
+#undef HOLDS
+#undef X
+};
 
 /* ---- new and free ---------------------------------------------------------------------------- */
 
