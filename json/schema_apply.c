@@ -123,20 +123,8 @@ static bool contains_bound(const struct frame *f, str name, const struct json **
     return *value != NULL;
 }
 
-/* The two bounds are keywords of their own to whoever is told of them. */
-static enum verdict refuse_contains(struct run *run, const struct frame *f, const char *name,
-                                    const struct json *bound, const struct buf *message)
-{
-    enum verdict result = schema_refuse(run, f, &f->node->keywords[0], message);
-
-    if (result == INVALID) {
-        run->error->keyword = str_from(name);
-        run->error->keyword_value = bound;
-    }
-    return result;
-}
-
-static enum verdict refuse_too_many(struct run *run, const struct frame *f, const struct json *most)
+static enum verdict refuse_too_many(struct run *run, const struct frame *f,
+                                    const struct schema_keyword *k, const struct json *most)
 {
     struct buf b;
 
@@ -146,7 +134,7 @@ static enum verdict refuse_too_many(struct run *run, const struct frame *f, cons
     buf_add_lit(&b, "Too many items match the given schema (expected at most ");
     json_write_repr(&b, most);
     buf_add_char(&b, ')');
-    return refuse_contains(run, f, "maxContains", most, &b);
+    return schema_refuse(run, f, k, &b);
 }
 
 static enum verdict refuse_too_few(struct run *run, const struct frame *f,
@@ -164,7 +152,7 @@ static enum verdict refuse_too_few(struct run *run, const struct frame *f,
     buf_add_lit(&b, "Too few items match the given schema (expected at least ");
     json_write_repr(&b, least);
     buf_printf(&b, " but only %zu matched)", matches);
-    return refuse_contains(run, f, "minContains", least, &b);
+    return schema_refuse(run, f, k, &b);
 }
 
 /* Drafts 6 and 7 say it in their own way. */
@@ -200,7 +188,7 @@ enum verdict schema_check_contains(struct run *run, const struct frame *f,
         if (result == VALID && !bounded && (double)matches >= min)
             return VALID;
         if (bounded && (double)matches > max)
-            return refuse_too_many(run, f, most);
+            return refuse_too_many(run, f, k, most);
     }
     if ((double)matches >= min)
         return VALID;

@@ -37,8 +37,8 @@ static enum verdict mark_by_ref(struct run *run, const struct frame *f,
     struct schema_crossing crossing;
     enum verdict result;
 
-    if (!schema_enter(run, f->node, k, &crossing))
-        return STOP;
+    if (!schema_enter(run, f->node, k->ref, &crossing))
+        return schema_stop_dangling(run, k->ref, false); /* as the reference does */
     result = mark_by(run, f, k, crossing.node, v, marks, mark);
     schema_leave(run, &crossing);
     return result;
@@ -152,8 +152,6 @@ enum verdict schema_check_unevaluated_items(struct run *run, const struct frame 
     bool *marks;
     enum verdict result;
 
-    if (v->count == 0)
-        return VALID;
     SPEND(run, 1 + v->count / 8);
     marks = ARENA_NEW_ARRAY(run->arena, bool, v->count);
     if (marks == NULL)
@@ -279,8 +277,6 @@ enum verdict schema_check_unevaluated_properties(struct run *run, const struct f
     bool *marks;
     str *names;
 
-    if (v->count == 0)
-        return VALID;
     SPEND(run, 1 + v->count / 8);
     marks = ARENA_NEW_ARRAY(run->arena, bool, v->count);
     names = ARENA_NEW_ARRAY(run->arena, str, v->count);

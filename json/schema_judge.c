@@ -260,12 +260,12 @@ static const struct schema_node *follow_recursive(struct run *run, const struct 
     return node;
 }
 
-static enum verdict stop_dangling(struct run *run, const struct schema_ref *ref)
+enum verdict schema_stop_dangling(struct run *run, const struct schema_ref *ref, bool with_kind)
 {
     struct buf b;
 
     schema_begin_message(run, &b);
-    schema_write_ref_error(&b, ref);
+    schema_write_ref_error(&b, ref, with_kind);
     return schema_stop_message(run, ERR_NOTFOUND, &b);
 }
 
@@ -276,15 +276,11 @@ static bool joins_scope(const struct run *run, const struct schema_node *from,
     return from->resource->uri.n > 0 && (run->scope == NULL || to->resource != from->resource);
 }
 
-bool schema_enter(struct run *run, const struct schema_node *from, const struct schema_keyword *k,
+bool schema_enter(struct run *run, const struct schema_node *from, const struct schema_ref *ref,
                   struct schema_crossing *c)
 {
-    const struct schema_ref *ref = k->ref;
-
-    if (ref->result != REF_FOUND) {
-        stop_dangling(run, ref);
+    if (ref->result != REF_FOUND)
         return false;
-    }
     c->outer = run->scope;
     c->own = (struct scope){from->resource, run->scope};
     if (joins_scope(run, from, ref->node))
@@ -306,8 +302,8 @@ enum verdict schema_check_ref(struct run *run, const struct frame *f,
     struct schema_crossing crossing;
     enum verdict result;
 
-    if (!schema_enter(run, f->node, k, &crossing))
-        return STOP;
+    if (!schema_enter(run, f->node, k->ref, &crossing))
+        return schema_stop_dangling(run, k->ref, true);
     result = schema_descend(run, f, k, crossing.node, v, NOWHERE, NOWHERE);
     schema_leave(run, &crossing);
     return result;

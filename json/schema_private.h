@@ -195,7 +195,8 @@ str schema_join_uri(struct arena *a, str base, str uri);
 MUST_CHECK enum err schema_resolve(struct json_schema *s, struct schema_ref *ref,
                                    const struct schema_resource *resource,
                                    const struct json **value);
-void schema_write_ref_error(struct buf *b, const struct schema_ref *ref);
+/* Why it leads nowhere, with or without "PointerToNowhere: " and its like. */
+void schema_write_ref_error(struct buf *b, const struct schema_ref *ref, bool with_kind);
 
 /* schema_meta.c: the texts of the metaschemas, by their URIs without a fragment; none: not ours. */
 str schema_metaschema(str uri);
@@ -280,11 +281,12 @@ struct schema_crossing {
     struct scope own;
     const struct scope *outer;
 };
-/* False: the reference leads nowhere (stopped). Otherwise what is done by the node is done inside,
- * then schema_leave. */
-bool schema_enter(struct run *run, const struct schema_node *from, const struct schema_keyword *k,
+/* False: the reference leads nowhere. Otherwise what is done by the node is done inside, then
+ * schema_leave. */
+bool schema_enter(struct run *run, const struct schema_node *from, const struct schema_ref *ref,
                   struct schema_crossing *c);
 void schema_leave(struct run *run, const struct schema_crossing *c);
+enum verdict schema_stop_dangling(struct run *run, const struct schema_ref *ref, bool with_kind);
 
 enum verdict schema_stop(struct run *run, enum err e);
 enum verdict schema_stop_message(struct run *run, enum err e, const struct buf *message);
