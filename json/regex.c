@@ -46,8 +46,18 @@ struct reader {
     struct group open[MAX_DEPTH];
     unsigned depth, groups;
     uint64_t reach;
+    bool caseless;   /* somewhere */
+    uint64_t *steps; /* that may be spent */
     const char *why; /* unsupported */
 };
+
+static enum err spend_steps(uint64_t *steps, uint64_t n)
+{
+    if (*steps < n)
+        return ERR_LIMIT;
+    *steps -= n;
+    return OK;
+}
 
 static enum err unsupported(struct reader *r, const char *why)
 {
@@ -171,6 +181,8 @@ static enum err take_common_escape(struct reader *r, uint32_t *out)
     "\\x{2027}\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{10ffff}"
 #define LETTERS "\\p{L}\\p{N}_"
 
+static const char no_spaces[] = NO_SPACES;
+
 static const char *class_category(char c)
 {
     switch (c) {
@@ -181,7 +193,7 @@ static const char *class_category(char c)
     case 's':
         return SPACES;
     case 'S':
-        return NO_SPACES;
+        return no_spaces;
     case 'w':
         return LETTERS;
     case 'W':
@@ -189,6 +201,12 @@ static const char *class_category(char c)
     default:
         return NULL;
     }
+}
+
+/* PCRE2 looks for the other cases of each character. */
+static enum err spend_range(struct reader *r, uint32_t width)
+{
+    return r->caseless ? spend_steps(r->steps, width / 16) : OK;
 }
 
 /* One member of a class: a character, or a category (*category set). */
@@ -230,11 +248,11 @@ static enum err take_range(struct reader *r)
     if (e != OK)
         return e;
     if (!next_is(r, '-') || (r->p + 1 < r->end && r->p[1] == ']')) {
-        if (low_category != NULL)
-            buf_add_str(&r->out, str_from(low_category));
-        else
+        if (low_category == NULL)
             put_code(r, low);
-        return OK;
+        else
+            buf_add_str(&r->out, str_from(low_category));
+        return spend_range(r, low_category == no_spaces ? 0x110000 : 0);
     }
     r->p++;
     e = take_member(r, &high, &high_category);
@@ -245,7 +263,7 @@ static enum err take_range(struct reader *r)
     put_code(r, low);
     buf_add_char(&r->out, '-');
     put_code(r, high);
-    return OK;
+    return spend_range(r, high - low);
 }
 
 static enum err take_class(struct reader *r)
@@ -448,6 +466,7 @@ static enum err take_flags(struct reader *r, bool on)
             return unsupported(r, "the flag a");
         if (strchr("imsux", c) == NULL || (c == 'u' && !on))
             return ERR_SYNTAX;
+        r->caseless = r->caseless || c == 'i';
         if (c == 'x')
             r->verbose = on;
         else if (c != 'u')
@@ -757,30 +776,35 @@ static enum err translate_and_compile(struct json_regex *x, struct reader *r, co
     return compile(x, buf_str(&r->out), why);
 }
 
-enum err json_regex_new(struct json_regex **out, str pattern, const char **why)
+enum err json_regex_new(struct json_regex **out, str pattern, uint64_t *steps, const char **why)
 {
-    struct reader r = {.p = pattern.p, .end = pattern.p + pattern.n};
+    struct reader r = {.p = pattern.p, .end = pattern.p + pattern.n, .steps = steps};
     struct json_regex *x;
     const char *reason = NULL;
-    enum err e = ERR_UNSUPPORTED;
+    enum err e;
 
+    if (why != NULL)
+        *why = NULL;
     if (pattern.n > JSON_REGEX_MAX_BYTES) {
-        reason = "longer than 16 KiB";
-    } else {
-        x = calloc(1, sizeof *x);
-        if (x == NULL)
-            return ERR_NOMEM;
-        x->weight = 1 + pattern.n / 256;
-        buf_init(&r.out, 64 * JSON_REGEX_MAX_BYTES);
-        e = translate_and_compile(x, &r, &reason);
-        buf_fini(&r.out);
-        if (e == OK)
-            *out = x;
-        else
-            json_regex_free(x);
+        if (why != NULL)
+            *why = "longer than 16 KiB";
+        return ERR_UNSUPPORTED;
     }
+    if (spend_steps(steps, 64 + pattern.n * JSON_REGEX_BYTE_STEPS) != OK)
+        return ERR_LIMIT;
+    x = calloc(1, sizeof *x);
+    if (x == NULL)
+        return ERR_NOMEM;
+    x->weight = 1 + pattern.n / 128;
+    buf_init(&r.out, 64 * JSON_REGEX_MAX_BYTES);
+    e = translate_and_compile(x, &r, &reason);
+    buf_fini(&r.out);
     if (why != NULL)
         *why = reason;
+    if (e == OK)
+        *out = x;
+    else
+        json_regex_free(x);
     return e;
 }
 

@@ -43,34 +43,22 @@ enum verdict schema_check_type(struct run *run, const struct frame *f,
     return schema_refuse(run, f, k, &b);
 }
 
-/* How much there is to compare: values, and bytes by the dozen. */
-static uint64_t weigh(const struct json *v)
+static uint64_t cost_of_number(const struct json *v)
 {
-    const struct json_member *m;
-    uint64_t sum = 1;
-    uint32_t at = 0;
-
-    if (v->type == JSON_STRING || v->type == JSON_NUMBER)
-        return sum + v->text.n / 64;
-    if (v->type == JSON_ARRAY)
-        for (uint32_t i = 0; i < v->count; i++)
-            sum += weigh(v->box->items[i]);
-    while (v->type == JSON_OBJECT && (m = json_next_member(v, &at)) != NULL)
-        sum += weigh(m->value) + m->name.n / 64;
-    return sum;
+    return v->type == JSON_NUMBER ? SCHEMA_TEXT_STEPS(v->text.n) : 0;
 }
 
 enum verdict schema_check_enum(struct run *run, const struct frame *f,
                                const struct schema_keyword *k, const struct json *v)
 {
-    uint64_t weight = weigh(v);
+    uint64_t weight = schema_weigh(v);
 
     SPEND(run, weight);
     for (size_t i = 0; i < json_count(k->value); i++) {
         const struct json *each = json_at(k->value, i);
         if (each->type != v->type)
             continue;
-        SPEND(run, weight);
+        SPEND(run, weight + cost_of_number(each));
         if (json_equal(each, v))
             return VALID;
     }
@@ -83,7 +71,7 @@ enum verdict schema_check_const(struct run *run, const struct frame *f,
 {
     struct buf b;
 
-    SPEND(run, weigh(v));
+    SPEND(run, schema_weigh(v));
     if (json_equal(k->value, v))
         return VALID;
     if (run->quiet)
@@ -121,6 +109,7 @@ static bool is_multiple(const struct json *v, const struct json *divisor, double
 enum verdict schema_check_multiple_of(struct run *run, const struct frame *f,
                                       const struct schema_keyword *k, const struct json *v)
 {
+    SPEND(run, 3);
     if (!(k->number > 0) || is_multiple(v, k->value, k->number))
         return VALID;
     return schema_refuse_pair(run, f, k, v, " is not a multiple of ", k->value);
@@ -211,14 +200,12 @@ static enum verdict check_least(struct run *run, const struct frame *f,
 enum verdict schema_check_max_length(struct run *run, const struct frame *f,
                                      const struct schema_keyword *k, const struct json *v)
 {
-    SPEND(run, v->text.n / 32);
     return check_most(run, f, k, v, code_points(v->text), " is too long");
 }
 
 enum verdict schema_check_min_length(struct run *run, const struct frame *f,
                                      const struct schema_keyword *k, const struct json *v)
 {
-    SPEND(run, v->text.n / 32);
     return check_least(run, f, k, v, code_points(v->text), " is too short");
 }
 
@@ -265,7 +252,7 @@ enum verdict schema_matches(struct run *run, const struct schema_entry *pattern,
 
     if (pattern->regex == NULL)
         return stop_pattern(run, pattern->name);
-    SPEND(run, 4);
+    SPEND(run, 4 + subject.n / 16); /* what is run over before the first callout */
     e = json_regex_search(pattern->regex, &run->scratch, subject, &run->steps, &found);
     if (e == ERR_LIMIT)
         return schema_stop_limit(run);
@@ -294,13 +281,14 @@ enum verdict schema_check_format(struct run *run, const struct frame *f,
 
     if (!str_eq(json_string(k->value), STR("regex")))
         return VALID;
-    e = json_regex_new(&regex, json_string(v), &why);
-    if (e == ERR_NOMEM)
-        return schema_stop(run, e);
-    SPEND(run, 100 + (regex ? json_regex_bytes(regex) / 16 : json_string(v).n / 16));
+    e = json_regex_new(&regex, json_string(v), &run->steps, &why);
     json_regex_free(regex);
     if (e == OK)
         return VALID;
+    if (e == ERR_LIMIT)
+        return schema_stop_limit(run);
+    if (e == ERR_NOMEM)
+        return schema_stop(run, e);
     if (run->quiet || why == NULL)
         return schema_refuse_pair(run, f, k, v, " is not a ", k->value);
     schema_begin_message(run, &b);
@@ -312,39 +300,50 @@ enum verdict schema_check_format(struct run *run, const struct frame *f,
 
 /* ---- arrays ---------------------------------------------------------------------------------- */
 
-static int by_value(const void *a, const void *b)
-{
-    return json_compare(*(const struct json *const *)a, *(const struct json *const *)b);
-}
+struct seen {
+    uint64_t hash;
+    const struct json *item; /* NULL: free */
+};
 
-static uint64_t log2_of(size_t n)
+/* Is the item like one of those before? If not it is one of them from now on. INVALID: it is. */
+static enum verdict see(struct run *run, struct seen *table, size_t cap, const struct json *item)
 {
-    uint64_t bits = 1;
+    uint64_t hash = json_hash(item);
+    size_t i = hash & (cap - 1);
 
-    while (n >>= 1)
-        bits++;
-    return bits;
+    for (; table[i].item != NULL; i = (i + 1) & (cap - 1)) {
+        if (table[i].hash != hash)
+            continue;
+        if (json_equal(table[i].item, item))
+            return INVALID;
+        SPEND(run, schema_weigh(item));
+    }
+    table[i] = (struct seen){hash, item};
+    return VALID;
 }
 
 enum verdict schema_check_unique_items(struct run *run, const struct frame *f,
                                        const struct schema_keyword *k, const struct json *v)
 {
     struct arena_mark mark = arena_mark(run->arena);
-    const struct json **sorted;
-    bool unique = true;
+    struct seen *table;
+    size_t cap = 4;
+    enum verdict result = VALID;
 
     if (!json_bool(k->value) || v->count < 2)
         return VALID;
-    SPEND(run, weigh(v) * log2_of(v->count) / 8); /* few comparisons go deep */
-    sorted = ARENA_NEW_ARRAY(run->arena, const struct json *, v->count);
-    if (sorted == NULL)
+    SPEND(run, 3 * schema_weigh(v));
+    while (cap < 2 * (size_t)v->count)
+        cap *= 2;
+    table = ARENA_NEW_ARRAY(run->arena, struct seen, cap);
+    if (table == NULL)
         return schema_stop(run, ERR_NOMEM);
-    memcpy(sorted, v->box->items, v->count * sizeof *sorted);
-    qsort(sorted, v->count, sizeof *sorted, by_value);
-    for (size_t i = 1; unique && i < v->count; i++)
-        unique = json_compare(sorted[i - 1], sorted[i]) != 0;
-    arena_release(run->arena, mark);
-    return unique ? VALID : schema_refuse_value(run, f, k, v, " has non-unique elements");
+    for (size_t i = 0; result == VALID && i < v->count; i++)
+        result = see(run, table, cap, v->box->items[i]);
+    if (result != STOP)
+        arena_release(run->arena, mark);
+    return result == INVALID ? schema_refuse_value(run, f, k, v, " has non-unique elements")
+                             : result;
 }
 
 /* ---- objects --------------------------------------------------------------------------------- */
@@ -354,7 +353,6 @@ enum verdict schema_check_required(struct run *run, const struct frame *f,
 {
     struct buf b;
 
-    SPEND(run, json_count(k->value));
     for (size_t i = 0; i < json_count(k->value); i++) {
         str name = json_string(json_at(k->value, i));
         if (json_get(v, name) != NULL)

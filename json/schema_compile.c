@@ -31,7 +31,7 @@ const struct schema_node *schema_find_node(const struct json_schema *s, const st
 static enum err add_regex(struct json_schema *s, str pattern, const struct json_regex **out)
 {
     struct schema_regex *link = ARENA_NEW(&s->arena, struct schema_regex);
-    enum err e = link ? json_regex_new(&link->regex, pattern, NULL) : ERR_NOMEM;
+    enum err e = link ? json_regex_new(&link->regex, pattern, &s->steps, NULL) : ERR_NOMEM;
 
     if (e == ERR_SYNTAX || e == ERR_UNSUPPORTED) /* told when it is needed */
         return OK;
@@ -237,6 +237,36 @@ static enum err compile_value(const struct place *p, struct schema_keyword *k)
     return OK;
 }
 
+static uint64_t cost_of_names(const struct schema_keyword *k)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < k->count; i++) {
+        const struct schema_entry *entry = &k->entries[i];
+        sum += 1 + SCHEMA_TEXT_STEPS(entry->name.n);
+        if (entry->strings != NULL)
+            sum += schema_weigh(entry->strings);
+    }
+    return sum;
+}
+
+/* What a keyword takes whenever it judges, whatever the value. */
+static uint64_t cost_of(const struct schema_keyword *k)
+{
+    switch (schema_rows[k->id].shape) {
+    case SHAPE_NUMBER:
+        return SCHEMA_TEXT_STEPS(k->value->text.n);
+    case SHAPE_STRINGS:
+        return schema_weigh(k->value);
+    case SHAPE_SCHEMA_MAP:
+    case SHAPE_STRINGS_MAP:
+    case SHAPE_DEPENDENCIES:
+        return cost_of_names(k);
+    default: /* those that spend as they go */
+        return 0;
+    }
+}
+
 /* Up to draft 7 a `$ref` hides what stands beside it. */
 static bool is_hidden(const struct schema_node *node, enum schema_keyword_id id)
 {
@@ -263,22 +293,26 @@ static enum err compile_keywords(struct json_schema *s, struct schema_node *node
         k->id = id;
         k->value = m->value;
         e = compile_value(&p, k);
+        k->cost = cost_of(k);
     }
     return e;
 }
 
 /* The resource that a schema is in: its own, if it has an id. */
-static const struct schema_resource *own_resource(struct json_schema *s, const struct json *value,
-                                                  enum schema_draft draft,
-                                                  const struct schema_resource *outer)
+static enum err find_own_resource(struct json_schema *s, const struct json *value,
+                                  enum schema_draft draft, const struct schema_resource **resource)
 {
-    str id = schema_id(value, draft);
+    str id = schema_id(value, draft), uri;
     const struct schema_resource *own;
+    enum err e;
 
-    if (str_none(id) || value == outer->root)
-        return outer;
-    own = map_get(&s->resources, schema_join_uri(&s->arena, outer->uri, id));
-    return own ? own : outer;
+    if (str_none(id) || value == (*resource)->root)
+        return OK;
+    e = schema_join(s, (*resource)->uri, id, &uri);
+    own = e == OK ? map_get(&s->resources, uri) : NULL;
+    if (own != NULL)
+        *resource = own;
+    return e;
 }
 
 static enum err compile_node(struct json_schema *s, const struct json *value,
@@ -302,9 +336,11 @@ static enum err compile_node(struct json_schema *s, const struct json *value,
     node->draft = schema_own_draft(value, draft);
     node->key = (struct schema_node_key){(uintptr_t)value, node->draft};
     node->value = value;
-    node->resource = own_resource(s, value, node->draft, resource);
-    e = map_put(&s->nodes, (str){(const char *)&node->key, sizeof node->key}, node);
+    node->resource = resource;
     *out = node;
+    e = find_own_resource(s, value, node->draft, &node->resource);
+    if (e == OK)
+        e = map_put(&s->nodes, (str){(const char *)&node->key, sizeof node->key}, node);
     return e == OK ? compile_keywords(s, node) : e;
 }
 

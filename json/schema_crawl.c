@@ -187,12 +187,15 @@ static enum err crawl_id(struct json_schema *s, const struct json *value, enum s
 {
     str id = schema_id(value, draft), uri;
     struct schema_resource *own;
+    enum err e;
 
     if (str_none(id) || value == (*r)->root)
         return OK;
-    uri = schema_join_uri(&s->arena, (*r)->uri, id);
+    e = schema_join(s, (*r)->uri, id, &uri);
+    if (e != OK)
+        return e;
     own = ARENA_NEW(&s->arena, struct schema_resource);
-    if (str_none(uri) || own == NULL)
+    if (own == NULL)
         return ERR_NOMEM;
     own->uri = uri;
     own->root = value;

@@ -37,8 +37,8 @@ static enum verdict mark_by_ref(struct run *run, const struct frame *f,
     struct schema_crossing crossing;
     enum verdict result;
 
-    if (!schema_enter(run, f->node, k->ref, &crossing))
-        return schema_stop_dangling(run, k->ref, false); /* as the reference does */
+    if (!schema_enter(run, f->node, k->ref, false, &crossing))
+        return STOP;
     result = mark_by(run, f, k, crossing.node, v, marks, mark);
     schema_leave(run, &crossing);
     return result;
@@ -165,13 +165,17 @@ enum verdict schema_check_unevaluated_items(struct run *run, const struct frame 
 
 /* ---- objects --------------------------------------------------------------------------------- */
 
-static void mark_named(const struct json *schemas, const struct json *v, bool *marks)
+static enum verdict mark_named(struct run *run, const struct json *schemas, const struct json *v,
+                               bool *marks)
 {
     const struct json_member *m;
     uint32_t at = 0;
 
-    for (size_t i = 0; (m = json_next_member(v, &at)) != NULL; i++)
+    for (size_t i = 0; (m = json_next_member(v, &at)) != NULL; i++) {
+        SPEND(run, 1 + SCHEMA_TEXT_STEPS(m->name.n));
         marks[i] = marks[i] || json_get(schemas, m->name) != NULL;
+    }
+    return VALID;
 }
 
 static enum verdict mark_fitting_members(struct run *run, const struct frame *f,
@@ -215,6 +219,7 @@ static enum verdict mark_by_dependents(struct run *run, const struct frame *f,
 {
     enum verdict result = VALID;
 
+    SPEND(run, k->cost);
     for (size_t i = 0; result == VALID && i < k->count; i++)
         if (json_get(v, k->entries[i].name) != NULL)
             result = mark_by(run, f, k, k->entries[i].node, v, marks, mark_members);
@@ -227,8 +232,7 @@ static enum verdict mark_members_by(struct run *run, const struct frame *f,
 {
     switch (k->id) {
     case KEYWORD_PROPERTIES:
-        mark_named(k->value, v, marks);
-        return VALID;
+        return mark_named(run, k->value, v, marks);
     case KEYWORD_ADDITIONAL_PROPERTIES:
     case KEYWORD_UNEVALUATED_PROPERTIES:
         return mark_fitting_members(run, f, k, v, marks);

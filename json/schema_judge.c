@@ -113,6 +113,14 @@ void schema_write_names(struct buf *b, str *names, size_t n, bool sorted)
 
 /* ---- going down ------------------------------------------------------------------------------ */
 
+/* A number may have to be converted, which takes its time. */
+static uint64_t cost_of_text(const struct json *v)
+{
+    if (v->type == JSON_STRING)
+        return SCHEMA_TEXT_STEPS(v->text.n);
+    return v->type == JSON_NUMBER ? v->text.n / 8 : 0;
+}
+
 enum verdict schema_run(struct run *run, const struct frame *f, const struct json *v)
 {
     enum verdict result = VALID;
@@ -126,7 +134,8 @@ enum verdict schema_run(struct run *run, const struct frame *f, const struct jso
         const struct schema_keyword *k = &f->node->keywords[i];
         const struct schema_keyword_row *row = &schema_rows[k->id];
         if (row->judges & TYPE_BIT(v->type))
-            result = schema_spend(run, 1) ? row->check(run, f, k, v) : STOP;
+            result =
+                schema_spend(run, 1 + k->cost + cost_of_text(v)) ? row->check(run, f, k, v) : STOP;
     }
     run->nesting--;
     return result;
@@ -260,13 +269,13 @@ static const struct schema_node *follow_recursive(struct run *run, const struct 
     return node;
 }
 
-enum verdict schema_stop_dangling(struct run *run, const struct schema_ref *ref, bool with_kind)
+static void stop_dangling(struct run *run, const struct schema_ref *ref, bool with_kind)
 {
     struct buf b;
 
     schema_begin_message(run, &b);
     schema_write_ref_error(&b, ref, with_kind);
-    return schema_stop_message(run, ERR_NOTFOUND, &b);
+    schema_stop_message(run, ERR_NOTFOUND, &b);
 }
 
 /* A resource is on the way once it has a URI and is left (or, as the first, gone on with). */
@@ -277,12 +286,18 @@ static bool joins_scope(const struct run *run, const struct schema_node *from,
 }
 
 bool schema_enter(struct run *run, const struct schema_node *from, const struct schema_ref *ref,
-                  struct schema_crossing *c)
+                  bool with_kind, struct schema_crossing *c)
 {
-    if (ref->result != REF_FOUND)
+    unsigned depth = run->scope ? run->scope->depth : 0;
+
+    if (ref->result != REF_FOUND) {
+        stop_dangling(run, ref, with_kind);
+        return false;
+    }
+    if ((ref->recursive || ref->dynamic) && !schema_spend(run, UINT64_C(4) * depth))
         return false;
     c->outer = run->scope;
-    c->own = (struct scope){from->resource, run->scope};
+    c->own = (struct scope){from->resource, run->scope, depth + 1};
     if (joins_scope(run, from, ref->node))
         run->scope = &c->own;
     c->node = ref->recursive ? follow_recursive(run, ref)
@@ -302,8 +317,8 @@ enum verdict schema_check_ref(struct run *run, const struct frame *f,
     struct schema_crossing crossing;
     enum verdict result;
 
-    if (!schema_enter(run, f->node, k->ref, &crossing))
-        return schema_stop_dangling(run, k->ref, true);
+    if (!schema_enter(run, f->node, k->ref, true, &crossing))
+        return STOP;
     result = schema_descend(run, f, k, crossing.node, v, NOWHERE, NOWHERE);
     schema_leave(run, &crossing);
     return result;

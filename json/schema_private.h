@@ -34,7 +34,7 @@
 /* Steps of one validation: a keyword, a comparison, an item of a pattern, ... Tens of milliseconds. */
 #define SCHEMA_MAX_STEPS       2000000
 #define SCHEMA_MAX_REGEX_BYTES (4 * MIB) /* of all patterns of a schema, compiled */
-#define SCHEMA_MAX_ARENA_BYTES (64 * MIB)
+#define SCHEMA_MAX_ARENA_BYTES (32 * MIB)
 
 enum schema_draft {
     DRAFT_4 = 1,
@@ -148,7 +148,8 @@ struct schema_keyword {
         struct schema_ref *ref;
         struct schema_entry *entries;
     };
-    size_t count; /* of entries */
+    size_t count;  /* of entries */
+    uint64_t cost; /* steps that it takes whenever it judges: for its own names and numbers */
 };
 
 struct schema_regex {
@@ -166,8 +167,13 @@ struct json_schema {
     struct schema_regex *regexes;
     size_t regex_bytes;
     struct schema_ref *pending; /* while compiling: references to be followed */
+    uint64_t steps;             /* while compiling: that may still be spent */
     unsigned dynamic_drafts;    /* that what is meant dynamically has been compiled for */
 };
+
+/* How much there is of a value: it and all in it, and the length of its texts. */
+#define SCHEMA_TEXT_STEPS(n) ((n) / 32)
+uint64_t schema_weigh(const struct json *v);
 
 /* schema_compile.c */
 MUST_CHECK enum err schema_compile(struct json_schema *s, struct json *document);
@@ -191,6 +197,8 @@ enum schema_draft schema_own_draft(const struct json *value, enum schema_draft o
 /* schema_ref.c */
 /* RFC 3986, section 5.2, as Python's urljoin does it; STR_NONE: no memory. */
 str schema_join_uri(struct arena *a, str base, str uri);
+/* The same while compiling. LIMIT: too many steps; NOMEM. */
+MUST_CHECK enum err schema_join(struct json_schema *s, str base, str uri, str *out);
 /* Finds what a reference in `resource` means: fills the rest of *ref, and *value when FOUND. NOMEM. */
 MUST_CHECK enum err schema_resolve(struct json_schema *s, struct schema_ref *ref,
                                    const struct schema_resource *resource,
@@ -220,6 +228,7 @@ struct where {
 struct scope { /* the resources that were left by references, newest first */
     const struct schema_resource *resource;
     const struct scope *behind;
+    unsigned depth;
 };
 
 /* A schema that is being tried, inside of others. */
@@ -281,12 +290,11 @@ struct schema_crossing {
     struct scope own;
     const struct scope *outer;
 };
-/* False: the reference leads nowhere. Otherwise what is done by the node is done inside, then
- * schema_leave. */
+/* False: stopped, since the reference leads nowhere (`with_kind`: how it is told) or the budget is
+ * spent. Otherwise what is done by the node is done inside, then schema_leave. */
 bool schema_enter(struct run *run, const struct schema_node *from, const struct schema_ref *ref,
-                  struct schema_crossing *c);
+                  bool with_kind, struct schema_crossing *c);
 void schema_leave(struct run *run, const struct schema_crossing *c);
-enum verdict schema_stop_dangling(struct run *run, const struct schema_ref *ref, bool with_kind);
 
 enum verdict schema_stop(struct run *run, enum err e);
 enum verdict schema_stop_message(struct run *run, enum err e, const struct buf *message);

@@ -147,6 +147,17 @@ str schema_join_uri(struct arena *a, str base, str uri)
     return str_none(u.path) ? STR_NONE : write_uri(a, &u);
 }
 
+enum err schema_join(struct json_schema *s, str base, str uri, str *out)
+{
+    uint64_t cost = 1 + (base.n + uri.n) / 8;
+
+    if (s->steps < cost)
+        return ERR_LIMIT;
+    s->steps -= cost;
+    *out = schema_join_uri(&s->arena, base, uri);
+    return str_none(*out) ? ERR_NOMEM : OK;
+}
+
 /* ---- pointers -------------------------------------------------------------------------------- */
 
 /* %41 -> A; what is no escape stays. In the arena when there is one. */
@@ -225,7 +236,10 @@ static enum err follow_pointer(struct json_schema *s, struct schema_ref *ref, st
         draft = schema_own_draft(v, draft);
         str id = schema_id(v, draft);
         if (!str_none(id)) {
-            str uri = schema_join_uri(&s->arena, inner->uri, id);
+            str uri;
+            e = schema_join(s, inner->uri, id, &uri);
+            if (e != OK)
+                return e;
             const struct schema_resource *found = map_get(&s->resources, uri);
             inner = found ? found : inner;
         }
@@ -289,9 +303,9 @@ enum err schema_resolve(struct json_schema *s, struct schema_ref *ref,
         size_t hash = str_find(target, '#');
         if (hash != STR_NPOS)
             target = str_sub(target, 0, hash);
-        uri = schema_join_uri(&s->arena, uri, target);
-        if (str_none(uri))
-            return ERR_NOMEM;
+        e = schema_join(s, uri, target, &uri);
+        if (e != OK)
+            return e;
         e = find_resource(s, uri, &resource);
         if (e == OK && resource == NULL)
             ref->result = REF_NO_RESOURCE;

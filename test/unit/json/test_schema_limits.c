@@ -350,10 +350,10 @@ START_TEST(meaning_of_patterns)
 {
     struct json_regex *r = NULL;
     struct json_regex_scratch scratch = {0};
-    uint64_t steps = 1000;
+    uint64_t steps = 1000, enough = SCHEMA_MAX_STEPS;
     bool found = false;
     int want = patterns[_i].found;
-    enum err e = json_regex_new(&r, str_from(patterns[_i].pattern), NULL);
+    enum err e = json_regex_new(&r, str_from(patterns[_i].pattern), &enough, NULL);
 
     ck_assert_msg(e == (want >= 0    ? OK
                         : want == -1 ? ERR_SYNTAX
@@ -384,7 +384,8 @@ START_TEST(patterns_at_a_guard_page)
             struct json_regex *r = NULL;
             if (!str_utf8_valid(cut))
                 continue;
-            enum err e = json_regex_new(&r, guard_put(&g, cut), NULL);
+            uint64_t steps = SCHEMA_MAX_STEPS;
+            enum err e = json_regex_new(&r, guard_put(&g, cut), &steps, NULL);
             ck_assert(e == OK || e == ERR_SYNTAX || e == ERR_UNSUPPORTED);
             json_regex_free(r);
         }
