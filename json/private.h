@@ -78,6 +78,7 @@ MUST_CHECK enum err json_object_finish(struct arena *a, struct json *object);
 bool json_number_overflows(str s);
 double json_number_value(str s);
 uint64_t json_number_hash(str s); /* the same for equal numbers */
+#define JSON_EXACT_DIGITS 15      /* that many survive in a double */
 /*
  * The significant digits of a number, as a string, and the exponent of the first (d.ddd * 10^e).
  * False: there are more than `max`, or the number is near the ends of the range of doubles, or zero.

@@ -95,7 +95,8 @@ static int shortest_digits(double d, char *digits, size_t size)
     char text[40], *p = text;
     size_t n = 0;
 
-    for (int precision = fabs(d) < DBL_MIN ? 0 : DBL_DIG - 1; precision < 17; precision++) {
+    for (int precision = fabs(d) < DBL_MIN ? 0 : JSON_EXACT_DIGITS - 1; precision < 17;
+         precision++) {
         snprintf(text, sizeof text, "%.*e", precision, d);
         if (strtod(text, NULL) == d)
             break;
@@ -115,7 +116,7 @@ static void write_float(struct buf *b, const struct json *v)
     char digits[24];
     int e, n;
 
-    if (!json_number_digits(v->text, digits, DBL_DIG, &e))
+    if (!json_number_digits(v->text, digits, JSON_EXACT_DIGITS, &e))
         e = shortest_digits(json_to_double(v), digits, sizeof digits);
     n = (int)strlen(digits);
     if (v->text.p[0] == '-')

@@ -54,7 +54,7 @@ static enum verdict refuse_rest(struct run *run, const struct frame *f,
     for (size_t i = prefix; i < v->count; i++) {
         if (i > prefix)
             buf_add_lit(&b, ", ");
-        json_write_repr(&b, v->box->items[i]);
+        schema_write_value(run, &b, v->box->items[i]);
     }
     if (extra > 1)
         buf_add_char(&b, ']');
@@ -93,7 +93,7 @@ enum verdict schema_refuse_items(struct run *run, const struct frame *f,
             continue;
         if (n++ > 0)
             buf_add_lit(&b, ", ");
-        json_write_repr(&b, v->box->items[i]);
+        schema_write_value(run, &b, v->box->items[i]);
     }
     buf_printf(&b, " %s unexpected)", n == 1 ? "was" : "were");
     return schema_refuse(run, f, k, &b);
@@ -132,7 +132,7 @@ static enum verdict refuse_too_many(struct run *run, const struct frame *f,
         return INVALID;
     schema_begin_message(run, &b);
     buf_add_lit(&b, "Too many items match the given schema (expected at most ");
-    json_write_repr(&b, most);
+    schema_write_value(run, &b, most);
     buf_add_char(&b, ')');
     return schema_refuse(run, f, k, &b);
 }
@@ -150,7 +150,7 @@ static enum verdict refuse_too_few(struct run *run, const struct frame *f,
         return INVALID;
     schema_begin_message(run, &b);
     buf_add_lit(&b, "Too few items match the given schema (expected at least ");
-    json_write_repr(&b, least);
+    schema_write_value(run, &b, least);
     buf_printf(&b, " but only %zu matched)", matches);
     return schema_refuse(run, f, k, &b);
 }
@@ -165,7 +165,7 @@ static enum verdict refuse_none(struct run *run, const struct frame *f,
         return INVALID;
     schema_begin_message(run, &b);
     buf_add_lit(&b, "None of ");
-    json_write_repr(&b, v);
+    schema_write_value(run, &b, v);
     buf_add_lit(&b, " are valid under the given schema");
     return schema_refuse(run, f, k, &b);
 }
@@ -448,16 +448,16 @@ enum verdict schema_check_one_of(struct run *run, const struct frame *f,
         if (run->quiet)
             return INVALID;
         if (!several) {
-            json_write_repr(&b, v);
+            schema_write_value(run, &b, v);
             buf_add_lit(&b, " is valid under each of ");
         }
         several = true;
-        json_write_repr(&b, json_at(k->value, i));
+        schema_write_value(run, &b, json_at(k->value, i));
         buf_add_lit(&b, ", ");
     }
     if (result == STOP || !several)
         return result == STOP ? STOP : VALID;
-    json_write_repr(&b, json_at(k->value, first));
+    schema_write_value(run, &b, json_at(k->value, first));
     return schema_refuse(run, f, k, &b);
 }
 

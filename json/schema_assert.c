@@ -33,12 +33,12 @@ enum verdict schema_check_type(struct run *run, const struct frame *f,
     if (run->quiet)
         return INVALID;
     schema_begin_message(run, &b);
-    json_write_repr(&b, v);
+    schema_write_value(run, &b, v);
     buf_add_lit(&b, " is not of type ");
     for (size_t i = 0; i < json_count(k->value); i++) {
         if (i > 0)
             buf_add_lit(&b, ", ");
-        json_write_repr(&b, json_at(k->value, i));
+        schema_write_value(run, &b, json_at(k->value, i));
     }
     return schema_refuse(run, f, k, &b);
 }
@@ -77,7 +77,7 @@ enum verdict schema_check_const(struct run *run, const struct frame *f,
     if (run->quiet)
         return INVALID;
     schema_begin_message(run, &b);
-    json_write_repr(&b, k->value);
+    schema_write_value(run, &b, k->value);
     buf_add_lit(&b, " was expected");
     return schema_refuse(run, f, k, &b);
 }
@@ -292,7 +292,7 @@ enum verdict schema_check_format(struct run *run, const struct frame *f,
     if (run->quiet || why == NULL)
         return schema_refuse_pair(run, f, k, v, " is not a ", k->value);
     schema_begin_message(run, &b);
-    json_write_repr(&b, v);
+    schema_write_value(run, &b, v);
     buf_add_lit(&b, " is a regular expression that is not supported here: ");
     buf_add_str(&b, str_from(why));
     return schema_refuse(run, f, k, &b);

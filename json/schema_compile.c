@@ -203,7 +203,7 @@ static bool has_shape(const struct json_schema *s, enum schema_shape shape, cons
 
 static enum err compile_value(const struct place *p, struct schema_keyword *k)
 {
-    switch (schema_rows[k->id].shape) {
+    switch (k->row->shape) {
     case SHAPE_NUMBER:
         k->number = json_to_double(k->value);
         return OK;
@@ -253,7 +253,7 @@ static uint64_t cost_of_names(const struct schema_keyword *k)
 /* What a keyword takes whenever it judges, whatever the value. */
 static uint64_t cost_of(const struct schema_keyword *k)
 {
-    switch (schema_rows[k->id].shape) {
+    switch (k->row->shape) {
     case SHAPE_NUMBER:
         return SCHEMA_TEXT_STEPS(k->value->text.n);
     case SHAPE_STRINGS:
@@ -291,9 +291,11 @@ static enum err compile_keywords(struct json_schema *s, struct schema_node *node
             continue;
         struct schema_keyword *k = &node->keywords[node->count++];
         k->id = id;
+        k->row = &schema_rows[id];
         k->value = m->value;
         e = compile_value(&p, k);
-        k->cost = cost_of(k);
+        if (e == OK)
+            k->cost = cost_of(k);
     }
     return e;
 }

@@ -52,15 +52,42 @@ void schema_begin_message(struct run *run, struct buf *b)
     buf_init_arena(b, run->arena, 256 * MIB);
 }
 
+/* Floats of more than 15 digits take a microsecond or two. */
+static uint64_t cost_of_writing(const struct json *v)
+{
+    const struct json_member *m;
+    char digits[JSON_EXACT_DIGITS + 1];
+    int ignored;
+    uint32_t at = 0;
+    uint64_t sum = 1;
+
+    if (v->type == JSON_NUMBER && !json_is_pyint(v))
+        return json_number_digits(v->text, digits, JSON_EXACT_DIGITS, &ignored) ? 1 : 100;
+    if (v->type == JSON_ARRAY)
+        for (uint32_t i = 0; i < v->count; i++)
+            sum += cost_of_writing(v->box->items[i]);
+    while (v->type == JSON_OBJECT && (m = json_next_member(v, &at)) != NULL)
+        sum += cost_of_writing(m->value);
+    return sum;
+}
+
+void schema_write_value(struct run *run, struct buf *b, const struct json *v)
+{
+    if (run->stop == OK && schema_spend(run, cost_of_writing(v)))
+        json_write_repr(b, v);
+}
+
 enum verdict schema_refuse(struct run *run, const struct frame *f, const struct schema_keyword *k,
                            const struct buf *message)
 {
     struct json_schema_error *e = run->error;
 
+    if (run->stop != OK)
+        return STOP;
     if (buf_failed(message))
         return schema_stop(run, ERR_NOMEM);
     e->message = buf_str(message);
-    e->keyword = schema_rows[k->id].name;
+    e->keyword = k->row->name;
     e->keyword_value = k->value;
     tell_place(e, f);
     return INVALID;
@@ -75,7 +102,7 @@ enum verdict schema_refuse_value(struct run *run, const struct frame *f,
     if (run->quiet)
         return INVALID;
     schema_begin_message(run, &b);
-    json_write_repr(&b, v);
+    schema_write_value(run, &b, v);
     buf_add_str(&b, str_from(text));
     return schema_refuse(run, f, k, &b);
 }
@@ -89,9 +116,9 @@ enum verdict schema_refuse_pair(struct run *run, const struct frame *f,
     if (run->quiet)
         return INVALID;
     schema_begin_message(run, &b);
-    json_write_repr(&b, v);
+    schema_write_value(run, &b, v);
     buf_add_str(&b, str_from(text));
-    json_write_repr(&b, other);
+    schema_write_value(run, &b, other);
     return schema_refuse(run, f, k, &b);
 }
 
@@ -160,7 +187,9 @@ static enum verdict refuse_false(struct run *run, const struct frame *up,
         return INVALID;
     schema_begin_message(run, &b);
     buf_add_lit(&b, "False schema does not allow ");
-    json_write_repr(&b, v);
+    schema_write_value(run, &b, v);
+    if (run->stop != OK)
+        return STOP;
     if (buf_failed(&b))
         return schema_stop(run, ERR_NOMEM);
     e->message = buf_str(&b);
@@ -169,7 +198,7 @@ static enum verdict refuse_false(struct run *run, const struct frame *up,
     tell_place(e, up);
     for (; via != NULL; via = up->via, up = up->up) {
         if (names_its_step(via)) {
-            e->keyword = schema_rows[via->id].name;
+            e->keyword = via->row->name;
             return INVALID;
         }
         if (up->at.kind == WHERE_NAME)

@@ -141,6 +141,7 @@ struct schema_ref {
 
 struct schema_keyword {
     enum schema_keyword_id id;
+    const struct schema_keyword_row *row;
     const struct json *value;
     union {
         double number;
@@ -315,8 +316,10 @@ static inline bool schema_spend(struct run *run, uint64_t steps)
             return STOP;                                                                           \
     } while (0)
 
-/* A message is begun, written, and told, unless the run is quiet. */
+/* A message is begun, written, and told, unless the run is quiet. When the budget is spent on the
+ * way, schema_refuse stops. */
 void schema_begin_message(struct run *run, struct buf *b);
+void schema_write_value(struct run *run, struct buf *b, const struct json *v);
 enum verdict schema_refuse(struct run *run, const struct frame *f, const struct schema_keyword *k,
                            const struct buf *message);
 /* "<value> text" */

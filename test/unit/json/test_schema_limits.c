@@ -186,6 +186,105 @@ START_TEST(repeated_work)
 }
 END_TEST
 
+/* What is long costs more: names that are looked up, numbers that are converted, messages. */
+static str long_names(size_t n)
+{
+    struct buf b;
+
+    buf_init_arena(&b, &arena, TEST_BUDGET);
+    for (size_t i = 0; i < n; i++) {
+        buf_add_str(&b, i > 0 ? STR(",\"") : STR("\""));
+        buf_add_str(&b, repeat("k", 10000));
+        buf_printf(&b, "%zu\"", i);
+    }
+    return buf_str(&b);
+}
+
+/* A schema that applies this 5,000 times. */
+static enum err judge_often(const char *begin, str names, const char *end, str value)
+{
+    str message;
+
+    return judge(ARENA_JOIN(&arena, STR("{\"$defs\":{\"a\":"), str_from(begin), names,
+                            str_from(end), STR("},\"allOf\":["),
+                            repeat("{\"$ref\":\"#/$defs/a\"},", 5000), STR("{}]}")),
+                 value, &message);
+}
+
+static str array_of(str piece, size_t n)
+{
+    return ARENA_JOIN(&arena, STR("["), repeat(piece.p, n), STR("null]"));
+}
+
+START_TEST(long_names_and_numbers)
+{
+    str number = ARENA_JOIN(&arena, STR("1."), repeat("9", 5000), STR(",")), message;
+    str numbers = array_of(number, 150), members = many_members(20, "1"), names = long_names(40);
+
+    ck_assert_int_eq(judge_often("{\"required\":[", names, "]}", members), ERR_RANGE);
+    ck_assert_int_eq(judge_often("{\"not\":{\"required\":[", names, "]}}", members), ERR_LIMIT);
+    ck_assert_int_eq(judge_often("{\"items\":{\"type\":[\"null\",\"number\"],\"maximum\":2.0}}",
+                                 STR(""), "", numbers),
+                     ERR_LIMIT);
+    ck_assert_int_eq(judge_often("{\"items\":{\"not\":{\"type\":\"number\",\"multipleOf\":7}}}",
+                                 STR(""), "", numbers),
+                     ERR_LIMIT);
+    /* and the message */
+    ck_assert_int_eq(judge(STR("{\"type\":\"null\"}"),
+                           array_of(STR("1.2345678901234567e-299,"), 30000), &message),
+                     ERR_LIMIT);
+    ck_assert_int_eq(judge(STR("{\"type\":\"null\"}"), array_of(STR("1.25,"), 30000), &message),
+                     ERR_RANGE);
+}
+END_TEST
+
+/* A dynamic reference looks at every resource on the way to it. */
+START_TEST(many_scopes)
+{
+    struct buf b;
+    str message;
+
+    buf_init_arena(&b, &arena, TEST_BUDGET);
+    buf_add_lit(&b, "{\"$id\":\"http://x/\",\"$ref\":\"l0\",\"$defs\":{");
+    for (int i = 0; i < 300; i++)
+        buf_printf(&b, "\"l%d\":{\"$id\":\"l%d\",\"$dynamicAnchor\":\"n\",\"$ref\":\"l%d\"},", i, i,
+                   i + 1);
+    buf_add_lit(&b, "\"e\":{\"$id\":\"l300\",\"$dynamicAnchor\":\"n\",\"$defs\":{\"q\":{"
+                    "\"$dynamicAnchor\":\"q\"}},\"allOf\":[");
+    buf_add_str(&b, repeat("{\"$dynamicRef\":\"#q\"},", 5000));
+    buf_add_lit(&b, "{}]}}}");
+    ck_assert_int_eq(judge(buf_str(&b), STR("1"), &message), ERR_LIMIT);
+}
+END_TEST
+
+/* Equal and different in ways that a hash has to see, or not to. */
+static const struct {
+    const char *value;
+    enum err want;
+} uniques[] = {
+    {"[0,-0]", ERR_RANGE},
+    {"[10,1e1]", ERR_RANGE},
+    {"[1.50,15e-1]", ERR_RANGE},
+    {"[1e-99999999999999999999,10e-100000000000000000000]", ERR_RANGE},
+    {"[1e-99999999999999999999,1e-99999999999999999998]", OK},
+    {"[9007199254740993,9007199254740992]", OK},
+    {"[1,-1,true,\"1\",[1],{\"1\":1},null,false,0,\"\",[],{}]", OK},
+    {"[{\"a\":1,\"b\":[2]},{\"b\":[2.0],\"a\":1.0}]", ERR_RANGE},
+    {"[{\"a\":1,\"b\":2},{\"a\":2,\"b\":1}]", OK},
+    {"[[1,2],[2,1]]", OK},
+    {"[[[]],[[[]]],[[],[]]]", OK},
+    {"[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,1]", ERR_RANGE},
+};
+
+START_TEST(unique_items)
+{
+    str message;
+
+    ck_assert_int_eq(judge(STR("{\"uniqueItems\":true}"), str_from(uniques[_i].value), &message),
+                     uniques[_i].want);
+}
+END_TEST
+
 START_TEST(too_large)
 {
     str message;
@@ -243,6 +342,22 @@ START_TEST(catastrophic_patterns)
     enum err e = judge(schema, quoted(text), &message);
 
     ck_assert_msg(e == ERR_LIMIT || e == ERR_RANGE || e == OK, "%s", err_text(e));
+}
+END_TEST
+
+/* PCRE2 looks for the other cases of each character of a range. */
+START_TEST(patterns_that_are_slow_to_compile)
+{
+    str range = STR("[\\u0000-\xf4\x8f\xbf\xbf]"), message, schema;
+
+    schema = ARENA_JOIN(&arena, STR("{\"pattern\":\"(?i)"), repeat(range.p, 20), STR("\"}"));
+    ck_assert_int_eq(judge(schema, STR("\"a\""), &message), ERR_RANGE);
+    schema = ARENA_JOIN(&arena, STR("{\"pattern\":\"(?i)"), repeat(range.p, 100), STR("\"}"));
+    ck_assert_int_eq(judge(schema, STR("\"a\""), &message), ERR_LIMIT);
+    schema = ARENA_JOIN(&arena, STR("{\"pattern\":\""), repeat(range.p, 100), STR("\"}"));
+    ck_assert_int_eq(judge(schema, STR("\"a\""), &message), ERR_RANGE);
+    schema = ARENA_JOIN(&arena, STR("{\"pattern\":\"(?i)"), repeat("[\\\\S]", 100), STR("\"}"));
+    ck_assert_int_eq(judge(schema, STR("\"a\""), &message), ERR_LIMIT);
 }
 END_TEST
 
@@ -458,8 +573,12 @@ static Suite *suite(void)
     tcase_add_test(t, deep_values);
     tcase_add_test(t, ten_thousand_properties);
     tcase_add_loop_test(t, repeated_work, 0, 6);
+    tcase_add_test(t, long_names_and_numbers);
+    tcase_add_test(t, many_scopes);
+    tcase_add_loop_test(t, unique_items, 0, (int)ARRAY_LEN(uniques));
     tcase_add_test(t, too_large);
     tcase_add_loop_test(t, catastrophic_patterns, 0, (int)ARRAY_LEN(catastrophes));
+    tcase_add_test(t, patterns_that_are_slow_to_compile);
     tcase_add_test(t, many_slow_patterns);
     tcase_add_test(t, patterns_that_are_cheap);
     tcase_add_loop_test(t, meaning_of_patterns, 0, (int)ARRAY_LEN(patterns));
