@@ -6,6 +6,7 @@
  * there is no memory for the array) by searching the next larger name each time, which allocates
  * nothing. Recursion is as deep as the values.
  */
+#include "base/map.h"
 #include "json/private.h"
 
 static bool arrays_equal(const struct json *a, const struct json *b)
@@ -48,6 +49,47 @@ bool json_equal(const struct json *a, const struct json *b)
         return a->count == b->count && objects_equal(a, b);
     }
     return false;
+}
+
+static uint64_t hash_words(uint64_t a, uint64_t b)
+{
+    uint64_t words[2] = {a, b};
+    return map_hash((str){(const char *)words, sizeof words});
+}
+
+/* Whatever the order of the members. */
+static uint64_t hash_members(const struct json *v)
+{
+    const struct json_member *m;
+    uint32_t at = 0;
+    uint64_t sum = v->type;
+
+    while ((m = json_next_member(v, &at)) != NULL)
+        sum += hash_words(map_hash(m->name), json_hash(m->value));
+    return sum;
+}
+
+uint64_t json_hash(const struct json *v)
+{
+    uint64_t hash = v->type;
+
+    switch (json_type(v)) {
+    case JSON_NULL:
+        break;
+    case JSON_BOOL:
+        return hash_words(hash, v->boolean);
+    case JSON_NUMBER:
+        return hash_words(hash, json_number_hash(v->text));
+    case JSON_STRING:
+        return map_hash(v->text);
+    case JSON_ARRAY:
+        for (uint32_t i = 0; i < v->count; i++)
+            hash = hash_words(hash, json_hash(v->box->items[i]));
+        return hash;
+    case JSON_OBJECT:
+        return hash_members(v);
+    }
+    return hash;
 }
 
 int json_type_rank(enum json_type t)

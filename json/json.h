@@ -90,6 +90,9 @@ MUST_CHECK enum err json_replace_at(struct json *array, size_t i, struct json *v
  * regard to order, arrays in order; values of different types are different. */
 bool json_equal(const struct json *a, const struct json *b);
 
+/* Equal values have the same hash, which is the process's own (base/map.h). */
+uint64_t json_hash(const struct json *v);
+
 /*
  * A total order over all values: null < string < number < boolean < array < object < absent (NULL),
  * strings by code point, numbers by exact value, false < true; arrays item by item, then by length;

@@ -8,6 +8,7 @@
  *
  * All functions expect what the parser accepted as a number.
  */
+#include "base/map.h"
 #include "json/private.h"
 
 struct decimal {
@@ -133,6 +134,56 @@ int json_number_compare(str a, str b)
     return x_minus ? compare_magnitude(&y, &x) : compare_magnitude(&x, &y);
 }
 
+/* The exponent of 0.d1d2..., cut off far outside the range of doubles. */
+static int clamped_exponent(const struct decimal *d)
+{
+    struct decimal none = {0};
+    int64_t e = exponent_difference(d, &none) + d->shift;
+    return (int)MAX_OF(MIN_OF(e, 9999), -9999);
+}
+
+bool json_number_digits(str s, char *digits, size_t max, int *exponent)
+{
+    struct decimal d = read_decimal(s);
+    const char *p = d.digits;
+    size_t n = 0, kept = 0;
+    int e = clamped_exponent(&d) - 1;
+
+    if (is_zero(&d) || e < -300 || e > 300)
+        return false;
+    while (p < d.digits_end) {
+        char c = next_digit(&p, d.digits_end);
+        n++;
+        if (c == '0')
+            continue; /* counts when others follow */
+        if (n > max)
+            return false;
+        while (kept + 1 < n)
+            digits[kept++] = '0';
+        digits[kept++] = c;
+    }
+    digits[kept] = '\0';
+    *exponent = e;
+    return true;
+}
+
+/* Of the leading digits, without trailing zeros, and the exponent as far as it is exact. */
+uint64_t json_number_hash(str s)
+{
+    enum { DIGITS = 32 };
+    struct decimal d = read_decimal(s);
+    char text[DIGITS + 1] = {d.minus && !is_zero(&d) ? '-' : '+'};
+    const char *p = d.digits;
+    size_t n = 1;
+    uint64_t e = (uint64_t)clamped_exponent(&d);
+
+    while (n <= DIGITS && p < d.digits_end)
+        text[n++] = next_digit(&p, d.digits_end);
+    while (n > 1 && text[n - 1] == '0')
+        n--;
+    return map_hash((str){text, n}) + (is_zero(&d) ? 0 : e);
+}
+
 /* 2^1024 - 2^970, half way between the largest double and the next power: it and all above round
  * to infinity (IEEE 754, ties to even). */
 static const str first_infinite =
@@ -146,14 +197,6 @@ bool json_number_overflows(str s)
     struct decimal d = read_decimal(s), limit = read_decimal(first_infinite);
 
     return compare_magnitude(&d, &limit) >= 0;
-}
-
-/* The exponent of 0.d1d2..., cut off far outside the range of doubles. */
-static int clamped_exponent(const struct decimal *d)
-{
-    struct decimal none = {0};
-    int64_t e = exponent_difference(d, &none) + d->shift;
-    return (int)MAX_OF(MIN_OF(e, 9999), -9999);
 }
 
 /*

@@ -77,6 +77,13 @@ MUST_CHECK enum err json_object_finish(struct arena *a, struct json *object);
 /* number.c: would the JSON number `s` become infinite as a double (round to nearest)? */
 bool json_number_overflows(str s);
 double json_number_value(str s);
+uint64_t json_number_hash(str s); /* the same for equal numbers */
+#define JSON_EXACT_DIGITS 15      /* that many survive in a double */
+/*
+ * The significant digits of a number, as a string, and the exponent of the first (d.ddd * 10^e).
+ * False: there are more than `max`, or the number is near the ends of the range of doubles, or zero.
+ */
+bool json_number_digits(str s, char *digits, size_t max, int *exponent);
 
 /* repr.c: an int to the reference? An integer as written that fits 64 bits, with or without sign. */
 bool json_is_pyint(const struct json *v);

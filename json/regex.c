@@ -32,7 +32,9 @@ enum item { ITEM_NONE, ITEM_ANCHOR, ITEM_REPEATED, ITEM_PLAIN };
 
 struct group {
     unsigned number; /* 0: it captures nothing */
+    str name;        /* or none */
     bool verbose;    /* what counts behind it */
+    bool inner;      /* a look-behind, with a group of our own inside */
 };
 
 struct reader {
@@ -44,8 +46,18 @@ struct reader {
     struct group open[MAX_DEPTH];
     unsigned depth, groups;
     uint64_t reach;
+    bool caseless;   /* somewhere */
+    uint64_t *steps; /* that may be spent */
     const char *why; /* unsupported */
 };
+
+static enum err spend_steps(uint64_t *steps, uint64_t n)
+{
+    if (*steps < n)
+        return ERR_LIMIT;
+    *steps -= n;
+    return OK;
+}
 
 static enum err unsupported(struct reader *r, const char *why)
 {
@@ -162,9 +174,14 @@ static enum err take_common_escape(struct reader *r, uint32_t *out)
 
 /* ---- classes --------------------------------------------------------------------------------- */
 
-/* White space and letters as Python sees them, to stand inside of brackets. */
-#define SPACES  "\\s\\x1c-\\x1f"
+/* White space, all else, and letters as Python sees them, to stand inside of brackets. */
+#define SPACES "\\t-\\r\\x1c-\\x1f\\x85\\p{Z}"
+#define NO_SPACES                                                                                  \
+    "\\x00-\\x08\\x0e-\\x1b!-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-" \
+    "\\x{2027}\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{10ffff}"
 #define LETTERS "\\p{L}\\p{N}_"
+
+static const char no_spaces[] = NO_SPACES;
 
 static const char *class_category(char c)
 {
@@ -176,7 +193,7 @@ static const char *class_category(char c)
     case 's':
         return SPACES;
     case 'S':
-        return "\\S";
+        return no_spaces;
     case 'w':
         return LETTERS;
     case 'W':
@@ -184,6 +201,12 @@ static const char *class_category(char c)
     default:
         return NULL;
     }
+}
+
+/* PCRE2 looks for the other cases of each character. */
+static enum err spend_range(struct reader *r, uint32_t width)
+{
+    return r->caseless ? spend_steps(r->steps, width / 16) : OK;
 }
 
 /* One member of a class: a character, or a category (*category set). */
@@ -225,11 +248,11 @@ static enum err take_range(struct reader *r)
     if (e != OK)
         return e;
     if (!next_is(r, '-') || (r->p + 1 < r->end && r->p[1] == ']')) {
-        if (low_category != NULL)
-            buf_add_str(&r->out, str_from(low_category));
-        else
+        if (low_category == NULL)
             put_code(r, low);
-        return OK;
+        else
+            buf_add_str(&r->out, str_from(low_category));
+        return spend_range(r, low_category == no_spaces ? 0x110000 : 0);
     }
     r->p++;
     e = take_member(r, &high, &high_category);
@@ -240,7 +263,7 @@ static enum err take_range(struct reader *r)
     put_code(r, low);
     buf_add_char(&r->out, '-');
     put_code(r, high);
-    return OK;
+    return spend_range(r, high - low);
 }
 
 static enum err take_class(struct reader *r)
@@ -422,13 +445,14 @@ static enum err take_braces(struct reader *r)
 
 /* ---- groups ---------------------------------------------------------------------------------- */
 
-static enum err open_group(struct reader *r, bool captures, bool verbose_behind)
+/* The caller has written its beginning, and goes on with what is in it. */
+static enum err open_group(struct reader *r, struct group group, bool captures)
 {
     if (r->depth == MAX_DEPTH)
         return unsupported(r, "groups nested over 250 deep");
     if (captures)
-        r->groups++;
-    r->open[r->depth++] = (struct group){captures ? r->groups : 0, verbose_behind};
+        group.number = ++r->groups;
+    r->open[r->depth++] = group;
     r->last = ITEM_NONE;
     return OK;
 }
@@ -442,6 +466,7 @@ static enum err take_flags(struct reader *r, bool on)
             return unsupported(r, "the flag a");
         if (strchr("imsux", c) == NULL || (c == 'u' && !on))
             return ERR_SYNTAX;
+        r->caseless = r->caseless || c == 'i';
         if (c == 'x')
             r->verbose = on;
         else if (c != 'u')
@@ -475,7 +500,7 @@ static enum err take_flag_group(struct reader *r)
     if (!take(r, ':'))
         return ERR_SYNTAX;
     buf_add_char(&r->out, ':');
-    return open_group(r, false, verbose_behind);
+    return open_group(r, (struct group){.verbose = verbose_behind}, false);
 }
 
 /* A name up to `end`, which is taken, too. */
@@ -493,6 +518,28 @@ static enum err take_name(struct reader *r, char end, str *name)
     return OK;
 }
 
+/* Was a group of that name opened before? Nothing else looks like it in what was written. */
+static bool is_named(const struct reader *r, str name)
+{
+    str rest = buf_str(&r->out);
+    size_t at;
+
+    while ((at = str_find_str(rest, STR("(?P<"))) != STR_NPOS) {
+        rest = str_drop(rest, at + 4);
+        if (str_starts(rest, name) && rest.n > name.n && rest.p[name.n] == '>')
+            return true;
+    }
+    return false;
+}
+
+static bool is_open_name(const struct reader *r, str name)
+{
+    for (unsigned i = 0; i < r->depth; i++)
+        if (str_eq(r->open[i].name, name) && !str_none(r->open[i].name))
+            return true;
+    return false;
+}
+
 /* (?P<name>...) and (?P=name) */
 static enum err take_named(struct reader *r)
 {
@@ -506,11 +553,13 @@ static enum err take_named(struct reader *r)
     e = take_name(r, refers ? ')' : '>', &name);
     if (e != OK)
         return e;
+    if (refers && (!is_named(r, name) || is_open_name(r, name)))
+        return ERR_SYNTAX;
     buf_add_str(&r->out, refers ? STR("(?P=") : STR("(?P<"));
     buf_add_str(&r->out, name);
     buf_add_char(&r->out, refers ? ')' : '>');
     if (!refers)
-        return open_group(r, true, r->verbose);
+        return open_group(r, (struct group){.name = name, .verbose = r->verbose}, true);
     r->reach = UINT64_MAX;
     r->last = ITEM_PLAIN;
     return OK;
@@ -531,11 +580,13 @@ static enum err take_condition(struct reader *r)
         e = take_name(r, ')', &name);
         if (e != OK)
             return e;
+        if (!is_named(r, name))
+            return ERR_SYNTAX;
         buf_add_lit(&r->out, "(?(<");
         buf_add_str(&r->out, name);
         buf_add_lit(&r->out, ">)");
     }
-    return open_group(r, false, r->verbose);
+    return open_group(r, (struct group){.verbose = r->verbose}, false);
 }
 
 static enum err skip_comment(struct reader *r)
@@ -566,7 +617,10 @@ static enum err take_extension(struct reader *r)
         r->p += n;
         buf_add_lit(&r->out, "(?");
         buf_add(&r->out, plain[i], n);
-        return open_group(r, false, r->verbose);
+        bool inner = n == 2;
+        if (inner) /* PCRE2 lets the alternatives of a look-behind itself differ in length */
+            buf_add_lit(&r->out, "(?:");
+        return open_group(r, (struct group){.verbose = r->verbose, .inner = inner}, false);
     }
     if (is_letter(peek(r)) || next_is(r, '-'))
         return take_flag_group(r);
@@ -578,7 +632,7 @@ static enum err take_group(struct reader *r)
     if (take(r, '?'))
         return take_extension(r);
     buf_add_char(&r->out, '(');
-    return open_group(r, true, r->verbose);
+    return open_group(r, (struct group){.verbose = r->verbose}, true);
 }
 
 static enum err close_group(struct reader *r)
@@ -586,7 +640,7 @@ static enum err close_group(struct reader *r)
     if (r->depth == 0)
         return ERR_SYNTAX;
     r->verbose = r->open[--r->depth].verbose;
-    buf_add_char(&r->out, ')');
+    buf_add_str(&r->out, r->open[r->depth].inner ? STR("))") : STR(")"));
     r->last = ITEM_PLAIN;
     return OK;
 }
@@ -677,7 +731,8 @@ static enum err translate(struct reader *r)
     }
     if (r->depth > 0)
         return ERR_SYNTAX;
-    return r->out.err;
+    return r->out.err == ERR_LIMIT ? unsupported(r, "too large when its classes are written out")
+                                   : r->out.err;
 }
 
 /* ---- compiling ------------------------------------------------------------------------------- */
@@ -721,30 +776,35 @@ static enum err translate_and_compile(struct json_regex *x, struct reader *r, co
     return compile(x, buf_str(&r->out), why);
 }
 
-enum err json_regex_new(struct json_regex **out, str pattern, const char **why)
+enum err json_regex_new(struct json_regex **out, str pattern, uint64_t *steps, const char **why)
 {
-    struct reader r = {.p = pattern.p, .end = pattern.p + pattern.n};
+    struct reader r = {.p = pattern.p, .end = pattern.p + pattern.n, .steps = steps};
     struct json_regex *x;
     const char *reason = NULL;
-    enum err e = ERR_UNSUPPORTED;
+    enum err e;
 
+    if (why != NULL)
+        *why = NULL;
     if (pattern.n > JSON_REGEX_MAX_BYTES) {
-        reason = "longer than 16 KiB";
-    } else {
-        x = calloc(1, sizeof *x);
-        if (x == NULL)
-            return ERR_NOMEM;
-        x->weight = 1 + pattern.n / 256;
-        buf_init(&r.out, 16 * JSON_REGEX_MAX_BYTES);
-        e = translate_and_compile(x, &r, &reason);
-        buf_fini(&r.out);
-        if (e == OK)
-            *out = x;
-        else
-            json_regex_free(x);
+        if (why != NULL)
+            *why = "longer than 16 KiB";
+        return ERR_UNSUPPORTED;
     }
+    if (spend_steps(steps, 64 + pattern.n * JSON_REGEX_BYTE_STEPS) != OK)
+        return ERR_LIMIT;
+    x = calloc(1, sizeof *x);
+    if (x == NULL)
+        return ERR_NOMEM;
+    x->weight = 1 + pattern.n / 128;
+    buf_init(&r.out, 64 * JSON_REGEX_MAX_BYTES);
+    e = translate_and_compile(x, &r, &reason);
+    buf_fini(&r.out);
     if (why != NULL)
         *why = reason;
+    if (e == OK)
+        *out = x;
+    else
+        json_regex_free(x);
     return e;
 }
 

@@ -16,7 +16,8 @@
 
 #include "base/buf.h"
 
-#define JSON_REGEX_MAX_BYTES (16 * KIB)
+#define JSON_REGEX_MAX_BYTES  (16 * KIB)
+#define JSON_REGEX_BYTE_STEPS 32
 
 struct json_regex; /* opaque; never changes: any thread */
 
@@ -31,9 +32,12 @@ void json_regex_scratch_fini(struct json_regex_scratch *s);
 
 /*
  * SYNTAX: not a regular expression in Python either. UNSUPPORTED: one that this translation lacks;
- * `why` (may be NULL, static text) says what. NOMEM.
+ * `why` (may be NULL, static text) says what. LIMIT, NOMEM. *steps is what may be spent, and becomes
+ * what is left: JSON_REGEX_BYTE_STEPS for each byte, and more for large ranges without regard to
+ * case, which PCRE2 goes over one character at a time.
  */
-MUST_CHECK enum err json_regex_new(struct json_regex **out, str pattern, const char **why);
+MUST_CHECK enum err json_regex_new(struct json_regex **out, str pattern, uint64_t *steps,
+                                   const char **why);
 void json_regex_free(struct json_regex *r);
 size_t json_regex_bytes(const struct json_regex *r);
 

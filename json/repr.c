@@ -7,6 +7,8 @@
  * sends.
  */
 #include "json/private.h"
+#include <float.h>
+#include <math.h>
 
 /* General categories Cc, Cf, Cs, Co, Zl, Zp and Zs (without the space), sorted. */
 static const struct {
@@ -86,13 +88,15 @@ bool json_is_pyint(const struct json *v)
            (str_to_i64(v->text, &i) == OK || str_to_u64(v->text, &u) == OK);
 }
 
-/* The fewest digits that read back as the same double; digits and decimal exponent apart. */
+/* The fewest digits that read back as the same double; digits and decimal exponent apart. Any 15
+ * digits survive, but for the smallest numbers: there the search begins with one. */
 static int shortest_digits(double d, char *digits, size_t size)
 {
     char text[40], *p = text;
     size_t n = 0;
 
-    for (int precision = 0; precision < 17; precision++) {
+    for (int precision = fabs(d) < DBL_MIN ? 0 : JSON_EXACT_DIGITS - 1; precision < 17;
+         precision++) {
         snprintf(text, sizeof text, "%.*e", precision, d);
         if (strtod(text, NULL) == d)
             break;
@@ -100,18 +104,22 @@ static int shortest_digits(double d, char *digits, size_t size)
     for (; *p != 'e'; p++)
         if (*p >= '0' && *p <= '9' && n + 1 < size)
             digits[n++] = *p;
+    while (n > 1 && digits[n - 1] == '0')
+        n--;
     digits[n] = '\0';
     return (int)strtol(p + 1, NULL, 10);
 }
 
 /* 1e-05, 0.0001, 1.0, 1234567890123456.0, 1e+16: the forms and where they change are Python's. */
-static void write_float(struct buf *b, double d)
+static void write_float(struct buf *b, const struct json *v)
 {
     char digits[24];
-    int e = shortest_digits(d, digits, sizeof digits);
-    int n = (int)strlen(digits);
+    int e, n;
 
-    if (__builtin_signbit(d))
+    if (!json_number_digits(v->text, digits, JSON_EXACT_DIGITS, &e))
+        e = shortest_digits(json_to_double(v), digits, sizeof digits);
+    n = (int)strlen(digits);
+    if (v->text.p[0] == '-')
         buf_add_char(b, '-');
     if (e < -4 || e >= 16) {
         buf_printf(b, "%c%s%se%c%02d", digits[0], n > 1 ? "." : "", digits + 1, e < 0 ? '-' : '+',
@@ -128,7 +136,7 @@ static void write_float(struct buf *b, double d)
 static void write_number(struct buf *b, const struct json *v)
 {
     if (!json_is_pyint(v))
-        write_float(b, json_to_double(v));
+        write_float(b, v);
     else if (str_eq(v->text, STR("-0")))
         buf_add_char(b, '0');
     else

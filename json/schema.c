@@ -1,7 +1,17 @@
 /*
- * json/schema.c - the life of a compiled schema, and one validation.
+ * json/schema.c - the table of keywords, the life of a compiled schema, and one validation.
  */
 #include "json/schema_private.h"
+
+const struct schema_keyword_row schema_rows[KEYWORD_COUNT] = {
+#define X(id, name, drafts, shape, judges, check)                                                  \
+    [KEYWORD_##id] = {STR_INIT(name), drafts, SHAPE_##shape, judges, schema_check_##check},
+#define HOLDS(id, name, drafts, shape)                                                             \
+    [KEYWORD_##id] = {STR_INIT(name), drafts, SHAPE_##shape, 0, NULL},
+#include "json/schema_keywords.def"
+#undef HOLDS
+#undef X
+};
 
 /* ---- new and free ---------------------------------------------------------------------------- */
 
@@ -37,6 +47,7 @@ static struct json_schema *new_schema(bool formats)
     map_init(&s->resources, &s->arena);
     map_init(&s->nodes, &s->arena);
     s->formats = formats;
+    s->steps = SCHEMA_MAX_STEPS;
     return s;
 }
 
@@ -108,6 +119,22 @@ size_t json_schema_bytes(const struct json_schema *s)
 }
 
 /* ---- judging --------------------------------------------------------------------------------- */
+
+uint64_t schema_weigh(const struct json *v)
+{
+    const struct json_member *m;
+    uint64_t sum = 1;
+    uint32_t at = 0;
+
+    if (v->type == JSON_STRING || v->type == JSON_NUMBER)
+        return sum + SCHEMA_TEXT_STEPS(v->text.n);
+    if (v->type == JSON_ARRAY)
+        for (uint32_t i = 0; i < v->count; i++)
+            sum += schema_weigh(v->box->items[i]);
+    while (v->type == JSON_OBJECT && (m = json_next_member(v, &at)) != NULL)
+        sum += schema_weigh(m->value) + SCHEMA_TEXT_STEPS(m->name.n);
+    return sum;
+}
 
 enum err json_schema_validate(const struct json_schema *s, struct arena *a,
                               const struct json *value, struct json_schema_error *error)

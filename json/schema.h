@@ -13,9 +13,9 @@
  * The first error wins, keywords being tried in the order of the schema's members, and its wording
  * is that of the reference's validator (Python's jsonschema), values as Python writes them.
  *
- * No schema and no value can hang or exhaust the process: the text of a schema has a maximum, so
- * have its regular expressions together, and one validation has a budget of steps, of which
- * matching takes its share (json/regex.h), and of nesting. Over it the answer is LIMIT.
+ * No schema and no value can hang or exhaust the process: the text of a schema has a maximum, its
+ * compilation and each validation have a budget of steps, of which patterns take their share
+ * (json/regex.h), and there are limits of nesting and of memory. Beyond, the answer is LIMIT.
  *
  * Patterns are Python's, as in the reference; a few forms of them are unsupported (json/regex.h).
  *
@@ -46,7 +46,8 @@ struct json_schema_error {
 /*
  * Compiles the text of a schema, an object. Names in `ignored_required` (n of them) are taken out of
  * the root's `required`: members that the judged values never have. The text is copied.
- * SYNTAX: no JSON object. LIMIT: too long, or its patterns are together too large; NOMEM.
+ * SYNTAX: no JSON object. LIMIT: too long, or it takes too many steps (its patterns, above all) or
+ * too much memory; NOMEM.
  */
 MUST_CHECK enum err json_schema_new(struct json_schema **out, str text, const str *ignored_required,
                                     size_t n);

@@ -9,8 +9,6 @@
  */
 #include "json/schema_private.h"
 
-#define NOWHERE ((struct where){.kind = WHERE_NONE})
-
 typedef enum verdict (*marker)(struct run *run, const struct frame *f, const struct json *v,
                                bool *marks);
 
@@ -36,16 +34,13 @@ static enum verdict mark_by_ref(struct run *run, const struct frame *f,
                                 const struct schema_keyword *k, const struct json *v, bool *marks,
                                 marker mark)
 {
-    const struct schema_node *node = schema_follow(run, f->node, k);
-    const struct scope *outer = run->scope;
-    struct scope space;
+    struct schema_crossing crossing;
     enum verdict result;
 
-    if (node == NULL)
+    if (!schema_enter(run, f->node, k->ref, false, &crossing))
         return STOP;
-    run->scope = schema_enter(run, f->node, node, &space);
-    result = mark_by(run, f, k, node, v, marks, mark);
-    run->scope = outer;
+    result = mark_by(run, f, k, crossing.node, v, marks, mark);
+    schema_leave(run, &crossing);
     return result;
 }
 
@@ -124,9 +119,7 @@ static enum verdict mark_fitting_items(struct run *run, const struct frame *f,
                                        bool *marks)
 {
     for (size_t i = 0; i < v->count; i++) {
-        enum verdict result = schema_spend(run, 1)
-                                  ? schema_is_valid(run, f, k, k->entries[0].node, v->box->items[i])
-                                  : STOP;
+        enum verdict result = schema_is_valid(run, f, k, k->entries[0].node, v->box->items[i]);
         if (result == STOP)
             return STOP;
         marks[i] = marks[i] || result == VALID;
@@ -134,7 +127,7 @@ static enum verdict mark_fitting_items(struct run *run, const struct frame *f,
     return VALID;
 }
 
-enum verdict schema_mark_items(struct run *run, const struct frame *f, const struct json *v,
+static enum verdict mark_items(struct run *run, const struct frame *f, const struct json *v,
                                bool *marks)
 {
     enum verdict result = VALID;
@@ -148,20 +141,41 @@ enum verdict schema_mark_items(struct run *run, const struct frame *f, const str
         else if (k->id == KEYWORD_CONTAINS || k->id == KEYWORD_UNEVALUATED_ITEMS)
             result = mark_fitting_items(run, f, k, v, marks);
         else
-            result = mark_by_keyword(run, f, k, v, marks, schema_mark_items);
+            result = mark_by_keyword(run, f, k, v, marks, mark_items);
     }
+    return result;
+}
+
+enum verdict schema_check_unevaluated_items(struct run *run, const struct frame *f,
+                                            const struct schema_keyword *k, const struct json *v)
+{
+    bool *marks;
+    enum verdict result;
+
+    SPEND(run, 1 + v->count / 8);
+    marks = ARENA_NEW_ARRAY(run->arena, bool, v->count);
+    if (marks == NULL)
+        return schema_stop(run, ERR_NOMEM);
+    result = mark_items(run, f, v, marks);
+    for (size_t i = 0; result == VALID && i < v->count; i++)
+        if (!marks[i])
+            return schema_refuse_items(run, f, k, v, "Unevaluated", marks, 0);
     return result;
 }
 
 /* ---- objects --------------------------------------------------------------------------------- */
 
-static void mark_named(const struct json *schemas, const struct json *v, bool *marks)
+static enum verdict mark_named(struct run *run, const struct json *schemas, const struct json *v,
+                               bool *marks)
 {
     const struct json_member *m;
     uint32_t at = 0;
 
-    for (size_t i = 0; (m = json_next_member(v, &at)) != NULL; i++)
+    for (size_t i = 0; (m = json_next_member(v, &at)) != NULL; i++) {
+        SPEND(run, 1 + SCHEMA_TEXT_STEPS(m->name.n));
         marks[i] = marks[i] || json_get(schemas, m->name) != NULL;
+    }
+    return VALID;
 }
 
 static enum verdict mark_fitting_members(struct run *run, const struct frame *f,
@@ -172,8 +186,7 @@ static enum verdict mark_fitting_members(struct run *run, const struct frame *f,
     uint32_t at = 0;
 
     for (size_t i = 0; (m = json_next_member(v, &at)) != NULL; i++) {
-        enum verdict result =
-            schema_spend(run, 1) ? schema_is_valid(run, f, k, k->entries[0].node, m->value) : STOP;
+        enum verdict result = schema_is_valid(run, f, k, k->entries[0].node, m->value);
         if (result == STOP)
             return STOP;
         marks[i] = marks[i] || result == VALID;
@@ -197,15 +210,19 @@ static enum verdict mark_matching(struct run *run, const struct schema_keyword *
     return VALID;
 }
 
+static enum verdict mark_members(struct run *run, const struct frame *f, const struct json *v,
+                                 bool *marks);
+
 static enum verdict mark_by_dependents(struct run *run, const struct frame *f,
                                        const struct schema_keyword *k, const struct json *v,
                                        bool *marks)
 {
     enum verdict result = VALID;
 
+    SPEND(run, k->cost);
     for (size_t i = 0; result == VALID && i < k->count; i++)
         if (json_get(v, k->entries[i].name) != NULL)
-            result = mark_by(run, f, k, k->entries[i].node, v, marks, schema_mark_members);
+            result = mark_by(run, f, k, k->entries[i].node, v, marks, mark_members);
     return result;
 }
 
@@ -215,8 +232,7 @@ static enum verdict mark_members_by(struct run *run, const struct frame *f,
 {
     switch (k->id) {
     case KEYWORD_PROPERTIES:
-        mark_named(k->value, v, marks);
-        return VALID;
+        return mark_named(run, k->value, v, marks);
     case KEYWORD_ADDITIONAL_PROPERTIES:
     case KEYWORD_UNEVALUATED_PROPERTIES:
         return mark_fitting_members(run, f, k, v, marks);
@@ -225,11 +241,11 @@ static enum verdict mark_members_by(struct run *run, const struct frame *f,
     case KEYWORD_DEPENDENT_SCHEMAS:
         return mark_by_dependents(run, f, k, v, marks);
     default: /* those that are not for objects alone */
-        return mark_by_keyword(run, f, k, v, marks, schema_mark_members);
+        return mark_by_keyword(run, f, k, v, marks, mark_members);
     }
 }
 
-enum verdict schema_mark_members(struct run *run, const struct frame *f, const struct json *v,
+static enum verdict mark_members(struct run *run, const struct frame *f, const struct json *v,
                                  bool *marks)
 {
     enum verdict result = VALID;
@@ -237,4 +253,50 @@ enum verdict schema_mark_members(struct run *run, const struct frame *f, const s
     for (size_t i = 0; result == VALID && i < f->node->count; i++)
         result = mark_members_by(run, f, &f->node->keywords[i], v, marks);
     return result;
+}
+
+/* Those of the members that are not marked and do not fit; "Unevaluated properties are ..." */
+static enum verdict refuse_unevaluated(struct run *run, const struct frame *f,
+                                       const struct schema_keyword *k, str *names, size_t n)
+{
+    bool never = k->entries[0].node->kind == NODE_FALSE;
+    struct buf b;
+
+    schema_begin_message(run, &b);
+    buf_add_str(&b, never ? STR("Unevaluated properties are not allowed (")
+                          : STR("Unevaluated properties are not valid under the given schema ("));
+    schema_write_names(&b, names, n, never);
+    buf_printf(&b, " %s %s)", n == 1 ? "was" : "were",
+               never ? "unexpected" : "unevaluated and invalid");
+    return schema_refuse(run, f, k, &b);
+}
+
+enum verdict schema_check_unevaluated_properties(struct run *run, const struct frame *f,
+                                                 const struct schema_keyword *k,
+                                                 const struct json *v)
+{
+    const struct json_member *m;
+    uint32_t at = 0;
+    size_t i = 0, n = 0;
+    bool *marks;
+    str *names;
+
+    SPEND(run, 1 + v->count / 8);
+    marks = ARENA_NEW_ARRAY(run->arena, bool, v->count);
+    names = ARENA_NEW_ARRAY(run->arena, str, v->count);
+    if (marks == NULL || names == NULL)
+        return schema_stop(run, ERR_NOMEM);
+    if (mark_members(run, f, v, marks) == STOP)
+        return STOP;
+    for (; (m = json_next_member(v, &at)) != NULL; i++) {
+        enum verdict result =
+            marks[i] ? VALID : schema_is_valid(run, f, k, k->entries[0].node, m->value);
+        if (result == STOP)
+            return STOP;
+        if (result == INVALID)
+            names[n++] = m->name;
+    }
+    if (n == 0)
+        return VALID;
+    return run->quiet ? INVALID : refuse_unevaluated(run, f, k, names, n);
 }

@@ -1,11 +1,14 @@
 /*
  * json/schema_private.h - what a compiled schema is made of.
  *
- *   schema_compile.c   text -> resources and anchors (crawl), then nodes and keywords
+ *   schema.c           the functions of json/schema.h, and the table of keywords
+ *   schema_crawl.c     drafts, and what references can name: resources and anchors
+ *   schema_compile.c   nodes and keywords
  *   schema_ref.c       URIs, and where a reference leads
- *   schema_check.c     what each keyword judges
- *   schema_evaluated.c what unevaluatedItems and unevaluatedProperties leave over
- *   schema.c           the functions of json/schema.h
+ *   schema_judge.c     how a value goes through the nodes, and how a refusal reads
+ *   schema_assert.c    what each keyword judges: those that look at the value itself,
+ *   schema_apply.c     those that put other schemas to it,
+ *   schema_evaluated.c and unevaluatedItems and unevaluatedProperties, which look at what is left
  *
  * A *node* is one schema object as one draft reads it: its keywords in the order of its members,
  * each with its value in the form that judging needs. A *resource* is a part of the document with a
@@ -28,10 +31,11 @@
 /* Schemas inside of one another while judging. The reference ends at some 450 (its language's
  * limit); 128 levels of data take up to four each in a schema that refers to itself. */
 #define SCHEMA_MAX_NESTING 1000
-/* Steps of one validation: a keyword, a comparison, an item of a pattern, ... Tens of milliseconds. */
+/* Steps of one validation, and of one compilation: a keyword, a comparison, an item of a pattern, the
+ * length of a text, ... The worst schemas that were found take 60 milliseconds for them. */
 #define SCHEMA_MAX_STEPS       2000000
 #define SCHEMA_MAX_REGEX_BYTES (4 * MIB) /* of all patterns of a schema, compiled */
-#define SCHEMA_MAX_ARENA_BYTES (64 * MIB)
+#define SCHEMA_MAX_ARENA_BYTES (32 * MIB)
 
 enum schema_draft {
     DRAFT_4 = 1,
@@ -68,8 +72,10 @@ enum schema_shape {
 };
 
 enum schema_keyword_id {
-#define X(id, name, drafts, shape, check) KEYWORD_##id,
+#define X(id, name, drafts, shape, judges, check) KEYWORD_##id,
+#define HOLDS(id, name, drafts, shape)            KEYWORD_##id,
 #include "json/schema_keywords.def"
+#undef HOLDS
 #undef X
     KEYWORD_COUNT
 };
@@ -77,6 +83,15 @@ enum schema_keyword_id {
 /* Types as bits; an integer is a number, too. */
 enum { TYPE_INTEGER = 1 << (JSON_OBJECT + 1) };
 #define TYPE_BIT(json_type) (1u << (json_type))
+
+/* The types of value that a keyword judges; any other fits it. */
+enum {
+    NUMBERS = TYPE_BIT(JSON_NUMBER),
+    STRINGS = TYPE_BIT(JSON_STRING),
+    ARRAYS = TYPE_BIT(JSON_ARRAY),
+    OBJECTS = TYPE_BIT(JSON_OBJECT),
+    ANYTHING = TYPE_BIT(JSON_NULL) | TYPE_BIT(JSON_BOOL) | NUMBERS | STRINGS | ARRAYS | OBJECTS,
+};
 
 struct schema_resource {
     str uri;
@@ -127,6 +142,7 @@ struct schema_ref {
 
 struct schema_keyword {
     enum schema_keyword_id id;
+    const struct schema_keyword_row *row;
     const struct json *value;
     union {
         double number;
@@ -134,7 +150,8 @@ struct schema_keyword {
         struct schema_ref *ref;
         struct schema_entry *entries;
     };
-    size_t count; /* of entries */
+    size_t count;  /* of entries */
+    uint64_t cost; /* steps that it takes whenever it judges: for its own names and numbers */
 };
 
 struct schema_regex {
@@ -152,12 +169,23 @@ struct json_schema {
     struct schema_regex *regexes;
     size_t regex_bytes;
     struct schema_ref *pending; /* while compiling: references to be followed */
+    uint64_t steps;             /* while compiling: that may still be spent */
     unsigned dynamic_drafts;    /* that what is meant dynamically has been compiled for */
 };
 
+/* How much there is of a value: it and all in it, and the length of its texts. */
+#define SCHEMA_TEXT_STEPS(n) ((n) / 32)
+uint64_t schema_weigh(const struct json *v);
+
 /* schema_compile.c */
-extern const char *const schema_keyword_names[KEYWORD_COUNT];
 MUST_CHECK enum err schema_compile(struct json_schema *s, struct json *document);
+/* The node of a value as a draft reads it, if it was compiled. */
+const struct schema_node *schema_find_node(const struct json_schema *s, const struct json *value,
+                                           enum schema_draft draft);
+
+/* schema_crawl.c */
+/* The keyword of that name in a draft, or KEYWORD_COUNT. */
+enum schema_keyword_id schema_find_row(str name, enum schema_draft draft);
 /* The members of a resource are looked through: ids, anchors. */
 MUST_CHECK enum err schema_crawl(struct json_schema *s, const struct json *value,
                                  enum schema_draft draft, struct schema_resource *resource);
@@ -167,24 +195,24 @@ MUST_CHECK enum err schema_add_resource(struct json_schema *s, str uri, const st
 str schema_id(const struct json *value, enum schema_draft draft);
 /* That of its `$schema`, or the one given when it has none that is known. */
 enum schema_draft schema_own_draft(const struct json *value, enum schema_draft otherwise);
-/* The node of a value as a draft reads it, if it was compiled. */
-const struct schema_node *schema_find_node(const struct json_schema *s, const struct json *value,
-                                           enum schema_draft draft);
 
 /* schema_ref.c */
 /* RFC 3986, section 5.2, as Python's urljoin does it; STR_NONE: no memory. */
 str schema_join_uri(struct arena *a, str base, str uri);
+/* The same while compiling. LIMIT: too many steps; NOMEM. */
+MUST_CHECK enum err schema_join(struct json_schema *s, str base, str uri, str *out);
 /* Finds what a reference in `resource` means: fills the rest of *ref, and *value when FOUND. NOMEM. */
 MUST_CHECK enum err schema_resolve(struct json_schema *s, struct schema_ref *ref,
                                    const struct schema_resource *resource,
                                    const struct json **value);
-void schema_write_ref_error(struct buf *b, const struct schema_ref *ref);
+/* Why it leads nowhere, with or without "PointerToNowhere: " and its like. */
+void schema_write_ref_error(struct buf *b, const struct schema_ref *ref, bool with_kind);
 
 /* schema_meta.c: the texts of the metaschemas, by their URIs without a fragment; none: not ours. */
 str schema_metaschema(str uri);
 #define SCHEMA_DRAFT7_URI "http://json-schema.org/draft-07/schema"
 
-/* ---- judging (schema_check.c) ---------------------------------------------------------------- */
+/* ---- judging ---------------------------------------------------------------------------------- */
 
 enum verdict { VALID, INVALID, STOP /* run->stop says why */ };
 
@@ -195,9 +223,14 @@ struct where {
     size_t index;
 };
 
+#define NOWHERE   ((struct where){.kind = WHERE_NONE})
+#define MEMBER(s) ((struct where){.kind = WHERE_NAME, .name = (s)})
+#define ITEM(i)   ((struct where){.kind = WHERE_INDEX, .index = (i)})
+
 struct scope { /* the resources that were left by references, newest first */
     const struct schema_resource *resource;
     const struct scope *behind;
+    unsigned depth;
 };
 
 /* A schema that is being tried, inside of others. */
@@ -221,31 +254,93 @@ struct run {
     struct json_regex_scratch scratch;
 };
 
-typedef enum verdict (*schema_check)(struct run *run, const struct frame *f,
-                                     const struct schema_keyword *k, const struct json *v);
+/* What a keyword judges: `v` is of a type that its row names. */
+typedef enum verdict schema_check(struct run *run, const struct frame *f,
+                                  const struct schema_keyword *k, const struct json *v);
 
+#define X(id, name, drafts, shape, judges, check) schema_check schema_check_##check;
+#define HOLDS(id, name, drafts, shape)
+#include "json/schema_keywords.def"
+#undef HOLDS
+#undef X
+
+struct schema_keyword_row {
+    str name;
+    unsigned drafts;
+    enum schema_shape shape;
+    unsigned judges; /* 0: it only holds schemas */
+    schema_check *check;
+};
+
+extern const struct schema_keyword_row schema_rows[KEYWORD_COUNT]; /* schema.c */
+
+/* schema_judge.c */
 enum verdict schema_run(struct run *run, const struct frame *f, const struct json *v);
+/* Tries a schema on the value, or on the part of it that `path` leads to. */
+enum verdict schema_descend(struct run *run, const struct frame *f,
+                            const struct schema_keyword *via, const struct schema_node *node,
+                            const struct json *v, struct where path, struct where at);
 /* Does the value fit? Nothing is told. */
 enum verdict schema_is_valid(struct run *run, const struct frame *f, const struct schema_keyword *k,
                              const struct schema_node *node, const struct json *v);
-enum verdict schema_stop_limit(struct run *run);
-/* Takes steps from the budget; false: there are not enough, and `stop` is set. */
-bool schema_spend(struct run *run, uint64_t steps);
-/* The node that a reference means now; NULL: none (stopped). The caller runs it with the scope that
- * schema_enter has made, and puts the old one back. */
-const struct schema_node *schema_follow(struct run *run, const struct schema_node *from,
-                                        const struct schema_keyword *k);
-const struct scope *schema_enter(struct run *run, const struct schema_node *from,
-                                 const struct schema_node *to, struct scope *space);
 const struct schema_keyword *schema_find_keyword(const struct schema_node *node,
                                                  enum schema_keyword_id id);
-enum verdict schema_matches(struct run *run, const struct schema_entry *pattern, str subject);
 
-/* schema_evaluated.c: marks what of an array or object the schema has looked at. `marks` has a byte
- * for each item or member. VALID: done; STOP. */
-enum verdict schema_mark_items(struct run *run, const struct frame *f, const struct json *v,
-                               bool *marks);
-enum verdict schema_mark_members(struct run *run, const struct frame *f, const struct json *v,
-                                 bool *marks);
+/* The step over a reference, to what it means now. */
+struct schema_crossing {
+    const struct schema_node *node;
+    struct scope own;
+    const struct scope *outer;
+};
+/* False: stopped, since the reference leads nowhere (`with_kind`: how it is told) or the budget is
+ * spent. Otherwise what is done by the node is done inside, then schema_leave. */
+bool schema_enter(struct run *run, const struct schema_node *from, const struct schema_ref *ref,
+                  bool with_kind, struct schema_crossing *c);
+void schema_leave(struct run *run, const struct schema_crossing *c);
+
+enum verdict schema_stop(struct run *run, enum err e);
+enum verdict schema_stop_message(struct run *run, enum err e, const struct buf *message);
+enum verdict schema_stop_limit(struct run *run);
+/* Takes steps from the budget; false: there are not enough, and `stop` is set. */
+static inline bool schema_spend(struct run *run, uint64_t steps)
+{
+    if (run->steps < steps) {
+        schema_stop_limit(run);
+        return false;
+    }
+    run->steps -= steps;
+    return true;
+}
+#define SPEND(run, n)                                                                              \
+    do {                                                                                           \
+        if (!schema_spend((run), (n)))                                                             \
+            return STOP;                                                                           \
+    } while (0)
+
+/* A message is begun, written, and told, unless the run is quiet. When the budget is spent on the
+ * way, schema_refuse stops. */
+void schema_begin_message(struct run *run, struct buf *b);
+void schema_write_value(struct run *run, struct buf *b, const struct json *v);
+enum verdict schema_refuse(struct run *run, const struct frame *f, const struct schema_keyword *k,
+                           const struct buf *message);
+/* "<value> text" */
+enum verdict schema_refuse_value(struct run *run, const struct frame *f,
+                                 const struct schema_keyword *k, const struct json *v,
+                                 const char *text);
+/* "<value> text <other>" */
+enum verdict schema_refuse_pair(struct run *run, const struct frame *f,
+                                const struct schema_keyword *k, const struct json *v,
+                                const char *text, const struct json *other);
+/* "'a', 'b'" */
+void schema_write_names(struct buf *b, str *names, size_t n, bool sorted);
+
+/* schema_apply.c: "<what> items are not allowed ('a', 'b' were unexpected)": those from `first` on that
+ * are not marked. */
+enum verdict schema_refuse_items(struct run *run, const struct frame *f,
+                                 const struct schema_keyword *k, const struct json *v,
+                                 const char *what, const bool *marks, size_t first);
+
+/* schema_assert.c: is the pattern found? */
+enum verdict schema_matches(struct run *run, const struct schema_entry *pattern, str subject);
 
 #endif

@@ -147,6 +147,17 @@ str schema_join_uri(struct arena *a, str base, str uri)
     return str_none(u.path) ? STR_NONE : write_uri(a, &u);
 }
 
+enum err schema_join(struct json_schema *s, str base, str uri, str *out)
+{
+    uint64_t cost = 1 + (base.n + uri.n) / 8;
+
+    if (s->steps < cost)
+        return ERR_LIMIT;
+    s->steps -= cost;
+    *out = schema_join_uri(&s->arena, base, uri);
+    return str_none(*out) ? ERR_NOMEM : OK;
+}
+
 /* ---- pointers -------------------------------------------------------------------------------- */
 
 /* %41 -> A; what is no escape stays. In the arena when there is one. */
@@ -225,7 +236,10 @@ static enum err follow_pointer(struct json_schema *s, struct schema_ref *ref, st
         draft = schema_own_draft(v, draft);
         str id = schema_id(v, draft);
         if (!str_none(id)) {
-            str uri = schema_join_uri(&s->arena, inner->uri, id);
+            str uri;
+            e = schema_join(s, inner->uri, id, &uri);
+            if (e != OK)
+                return e;
             const struct schema_resource *found = map_get(&s->resources, uri);
             inner = found ? found : inner;
         }
@@ -289,9 +303,9 @@ enum err schema_resolve(struct json_schema *s, struct schema_ref *ref,
         size_t hash = str_find(target, '#');
         if (hash != STR_NPOS)
             target = str_sub(target, 0, hash);
-        uri = schema_join_uri(&s->arena, uri, target);
-        if (str_none(uri))
-            return ERR_NOMEM;
+        e = schema_join(s, uri, target, &uri);
+        if (e != OK)
+            return e;
         e = find_resource(s, uri, &resource);
         if (e == OK && resource == NULL)
             ref->result = REF_NO_RESOURCE;
@@ -314,40 +328,43 @@ enum err schema_resolve(struct json_schema *s, struct schema_ref *ref,
     return OK;
 }
 
-static void write_not_within(struct buf *b, const char *kind, const struct schema_ref *ref)
+static void write_not_within(struct buf *b, const struct schema_ref *ref)
 {
-    buf_add_str(b, str_from(kind));
-    buf_add_lit(b, ": ");
     json_write_repr_string(b, ref->fragment);
     buf_add_lit(b, " does not exist within ");
     json_write_repr(b, ref->resource->root);
+    if (ref->result == REF_NO_POINTER && str_eq(ref->fragment, STR("/")))
+        buf_add_lit(b, ". The pointer '/' is a valid JSON Pointer but it points to an empty "
+                       "string property ''. If you intended to point to the entire resource, "
+                       "you should use '#'.");
 }
 
-void schema_write_ref_error(struct buf *b, const struct schema_ref *ref)
+static void write_bad_anchor(struct buf *b, const struct schema_ref *ref)
 {
-    switch (ref->result) {
-    case REF_NO_POINTER:
-        write_not_within(b, "PointerToNowhere", ref);
-        if (str_eq(ref->fragment, STR("/")))
-            buf_add_lit(b, ". The pointer '/' is a valid JSON Pointer but it points to an empty "
-                           "string property ''. If you intended to point to the entire resource, "
-                           "you should use '#'.");
-        return;
-    case REF_NO_ANCHOR:
-        write_not_within(b, "NoSuchAnchor", ref);
-        return;
-    case REF_BAD_ANCHOR:
-        buf_add_lit(b, "InvalidAnchor: '#");
-        buf_add_str(b, ref->fragment);
-        buf_add_lit(b, "' is not a valid anchor, neither as a plain name anchor nor as a JSON "
-                       "Pointer. You may have intended to use '#/");
-        buf_add_str(b, ref->fragment);
-        buf_add_lit(b, "', as the slash is required *before each segment* of a JSON pointer.");
-        return;
-    case REF_NO_RESOURCE:
-    case REF_FOUND:
-        break;
-    }
-    buf_add_lit(b, "Unresolvable: ");
-    buf_add_str(b, ref->text);
+    buf_add_lit(b, "'#");
+    buf_add_str(b, ref->fragment);
+    buf_add_lit(b, "' is not a valid anchor, neither as a plain name anchor nor as a JSON "
+                   "Pointer. You may have intended to use '#/");
+    buf_add_str(b, ref->fragment);
+    buf_add_lit(b, "', as the slash is required *before each segment* of a JSON pointer.");
+}
+
+void schema_write_ref_error(struct buf *b, const struct schema_ref *ref, bool with_kind)
+{
+    static const char *const kinds[] = {
+        [REF_FOUND] = "",
+        [REF_NO_RESOURCE] = "Unresolvable: ",
+        [REF_NO_POINTER] = "PointerToNowhere: ",
+        [REF_NO_ANCHOR] = "NoSuchAnchor: ",
+        [REF_BAD_ANCHOR] = "InvalidAnchor: ",
+    };
+
+    if (with_kind)
+        buf_add_str(b, str_from(kinds[ref->result]));
+    if (ref->result == REF_BAD_ANCHOR)
+        write_bad_anchor(b, ref);
+    else if (ref->result == REF_NO_RESOURCE)
+        buf_add_str(b, ref->text);
+    else
+        write_not_within(b, ref);
 }

@@ -93,26 +93,30 @@ static void judge_is(const char *schema, const char *value, enum err want, const
 
 /* A reference that leads nowhere counts when it is needed, and reads as the reference's. */
 static const struct {
-    const char *schema, *message;
+    const char *schema, *value, *message;
 } dangling[] = {
-    {"{\"$ref\":\"#/definitions/x\"}",
+    {"{\"$ref\":\"#/definitions/x\"}", "\"a\"",
      "PointerToNowhere: '/definitions/x' does not exist within {'$ref': '#/definitions/x'}"},
-    {"{\"$ref\":\"#here\"}", "NoSuchAnchor: 'here' does not exist within {'$ref': '#here'}"},
-    {"{\"$ref\":\"#he/re\"}",
+    {"{\"$ref\":\"#here\"}", "\"a\"",
+     "NoSuchAnchor: 'here' does not exist within {'$ref': '#here'}"},
+    {"{\"$ref\":\"#he/re\"}", "\"a\"",
      "InvalidAnchor: '#he/re' is not a valid anchor, neither as a plain name anchor nor as a JSON "
      "Pointer. You may have intended to use '#/he/re', as the slash is required *before each "
      "segment* of a JSON pointer."},
-    {"{\"$ref\":\"other.json\"}", "Unresolvable: other.json"},
-    {"{\"$ref\":\"http://localhost:1/x#/y\"}", "Unresolvable: http://localhost:1/x#/y"},
-    {"{\"anyOf\":[{\"type\":\"null\"},{\"$ref\":\"x\"}]}", "Unresolvable: x"},
-    {"{\"not\":{\"$ref\":\"x\"}}", "Unresolvable: x"},
-    {"{\"$ref\":\"#/enum/0\",\"enum\":[5]}", "A reference leads to what is no schema"},
-    {"{\"$ref\":\"#/x\",\"x\":{\"pattern\":\"(\"}}", NULL},
+    {"{\"$ref\":\"other.json\"}", "\"a\"", "Unresolvable: other.json"},
+    {"{\"$ref\":\"http://localhost:1/x#/y\"}", "\"a\"", "Unresolvable: http://localhost:1/x#/y"},
+    {"{\"anyOf\":[{\"type\":\"null\"},{\"$ref\":\"x\"}]}", "\"a\"", "Unresolvable: x"},
+    {"{\"not\":{\"$ref\":\"x\"}}", "\"a\"", "Unresolvable: x"},
+    {"{\"unevaluatedProperties\":false,\"$ref\":\"x\"}", "{}", "x"},
+    {"{\"unevaluatedProperties\":false,\"$ref\":\"#x\"}", "{\"a\":1}",
+     "'x' does not exist within {'unevaluatedProperties': False, '$ref': '#x'}"},
+    {"{\"$ref\":\"#/enum/0\",\"enum\":[5]}", "\"a\"", "A reference leads to what is no schema"},
+    {"{\"$ref\":\"#/x\",\"x\":{\"pattern\":\"(\"}}", "\"a\"", NULL},
 };
 
 START_TEST(dangling_references)
 {
-    judge_is(dangling[_i].schema, "\"a\"", ERR_NOTFOUND, dangling[_i].message);
+    judge_is(dangling[_i].schema, dangling[_i].value, ERR_NOTFOUND, dangling[_i].message);
 }
 END_TEST
 
@@ -182,8 +186,10 @@ static const struct {
     {"{\"dependentSchemas\":{\"a\":{\"if\":{},\"then\":false}}}", "{\"a\":1}", "a", NULL},
     {"{\"properties\":{\"a\":false}}", "{\"a\":1}", "properties", NULL},
     {"{\"propertyNames\":{\"pattern\":\"^a\"}}", "{\"b\":1}", "pattern", "\"^a\""},
-    {"{\"contains\":{},\"maxContains\":1}", "[1,2]", "maxContains", "1"},
-    {"{\"contains\":{\"type\":\"null\"},\"minContains\":2}", "[null]", "minContains", "2"},
+    {"{\"contains\":{},\"maxContains\":0}", "[1,2]", "contains", "{}"},
+    {"{\"contains\":{},\"maxContains\":1}", "[1,2]", "contains", "{}"},
+    {"{\"contains\":{\"type\":\"null\"},\"minContains\":2}", "[null]", "contains",
+     "{\"type\":\"null\"}"},
     {"{\"enum\":[1,2]}", "3", "enum", "[1,2]"},
 };
 

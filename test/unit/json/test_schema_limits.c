@@ -186,6 +186,105 @@ START_TEST(repeated_work)
 }
 END_TEST
 
+/* What is long costs more: names that are looked up, numbers that are converted, messages. */
+static str long_names(size_t n)
+{
+    struct buf b;
+
+    buf_init_arena(&b, &arena, TEST_BUDGET);
+    for (size_t i = 0; i < n; i++) {
+        buf_add_str(&b, i > 0 ? STR(",\"") : STR("\""));
+        buf_add_str(&b, repeat("k", 10000));
+        buf_printf(&b, "%zu\"", i);
+    }
+    return buf_str(&b);
+}
+
+/* A schema that applies this 5,000 times. */
+static enum err judge_often(const char *begin, str names, const char *end, str value)
+{
+    str message;
+
+    return judge(ARENA_JOIN(&arena, STR("{\"$defs\":{\"a\":"), str_from(begin), names,
+                            str_from(end), STR("},\"allOf\":["),
+                            repeat("{\"$ref\":\"#/$defs/a\"},", 5000), STR("{}]}")),
+                 value, &message);
+}
+
+static str array_of(str piece, size_t n)
+{
+    return ARENA_JOIN(&arena, STR("["), repeat(piece.p, n), STR("null]"));
+}
+
+START_TEST(long_names_and_numbers)
+{
+    str number = ARENA_JOIN(&arena, STR("1."), repeat("9", 5000), STR(",")), message;
+    str numbers = array_of(number, 150), members = many_members(20, "1"), names = long_names(40);
+
+    ck_assert_int_eq(judge_often("{\"required\":[", names, "]}", members), ERR_RANGE);
+    ck_assert_int_eq(judge_often("{\"not\":{\"required\":[", names, "]}}", members), ERR_LIMIT);
+    ck_assert_int_eq(judge_often("{\"items\":{\"type\":[\"null\",\"number\"],\"maximum\":2.0}}",
+                                 STR(""), "", numbers),
+                     ERR_LIMIT);
+    ck_assert_int_eq(judge_often("{\"items\":{\"not\":{\"type\":\"number\",\"multipleOf\":7}}}",
+                                 STR(""), "", numbers),
+                     ERR_LIMIT);
+    /* and the message */
+    ck_assert_int_eq(judge(STR("{\"type\":\"null\"}"),
+                           array_of(STR("1.2345678901234567e-299,"), 30000), &message),
+                     ERR_LIMIT);
+    ck_assert_int_eq(judge(STR("{\"type\":\"null\"}"), array_of(STR("1.25,"), 30000), &message),
+                     ERR_RANGE);
+}
+END_TEST
+
+/* A dynamic reference looks at every resource on the way to it. */
+START_TEST(many_scopes)
+{
+    struct buf b;
+    str message;
+
+    buf_init_arena(&b, &arena, TEST_BUDGET);
+    buf_add_lit(&b, "{\"$id\":\"http://x/\",\"$ref\":\"l0\",\"$defs\":{");
+    for (int i = 0; i < 300; i++)
+        buf_printf(&b, "\"l%d\":{\"$id\":\"l%d\",\"$dynamicAnchor\":\"n\",\"$ref\":\"l%d\"},", i, i,
+                   i + 1);
+    buf_add_lit(&b, "\"e\":{\"$id\":\"l300\",\"$dynamicAnchor\":\"n\",\"$defs\":{\"q\":{"
+                    "\"$dynamicAnchor\":\"q\"}},\"allOf\":[");
+    buf_add_str(&b, repeat("{\"$dynamicRef\":\"#q\"},", 5000));
+    buf_add_lit(&b, "{}]}}}");
+    ck_assert_int_eq(judge(buf_str(&b), STR("1"), &message), ERR_LIMIT);
+}
+END_TEST
+
+/* Equal and different in ways that a hash has to see, or not to. */
+static const struct {
+    const char *value;
+    enum err want;
+} uniques[] = {
+    {"[0,-0]", ERR_RANGE},
+    {"[10,1e1]", ERR_RANGE},
+    {"[1.50,15e-1]", ERR_RANGE},
+    {"[1e-99999999999999999999,10e-100000000000000000000]", ERR_RANGE},
+    {"[1e-99999999999999999999,1e-99999999999999999998]", OK},
+    {"[9007199254740993,9007199254740992]", OK},
+    {"[1,-1,true,\"1\",[1],{\"1\":1},null,false,0,\"\",[],{}]", OK},
+    {"[{\"a\":1,\"b\":[2]},{\"b\":[2.0],\"a\":1.0}]", ERR_RANGE},
+    {"[{\"a\":1,\"b\":2},{\"a\":2,\"b\":1}]", OK},
+    {"[[1,2],[2,1]]", OK},
+    {"[[[]],[[[]]],[[],[]]]", OK},
+    {"[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,1]", ERR_RANGE},
+};
+
+START_TEST(unique_items)
+{
+    str message;
+
+    ck_assert_int_eq(judge(STR("{\"uniqueItems\":true}"), str_from(uniques[_i].value), &message),
+                     uniques[_i].want);
+}
+END_TEST
+
 START_TEST(too_large)
 {
     str message;
@@ -246,6 +345,22 @@ START_TEST(catastrophic_patterns)
 }
 END_TEST
 
+/* PCRE2 looks for the other cases of each character of a range. */
+START_TEST(patterns_that_are_slow_to_compile)
+{
+    str range = STR("[\\u0000-\xf4\x8f\xbf\xbf]"), message, schema;
+
+    schema = ARENA_JOIN(&arena, STR("{\"pattern\":\"(?i)"), repeat(range.p, 20), STR("\"}"));
+    ck_assert_int_eq(judge(schema, STR("\"a\""), &message), ERR_RANGE);
+    schema = ARENA_JOIN(&arena, STR("{\"pattern\":\"(?i)"), repeat(range.p, 100), STR("\"}"));
+    ck_assert_int_eq(judge(schema, STR("\"a\""), &message), ERR_LIMIT);
+    schema = ARENA_JOIN(&arena, STR("{\"pattern\":\""), repeat(range.p, 100), STR("\"}"));
+    ck_assert_int_eq(judge(schema, STR("\"a\""), &message), ERR_RANGE);
+    schema = ARENA_JOIN(&arena, STR("{\"pattern\":\"(?i)"), repeat("[\\\\S]", 100), STR("\"}"));
+    ck_assert_int_eq(judge(schema, STR("\"a\""), &message), ERR_LIMIT);
+}
+END_TEST
+
 /* Patterns that just fit a budget of their own must not add up. */
 START_TEST(many_slow_patterns)
 {
@@ -291,6 +406,20 @@ static const struct {
     {"^\\s$", "\x1c", 1},
     {"^\\S$", "\x1c", 0},
     {"^[\\s]$", "\xe2\x80\xa8", 1},
+    {"^[\\S]$", "\x1c", 0},
+    {"^[\\S]$", "\xf4\x8f\xbf\xbf", 1},
+    {"^\\s$", "\xe1\xa0\x8e", 0}, /* MONGOLIAN VOWEL SEPARATOR */
+    {"^\\S$", "\xe1\xa0\x8e", 1},
+    {"^[^\\S]$", "\xc2\xa0", 1},
+    {"(?P=n)(?P<n>a)", "", -1},
+    {"(?P<n>a(?P=n))", "", -1},
+    {"(?P<nn>a)(?P=n)", "", -1},
+    {"(?(n)a|b)(?P<n>c)", "", -1},
+    {"(?P<n>c)?(?(n)a|b)", "ca", 1},
+    {"\\(?P<n>c)", "", -1},
+    {"(?<=a|bc)d", "", -1},
+    {"(?<!a|)d", "", -1},
+    {"(?<=a|b)d", "bd", 1},
     {"^.$", "\xf0\x9f\x98\x80", 1},
     {".", "\n", 0},
     {"^.$", "\r", 1},
@@ -336,10 +465,10 @@ START_TEST(meaning_of_patterns)
 {
     struct json_regex *r = NULL;
     struct json_regex_scratch scratch = {0};
-    uint64_t steps = 1000;
+    uint64_t steps = 1000, enough = SCHEMA_MAX_STEPS;
     bool found = false;
     int want = patterns[_i].found;
-    enum err e = json_regex_new(&r, str_from(patterns[_i].pattern), NULL);
+    enum err e = json_regex_new(&r, str_from(patterns[_i].pattern), &enough, NULL);
 
     ck_assert_msg(e == (want >= 0    ? OK
                         : want == -1 ? ERR_SYNTAX
@@ -370,7 +499,8 @@ START_TEST(patterns_at_a_guard_page)
             struct json_regex *r = NULL;
             if (!str_utf8_valid(cut))
                 continue;
-            enum err e = json_regex_new(&r, guard_put(&g, cut), NULL);
+            uint64_t steps = SCHEMA_MAX_STEPS;
+            enum err e = json_regex_new(&r, guard_put(&g, cut), &steps, NULL);
             ck_assert(e == OK || e == ERR_SYNTAX || e == ERR_UNSUPPORTED);
             json_regex_free(r);
         }
@@ -443,8 +573,12 @@ static Suite *suite(void)
     tcase_add_test(t, deep_values);
     tcase_add_test(t, ten_thousand_properties);
     tcase_add_loop_test(t, repeated_work, 0, 6);
+    tcase_add_test(t, long_names_and_numbers);
+    tcase_add_test(t, many_scopes);
+    tcase_add_loop_test(t, unique_items, 0, (int)ARRAY_LEN(uniques));
     tcase_add_test(t, too_large);
     tcase_add_loop_test(t, catastrophic_patterns, 0, (int)ARRAY_LEN(catastrophes));
+    tcase_add_test(t, patterns_that_are_slow_to_compile);
     tcase_add_test(t, many_slow_patterns);
     tcase_add_test(t, patterns_that_are_cheap);
     tcase_add_loop_test(t, meaning_of_patterns, 0, (int)ARRAY_LEN(patterns));

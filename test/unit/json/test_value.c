@@ -485,6 +485,7 @@ START_TEST(total_order)
             int c = json_compare(x, y);
             ck_assert_msg((c > 0) - (c < 0) == (i > k) - (i < k), "%s %s", sorted[i], sorted[k]);
             ck_assert_int_eq(json_equal(x, y), i == k);
+            ck_assert_int_eq(json_hash(x) == json_hash(y), i == k);
         }
     ck_assert_int_lt(json_compare(parse("{}"), NULL), 0);
     ck_assert_int_gt(json_compare(NULL, parse("null")), 0);
