@@ -56,11 +56,17 @@ static str allowed_origin(struct api_req *r)
     return found;
 }
 
+/* kinto.cors_origins is empty: the endpoints know nothing of CORS. */
+static bool is_off(const struct api_req *r)
+{
+    return r->api->conf.cors_origins.count == 0;
+}
+
 /* True if the page's origin is not among those of kinto.cors_origins; the error has been added. */
 static bool origin_refused(struct api_req *r)
 {
     str origin = api_req_header(r, "Origin");
-    if (origin.n == 0 || !str_none(allowed_origin(r)))
+    if (origin.n == 0 || is_off(r) || !str_none(allowed_origin(r)))
         return false;
     api_invalid_add(r, "header", STR("Origin"), ARENA_JOIN(r->arena, origin, STR(" not allowed")));
     return true;
@@ -87,7 +93,8 @@ void api_cors_headers(struct api_req *r)
             http_header_add(r->out, STR("Vary"), STR("Origin"));
     }
     bool silent = (r->out->status == 405 && r->route && !r->alias) ||
-                  (r->out->status == 401 && r->alias) || (r->method == METHOD_OPTIONS && r->route);
+                  (r->out->status == 401 && r->alias) ||
+                  (r->method == METHOD_OPTIONS && r->route) || (is_off(r) && r->route);
     if (!silent)
         http_header_add(r->out, STR("Access-Control-Expose-Headers"), exposed(r));
 }
@@ -108,10 +115,15 @@ str api_method_list(struct api_req *r, const char *separator)
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (i == skip || !(methods & METHOD_BIT(names[i].method)))
             continue;
+        if (b.n != 0)
+            buf_add_str(&b, str_from(separator));
         buf_add_str(&b, str_from(names[i].name));
-        buf_add_str(&b, str_from(separator));
     }
-    buf_add_lit(&b, "OPTIONS");
+    if (!is_off(r)) {
+        if (b.n != 0)
+            buf_add_str(&b, str_from(separator));
+        buf_add_lit(&b, "OPTIONS");
+    }
     return buf_str(&b);
 }
 
@@ -148,6 +160,8 @@ enum api_step api_preflight(struct api_req *r)
     str origin = api_req_header(r, "Origin");
     str method = api_req_header(r, "Access-Control-Request-Method");
     r->invalid = NULL;
+    if (is_off(r))
+        return api_fail(r, API_ERR_METHOD_NOT_ALLOWED);
     if (origin_refused(r))
         return api_invalid_fail(r, 400);
     if (origin.n == 0)
@@ -163,7 +177,7 @@ enum api_step api_preflight(struct api_req *r)
 
     http_header_add(r->out, STR("Access-Control-Allow-Headers"), allowed_headers(r));
     http_header_add(r->out, STR("Access-Control-Allow-Methods"), api_method_list(r, ","));
-    if (r->api->conf.cors_max_age >= 0)
+    if (r->api->conf.cors_max_age > 0)
         http_header_add(r->out, STR("Access-Control-Max-Age"),
                         arena_printf(r->arena, "%lld", (long long)r->api->conf.cors_max_age));
     return api_reply_json(r, 200, STR("null"));
