@@ -82,6 +82,19 @@ enum api_step api_check_origin(struct api_req *r)
     return s;
 }
 
+/* Answers that leave Access-Control-Expose-Headers out, as the reference's do. */
+static bool names_no_headers(const struct api_req *r)
+{
+    int status = r->out->status;
+    if (r->route == NULL)
+        return status == 401 && r->alias;
+    if (is_off(r) && (status < 300 || status == 401))
+        return true;
+    if (r->alias)
+        return status == 401 || (r->method == METHOD_OPTIONS && status < 300);
+    return status == 405 || r->method == METHOD_OPTIONS;
+}
+
 void api_cors_headers(struct api_req *r)
 {
     if (r->parent && r->out->status == 401) /* as the reference leaves them out there */
@@ -92,10 +105,7 @@ void api_cors_headers(struct api_req *r)
         if (!str_eq(origin, STR("*")))
             http_header_add(r->out, STR("Vary"), STR("Origin"));
     }
-    bool silent = (r->out->status == 405 && r->route && !r->alias) ||
-                  (r->out->status == 401 && r->alias) ||
-                  (r->method == METHOD_OPTIONS && r->route) || (is_off(r) && r->route);
-    if (!silent)
+    if (!names_no_headers(r))
         http_header_add(r->out, STR("Access-Control-Expose-Headers"), exposed(r));
 }
 
@@ -135,12 +145,21 @@ static bool has_word(str list, str word)
     return false;
 }
 
-/* Everything that any method of the endpoint exposes, and what the page asks for. */
+/* Everything that any method of the endpoint exposes. */
+static str all_exposed(const struct api_req *r)
+{
+    unsigned methods = api_route_methods(r);
+    if (r->route->type == TYPE_PLURAL && (methods & METHOD_BIT(METHOD_HEAD)))
+        return STR(COUNT_HEADERS);
+    if (r->route->type == TYPE_UTILITY || !(methods & METHOD_BIT(METHOD_GET)))
+        return STR(BASE_HEADERS);
+    return r->route->type == TYPE_OBJECT ? STR(OBJECT_HEADERS) : STR(LIST_HEADERS);
+}
+
+/* That, and what the page asks for. */
 static str allowed_headers(struct api_req *r)
 {
-    const str all = r->route->type == TYPE_UTILITY  ? STR(BASE_HEADERS)
-                    : r->route->type == TYPE_OBJECT ? STR(OBJECT_HEADERS)
-                                                    : STR(COUNT_HEADERS);
+    const str all = all_exposed(r);
     struct buf b;
     buf_init_arena(&b, r->arena, 64 * KIB);
     buf_add_str(&b, all);

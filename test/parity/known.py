@@ -405,6 +405,35 @@ def default_cors(look, difference):
     return where.lower().endswith("access-control-expose-headers") and names(ref) <= names(our)
 
 
+@rule("origin by pattern", "CORS", "a pattern in cors_origins counts for every answer; in the reference not for those outside of endpoints")
+def origin_by_pattern(look, difference):
+    where, ref, our = difference
+    outside = look.ref.status in (307, 404) or look.ref.status == 200 and look.request["method"] == "OPTIONS"
+    return where == "header access-control-allow-origin" and ref is None and outside \
+        and our is not None and our.endswith(".b.example")  # the one pattern of the profiles
+
+
+def told_only(look, difference, told):
+    """Both refuse with 400 and say this, ours nothing else."""
+    if look.ref.status != 400 or look.our.status != 400 or not difference[0].startswith(("body.message", "body.details", "header content-length")):
+        return False
+    try:
+        ours = json.loads(look.our.body)["details"]
+        return len(ours) == 1 and told(ours[0], json.loads(look.ref.body)["details"])
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+@rule("refused origin", "CORS", "an origin that may not call is told only that")
+def refused_origin(look, difference):
+    return told_only(look, difference, lambda our, ref: our["name"] == "Origin" and our in ref)
+
+
+@rule("long batch", "Bodies", "a batch with too many requests is told only that")
+def long_batch(look, difference):
+    return told_only(look, difference, lambda our, ref: our["description"].startswith("Number of requests is limited to"))
+
+
 # -- Order of errors
 
 @rule("switched off", "Order of errors", "an endpoint that was switched off by a setting says 405 before it looks for the parent")
