@@ -256,17 +256,6 @@ static enum err check(struct run *r)
     return OK;
 }
 
-static void log_ignored(const struct run *r)
-{
-    for (size_t t = 0; t < ARRAY_LEN(tables); t++)
-        for (size_t i = 0; i < tables[t]->count; i++) {
-            const struct setting_row *row = &tables[t]->rows[i];
-            if (row->type == SETTING_IGNORED && !strchr(row->key, '*') &&
-                settings_is_set(r->settings, row->key))
-                log_event(LOG_DEBUG, "setting_ignored", "key=%s why=\"%s\"", row->key, row->help);
-        }
-}
-
 /* INI, settings, checks: what every command that works on data begins with. */
 static enum err run_open(struct run *r, const struct cli_args *a)
 {
@@ -280,7 +269,7 @@ static enum err run_open(struct run *r, const struct cli_args *a)
     e = load(r);
     if (e != OK)
         return e;
-    log_ignored(r);
+    settings_log_without_effect(r->settings);
     return check(r);
 }
 
@@ -311,9 +300,12 @@ static enum err derive(struct run *r)
             override(r, "kinto.default_bucket_hmac_secret", secret.p);
     }
     str scheme = settings_str(r->settings, "kinto.server.url_scheme");
-    scheme = str_none(scheme) ? scheme : arena_str(&r->arena, scheme);
-    if (!settings_is_set(r->settings, "kinto.http_scheme") && !str_none(scheme))
+    if (scheme.n != 0 && !settings_is_set(r->settings, "kinto.http_scheme")) {
+        scheme = arena_str(&r->arena, scheme);
+        if (str_none(scheme))
+            return ERR_NOMEM;
         override(r, "kinto.http_scheme", scheme.p);
+    }
     if (r->nover == before)
         return OK;
     log_set_level(LOG_ERROR); /* the first load has warned */

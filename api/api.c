@@ -1,184 +1,12 @@
 /*
- * api/api.c - the API as an object: its configuration, what plugins add, and its face to the
- * server.
+ * api/api.c - the API as an object: how it is made, what plugins add, and its face to the server.
  */
 #include "api/private.h"
-#include <inttypes.h>
 #include <time.h>
 
 #define PROCESS_ARENA_BYTES (64 * MIB)
 
-/* ---- configuration --------------------------------------------------------------------------- */
-
-static struct api_names names_setting(const struct settings *s, const char *key)
-{
-    struct api_names n;
-    n.names = settings_list(s, key, &n.count);
-    return n;
-}
-
-static const char *key_of(char *buf, size_t n, const char *form, const char *a, const char *b)
-{
-    int len = snprintf(buf, n, form, a, b);
-    CHECK(len > 0 && (size_t)len < n);
-    return buf;
-}
-
-static enum api_generator generator_from(str path)
-{
-    if (str_ends(path, STR(".NameGenerator")))
-        return GENERATOR_NAME;
-    return str_ends(path, STR(".RelaxedUUID")) ? GENERATOR_RELAXED_UUID : GENERATOR_UUID4;
-}
-
-static void load_kind(struct api_config *c, const struct settings *s, enum api_kind k)
-{
-    static const char *const required[] = {"create", "read", "write"};
-    static const struct {
-        const char *name;
-        enum api_method method;
-    } methods[] = {{"head", METHOD_HEAD}, {"get", METHOD_GET},     {"post", METHOD_POST},
-                   {"put", METHOD_PUT},   {"patch", METHOD_PATCH}, {"delete", METHOD_DELETE}};
-    static const unsigned exist[2] = {METHOD_BIT(METHOD_HEAD) | METHOD_BIT(METHOD_GET) |
-                                          METHOD_BIT(METHOD_POST) | METHOD_BIT(METHOD_DELETE),
-                                      METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_PUT) |
-                                          METHOD_BIT(METHOD_PATCH) | METHOD_BIT(METHOD_DELETE)};
-    char key[128], middle[64];
-    const char *name = api_kinds[k].name;
-    for (unsigned i = 0; i < REQUIRED_COUNT; i++)
-        c->principals[k][i] =
-            names_setting(s, key_of(key, sizeof key, "kinto.%s_%s_principals", name, required[i]));
-    c->cache_seconds[k] =
-        settings_int(s, key_of(key, sizeof key, "kinto.%s_cache_expires_seconds%s", name, ""), -1);
-    c->generator[k] = generator_from(
-        settings_str(s, key_of(key, sizeof key, "kinto.%s_id_generator%s", name, "")));
-    for (unsigned object = 0; object < 2; object++) {
-        key_of(middle, sizeof middle, "%s_%s", object ? "object" : "plural", name);
-        for (size_t i = 0; i < ARRAY_LEN(methods); i++)
-            if ((exist[object] & METHOD_BIT(methods[i].method)) &&
-                settings_bool(
-                    s, key_of(key, sizeof key, "kinto.%s_%s_enabled", middle, methods[i].name)))
-                c->enabled[object][k] |= METHOD_BIT(methods[i].method);
-    }
-    if (c->enabled[1][k] & METHOD_BIT(METHOD_GET))
-        c->enabled[1][k] |= METHOD_BIT(METHOD_HEAD);
-}
-
-struct cache_target {
-    struct api *api;
-    struct map *map;
-    enum err err;
-};
-
-static void take_cache_seconds(void *arg, str key, str star, str value, str origin)
-{
-    (void)key;
-    (void)origin;
-    struct cache_target *t = arg;
-    int64_t *seconds = ARENA_NEW(&t->api->arena, int64_t);
-    if (seconds == NULL || str_to_i64(value, seconds) != OK) {
-        t->err = ERR_NOMEM; /* that it is a number has been checked when it was loaded */
-        return;
-    }
-    enum err e = map_put(t->map, arena_str(&t->api->arena, star), seconds);
-    if (e != OK)
-        t->err = e;
-}
-
-static enum err load_record_cache(struct api *a)
-{
-    map_init(&a->conf.record_cache, &a->arena);
-    map_init(&a->conf.record_cache_old, &a->arena);
-    struct cache_target t = {a, &a->conf.record_cache, OK};
-    settings_each(a->settings, "kinto.*.record_cache_expires_seconds", take_cache_seconds, &t);
-    t.map = &a->conf.record_cache_old;
-    settings_each(a->settings, "kinto.*_record_cache_expires_seconds", take_cache_seconds, &t);
-    return t.err;
-}
-
-/* kinto.eos: "2030-12-31", with or without "T12:34" or "T12:34:56". Local dates are not guessed:
- * UTC. */
-static enum err load_end_of_service(struct api *a, struct err_detail *d)
-{
-    struct api_config *c = &a->conf;
-    c->eos = settings_str(a->settings, "kinto.eos");
-    c->eos_ms = INT64_MAX;
-    if (c->eos.n == 0)
-        return OK;
-    str message = settings_str(a->settings, "kinto.eos_message");
-    str url = settings_str(a->settings, "kinto.eos_url");
-    url = url.n ? url : c->project_docs;
-    c->soft_eol = api_alert_text(&a->arena, "soft-eol", message, url);
-    c->hard_eol = api_alert_text(&a->arena, "hard-eol", message, url);
-    struct tm tm = {0};
-    char *text = arena_cstr(&a->arena, c->eos);
-    if (text == NULL)
-        return ERR_NOMEM;
-    static const char *const forms[] = {"%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S",
-                                        "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"};
-    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
-        memset(&tm, 0, sizeof tm);
-        const char *end = strptime(text, forms[i], &tm);
-        int day = tm.tm_mday;
-        if (end == NULL || *end != '\0')
-            continue;
-        int64_t seconds = timegm(&tm);
-        if (tm.tm_mday != day) /* February 30th became March */
-            break;
-        c->eos_ms = seconds * 1000;
-        return OK;
-    }
-    str origin = settings_origin(a->settings, "kinto.eos");
-    return err_set(d, ERR_SYNTAX, 0,
-                   STR_FMT ": kinto.eos: \"" STR_FMT
-                           "\" is no date like 2030-12-31 or 2030-12-31T23:59:59",
-                   STR_ARG(origin), STR_ARG(c->eos));
-}
-
-static void load_redirects(struct api_config *c, const struct settings *s)
-{
-    c->slash_redirect = settings_bool(s, "kinto.trailing_slash_redirect_enabled");
-    c->slash_redirect_ttl = settings_int(s, "kinto.trailing_slash_redirect_ttl_seconds", 3600);
-    c->version_redirect = settings_bool(s, "kinto.version_prefix_redirect_enabled");
-    c->version_redirect_ttl = settings_int(s, "kinto.version_prefix_redirect_ttl_seconds", -1);
-}
-
-static enum err load_config(struct api *a, struct err_detail *d)
-{
-    struct api_config *c = &a->conf;
-    const struct settings *s = a->settings;
-    c->readonly = settings_bool(s, "kinto.readonly");
-    c->explicit_permissions = settings_bool(s, "kinto.explicit_permissions");
-    c->schema_validation = settings_bool(s, "kinto.experimental_collection_schema_validation");
-    c->batch_max = settings_int(s, "kinto.batch_max_requests", 25);
-    c->paginate_by = settings_int(s, "kinto.paginate_by", 0);
-    c->max_fetch = settings_int(s, "kinto.storage_max_fetch_size", 10000);
-    c->token_ttl_ms = 1000 * settings_int(s, "kinto.pagination_token_validity_seconds", 600);
-    c->cors_max_age = settings_int(s, "kinto.cors_max_age_seconds", 3600);
-    c->cors_origins = names_setting(s, "kinto.cors_origins");
-    c->root_cache = settings_int(s, "kinto.root_cache_expires_seconds", 86400);
-    c->retry_after =
-        arena_printf(&a->arena, "%" PRId64, settings_int(s, "kinto.retry_after_seconds", 3));
-    if (settings_is_set(s, "kinto.backoff"))
-        c->backoff = arena_printf(&a->arena, "%" PRId64, settings_int(s, "kinto.backoff", 0));
-    c->backoff_percentage = settings_float(s, "kinto.backoff_percentage", -1);
-    c->http_host = settings_str(s, "kinto.http_host");
-    c->http_scheme = settings_str(s, "kinto.http_scheme");
-    c->error_info = settings_str(s, "kinto.error_info_link");
-    c->project_name = settings_str(s, "kinto.project_name");
-    c->project_version = settings_str(s, "kinto.project_version");
-    if (c->project_version.n == 0)
-        c->project_version = a->version;
-    c->project_docs = settings_str(s, "kinto.project_docs");
-    c->http_api = settings_str(s, "kinto.http_api_version");
-    c->version_path = settings_str(s, "kinto.version_json_path");
-    c->permissions_readers = names_setting(s, "kinto.permissions_read_principals");
-    load_redirects(c, s);
-    for (unsigned k = 0; k < KIND_COUNT; k++)
-        load_kind(c, s, (enum api_kind)k);
-    enum err e = load_record_cache(a);
-    return e == OK ? load_end_of_service(a, d) : e;
-}
+/* ---- making one ------------------------------------------------------------------------------- */
 
 /* "config" of the root URL: which INI this is, so that a deployment can tell. */
 static enum err load_hello_config(struct api *a, const struct api_options *o)
@@ -221,7 +49,7 @@ static enum err add_permissions_endpoint(struct api *a)
                                   .path = "/permissions",
                                   .type = TYPE_PLURAL,
                                   .kind = KIND_NONE,
-                                  .methods = METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD),
+                                  .methods = a->conf.permissions_methods,
                                   .check_accept = true,
                                   .handler = api_list_permissions,
                               });
@@ -271,7 +99,7 @@ enum err api_new(struct api **out, const struct api_options *o, struct err_detai
     if (e == OK)
         e = api_schemas_new(&a->schemas);
     if (e == OK)
-        e = load_config(a, d);
+        e = api_config_load(a, d);
     if (e == OK)
         e = load_hello_config(a, o);
     if (e == OK)

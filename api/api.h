@@ -114,8 +114,7 @@ void api_rewrite(struct api_req *r, str path);  /* decoded path, borrowed */
 
 /* Makes the bucket or collection of that URI unless it is there; the user becomes its writer. */
 enum api_step api_create_if_absent(struct api_req *r, str bucket_id, str collection_id_or_none);
-/* Does an object id have the form that every resource of the core accepts? */
-bool api_valid_id(str id);
+bool api_valid_collection_id(const struct api_req *r, str id);
 
 enum api_step api_reply_json(struct api_req *r, int status, str body); /* body is borrowed */
 /* X(constant): see errors.def */

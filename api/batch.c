@@ -128,7 +128,7 @@ static enum err check_requests(struct api_req *r, struct json *requests,
 static bool too_many(struct api_req *r, const struct json *requests)
 {
     int64_t most = r->api->conf.batch_max;
-    if (!json_is(requests, JSON_ARRAY) || json_count(requests) <= (size_t)most)
+    if (most == 0 || !json_is(requests, JSON_ARRAY) || json_count(requests) <= (size_t)most)
         return false;
     api_invalid_add(
         r, "body", STR("requests"),

@@ -56,11 +56,17 @@ static str allowed_origin(struct api_req *r)
     return found;
 }
 
+/* kinto.cors_origins is empty: the endpoints know nothing of CORS. */
+static bool is_off(const struct api_req *r)
+{
+    return r->api->conf.cors_origins.count == 0;
+}
+
 /* True if the page's origin is not among those of kinto.cors_origins; the error has been added. */
 static bool origin_refused(struct api_req *r)
 {
     str origin = api_req_header(r, "Origin");
-    if (origin.n == 0 || !str_none(allowed_origin(r)))
+    if (origin.n == 0 || is_off(r) || !str_none(allowed_origin(r)))
         return false;
     api_invalid_add(r, "header", STR("Origin"), ARENA_JOIN(r->arena, origin, STR(" not allowed")));
     return true;
@@ -76,6 +82,19 @@ enum api_step api_check_origin(struct api_req *r)
     return s;
 }
 
+/* Answers that leave Access-Control-Expose-Headers out, as the reference's do. */
+static bool names_no_headers(const struct api_req *r)
+{
+    int status = r->out->status;
+    if (r->route == NULL)
+        return status == 401 && r->alias;
+    if (is_off(r) && (status < 300 || status == 401))
+        return true;
+    if (r->alias)
+        return status == 401 || (r->method == METHOD_OPTIONS && status < 300);
+    return status == 405 || r->method == METHOD_OPTIONS;
+}
+
 void api_cors_headers(struct api_req *r)
 {
     if (r->parent && r->out->status == 401) /* as the reference leaves them out there */
@@ -86,9 +105,7 @@ void api_cors_headers(struct api_req *r)
         if (!str_eq(origin, STR("*")))
             http_header_add(r->out, STR("Vary"), STR("Origin"));
     }
-    bool silent = (r->out->status == 405 && r->route && !r->alias) ||
-                  (r->out->status == 401 && r->alias) || (r->method == METHOD_OPTIONS && r->route);
-    if (!silent)
+    if (!names_no_headers(r))
         http_header_add(r->out, STR("Access-Control-Expose-Headers"), exposed(r));
 }
 
@@ -108,10 +125,15 @@ str api_method_list(struct api_req *r, const char *separator)
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (i == skip || !(methods & METHOD_BIT(names[i].method)))
             continue;
+        if (b.n != 0)
+            buf_add_str(&b, str_from(separator));
         buf_add_str(&b, str_from(names[i].name));
-        buf_add_str(&b, str_from(separator));
     }
-    buf_add_lit(&b, "OPTIONS");
+    if (!is_off(r)) {
+        if (b.n != 0)
+            buf_add_str(&b, str_from(separator));
+        buf_add_lit(&b, "OPTIONS");
+    }
     return buf_str(&b);
 }
 
@@ -123,19 +145,21 @@ static bool has_word(str list, str word)
     return false;
 }
 
-/* What all methods of the endpoint together expose. */
-static str exposed_by_any(const struct api_req *r)
+/* Everything that any method of the endpoint exposes. */
+static str all_exposed(const struct api_req *r)
 {
     unsigned methods = api_route_methods(r);
+    if (r->route->type == TYPE_PLURAL && (methods & METHOD_BIT(METHOD_HEAD)))
+        return STR(COUNT_HEADERS);
     if (r->route->type == TYPE_UTILITY || !(methods & METHOD_BIT(METHOD_GET)))
         return STR(BASE_HEADERS);
-    return r->route->type == TYPE_OBJECT ? STR(OBJECT_HEADERS) : STR(COUNT_HEADERS);
+    return r->route->type == TYPE_OBJECT ? STR(OBJECT_HEADERS) : STR(LIST_HEADERS);
 }
 
 /* That, and what the page asks for. */
 static str allowed_headers(struct api_req *r)
 {
-    const str all = exposed_by_any(r);
+    const str all = all_exposed(r);
     struct buf b;
     buf_init_arena(&b, r->arena, 64 * KIB);
     buf_add_str(&b, all);
@@ -155,6 +179,8 @@ enum api_step api_preflight(struct api_req *r)
     str origin = api_req_header(r, "Origin");
     str method = api_req_header(r, "Access-Control-Request-Method");
     r->invalid = NULL;
+    if (is_off(r))
+        return api_fail(r, API_ERR_METHOD_NOT_ALLOWED);
     if (origin_refused(r))
         return api_invalid_fail(r, 400);
     if (origin.n == 0)
@@ -170,7 +196,7 @@ enum api_step api_preflight(struct api_req *r)
 
     http_header_add(r->out, STR("Access-Control-Allow-Headers"), allowed_headers(r));
     http_header_add(r->out, STR("Access-Control-Allow-Methods"), api_method_list(r, ","));
-    if (r->api->conf.cors_max_age >= 0)
+    if (r->api->conf.cors_max_age > 0)
         http_header_add(r->out, STR("Access-Control-Max-Age"),
                         arena_printf(r->arena, "%lld", (long long)r->api->conf.cors_max_age));
     return api_reply_json(r, 200, STR("null"));

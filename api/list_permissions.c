@@ -291,7 +291,10 @@ static enum api_step add_headers(struct api_req *r)
     if (s != STEP_NEXT)
         return s;
     api_timestamp_headers(r, r->list_clock);
-    http_header_add(r->out, STR("Cache-Control"), STR("no-cache, no-store"));
+    if (str_none(r->user.id) && r->api->conf.permissions_cache > 0)
+        api_cache_seconds(r, r->api->conf.permissions_cache);
+    else
+        http_header_add(r->out, STR("Cache-Control"), STR("no-cache, no-store"));
     return STEP_NEXT;
 }
 

@@ -87,11 +87,12 @@ struct api_config {
     bool readonly, explicit_permissions, schema_validation;
     bool slash_redirect, version_redirect;
     int64_t slash_redirect_ttl, version_redirect_ttl; /* seconds; < 0: no cache headers */
-    int64_t batch_max, paginate_by, max_fetch;        /* paginate_by 0: unset */
-    int64_t token_ttl_ms, cors_max_age, root_cache;
-    str retry_after, backoff;  /* as text: sent when there is no memory, too. none: unset */
-    double backoff_percentage; /* < 0: on every response */
-    struct api_names cors_origins;
+    int64_t batch_max, paginate_by;                   /* 0: no limit */
+    int64_t max_fetch, token_ttl_ms, root_cache;
+    int64_t cors_max_age;          /* 0: not said */
+    str retry_after, backoff;      /* as text: sent when there is no memory, too. none: unset */
+    double backoff_percentage;     /* < 0: on every response */
+    struct api_names cors_origins; /* none: no CORS at all */
     str http_host, http_scheme, error_info, project_name, project_version, project_docs, http_api;
     str version_path, eos;
     str soft_eol, hard_eol;            /* the Alert before and after the end */
@@ -101,6 +102,8 @@ struct api_config {
     struct map record_cache, record_cache_old; /* bucket, or bucket and collection -> seconds */
     struct api_names principals[KIND_COUNT][REQUIRED_COUNT];
     struct api_names permissions_readers; /* of /permissions */
+    int64_t permissions_cache;            /* seconds; < 0: unset */
+    unsigned permissions_methods;         /* METHOD_BITs */
     unsigned enabled[2][KIND_COUNT];      /* METHOD_BITs; [0] plural, [1] object */
 };
 
@@ -220,6 +223,10 @@ struct api_req {
     bool failed; /* the response is an error or a redirect */
 };
 
+/* ---- config.c -------------------------------------------------------------------------------- */
+
+enum err api_config_load(struct api *a, struct err_detail *d); /* SYNTAX: a date; NOMEM */
+
 /* ---- request.c ------------------------------------------------------------------------------- */
 
 struct api_req *api_req_new(struct api_loop *loop, struct http_req *http); /* NULL: no memory */
@@ -289,6 +296,8 @@ void api_cache_seconds(struct api_req *r, int64_t seconds);
 
 /* ---- resource.c, authorize.c ----------------------------------------------------------------- */
 
+/* Has an id the form that a resource takes if its generator asks for no other? */
+bool api_valid_id(str id);
 bool api_valid_id_of(const struct api_req *r, enum api_kind k, str id);
 str api_new_id(struct api_req *r);
 str api_list_uri(struct api_req *r); /* of r->list: "/buckets/b/groups" */

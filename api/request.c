@@ -18,6 +18,12 @@ static enum api_method method_from(str name)
     return METHOD_OTHER;
 }
 
+static str without_default_port(str scheme, str host)
+{
+    str port = str_eq(scheme, STR("https")) ? STR(":443") : STR(":80");
+    return str_ends(host, port) ? str_sub(host, 0, host.n - port.n) : host;
+}
+
 /* "http://example.org": what absolute URLs in answers begin with. */
 str api_origin(struct api_req *r)
 {
@@ -30,7 +36,7 @@ str api_origin(struct api_req *r)
     str host = c->http_host.n ? c->http_host : api_req_header(r, "Host");
     if (host.n == 0)
         host = STR("localhost");
-    return ARENA_JOIN(r->arena, scheme, STR("://"), host);
+    return ARENA_JOIN(r->arena, scheme, STR("://"), without_default_port(scheme, host));
 }
 
 struct api_req *api_req_new(struct api_loop *loop, struct http_req *http)
@@ -124,17 +130,22 @@ bool api_eos_refused(struct api_req *r)
     return true;
 }
 
+static void add_text_or_null(struct buf *b, str text)
+{
+    if (str_none(text))
+        buf_add_lit(b, "null");
+    else
+        json_write_string(b, text);
+}
+
 str api_alert_text(struct arena *a, const char *code, str message, str url)
 {
     struct buf b;
     buf_init_arena(&b, a, SIZE_MAX / 2);
     buf_printf(&b, "{\"code\":\"%s\",\"message\":", code);
-    if (message.n)
-        json_write_string(&b, message);
-    else
-        buf_add_lit(&b, "null");
+    add_text_or_null(&b, message);
     buf_add_lit(&b, ",\"url\":");
-    json_write_string(&b, url);
+    add_text_or_null(&b, url);
     buf_add_char(&b, '}');
     return buf_failed(&b) ? STR_NONE : buf_str(&b);
 }

@@ -27,19 +27,15 @@ bool api_valid_id(str id)
     return true;
 }
 
-/* Lower-case hex digits and dashes, version 4 of the variant of RFC 9562. */
-static bool is_uuid4(str id)
+/* Lower-case hex digits and dashes; of which version the UUID is is not asked. */
+static bool is_uuid(str id)
 {
-    static const char form[] = "xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx";
-    if (id.n != sizeof form - 1)
+    if (id.n != 36)
         return false;
     for (size_t i = 0; i < id.n; i++) {
-        char c = id.p[i];
-        bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-        bool fits = form[i] == 'x'   ? hex
-                    : form[i] == 'y' ? c == '8' || c == '9' || c == 'a' || c == 'b'
-                                     : c == form[i];
-        if (!fits)
+        bool hex = (id.p[i] >= '0' && id.p[i] <= '9') || (id.p[i] >= 'a' && id.p[i] <= 'f');
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        if (dash ? id.p[i] != '-' : !hex)
             return false;
     }
     return true;
@@ -47,7 +43,12 @@ static bool is_uuid4(str id)
 
 bool api_valid_id_of(const struct api_req *r, enum api_kind k, str id)
 {
-    return r->api->conf.generator[k] == GENERATOR_UUID4 ? is_uuid4(id) : api_valid_id(id);
+    return r->api->conf.generator[k] == GENERATOR_UUID4 ? is_uuid(id) : api_valid_id(id);
+}
+
+bool api_valid_collection_id(const struct api_req *r, str id)
+{
+    return api_valid_id_of(r, KIND_COLLECTION, id);
 }
 
 str api_new_id(struct api_req *r)

@@ -1,11 +1,7 @@
 /*
- * api/settings.c - the rows of api/settings.def, and the check of what this build cannot do yet.
- *
- * What changes which data is accepted stops the start; what only leaves out an endpoint or a report
- * gives a warning.
+ * api/settings.c - the rows of api/settings.def, and the check of values that a type does not tell.
  */
 #include "api/api.h"
-#include "base/log.h"
 
 static const struct setting_row rows[] = {
 #define X(key, type, min, max, def, unit, allowed, help)                                           \
@@ -16,28 +12,34 @@ static const struct setting_row rows[] = {
 
 const struct setting_table api_settings = {rows, ARRAY_LEN(rows)};
 
-static void warn(const struct settings *s, const char *key)
-{
-    str origin = settings_origin(s, key);
-    log_event(LOG_WARN, "setting_without_effect", "key=%s from=" STR_FMT, key, STR_ARG(origin));
-}
-
-static enum err refuse(const struct settings *s, const char *key, const char *why,
+static enum err refuse(const struct settings *s, const char *key, const char *allowed,
                        struct err_detail *d)
 {
-    str origin = settings_origin(s, key);
-    return err_set(d, ERR_UNSUPPORTED, 0, STR_FMT ": %s: %s", STR_ARG(origin), key, why);
+    str origin = settings_origin(s, key), value = settings_str(s, key);
+    return err_set(d, ERR_UNSUPPORTED, 0, STR_FMT ": %s: found \"" STR_FMT "\", allowed is %s",
+                   STR_ARG(origin), key, STR_ARG(str_sub(value, 0, 80)), allowed);
+}
+
+/* "1", or what begins with "1.". */
+static bool is_version_one(str version)
+{
+    return str_eq(version, STR("1")) || str_starts(version, STR("1."));
+}
+
+/* Something to put between "https://" and "/v1/". */
+static bool is_host(str host)
+{
+    for (size_t i = 0; i < host.n; i++)
+        if ((unsigned char)host.p[i] <= ' ' || memchr("/?#@\\\"<>", host.p[i], 8) != NULL)
+            return false;
+    return true;
 }
 
 enum err api_settings_check(const struct settings *s, struct err_detail *d)
 {
-    static const char *const without_effect[] = {"kinto.sentry_dsn", "kinto.newrelic_config",
-                                                 "kinto.profiler_enabled"};
-    for (size_t i = 0; i < ARRAY_LEN(without_effect); i++)
-        if (settings_is_set(s, without_effect[i]))
-            warn(s, without_effect[i]);
-    if (!str_starts(settings_str(s, "kinto.http_api_version"), STR("1.")))
-        return refuse(s, "kinto.http_api_version",
-                      "must begin with \"1.\", as the API is served at /v1", d);
+    if (!is_version_one(settings_str(s, "kinto.http_api_version")))
+        return refuse(s, "kinto.http_api_version", "1 or 1.x, as the API is served at /v1", d);
+    if (!is_host(settings_str(s, "kinto.http_host")))
+        return refuse(s, "kinto.http_host", "host or host:port, without https://", d);
     return OK;
 }

@@ -4,7 +4,7 @@
 #include "auth/private.h"
 
 static const struct auth_policy policies[] = {
-#define X(name, function, challenge, path) {name, function, challenge, path},
+#define X(name, function, scheme, path) {name, function, scheme, path},
 #include "auth/policies.def"
 #undef X
 };
@@ -19,18 +19,26 @@ static const struct auth_policy *find_policy(str name, str use)
     return NULL;
 }
 
-struct use_lookup {
-    str name, use, origin;
+/* A setting of one policy: multiauth.policy.NAME.something. */
+struct lookup {
+    str name, value, origin;
 };
 
-static void find_use(void *arg, str key, str star, str value, str origin)
+static void take_if_named(void *arg, str key, str star, str value, str origin)
 {
     (void)key;
-    struct use_lookup *l = arg;
-    if (str_eq(star, l->name) && value.n) {
-        l->use = value;
+    struct lookup *l = arg;
+    if (str_eq(star, l->name)) {
+        l->value = value;
         l->origin = origin;
     }
+}
+
+static struct lookup look_up(const struct settings *s, const char *pattern, str name)
+{
+    struct lookup l = {.name = name, .origin = settings_origin(s, "multiauth.policies")};
+    settings_each(s, pattern, take_if_named, &l);
+    return l;
 }
 
 static enum err unknown(str origin, str name, str use, struct err_detail *d)
@@ -47,18 +55,54 @@ static enum err unknown(str origin, str name, str use, struct err_detail *d)
                    STR_ARG(origin), STR_ARG(name), STR_ARG(use), known);
 }
 
+static str in_lower_case(struct arena *a, str name)
+{
+    char *z = arena_cstr(a, name);
+    for (char *p = z; p != NULL && *p != '\0'; p++)
+        if (*p >= 'A' && *p <= 'Z')
+            *p = (char)(*p + ('a' - 'A'));
+    return z != NULL ? (str){z, name.n} : STR_NONE;
+}
+
+/* What may stand in quotes in a header. */
+static bool is_quotable(str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < ' ' || s.p[i] > '~' || s.p[i] == '"' || s.p[i] == '\\')
+            return false;
+    return true;
+}
+
+static enum err add_challenge(struct auth *a, struct auth_active *p, const struct settings *s,
+                              struct err_detail *d)
+{
+    struct lookup l = look_up(s, "multiauth.policy.*.realm", p->name);
+    if (p->policy->scheme == NULL)
+        return OK;
+    if (!is_quotable(l.value))
+        return err_set(d, ERR_SYNTAX, 0,
+                       STR_FMT ": multiauth.policy." STR_FMT ".realm: found \"" STR_FMT
+                               "\", allowed is ASCII text without quotes",
+                       STR_ARG(l.origin), STR_ARG(p->name), STR_ARG(str_sub(l.value, 0, 80)));
+    p->challenge = ARENA_JOIN(&a->arena, str_from(p->policy->scheme), STR(" realm=\""),
+                              str_none(l.value) ? STR("Realm") : l.value, STR("\""));
+    return OK;
+}
+
 static enum err add_policy(struct auth *a, const struct settings *s, str name, struct err_detail *d)
 {
-    struct use_lookup l = {.name = name, .origin = settings_origin(s, "multiauth.policies")};
-    settings_each(s, "multiauth.policy.*.use", find_use, &l);
-    const struct auth_policy *p = find_policy(name, l.use);
+    struct lookup l = look_up(s, "multiauth.policy.*.use", name);
+    const struct auth_policy *p = find_policy(name, l.value);
     if (p == NULL)
-        return unknown(l.origin, name, str_none(l.use) ? name : l.use, d);
+        return unknown(l.origin, name, str_none(l.value) ? name : l.value, d);
     if (a->count == AUTH_MAX_POLICIES)
         return err_set(d, ERR_LIMIT, 0, STR_FMT ": multiauth.policies: more than %d policies",
                        STR_ARG(l.origin), AUTH_MAX_POLICIES);
-    a->active[a->count++] = (struct auth_active){name, p};
-    return OK;
+    struct auth_active *active = &a->active[a->count++];
+    *active = (struct auth_active){.name = name, .policy = p};
+    active->prefix = in_lower_case(&a->arena, name);
+    enum err e = add_challenge(a, active, s, d);
+    return e == OK && arena_failed(&a->arena) ? ERR_NOMEM : e;
 }
 
 static bool needs_secret(const struct auth *a)
@@ -74,6 +118,7 @@ enum err auth_new(struct auth **out, const struct settings *s, struct err_detail
     struct auth *a = calloc(1, sizeof *a);
     if (a == NULL)
         return ERR_NOMEM;
+    arena_init(&a->arena, NULL, 0, NULL, MIB);
     size_t n;
     const str *names = settings_list(s, "multiauth.policies", &n);
     enum err e = OK;
@@ -86,12 +131,15 @@ enum err auth_new(struct auth **out, const struct settings *s, struct err_detail
     if (e == OK)
         *out = a;
     else
-        free(a);
+        auth_free(a);
     return e;
 }
 
 void auth_free(struct auth *a)
 {
+    if (a == NULL)
+        return;
+    arena_fini(&a->arena);
     free(a);
 }
 
@@ -115,15 +163,15 @@ enum err auth_authenticate(const struct auth *a, struct auth_request *req, struc
 str auth_challenge(const struct auth *a)
 {
     for (size_t i = 0; i < a->count; i++)
-        if (a->active[i].policy->challenge)
-            return str_from(a->active[i].policy->challenge);
+        if (!str_none(a->active[i].challenge))
+            return a->active[i].challenge;
     return STR_NONE;
 }
 
 bool auth_has_policy(const struct auth *a, str name)
 {
     for (size_t i = 0; i < a->count; i++)
-        if (str_eq(a->active[i].prefix, name))
+        if (str_eq(a->active[i].name, name))
             return true;
     return false;
 }

@@ -11,12 +11,14 @@ typedef enum err (*auth_function)(const struct auth *a, struct auth_request *req
 struct auth_policy {
     const char *name; /* as rows of policies.def call it */
     auth_function authenticate;
-    const char *challenge;
+    const char *scheme; /* of its challenge, or NULL: has none */
     const char *path;
 };
 
 struct auth_active {
-    str prefix; /* as multiauth.policies calls it */
+    str name;      /* as multiauth.policies calls it */
+    str prefix;    /* of user ids: the name in lower case */
+    str challenge; /* for WWW-Authenticate, or none */
     const struct auth_policy *policy;
 };
 
@@ -26,6 +28,7 @@ struct auth {
     struct auth_active active[AUTH_MAX_POLICIES];
     size_t count;
     str hmac_secret; /* of the settings */
+    struct arena arena;
 };
 
 enum err basic_authenticate(const struct auth *a, struct auth_request *req, str *user_id);

@@ -92,6 +92,7 @@ static enum err read_typed(struct settings *s, str text, struct value *v)
         return native_list(&s->arena, text, &v->words, &v->nwords);
     case SETTING_STRING:
     case SETTING_IGNORED:
+    case SETTING_WARNED:
         return OK;
     }
     return OK;
@@ -119,6 +120,7 @@ static void describe_allowed(char *out, size_t size, const struct setting_row *r
         return;
     case SETTING_STRING:
     case SETTING_IGNORED:
+    case SETTING_WARNED:
         snprintf(out, size, "any text");
         return;
     }
@@ -138,7 +140,7 @@ static enum err refuse(const struct source *from, enum err e, const struct value
 
 /* An empty text, or null. It takes away the default of texts, lists and booleans, where the
  * reference knows an empty value, and leaves numbers and choices as they were. */
-static void apply_empty(const struct source *from, struct value *v)
+static void apply_empty(const struct source *from, struct value *v, bool null)
 {
     switch (v->row->type) {
     case SETTING_INT:
@@ -151,10 +153,11 @@ static void apply_empty(const struct source *from, struct value *v)
         break;
     case SETTING_STRING:
     case SETTING_IGNORED:
+    case SETTING_WARNED:
         v->set = false;
         break;
     }
-    v->text = STR_NONE;
+    v->text = v->row->type == SETTING_STRING && !null ? STR("") : STR_NONE;
     v->yes = false;
     v->words = NULL;
     v->nwords = 0;
@@ -171,7 +174,7 @@ static enum err apply(const struct source *from, struct value *v, str text)
     if (arena_failed(&s->arena))
         return no_memory(from->detail);
     if (str_trim(fresh.text).n == 0 || native_is_null(text)) {
-        apply_empty(from, v);
+        apply_empty(from, v, native_is_null(text));
         return OK;
     }
     e = read_typed(s, text, &fresh);
@@ -613,6 +616,30 @@ const str *settings_list(const struct settings *s, const char *key, size_t *n)
     return v->words;
 }
 
+static void log_without_effect(const struct value *v)
+{
+    bool on;
+
+    if (v->row->type == SETTING_IGNORED)
+        log_event(LOG_DEBUG, "setting_ignored", "key=" STR_FMT " why=\"%s\"", STR_ARG(v->key),
+                  v->row->help);
+    if (v->row->type == SETTING_WARNED && (!native_bool(str_trim(v->text), &on) || on))
+        log_event(LOG_WARN, "setting_without_effect",
+                  "key=" STR_FMT " from=\"" STR_FMT "\" why=\"%s\"", STR_ARG(v->key),
+                  STR_ARG(v->origin), v->row->help);
+}
+
+void settings_log_without_effect(const struct settings *s)
+{
+    size_t it = 0;
+    str key;
+    void *v;
+
+    while (map_next(&s->values, &it, &key, &v))
+        if (((struct value *)v)->set)
+            log_without_effect(v);
+}
+
 str settings_origin(const struct settings *s, const char *key)
 {
     return value_get(s, key)->origin;
@@ -625,6 +652,6 @@ void settings_each(const struct settings *s, const char *pattern,
 
     CHECK(row != NULL);
     for (const struct value *v = s->first; v != NULL; v = v->next)
-        if (v->row == row && !str_none(v->text))
+        if (v->row == row && v->text.n != 0)
             fn(arg, v->key, v->star, v->text, v->origin);
 }

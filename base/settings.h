@@ -19,9 +19,9 @@
  * warning); PasteDeploy's `set x`, `get x` and `use` (egg:kinto only) are understood. A key of
  * [server:main] is the setting kinto.server.key, weaker than the same key in [app:main].
  *
- * An empty value, or null, stands in place of the default where that makes sense: no text, an empty
- * list (`kinto.bucket_create_principals =` lets nobody create buckets), false. For numbers and
- * choices it is as if the line was not there.
+ * An empty value, or null, stands in place of the default where that makes sense: an empty text
+ * (null: none), an empty list (`kinto.bucket_create_principals =` lets nobody create buckets),
+ * false. For numbers and choices it is as if the line was not there.
  *
  * Values live as long as the struct settings; strings are NUL-terminated. Read-only after load:
  * any thread.
@@ -32,13 +32,14 @@
 #include "base/ini.h"
 
 enum setting_type {
-    SETTING_BOOL,   /* true/false, yes/no, on/off, 1/0, t/f, y/n in any case */
-    SETTING_INT,    /* decimal within [min, max] */
-    SETTING_FLOAT,  /* decimal within [min, max] */
-    SETTING_STRING, /* any text; empty counts as unset */
-    SETTING_LIST,   /* words separated by white space or commas; or a JSON list of strings */
-    SETTING_ENUM,   /* one of the words in `allowed`, separated by spaces */
-    SETTING_IGNORED /* known and without effect here; `help` says why. Accepted in silence */
+    SETTING_BOOL,    /* true/false, yes/no, on/off, 1/0, t/f, y/n in any case */
+    SETTING_INT,     /* decimal within [min, max] */
+    SETTING_FLOAT,   /* decimal within [min, max] */
+    SETTING_STRING,  /* any text; empty: STR(""), and counts as unset */
+    SETTING_LIST,    /* words separated by white space or commas; or a JSON list of strings */
+    SETTING_ENUM,    /* one of the words in `allowed`, separated by spaces */
+    SETTING_IGNORED, /* known and without effect here; `help` says why. Accepted in silence */
+    SETTING_WARNED   /* the same, but somebody may count on it: accepted with a warning */
 };
 
 struct setting_row {
@@ -75,7 +76,8 @@ MUST_CHECK enum err settings_load(struct settings **out, const struct setting_ta
 void settings_free(struct settings *s);
 
 /* The key must be in a table and of the type (else a BUG); settings_str gives the text of any type.
- * Unset and without default: false, if_unset, STR_NONE, empty. */
+ * Unset and without default: false, if_unset, STR_NONE, empty. A text that was emptied is STR("").
+ */
 bool settings_is_set(const struct settings *s, const char *key); /* other than by its default */
 bool settings_bool(const struct settings *s, const char *key);
 int64_t settings_int(const struct settings *s, const char *key, int64_t if_unset);
@@ -84,11 +86,15 @@ str settings_str(const struct settings *s, const char *key);
 /* A list's words; *n = 0 when unset. The array lives as long as s. */
 const str *settings_list(const struct settings *s, const char *key, size_t *n);
 
+/* Tells the log of each setting that is given and does nothing: WARN for rows of type WARNED (but
+ * not for what is switched off), DEBUG for those of type IGNORED. */
+void settings_log_without_effect(const struct settings *s);
+
 /* Where a value came from, for messages: "kinto.ini:12", "environment", "command line", "default".
  */
 str settings_origin(const struct settings *s, const char *key);
 
-/* Every set value whose key matches the row `pattern` (the row's own text, with its `*`), in file
+/* Every set and not empty value whose key matches the row `pattern` (the row's own text, with its `*`), in file
  * order: fn(arg, key, what the `*` stood for (the first one), value, origin). */
 void settings_each(const struct settings *s, const char *pattern,
                    void (*fn)(void *arg, str key, str star, str value, str origin), void *arg);

@@ -25,12 +25,19 @@ static unsigned ms_of(const struct settings *s, const char *seconds_key)
     return (unsigned)settings_int(s, seconds_key, 0) * 1000;
 }
 
+/* NULL: unset or empty. */
+static const char *text_of(const struct settings *s, const char *key)
+{
+    return settings_is_set(s, key) ? settings_str(s, key).p : NULL;
+}
+
 void http_options_load(struct http_options *o, const struct settings *s)
 {
     o->loops = (unsigned)settings_int(s, "kinto.server.loops", 0);
-    o->tls.certificate = settings_str(s, "kinto.tls_certificate").p;
-    o->tls.key = settings_str(s, "kinto.tls_key").p;
-    o->server_name = settings_str(s, "kinto.server.ident").p;
+    o->tls.certificate = text_of(s, "kinto.tls_certificate");
+    o->tls.key = text_of(s, "kinto.tls_key");
+    str ident = settings_str(s, "kinto.server.ident");
+    o->server_name = ident.n != 0 ? ident.p : NULL;
     o->max_head_bytes = size_of(s, "kinto.server.max_request_header_size");
     o->max_target_bytes = size_of(s, "kinto.server.max_request_target_size");
     o->max_body_bytes = size_of(s, "kinto.server.max_request_body_size");
@@ -111,7 +118,7 @@ static enum err load_addresses(const struct settings *s, struct arena *a, struct
     if (!asked && settings_is_set(s, "kinto.server.unix_socket"))
         return load_unix(s, a, out);
     str host = settings_str(s, "kinto.server.host");
-    out->host = str_none(host) ? STR("127.0.0.1") : plain_host(host);
+    out->host = host.n == 0 ? STR("127.0.0.1") : plain_host(host);
     out->port = (uint16_t)settings_int(s, "kinto.server.port", 0);
     return OK;
 }

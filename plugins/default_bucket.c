@@ -115,7 +115,7 @@ static enum api_step prepare(void *ctx, struct api_req *r)
     str collection = named_collection(api_path(r), &exactly);
     if (s != STEP_NEXT || str_none(collection) || (put && exactly))
         return s;
-    if (!api_valid_id(collection))
+    if (!api_valid_collection_id(r, collection))
         return api_fail_invalid(r, "path", STR_NONE, STR("Invalid collection id"));
     return api_create_if_absent(r, id, collection);
 }

@@ -2,8 +2,9 @@
  * store/settings.c - the rows of store/settings.def, and what they mean for store_open.
  *
  * There are two backends: the engine with files and without. Permissions and the cache follow the
- * storage, so their backends are only looked at to refuse what would not be kept where the user
- * expects it.
+ * storage. So the reference's other storages stop the start, as the objects are in them; its other
+ * backends of permissions and cache are not missed, and an INI that names one starts, with a
+ * warning.
  */
 #include "base/log.h"
 #include "store/store.h"
@@ -17,14 +18,28 @@ static const struct setting_row rows[] = {
 
 const struct setting_table store_settings = {rows, ARRAY_LEN(rows)};
 
-/* What a backend setting may say. */
+/* What a backend setting may say, and what it may say without effect. */
 static const struct backend {
-    const char *key, *memory;
+    const char *key, *memory, *others, *why;
 } backends[] = {
-    {"kinto.storage_backend", "kinto.core.storage.memory"},
-    {"kinto.permission_backend", "kinto.core.permission.memory"},
-    {"kinto.cache_backend", "kinto.core.cache.memory"},
+    {"kinto.storage_backend", "kinto.core.storage.memory", "", ""},
+    {"kinto.permission_backend", "kinto.core.permission.memory",
+     "kinto.core.permission.postgresql kinto_redis.permission",
+     "permissions live with the objects"},
+    {"kinto.cache_backend", "kinto.core.cache.memory",
+     "kinto.core.cache.postgresql kinto.core.cache.memcached kinto.core.cache.redis "
+     "kinto_redis.cache",
+     "the cache is in memory"},
 };
+
+static bool has_word(const char *words, str word)
+{
+    str rest = str_from(words), w;
+    while (str_next_word(&rest, &w))
+        if (str_eq(w, word))
+            return true;
+    return false;
+}
 
 static bool says_engine(str value)
 {
@@ -34,16 +49,22 @@ static bool says_engine(str value)
 static bool keeps_data(const struct settings *s)
 {
     str value = settings_str(s, "kinto.storage_backend");
-    return str_none(value) || says_engine(value);
+    return value.n == 0 || says_engine(value);
 }
 
 static enum err check_backend(const struct settings *s, const struct backend *b,
                               struct err_detail *d)
 {
     str value = settings_str(s, b->key);
-    if (str_none(value) || says_engine(value) || str_eq(value, str_from(b->memory)))
+    if (value.n == 0 || says_engine(value) || str_eq(value, str_from(b->memory)))
         return OK;
     str origin = settings_origin(s, b->key);
+    if (has_word(b->others, value)) {
+        log_event(LOG_WARN, "setting_without_effect",
+                  "key=%s from=\"" STR_FMT "\" found=\"" STR_FMT "\" why=\"%s\"", b->key,
+                  STR_ARG(origin), STR_ARG(value), b->why);
+        return OK;
+    }
     return err_set(d, ERR_UNSUPPORTED, 0,
                    STR_FMT ": %s: \"" STR_FMT "\" is not there; this build has only %s and "
                            "kinto.engine",
@@ -53,7 +74,8 @@ static enum err check_backend(const struct settings *s, const struct backend *b,
 /* Permissions that are to last need objects that last. */
 static enum err check_permissions_last(const struct settings *s, struct err_detail *d)
 {
-    if (keeps_data(s) || !says_engine(settings_str(s, "kinto.permission_backend")))
+    str value = settings_str(s, "kinto.permission_backend");
+    if (keeps_data(s) || value.n == 0 || str_eq(value, STR("kinto.core.permission.memory")))
         return OK;
     str origin = settings_origin(s, "kinto.permission_backend");
     return err_set(d, ERR_UNSUPPORTED, 0,
@@ -66,7 +88,7 @@ static enum err check_permissions_last(const struct settings *s, struct err_deta
 static const char *data_dir(const struct settings *s, struct err_detail *d)
 {
     str url = settings_str(s, "kinto.storage_url");
-    if (str_none(url))
+    if (url.n == 0)
         return "./kinto-data";
     str file = STR("file://");
     str path = str_starts(url, file) ? str_drop(url, file.n) : url;
@@ -82,10 +104,6 @@ static const char *data_dir(const struct settings *s, struct err_detail *d)
 
 enum err store_settings_check(const struct settings *s, struct err_detail *d)
 {
-    static const char *const gone[] = {"kinto.storage_strict_json", "kinto.storage_max_size_bytes"};
-    for (size_t i = 0; i < ARRAY_LEN(gone); i++)
-        if (settings_is_set(s, gone[i]))
-            log_event(LOG_WARN, "setting_without_effect", "key=%s", gone[i]);
     for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
         enum err e = check_backend(s, &backends[i], d);
         if (e != OK)

@@ -7,6 +7,7 @@ Prints "file:line: what" for each offence and ends with 1 if there was one. Ever
 function from a tree's root to its offences, so that selftest.py can show it a tree that breaks the
 rule.
 """
+import collections
 import os
 import re
 import shutil
@@ -225,53 +226,111 @@ def check_banned(root):
 
 # ---- settings ----------------------------------------------------------------------------------
 
+Row = collections.namedtuple("Row", "key kind low high default unit allowed help")
+WITHOUT_EFFECT = ("IGNORED", "WARNED")
+MARKED = "Without effect"  # the section of doc/settings.md that those stand in, and no others
+
+
 def rows(root, table):
-    """(key, type) of each row, macros expanded by the preprocessor."""
+    """Each row of a table, macros expanded by the preprocessor; None for NULL."""
     compiler = os.environ.get("CC") or shutil.which("cc") or "gcc"
+    fields = " @|@ ".join(Row._fields)
     with tempfile.NamedTemporaryFile("w", suffix=".c") as f:
-        f.write(f'#define X(key, type, ...) @@ key @ type @@\n#include "{table}"\n')
+        f.write(f'#define X({", ".join(Row._fields)}) @@{fields}@@\n#include "{table}"\n')
         f.flush()
         out = subprocess.run([compiler, "-E", "-P", "-I", root, f.name], capture_output=True, text=True, check=True).stdout
-    for m in re.finditer(r"@@(.*?)@\s*(\w+)\s*@@", out, re.S):
-        yield "".join(re.findall(r'"([^"]*)"', m.group(1))), m.group(2)
+    for m in re.finditer(r"@@(.*?)@@", out, re.S):
+        yield Row(*(c_value(field.strip()) for field in m.group(1).split("@|@")))
 
 
-def is_named(key, text):
-    return re.search(rf"(?<![\w.*-]){re.escape(key)}(?![\w*]|[.-]\w)", text) is not None
+def c_value(text):
+    literals = re.findall(r'"((?:\\.|[^"\\])*)"', text)
+    if literals:
+        return re.sub(r"\\(.)", r"\1", "".join(literals))
+    return None if text == "NULL" else text
+
+
+def documented(text):
+    """The lines of the manual's tables: (line, section, key, default)."""
+    section = None
+    for n, line in enumerate(text.split("\n"), 1):
+        if line.startswith("## "):
+            section = line[3:].strip()
+        m = re.match(r"\| `([^`]+)` \| .*? \| (?:`([^`]*)`|-) \| ", line)
+        if m:
+            yield n, section, m.group(1), m.group(2)
 
 
 def matches_row(key, keys):
     for k in keys:
-        if re.fullmatch(re.escape(k).replace(r"\*", ".+"), key):
+        if k == key or re.fullmatch(re.escape(k).replace(r"\*", ".+"), key):
             return True
     return False
+
+
+def check_manual(path, text, keys):
+    """Both ways: every row has its line, with its default and in the right section, and every line a row."""
+    offences, seen = [], {}
+    for n, section, key, default in documented(text):
+        if key in seen:
+            offences.append(f"{path}:{n}: {key} is in line {seen[key]} already")
+        seen[key] = n
+        if key not in keys:
+            offences.append(f"{path}:{n}: {key} is in no settings.def")
+            continue
+        row, table = keys[key]
+        if default != row.default:
+            offences.append(f"{path}:{n}: {key}: the default is {row.default or '-'} in {table}")
+        if (section == MARKED) != (row.kind in WITHOUT_EFFECT):
+            offences.append(f"{path}:{n}: {key} ({row.kind}) stands in the section \"{section}\"; "
+                            f"what is without effect stands in \"{MARKED}\", and nothing else")
+    return offences + [f"{table}:1: {key} ({row.kind}) has no line in {path}"
+                       for key, (row, table) in keys.items() if key not in seen]
+
+
+def check_named(root, keys):
+    """A setting that any page names in backquotes exists."""
+    not_settings = re.compile(r"kinto\.((core|plugins|views)(\..*)?|engine|ini|c|x|server\.)?$")
+    offences = []
+    for path in files(root):
+        if not path.endswith(".md"):
+            continue
+        for n, line in enumerate(read(root, path).split("\n"), 1):
+            for key in re.findall(r"`((?:kinto|multiauth)\.[\w.*-]+)(?= =|`)", line):
+                if not not_settings.match(key) and not matches_row(key, keys):
+                    offences.append(f"{path}:{n}: {key} is in no settings.def")
+    return offences
+
+
+def check_example(path, text, keys):
+    """What kinto.ini shows exists."""
+    offences, section = [], None
+    for n, line in enumerate(text.split("\n"), 1):
+        header = re.match(r"\[(.+)\]", line)
+        if header:
+            section = header.group(1)
+        shown = re.match(r"(?:# ?)?((?:kinto|multiauth)\.[\w.*-]+)\s*=", line)
+        if shown and section == "app:main" and not matches_row(shown.group(1), keys):
+            offences.append(f"{path}:{n}: {shown.group(1)} is in no settings.def")
+    return offences
 
 
 def check_settings(root):
     tables = [f for f in files(root) if re.fullmatch(r"\w+/settings\.def", f)]
     if not tables:
         return []
-    doc_path, ini_path = "doc/settings.md", "kinto.ini"
-    there = {p: read(root, p) if os.path.isfile(os.path.join(root, p)) else None for p in (doc_path, ini_path)}
-    if there[doc_path] is None:
-        return [f"{doc_path}:1: is not there, but {tables[0]} is"]
+    manual, example = "doc/settings.md", "kinto.ini"
+    if not os.path.isfile(os.path.join(root, manual)):
+        return [f"{manual}:1: is not there, but {tables[0]} is"]
     offences, keys = [], {}
     for table in tables:
-        for key, kind in rows(root, table):
-            if key in keys:
-                offences.append(f"{table}:1: {key} is in {keys[key]} already")
-            keys[key] = table
-            if not is_named(key, there[doc_path]):
-                offences.append(f"{table}:1: {key} ({kind}) is not named in {doc_path}")
-    # And the other way round: what kinto.ini shows exists.
-    section = None
-    for n, line in enumerate((there[ini_path] or "").split("\n"), 1):
-        header = re.match(r"\[(.+)\]", line)
-        if header:
-            section = header.group(1)
-        shown = re.match(r"(?:# ?)?((?:kinto|multiauth)\.[\w.*-]+)\s*=", line)
-        if shown and section == "app:main" and not matches_row(shown.group(1), keys):
-            offences.append(f"{ini_path}:{n}: {shown.group(1)} is in no settings.def")
+        for row in rows(root, table):
+            if row.key in keys:
+                offences.append(f"{table}:1: {row.key} is in {keys[row.key][1]} already")
+            keys[row.key] = row, table
+    offences += check_manual(manual, read(root, manual), keys) + check_named(root, keys)
+    if os.path.isfile(os.path.join(root, example)):
+        offences += check_example(example, read(root, example), keys)
     return offences
 
 

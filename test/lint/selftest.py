@@ -26,8 +26,11 @@ GOOD = {
     "plugins/plugins.h": "",
     "cli/cli.h": "",
 }
-DOC = {"doc/settings.md": "`kinto.readonly` and `kinto.*_ttl`\n"}
+LINE = "| `kinto.readonly` | true, false | `false` | No writes. |\n"
+DOC = {"doc/settings.md": "Set `kinto.readonly`.\n\n## Features\n" + LINE}
 ROW = 'X("kinto.readonly", BOOL, 0, 0, "false", "", NULL, "No writes.")\n'
+TM = 'X("tm.*", IGNORED, 0, 0, NULL, "", NULL, "The reference\'s.")\n'
+TM_LINE = "| `tm.*` | ignored | - | The reference's. |\n"
 
 CASES = [
     # format
@@ -78,14 +81,24 @@ CASES = [
     # settings
     ("settings", {"store/settings.def": ROW, **DOC}, None),
     ("settings", {"store/settings.def": ROW}, "doc/settings.md:1: is not there"),
-    ("settings", {"store/settings.def": ROW, "doc/settings.md": "`kinto.readonly_too`\n"}, "kinto.readonly (BOOL) is not named"),
-    ("settings", {"store/settings.def": ROW, "doc/settings.md": "`kinto.readonly.x`\n"}, "kinto.readonly (BOOL) is not named"),
-    ("settings", {"store/settings.def": ROW, "doc/settings.md": "Set kinto.readonly.\n"}, None),
+    ("settings", {"store/settings.def": ROW, "doc/settings.md": "`kinto.readonly`\n"}, "kinto.readonly (BOOL) has no line"),
+    ("settings", {"store/settings.def": ROW, "doc/settings.md": LINE.replace("only`", "only_too`")}, "kinto.readonly (BOOL) has no line"),
+    ("settings", {"store/settings.def": ROW, "doc/settings.md": LINE + LINE.replace("only`", "only_too`")},
+     "doc/settings.md:2: kinto.readonly_too is in no settings.def"),
+    ("settings", {"store/settings.def": ROW, "doc/settings.md": LINE + LINE}, "doc/settings.md:2: kinto.readonly is in line 1 already"),
+    ("settings", {"store/settings.def": ROW, "doc/settings.md": LINE.replace("`false`", "`true`")}, "kinto.readonly: the default is false"),
+    ("settings", {"store/settings.def": ROW, "doc/settings.md": LINE.replace("`false`", "-")}, "kinto.readonly: the default is false"),
+    ("settings", {"store/settings.def": ROW.replace('"false"', "NULL"), **DOC}, "kinto.readonly: the default is - in store/settings.def"),
+    ("settings", {"store/settings.def": ROW.replace('"false"', '"a \\"b\\""'), "doc/settings.md": LINE.replace("`false`", '`a "b"`')}, None),
     ("settings", {"store/settings.def": ROW + ROW, **DOC}, "is in store/settings.def already"),
     ("settings", {"store/settings.def": ROW, "api/settings.def": ROW, **DOC}, "is in api/settings.def already"),
-    ("settings", {"store/settings.def": 'X("tm.*", IGNORED, 0, 0, NULL, "", NULL, "x")\n', **DOC}, "tm.* (IGNORED)"),
-    ("settings", {"store/settings.def": '#define P(r) X("kinto." r "_ids", LIST, 0, 0, NULL, "", NULL, "x")\nP("group")\n', **DOC},
-     "kinto.group_ids (LIST) is not named"),
+    ("settings", {"store/settings.def": ROW + TM, "doc/settings.md": LINE + "## Without effect\n### Python\n" + TM_LINE}, None),
+    ("settings", {"store/settings.def": ROW + TM, "doc/settings.md": LINE + TM_LINE}, "tm.* (IGNORED) stands in the section"),
+    ("settings", {"store/settings.def": ROW, "doc/settings.md": "## Without effect\n" + LINE}, "kinto.readonly (BOOL) stands in the section"),
+    ("settings", {"store/settings.def": '#define P(r) X("kinto." r "_ids", LIST, 0, 0, NULL, "", NULL, "x")\nP("group")\n',
+                  "doc/settings.md": ""}, "kinto.group_ids (LIST) has no line"),
+    ("settings", {"store/settings.def": ROW, "doc/a.md": "Set `kinto.reedonly = true`.\n", **DOC}, "doc/a.md:1: kinto.reedonly is in no"),
+    ("settings", {"store/settings.def": ROW, "doc/a.md": "`kinto.core.x`, `kinto.c` and `kinto.readonly = true`\n", **DOC}, None),
     ("settings", {"store/settings.def": ROW, "kinto.ini": "[app:main]\n# kinto.readonly = true\n", **DOC}, None),
     ("settings", {"store/settings.def": ROW, "kinto.ini": "[app:main]\n\n# kinto.reedonly = true\n", **DOC},
      "kinto.ini:3: kinto.reedonly is in no settings.def"),

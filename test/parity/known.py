@@ -498,9 +498,10 @@ def named_like_collection(look, difference):
 
 # -- Order of errors
 
-@rule("switched off", "Order of errors", "an endpoint that was switched off by a setting says 405 before it looks for the parent")
+@rule("switched off", "Order of errors", "an endpoint that was switched off by a setting says 405 before it looks for the parent, and at the id in the body")
 def switched_off(look, difference):
-    return difference[0] in ("status", "part.status") and difference[1:] == (404, 405) and b'"errno":111' in look.ref.body
+    looked = {(404, 405): b'"errno":111', (400, 405): b'"path: Invalid object id"'}.get(difference[1:])
+    return difference[0] in ("status", "part.status") and looked is not None and looked in look.ref.body
 
 
 # -- Settings

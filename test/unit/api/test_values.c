@@ -148,9 +148,10 @@ static const struct {
     {"8f2b1c3d-0a1b-4c2d-9e3f-0123456789ab", true, true},
     {"8f2b1c3d-0a1b-4c2d-ae3f-0123456789ab", true, true},
     {"8f2b1c3d-0a1b-4c2d-be3f-0123456789ab", true, true},
-    {"8f2b1c3d-0a1b-4c2d-ce3f-0123456789ab", true, false}, /* another variant */
-    {"8f2b1c3d-0a1b-4c2d-7e3f-0123456789ab", true, false},
-    {"8f2b1c3d-0a1b-1c2d-8e3f-0123456789ab", true, false}, /* another version */
+    {"8f2b1c3d-0a1b-4c2d-ce3f-0123456789ab", true, true}, /* another variant */
+    {"8f2b1c3d-0a1b-4c2d-7e3f-0123456789ab", true, true},
+    {"8f2b1c3d-0a1b-1c2d-8e3f-0123456789ab", true, true}, /* another version: the hash of a user */
+    {"8f2b1c3d-0a1b-4c2d-8e3f_0123456789ab", true, false},
     {"8F2B1C3D-0A1B-4C2D-8E3F-0123456789AB", true, false},
     {"8f2b1c3d0a1b-4c2d-8e3f-0123456789abc0", true, false},
     {"8f2b1c3d-0a1b-4c2d-8e3f-0123456789a", true, false},

@@ -15,6 +15,8 @@ static const struct setting_row core[] = {
     {"kinto.creators", SETTING_LIST, 0, 0, "system.Authenticated", "", NULL, "Who."},
     {"kinto.scheme", SETTING_ENUM, 0, 0, NULL, "", "http https", "Scheme."},
     {"kinto.newrelic", SETTING_IGNORED, 0, 0, NULL, "", NULL, "Python's."},
+    {"kinto.sentry", SETTING_WARNED, 0, 0, NULL, "", NULL, "Nothing is sent."},
+    {"kinto.quotas.*", SETTING_WARNED, 0, 0, NULL, "", NULL, "No quotas."},
 };
 static const struct setting_row more[] = {
     {"multiauth.policies", SETTING_LIST, 0, 0, NULL, "", NULL, "Policies."},
@@ -220,7 +222,8 @@ START_TEST(empty_values)
     ck_assert_int_eq(settings_int(s, "kinto.paginate_by", -7), -7);
     ck_assert_int_eq(settings_int(s, "kinto.batch_max", -7), 25);
     ck_assert_double_eq(settings_float(s, "kinto.percentage", 0), 12.5);
-    ck_assert(str_none(settings_str(s, "kinto.project_name")));
+    ck_assert_str_is(settings_str(s, "kinto.project_name"), "");
+    ck_assert(!str_none(settings_str(s, "kinto.project_name")));
     ck_assert(!settings_is_set(s, "kinto.project_name"));
     ck_assert_str_eq(list_of("kinto.creators"), ""); /* nobody, not the default */
     ck_assert(settings_is_set(s, "kinto.creators"));
@@ -315,6 +318,44 @@ START_TEST(unknown_keys_are_warned_of)
                      "WARN unknown_setting key=\"kinto.foo\" file=\"k.ini\" line=2\n"
                      "WARN unknown_setting key=\"multiauth.policy..use\" file=\"k.ini\" line=3\n");
     settings_free(s);
+}
+END_TEST
+
+static const char *without_effect(const char *body)
+{
+    load_ok(body);
+    ck_assert_str_eq(warnings, "");
+    settings_log_without_effect(s);
+    settings_free(s);
+    return warnings;
+}
+
+START_TEST(settings_without_effect_that_may_be_missed)
+{
+    ck_assert_str_eq(without_effect("kinto.sentry = url\n"),
+                     "WARN setting_without_effect key=kinto.sentry from=\"k.ini:2\" "
+                     "why=\"Nothing is sent.\"\n");
+    warnings[0] = 0;
+    ck_assert_str_eq(without_effect("kinto.quotas.x = 5\n"),
+                     "WARN setting_without_effect key=kinto.quotas.x from=\"k.ini:2\" "
+                     "why=\"No quotas.\"\n");
+}
+END_TEST
+
+START_TEST(what_is_switched_off_is_not_missed)
+{
+    ck_assert_str_eq(without_effect("kinto.sentry =\nkinto.quotas.x = false\n"
+                                    "kinto.newrelic = file\ntm.annotate = true\n"),
+                     "");
+}
+END_TEST
+
+START_TEST(settings_ignored_are_told_at_level_debug)
+{
+    log_set_level(LOG_DEBUG);
+    ck_assert_str_eq(without_effect("kinto.newrelic = file\n"),
+                     "DEBUG setting_ignored key=kinto.newrelic why=\"Python's.\"\n");
+    log_set_level(LOG_INFO);
 }
 END_TEST
 
@@ -457,6 +498,9 @@ static Suite *make_suite(void)
     tcase_add_test(tc, bad_values_from_elsewhere_say_so);
     tcase_add_test(tc, keys_without_the_prefix);
     tcase_add_test(tc, unknown_keys_are_warned_of);
+    tcase_add_test(tc, settings_without_effect_that_may_be_missed);
+    tcase_add_test(tc, what_is_switched_off_is_not_missed);
+    tcase_add_test(tc, settings_ignored_are_told_at_level_debug);
     tcase_add_test(tc, pastedeploys_globals);
     tcase_add_test(tc, keys_of_the_server_section);
     tcase_add_test(tc, keys_with_stars);

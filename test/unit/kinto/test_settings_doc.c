@@ -41,6 +41,9 @@ static void add_type(struct buf *b, const struct setting_row *row)
     case SETTING_IGNORED:
         buf_add_lit(b, "ignored");
         return;
+    case SETTING_WARNED:
+        buf_add_lit(b, "ignored, with a warning");
+        return;
     }
 }
 
