@@ -18,19 +18,33 @@ static enum api_method method_from(str name)
     return METHOD_OTHER;
 }
 
-/* "http://example.org": what absolute URLs in answers begin with. */
+/* The request that came over the wire: all parts of a batch came to one host. */
+static struct api_req *outermost(struct api_req *r)
+{
+    while (r->parent)
+        r = r->parent;
+    return r;
+}
+
+str api_host(struct api_req *r)
+{
+    const struct api_config *c = &r->api->conf;
+    str host = c->http_host.n ? c->http_host : api_req_header(outermost(r), "Host");
+    return host.n ? host : STR("localhost");
+}
+
+str api_scheme(struct api_req *r)
+{
+    const struct api_config *c = &r->api->conf;
+    if (c->http_scheme.n)
+        return c->http_scheme;
+    const struct http_req *http = outermost(r)->http;
+    return http && http->tls ? STR("https") : STR("http");
+}
+
 str api_origin(struct api_req *r)
 {
-    while (r->parent) /* all parts of a batch came to one host */
-        r = r->parent;
-    const struct api_config *c = &r->api->conf;
-    str scheme = c->http_scheme;
-    if (scheme.n == 0)
-        scheme = r->http && r->http->tls ? STR("https") : STR("http");
-    str host = c->http_host.n ? c->http_host : api_req_header(r, "Host");
-    if (host.n == 0)
-        host = STR("localhost");
-    return ARENA_JOIN(r->arena, scheme, STR("://"), host);
+    return ARENA_JOIN(r->arena, api_scheme(r), STR("://"), api_host(r));
 }
 
 struct api_req *api_req_new(struct api_loop *loop, struct http_req *http)

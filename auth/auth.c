@@ -4,7 +4,7 @@
 #include "auth/private.h"
 
 static const struct auth_policy policies[] = {
-#define X(name, function, challenge, path) {name, function, challenge, path},
+#define X(name, function, challenge, path, scheme) {name, function, challenge, path, scheme},
 #include "auth/policies.def"
 #undef X
 };
@@ -118,6 +118,15 @@ str auth_challenge(const struct auth *a)
         if (a->active[i].policy->challenge)
             return str_from(a->active[i].policy->challenge);
     return STR_NONE;
+}
+
+bool auth_policy_at(const struct auth *a, size_t i, str *name, const char **scheme)
+{
+    if (i >= a->count)
+        return false;
+    *name = a->active[i].prefix;
+    *scheme = a->active[i].policy->scheme;
+    return true;
 }
 
 bool auth_has_policy(const struct auth *a, str name)

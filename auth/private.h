@@ -13,6 +13,7 @@ struct auth_policy {
     auth_function authenticate;
     const char *challenge;
     const char *path;
+    const char *scheme; /* text of an OpenAPI Security Scheme Object, or NULL */
 };
 
 struct auth_active {
