@@ -12,6 +12,8 @@
  */
 #include "api/private.h"
 
+#define MAX_SCRATCH_BYTES (16 * MIB) /* for making it */
+
 /* ---- the tables of openapi.def --------------------------------------------------------------- */
 
 #define JSON(...) #__VA_ARGS__
@@ -541,10 +543,22 @@ static void add_definitions(struct buf *b, const struct api *a)
 
 /* ---- the document ---------------------------------------------------------------------------- */
 
+/* The same JSON without blanks, in the process' own memory; none: no memory. */
+static str compact(struct api *a, struct arena *scratch, str text)
+{
+    struct json *document;
+    enum err e = json_parse(scratch, text, &document, NULL);
+    CHECK(e != ERR_SYNTAX && e != ERR_LIMIT); /* a row of openapi.def is no JSON */
+    return e == OK ? json_text(&a->arena, document) : STR_NONE;
+}
+
 enum err api_describe(struct api *a)
 {
+    struct arena scratch;
     struct buf b;
-    buf_init_arena(&b, &a->arena, SIZE_MAX / 2); /* the arena's budget is the limit */
+    arena_init(&scratch, NULL, 0, NULL, MAX_SCRATCH_BYTES);
+    buf_init_arena(&b, &scratch, MAX_SCRATCH_BYTES);
+    buf_add_char(&b, '{');
     add_info(&b, a);
     add_security_definitions(&b, a);
     add_tags(&b, a);
@@ -552,10 +566,11 @@ enum err api_describe(struct api *a)
     add_shared_parameters(&b, a);
     add_shared_responses(&b);
     add_definitions(&b, a);
-    if (buf_failed(&b))
-        return b.err;
-    a->description = buf_str(&b);
-    return OK;
+    buf_add_char(&b, '}');
+    str text = buf_failed(&b) ? STR_NONE : compact(a, &scratch, buf_str(&b));
+    a->description = str_none(text) ? STR_NONE : str_drop(text, 1);
+    arena_fini(&scratch);
+    return str_none(text) ? ERR_NOMEM : OK;
 }
 
 enum api_step api_openapi(struct api_req *r)
@@ -568,6 +583,5 @@ enum api_step api_openapi(struct api_req *r)
     json_write_string(&b, api_scheme(r));
     buf_add_lit(&b, "],");
     buf_add_str(&b, r->api->description);
-    buf_add_char(&b, '}');
     return api_arena_reply(r, 200, &b);
 }

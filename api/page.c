@@ -280,6 +280,17 @@ static enum api_step build_sort(struct api_req *r, struct api_page *page)
     return STEP_NEXT;
 }
 
+/* Is the first part of the i-th field that of one before it? */
+static bool named_before(const struct api_req *r, size_t i, str first)
+{
+    for (size_t k = 0; k < i; k++) {
+        str rest = r->q.fields[k];
+        if (str_eq(str_cut(&rest, '.'), first))
+            return true;
+    }
+    return false;
+}
+
 /* _fields of a shape: all that are unknown are told at once. */
 static enum api_step check_fields(struct api_req *r, struct api_page *page)
 {
@@ -287,7 +298,7 @@ static enum api_step check_fields(struct api_req *r, struct api_page *page)
     str unknown = STR_NONE;
     for (size_t i = 0; i < r->q.nfields; i++) {
         str rest = r->q.fields[i], first = str_cut(&rest, '.');
-        if (known_field(r, first))
+        if (known_field(r, first) || named_before(r, i, first))
             continue;
         unknown = str_none(unknown) ? first : ARENA_JOIN(r->arena, unknown, STR(","), first);
     }

@@ -119,7 +119,7 @@ struct api {
     struct api_alias *aliases;
     size_t naliases;
     str version;
-    str description; /* what /__api__ answers, without the host (openapi.c) */
+    str description; /* what /__api__ answers, from behind the host on (openapi.c) */
 };
 
 struct api_loop {

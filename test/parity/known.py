@@ -114,12 +114,14 @@ def failing(name, reason, test):
 
 # -- Not there yet
 
-MISSING = ("/__user_data__/", "/__api__")
+MISSING = ("/__user_data__/",)
 
 
 @rule("not there yet", "Not there yet", "endpoints that are still to come")
 def not_there_yet(look, difference):
     where, ref, our = difference
+    if where.endswith(("body.paths./__user_data__/{principal}", "body.tags.User-datas")):
+        return our == "(absent)"
     statuses = (look.ref.status, look.our.status)
     if is_batch(look):
         statuses = (look.part_of(look.ref).get("status"), look.part_of(look.our).get("status"))
@@ -405,6 +407,31 @@ def default_cors(look, difference):
     return where.lower().endswith("access-control-expose-headers") and names(ref) <= names(our)
 
 
+# -- The description of the API
+
+@rule("own description", "The description of the API", "its texts and schemas are our own, so it has another length")
+def own_description(look, difference):
+    return difference[0].lower().endswith("content-length") and look.any_part(lambda p: p.path.endswith("/__api__"))
+
+
+@rule("refused, not described", "The description of the API", "what a read-only server refuses is not in it")
+def not_described(look, difference):
+    where, ref, our = difference
+    return our == "(absent)" and where.endswith(("body.paths./batch", "body.tags.Batch", "body.paths./__flush__", "body.tags.Flush"))
+
+
+@rule("conditions of /permissions", "The description of the API", "/permissions has no If-Match and If-None-Match, which mean nothing there")
+def unconditional(look, difference):
+    where, ref, our = difference
+    return "body.paths./permissions." in where and where.endswith(".parameters[] length") and \
+        set(ref) - set(our) == {"header If-Match", "header If-None-Match"} and set(our) < set(ref)
+
+
+@rule("host of the description", "The description of the API", "`host` is that of the request; the reference keeps that of the first one")
+def host_of_description(look, difference):
+    return difference[0].endswith("body.host") and look.any_part(lambda p: p.path.endswith("/__api__"))
+
+
 # -- Order of errors
 
 @rule("switched off", "Order of errors", "an endpoint that was switched off by a setting says 405 before it looks for the parent")
@@ -422,6 +449,13 @@ def empty_number(look, difference):
 @rule("method in lower case", "URLs", "the reference's web server refuses methods that are not in capitals; here they are methods that no endpoint has")
 def small_method(look, difference):
     return not look.request["method"].isupper() and look.ref.status == 400 and 400 <= look.our.status < 500
+
+
+@rule("patterns of origins", "CORS", "a pattern in cors_origins counts for every answer, also outside of endpoints")
+def origin_patterns(look, difference):
+    where, ref, our = difference
+    return where == "header access-control-allow-origin" and ref is None and look.our.status in (307, 400, 404) and \
+        any(our == value for name, value in look.wires[0][2] if name.lower() == "origin")
 
 
 @rule("Vary", "CORS", "an answer that depends on Origin says so to caches")
