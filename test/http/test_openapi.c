@@ -235,6 +235,7 @@ START_TEST(the_host_is_the_one_that_was_asked_for)
     want_at("/host", "'one.example'");
     raw_call(c, "GET /v1/__api__ HTTP/1.1\r\nHost: two.example:81\r\n\r\n");
     want_at("/host", "'two.example:81'");
+    http_close(c);
 }
 END_TEST
 
