@@ -454,7 +454,7 @@ def small_method(look, difference):
 @rule("patterns of origins", "CORS", "a pattern in cors_origins counts for every answer, also outside of endpoints")
 def origin_patterns(look, difference):
     where, ref, our = difference
-    return where == "header access-control-allow-origin" and ref is None and look.our.status in (307, 400, 404) and \
+    return where == "header access-control-allow-origin" and ref is None and look.our.status in (200, 307, 400, 404) and \
         any(our == value for name, value in look.wires[0][2] if name.lower() == "origin")
 
 
@@ -542,6 +542,19 @@ def memberships(look, difference):
     if not groups_before(look):
         return False
     return difference[0].endswith("user.principals[] length") or look.ref.status in (200, 201, 404) and look.our.status in (401, 403, 200, 404)
+
+
+LIST = re.compile(r"^(/v1)?(/\w+/[^/]+)*/(buckets|groups|collections|records)$")
+
+
+@rule("permissions of what is left", "Permissions", "a list that was deleted in pages: the reference takes the permissions of all its "
+      "objects away, also of those that are still there")
+def left_without_permissions(look, difference):
+    where, ref, our = difference
+    if not any(part.method == "DELETE" and LIST.match(part.path) for request in look.earlier + [look.request]
+               for part in parts_of(request, request["target"])):
+        return False
+    return ".permissions" in where and ref == "(absent)" or where.endswith("status") and ref in (401, 403) and our in (200, 304, 412)
 
 
 @rule("patch of unseen permissions", "Permissions", "a JSON or merge patch by a user who may not see the object's permissions: the reference "
@@ -647,6 +660,12 @@ def untyped(look, difference):
 @rule("type and id", "Bodies", "under /buckets/default the reference ignores the Content-Type of a body that has an id")
 def typed_default(look, difference):
     return difference[0] == "status" and look.our.status == 415 and "/buckets/default" in look.path() and '"id"' in json.dumps(look.request.get("json"))
+
+
+@rule("too long a batch", "Bodies", "a batch with too many requests is told only that")
+def long_batch(look, difference):
+    where, ref, our = difference
+    return where.startswith(("body.message", "body.details[]")) and look.our.status == 400 and b'"Number of requests is limited to' in look.our.body
 
 
 @rule("charset", "Bodies", "a charset in the Content-Type is ignored: JSON is UTF-8")
