@@ -132,6 +132,12 @@ parity-test: ## would that find a difference? The reference beside itself with a
 	$(Q)python3 -c 'import ensurepip, venv' 2>/dev/null || ./test/support/deps.sh python3 python3-venv
 	$(Q)python3 test/parity/selftest.py
 
+.PHONY: openapi-test
+openapi-test: kinto ## is what GET /__api__ says true? schemathesis asks: EXAMPLES=10 SEED="1 2"
+	$(Q)python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || ./test/support/deps.sh python3 python3-venv || true
+	$(Q)KINTO_BIN=$(abspath $(B)/kinto) python3 test/openapi/run.py --examples $(or $(EXAMPLES),10) \
+	    --seed $(or $(SEED),1) --scratch $(BUILD_ROOT)/openapi
+
 install: kinto ## the binary and its papers, below DESTDIR and PREFIX (/usr/local)
 	$(Q)install -D -m 755 kinto $(DESTDIR)$(PREFIX)/bin/kinto
 	$(Q)install -d $(DESTDIR)$(PREFIX)/share/doc/kinto

@@ -341,7 +341,9 @@ static enum err open_api(struct run *r)
         .version = STR(KINTO_VERSION),
     };
     enum err e = api_new(&r->api, &o, &r->detail);
-    return e == OK ? plugins_load(r->api, r->settings, &r->detail) : e;
+    if (e == OK)
+        e = plugins_load(r->api, r->settings, &r->detail);
+    return e == OK ? api_describe(r->api) : e;
 }
 
 static enum err open_server(struct run *r)

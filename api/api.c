@@ -45,14 +45,19 @@ static enum err add_route(struct api *a, const struct api_route *route)
 
 static enum err add_permissions_endpoint(struct api *a)
 {
-    enum err e = add_route(a, &(struct api_route){
-                                  .path = "/permissions",
-                                  .type = TYPE_PLURAL,
-                                  .kind = KIND_NONE,
-                                  .methods = a->conf.permissions_methods,
-                                  .check_accept = true,
-                                  .handler = api_list_permissions,
-                              });
+    enum err e =
+        add_route(a, &(struct api_route){
+                         .path = "/permissions",
+                         .type = TYPE_PLURAL,
+                         .kind = KIND_NONE,
+                         .methods = a->conf.permissions_methods,
+                         .check_accept = true,
+                         .handler = api_list_permissions,
+                         .doc = {.operation = "get_permissionss",
+                                 .tag = "Permissionss",
+                                 .summary = "List what the user may do, and on which objects.",
+                                 .answer = "PermissionList"},
+                     });
     if (e != OK)
         return e;
     return api_add_capability(
@@ -148,6 +153,7 @@ enum err api_add_endpoint(struct api *a, const struct api_endpoint *e)
                             .methods = methods,
                             .writes = e->writes ? methods : 0,
                             .handler = e->handler,
+                            .doc = e->doc,
                         });
 }
 

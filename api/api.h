@@ -7,6 +7,7 @@
  *
  *     api_new(&api, &options, &detail);
  *     plugins_load(api, settings, &detail);
+ *     api_describe(api);
  *     http_options.app = api_http_app(api);
  *
  * Threads: api_new, the api_add_* functions and api_free belong to the main thread, before and
@@ -40,6 +41,8 @@ struct api_options {
 
 /* SYNTAX, UNSUPPORTED: a setting that cannot be used; the detail says which and where. */
 MUST_CHECK enum err api_new(struct api **out, const struct api_options *o, struct err_detail *d);
+/* Writes what GET /__api__ answers: once, behind the last api_add_*. NOMEM. */
+MUST_CHECK enum err api_describe(struct api *a);
 struct http_app api_http_app(struct api *a);
 void api_free(struct api *a);
 
@@ -66,13 +69,27 @@ enum api_method {
 
 typedef enum api_step (*api_handler)(struct api_req *r);
 
-/* A utility endpoint without parameters. `methods` is a set of METHOD_BITs (HEAD comes with GET);
- * a writing one runs in a write transaction. `path` is static, without the version prefix. */
+/* What GET /__api__ says of a utility endpoint. Strings are static, go out as they are between
+ * quotes, and name definitions of openapi.def. */
+struct api_doc {
+    const char *operation; /* unique; the name of a method in generated clients: "create_flush" */
+    const char *tag;       /* the group that it is listed in */
+    const char *summary;   /* one sentence */
+    const char *body;      /* definition of what is sent; NULL: nothing is */
+    const char *answer;    /* definition of what is answered; NULL: any object */
+    int status;            /* of that answer; 0: 200 */
+    bool answers_503;      /* with a body of that form, too */
+};
+
+/* A utility endpoint without parameters. `methods` is a set of METHOD_BITs (HEAD comes with GET),
+ * of which one beside HEAD; a writing one runs in a write transaction. `path` is static, without
+ * the version prefix. */
 struct api_endpoint {
     const char *path;
     unsigned methods;
     bool writes;
     api_handler handler;
+    struct api_doc doc;
 };
 
 /* One entry of "capabilities" in the root URL; `json` is the text of an object. Static strings. */

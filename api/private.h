@@ -74,6 +74,7 @@ struct api_route {
     unsigned json_body; /* those whose content type is checked */
     bool check_accept;
     api_handler handler; /* of a utility */
+    struct api_doc doc;  /* of what is no resource */
 };
 
 /* ---- configuration (read once) --------------------------------------------------------------- */
@@ -121,6 +122,7 @@ struct api {
     struct api_alias *aliases;
     size_t naliases;
     str version;
+    str description; /* what /__api__ answers, from behind the host on (openapi.c) */
 };
 
 struct api_loop {
@@ -233,6 +235,8 @@ struct api_req *api_req_new(struct api_loop *loop, struct http_req *http); /* NU
 /* A part of a batch; `target` is "/v1/path?query". NULL: no memory. */
 struct api_req *api_req_part(struct api_req *parent, str method, str target);
 str api_req_header(struct api_req *r, const char *name); /* STR_NONE: absent */
+str api_host(struct api_req *r);                         /* "example.org:8888" */
+str api_scheme(struct api_req *r);                       /* "https" */
 str api_origin(struct api_req *r); /* "https://host", of which absolute URLs are made */
 bool api_has_header(const struct http_response *out, const char *name);
 bool api_eos_refused(struct api_req *r); /* true: a 410 stands */
@@ -290,6 +294,11 @@ enum api_step api_route_find(struct api_req *r);
 void api_route_lookup(struct api_req *r);             /* sets route, or NULL, and the levels */
 enum api_step api_route_not_found(struct api_req *r); /* a redirect or 404 */
 unsigned api_route_methods(const struct api_req *r);  /* without those that settings switch off */
+unsigned api_enabled_methods(const struct api *a, const struct api_route *route); /* the same */
+/* The endpoints, in the order in which they are looked for; NULL behind the last. */
+const struct api_route *api_route_at(const struct api *a, size_t i);
+/* The kinds of the objects whose ids the path holds, from the bucket down, and how many. */
+unsigned api_route_ids(const struct api_route *route, enum api_kind kinds[MAX_LEVELS]);
 enum api_step api_route_parse_target(struct api_req *r);
 enum api_step api_redirect(struct api_req *r, str location, int64_t cache_seconds);
 void api_cache_seconds(struct api_req *r, int64_t seconds);
@@ -299,6 +308,8 @@ void api_cache_seconds(struct api_req *r, int64_t seconds);
 /* Has an id the form that a resource takes if its generator asks for no other? */
 bool api_valid_id(str id);
 bool api_valid_id_of(const struct api_req *r, enum api_kind k, str id);
+/* Which ids are valid, as a regular expression that JSON can hold as it is. */
+const char *api_id_pattern(const struct api *a, enum api_kind k);
 str api_new_id(struct api_req *r);
 str api_list_uri(struct api_req *r); /* of r->list: "/buckets/b/groups" */
 struct store_list_id api_list_of(const struct api_req *r, enum api_kind kind, unsigned nparents);
@@ -402,6 +413,7 @@ enum api_step api_heartbeat(struct api_req *r);
 enum api_step api_lbheartbeat(struct api_req *r);
 enum api_step api_version(struct api_req *r);
 enum api_step api_contribute(struct api_req *r);
+enum api_step api_openapi(struct api_req *r); /* openapi.c */
 enum api_step api_batch(struct api_req *r);
 enum api_step
 api_batch_prepare(struct api_req *r); /* checks it, runs its parts up to the session */

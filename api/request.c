@@ -24,19 +24,34 @@ static str without_default_port(str scheme, str host)
     return str_ends(host, port) ? str_sub(host, 0, host.n - port.n) : host;
 }
 
-/* "http://example.org": what absolute URLs in answers begin with. */
+/* The request that came over the wire: all parts of a batch came to one host. */
+static struct api_req *outermost(struct api_req *r)
+{
+    while (r->parent)
+        r = r->parent;
+    return r;
+}
+
+str api_host(struct api_req *r)
+{
+    const struct api_config *c = &r->api->conf;
+    str host = c->http_host.n ? c->http_host : api_req_header(outermost(r), "Host");
+    return host.n ? host : STR("localhost");
+}
+
+str api_scheme(struct api_req *r)
+{
+    const struct api_config *c = &r->api->conf;
+    if (c->http_scheme.n)
+        return c->http_scheme;
+    const struct http_req *http = outermost(r)->http;
+    return http && http->tls ? STR("https") : STR("http");
+}
+
 str api_origin(struct api_req *r)
 {
-    while (r->parent) /* all parts of a batch came to one host */
-        r = r->parent;
-    const struct api_config *c = &r->api->conf;
-    str scheme = c->http_scheme;
-    if (scheme.n == 0)
-        scheme = r->http && r->http->tls ? STR("https") : STR("http");
-    str host = c->http_host.n ? c->http_host : api_req_header(r, "Host");
-    if (host.n == 0)
-        host = STR("localhost");
-    return ARENA_JOIN(r->arena, scheme, STR("://"), without_default_port(scheme, host));
+    str scheme = api_scheme(r);
+    return ARENA_JOIN(r->arena, scheme, STR("://"), without_default_port(scheme, api_host(r)));
 }
 
 struct api_req *api_req_new(struct api_loop *loop, struct http_req *http)

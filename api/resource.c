@@ -41,6 +41,13 @@ static bool is_uuid(str id)
     return true;
 }
 
+const char *api_id_pattern(const struct api *a, enum api_kind k)
+{
+    if (a->conf.generator[k] == GENERATOR_UUID4)
+        return "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$";
+    return "^[a-zA-Z0-9][a-zA-Z0-9_-]*$";
+}
+
 bool api_valid_id_of(const struct api_req *r, enum api_kind k, str id)
 {
     return r->api->conf.generator[k] == GENERATOR_UUID4 ? is_uuid(id) : api_valid_id(id);

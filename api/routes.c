@@ -10,8 +10,8 @@
 #define MAX_SEGMENTS 8
 
 static const struct api_route core_routes[] = {
-#define X(path, type, kind, methods, writes, json_body, accept, handler)                           \
-    {path, TYPE_##type, KIND_##kind, methods, writes, json_body, accept, handler},
+#define X(path, type, kind, methods, writes, json_body, accept, handler, doc)                      \
+    {path, TYPE_##type, KIND_##kind, methods, writes, json_body, accept, handler, doc},
 #include "api/routes.def"
 #undef X
 };
@@ -29,30 +29,40 @@ static bool matches(const char *pattern, str path)
     return str_none(want) && str_none(have);
 }
 
+const struct api_route *api_route_at(const struct api *a, size_t i)
+{
+    if (i < ARRAY_LEN(core_routes))
+        return &core_routes[i];
+    i -= ARRAY_LEN(core_routes);
+    return i < a->nextra ? &a->extra[i] : NULL;
+}
+
 static const struct api_route *find(const struct api *a, str path)
 {
-    for (size_t i = 0; i < ARRAY_LEN(core_routes); i++)
-        if (matches(core_routes[i].path, path))
-            return &core_routes[i];
-    for (size_t i = 0; i < a->nextra; i++)
-        if (matches(a->extra[i].path, path))
-            return &a->extra[i];
+    const struct api_route *route;
+    for (size_t i = 0; (route = api_route_at(a, i)) != NULL; i++)
+        if (matches(route->path, path))
+            return route;
     return NULL;
+}
+
+unsigned api_route_ids(const struct api_route *route, enum api_kind kinds[MAX_LEVELS])
+{
+    unsigned depth = 0;
+    for (enum api_kind k = route->kind; k != KIND_NONE; k = api_kinds[k].parent)
+        depth++;
+    enum api_kind kind = route->kind;
+    for (unsigned i = depth; i-- > 0; kind = api_kinds[kind].parent)
+        kinds[i] = kind;
+    return route->type == TYPE_PLURAL && depth > 0 ? depth - 1 : depth;
 }
 
 /* The objects that the path of a resource names: slices of it. */
 static void fill_levels(struct api_req *r)
 {
     r->nlevels = 0;
-    enum api_kind kind = r->route->kind;
-    unsigned depth = 0;
-    for (enum api_kind k = kind; k != KIND_NONE; k = api_kinds[k].parent)
-        depth++;
-    unsigned named = r->route->type == TYPE_PLURAL ? depth - 1 : depth;
     enum api_kind kinds[MAX_LEVELS];
-    for (unsigned i = depth; i-- > 0; kind = api_kinds[kind].parent)
-        kinds[i] = kind;
-
+    unsigned named = api_route_ids(r->route, kinds);
     size_t at = 0;
     for (unsigned i = 0; i < named; i++) {
         at = at + 1 + str_find(str_drop(r->path, at + 1), '/') + 1; /* behind "/buckets/" */
@@ -153,15 +163,19 @@ enum api_step api_route_find(struct api_req *r)
     return r->route || r->alias ? STEP_NEXT : api_route_not_found(r);
 }
 
-unsigned api_route_methods(const struct api_req *r)
+unsigned api_enabled_methods(const struct api *a, const struct api_route *route)
 {
-    const struct api_route *route = r->route;
     unsigned methods = route->methods;
     if (route->kind == KIND_NONE)
         return methods;
-    if (r->api->conf.readonly)
+    if (a->conf.readonly)
         methods &= METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD);
-    return methods & r->api->conf.enabled[route->type == TYPE_OBJECT][route->kind];
+    return methods & a->conf.enabled[route->type == TYPE_OBJECT][route->kind];
+}
+
+unsigned api_route_methods(const struct api_req *r)
+{
+    return api_enabled_methods(r->api, r->route);
 }
 
 /* ---- redirects ------------------------------------------------------------------------------- */

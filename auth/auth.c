@@ -4,7 +4,7 @@
 #include "auth/private.h"
 
 static const struct auth_policy policies[] = {
-#define X(name, function, scheme, path) {name, function, scheme, path},
+#define X(name, function, scheme, path, security) {name, function, scheme, path, security},
 #include "auth/policies.def"
 #undef X
 };
@@ -166,6 +166,15 @@ str auth_challenge(const struct auth *a)
         if (!str_none(a->active[i].challenge))
             return a->active[i].challenge;
     return STR_NONE;
+}
+
+bool auth_policy_at(const struct auth *a, size_t i, str *name, const char **security)
+{
+    if (i >= a->count)
+        return false;
+    *name = a->active[i].prefix;
+    *security = a->active[i].policy->security;
+    return true;
 }
 
 bool auth_has_policy(const struct auth *a, str name)

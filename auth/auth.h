@@ -41,5 +41,8 @@ MUST_CHECK enum err auth_authenticate(const struct auth *a, struct auth_request 
 str auth_challenge(const struct auth *a);
 /* True if a policy of that name is in force (capabilities). */
 bool auth_has_policy(const struct auth *a, str name);
+/* The i-th policy in force: its name, and how clients authenticate by it (text of an OpenAPI 2.0
+ * Security Scheme Object, or NULL). false: there are not that many. */
+bool auth_policy_at(const struct auth *a, size_t i, str *name, const char **security);
 
 #endif

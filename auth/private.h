@@ -13,6 +13,7 @@ struct auth_policy {
     auth_function authenticate;
     const char *scheme; /* of its challenge, or NULL: has none */
     const char *path;
+    const char *security; /* text of an OpenAPI Security Scheme Object, or NULL */
 };
 
 struct auth_active {

@@ -22,6 +22,10 @@ enum err flush_load(struct api *a, const struct settings *s, struct err_detail *
         .methods = METHOD_BIT(METHOD_POST),
         .writes = true,
         .handler = flush,
+        .doc = {.operation = "create_flush",
+                .tag = "Flush",
+                .summary = "Remove all data.",
+                .status = 202},
     };
     enum err e = api_add_endpoint(a, &endpoint);
     if (e != OK)

@@ -178,6 +178,8 @@ START_TEST(unknown_fields)
     want_invalid("querystring", NULL, "Unknown sort field 'foo.x'");
     call("GET", "/permissions?_fields=uri,foo.x", NULL);
     want_invalid("body", "Invalid _fields parameter", "Fields foo do not exist");
+    call("GET", "/permissions?_fields=foo.x,foo.y", NULL);
+    want_invalid("body", "Invalid _fields parameter", "Fields foo do not exist");
 }
 END_TEST
 

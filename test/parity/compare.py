@@ -6,6 +6,7 @@ What may differ between two correct servers is mapped, not ignored:
  - Generated ids: the id of an object made without one; the two must have the same form, later they are one.
  - Page tokens: opaque; that there is one, and the rest of the URL, is compared.
  - Lists that are sets (principals, header lists), and the order of keys in objects.
+ - Of a description of the API, what client generators make names of; texts and schemas are each server's own.
  - Last-Modified must be its own ETag's second; Expires is compared as distance from Date.
 A difference is a tuple (where, reference's value, our value); `where` is a path such as `header etag` or `body.data[].n`.
 """
@@ -123,6 +124,8 @@ class Comparison:
 
     def value(self, where, ref, our):
         if isinstance(ref, dict) and isinstance(our, dict):
+            if "swagger" in ref and "swagger" in our:
+                ref, our = outline(ref), outline(our)
             return self.mapping(where, ref, our)
         if isinstance(ref, list) and isinstance(our, list):
             return self.array(where, ref, our)
@@ -258,6 +261,24 @@ class Comparison:
             self.part = None
         except (KeyError, TypeError):
             self.differ("body.responses", ref, our)
+
+
+def outline(description):
+    """Head, tags, and each operation by its name, of an OpenAPI 2.0 document."""
+    def parameter(found):
+        found = description["parameters"][found["$ref"].split("/")[-1]] if "$ref" in found else found
+        return "%s %s" % (found["in"], found["name"])
+
+    def operation(found):
+        return dict({key: found.get(key) for key in ("operationId", "tags", "consumes", "produces", "security")},
+                    parameters=sorted(map(parameter, found.get("parameters", ()))))
+
+    head = {k: v for k, v in description.items() if k not in ("tags", "paths", "parameters", "responses", "definitions")}
+    head["tags"] = {tag["name"]: True for tag in description["tags"]}
+    paths = {path: {method: operation(found) for method, found in item.items() if method != "parameters"}
+             for path, item in description["paths"].items()}
+    head["paths"] = {path: operations for path, operations in paths.items() if operations}
+    return head
 
 
 def same_microsecond(where, ref, our):

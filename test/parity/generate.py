@@ -870,3 +870,11 @@ class Generator:
 def sequence(seed, profile, principals, size):
     """The requests of one sequence; it begins with a flush. Same arguments, same requests."""
     return json.loads(json.dumps(Generator(random.Random(seed), profile, principals, size).sequence()))
+
+
+def description():
+    """What is asked of each profile once: the description of the API, which only the settings change."""
+    batch = {"requests": [{"path": "/v1/__api__"}]}
+    asked = [("GET", "/v1/__api__", {}), ("HEAD", "/v1/__api__", {}), ("PUT", "/v1/__api__", {}), ("POST", "/v1/batch", {"json": batch})]
+    return [dict(id=number, method=method, target=target, user=None, headers=[["Content-Type", "application/json"]], **more)
+            for number, (method, target, more) in enumerate(asked)]

@@ -114,12 +114,14 @@ def failing(name, reason, test):
 
 # -- Not there yet
 
-MISSING = ("/__user_data__/", "/__api__")
+MISSING = ("/__user_data__/",)
 
 
 @rule("not there yet", "Not there yet", "endpoints that are still to come")
 def not_there_yet(look, difference):
     where, ref, our = difference
+    if where.endswith(("body.paths./__user_data__/{principal}", "body.tags.User-datas")):
+        return our == "(absent)"
     statuses = (look.ref.status, look.our.status)
     if is_batch(look):
         statuses = (look.part_of(look.ref).get("status"), look.part_of(look.our).get("status"))
@@ -496,6 +498,31 @@ def named_like_collection(look, difference):
     return difference[0].endswith("status") and difference[1] == 404 and look.any_part(misses)
 
 
+# -- The description of the API
+
+@rule("own description", "The description of the API", "its texts and schemas are our own, so it has another length")
+def own_description(look, difference):
+    return difference[0].lower().endswith("content-length") and look.any_part(lambda p: p.path.endswith("/__api__"))
+
+
+@rule("refused, not described", "The description of the API", "what a read-only server refuses is not in it")
+def not_described(look, difference):
+    where, ref, our = difference
+    return our == "(absent)" and where.endswith(("body.paths./batch", "body.tags.Batch", "body.paths./__flush__", "body.tags.Flush"))
+
+
+@rule("conditions of /permissions", "The description of the API", "/permissions has no If-Match and If-None-Match, which mean nothing there")
+def unconditional(look, difference):
+    where, ref, our = difference
+    return "body.paths./permissions." in where and where.endswith(".parameters[] length") and \
+        set(ref) - set(our) == {"header If-Match", "header If-None-Match"} and set(our) < set(ref)
+
+
+@rule("host of the description", "The description of the API", "`host` is that of the request; the reference keeps that of the first one")
+def host_of_description(look, difference):
+    return difference[0].endswith("body.host") and look.any_part(lambda p: p.path.endswith("/__api__"))
+
+
 # -- Order of errors
 
 @rule("switched off", "Order of errors", "an endpoint that was switched off by a setting says 405 before it looks for the parent, and at the id in the body")
@@ -514,6 +541,13 @@ def empty_number(look, difference):
 @rule("method in lower case", "URLs", "the reference's web server refuses methods that are not in capitals; here they are methods that no endpoint has")
 def small_method(look, difference):
     return not look.request["method"].isupper() and look.ref.status == 400 and 400 <= look.our.status < 500
+
+
+@rule("patterns of origins", "CORS", "a pattern in cors_origins counts for every answer, also outside of endpoints")
+def origin_patterns(look, difference):
+    where, ref, our = difference
+    return where == "header access-control-allow-origin" and ref is None and look.our.status in (200, 307, 400, 404) and \
+        any(our == value for name, value in look.wires[0][2] if name.lower() == "origin")
 
 
 @rule("Vary", "CORS", "an answer that depends on Origin says so to caches")
@@ -638,6 +672,19 @@ def memberships(look, difference):
     if not groups_before(look):
         return False
     return difference[0].endswith("user.principals[] length") or look.ref.status in (200, 201, 400, 404) and look.our.status in (401, 403, 200, 404)
+
+
+LIST = re.compile(r"^(/v1)?(/\w+/[^/]+)*/(buckets|groups|collections|records)$")
+
+
+@rule("permissions of what is left", "Permissions", "a list that was deleted in pages: the reference takes the permissions of all its "
+      "objects away, also of those that are still there")
+def left_without_permissions(look, difference):
+    where, ref, our = difference
+    if not any(part.method == "DELETE" and LIST.match(part.path) for request in look.earlier + [look.request]
+               for part in parts_of(request, request["target"])):
+        return False
+    return ".permissions" in where and ref == "(absent)" or where.endswith("status") and ref in (401, 403) and our in (200, 304, 412)
 
 
 @rule("patch of unseen permissions", "Permissions", "a JSON or merge patch by a user who may not see the object's permissions: the reference "
@@ -799,6 +846,12 @@ def merge_empty(look, difference):
     merged = look.any_part(lambda p: "merge-patch" in p.headers.get("content-type", "") and hollow(p.body))
     return merged and (where.replace("part.", "").startswith("body.data.") and isinstance(our, dict)
                        or (where.endswith("status") and (ref, our) == (200, 400)))
+
+
+@rule("too long a batch", "Bodies", "a batch with too many requests is told only that")
+def long_batch(look, difference):
+    where, ref, our = difference
+    return where.startswith(("body.message", "body.details[]")) and look.our.status == 400 and b'"Number of requests is limited to' in look.our.body
 
 
 @rule("charset", "Bodies", "a charset in the Content-Type is ignored: JSON is UTF-8")

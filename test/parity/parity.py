@@ -118,6 +118,8 @@ class Run:
 
     def run(self):
         number = 0
+        if self.options.only is None:
+            self.sequence("description", generate.description())
         while self.player.sent < self.options.requests:
             seed = "%s/%s/%d" % (self.options.seed, self.name, number)
             if self.options.only is None or number == self.options.only:

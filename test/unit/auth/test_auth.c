@@ -162,6 +162,22 @@ START_TEST(the_first_policy_decides)
 }
 END_TEST
 
+START_TEST(policies_are_listed_as_they_are_asked)
+{
+    start("multiauth.policies = one two\nkinto.userid_hmac_secret = secret\n"
+          "multiauth.policy.one.use = " POLICY "\nmultiauth.policy.two.use = " POLICY "\n");
+    str name;
+    const char *scheme;
+    ck_assert(auth_policy_at(auth, 0, &name, &scheme));
+    ck_assert_str_is(name, "one");
+    ck_assert_str_eq(scheme, "{\"type\":\"basic\"}");
+    ck_assert(auth_policy_at(auth, 1, &name, &scheme));
+    ck_assert_str_is(name, "two");
+    ck_assert(!auth_policy_at(auth, 2, &name, &scheme));
+    stop();
+}
+END_TEST
+
 START_TEST(an_empty_use_is_none)
 {
     start("multiauth.policies = basicauth\nmultiauth.policy.basicauth.use =\n"
@@ -267,6 +283,7 @@ static Suite *make_suite(void)
                                   as_many_policies_as_fit,
                                   without_policies_everybody_is_anonymous,
                                   the_first_policy_decides,
+                                  policies_are_listed_as_they_are_asked,
                                   an_empty_use_is_none,
                                   long_credentials_are_credentials,
                                   no_memory};
