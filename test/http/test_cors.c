@@ -217,10 +217,10 @@ END_TEST
 START_TEST(preflight_where_get_is_switched_off)
 {
     struct server s;
-    server_start(&s, &(struct server_options){.settings =
-                                                  "kinto.object_record_get_enabled = false\n"
-                                                  "kinto.plural_record_get_enabled = false\n"
-                                                  "kinto.plural_record_head_enabled = false"});
+    server_start(&s,
+                 &(struct server_options){.settings = "kinto.object_record_get_enabled = false\n"
+                                                      "kinto.plural_record_get_enabled = false\n"
+                                                      "kinto.plural_record_head_enabled = false"});
     api_use(s.url);
     for (int i = 0; i < 2; i++) {
         with("Origin", "http://b.org");

@@ -171,9 +171,11 @@ START_TEST(parts_follow_redirects)
     call("POST", "/batch",
          "{'requests':[{'path':'" D "/collections/'},"
          "{'path':'" D "/collections/c/','method':'PUT'},"
-         "{'path':'" D "/collections/c/records/?_limit=1','method':'POST','body':{'data':{'id':'r'}}},"
+         "{'path':'" D
+         "/collections/c/records/?_limit=1','method':'POST','body':{'data':{'id':'r'}}},"
          "{'path':'" D "/collections/c/records/r/','headers':{'If-None-Match':'x'}},"
-         "{'path':'" D "/collections/c/records/r/','method':'PATCH','headers':{'If-Match':'\\'1\\''},"
+         "{'path':'" D
+         "/collections/c/records/r/','method':'PATCH','headers':{'If-Match':'\\'1\\''},"
          "'body':{'data':{}}},"
          "{'path':'" D "/nope/'}]}");
     want(200);
