@@ -153,7 +153,7 @@ class Player:
                 answer.body.replace(b": ", b":"):
             return True
         shown = [self.hidden_permissions(request, wire, side) for wire, side in zip(wires, ("ref", "our"))]
-        return shown[0] != shown[1]
+        return shown[0] != shown[1] or {} in shown[0]
 
     def hidden_permissions(self, request, wire, side):
         """How many each kind has, of the objects that the request patched without showing it."""
