@@ -42,10 +42,16 @@ static enum err merge_defaults(struct arena *a, struct json *request, const stru
     return OK;
 }
 
+/* A method, or a default, that is given and empty is as if it were not there. */
+static bool is_given(const struct json *v)
+{
+    return v != NULL && !api_is_falsy(v);
+}
+
 static void check_method(struct api_req *r, const struct json *v, str name)
 {
     const str methods = STR("GET, HEAD, DELETE, TRACE, POST, PUT, PATCH");
-    if (v == NULL || json_is(v, JSON_NULL) || !api_is_text(r, v, name, "method"))
+    if (!is_given(v) || !api_is_text(r, v, name, "method"))
         return;
     for (str rest = methods; !str_none(rest);)
         if (str_eq(str_trim(str_cut(&rest, ',')), json_string(v)))
@@ -96,7 +102,7 @@ static void check_request(struct api_req *r, const struct json *v, str name, boo
     struct arena *a = r->arena;
     const struct json *path = json_get(v, STR("path")), *body = json_get(v, STR("body"));
     check_method(r, json_get(v, STR("method")), ARENA_JOIN(a, name, STR(".method")));
-    if (!is_default || path)
+    if (!is_default || is_given(path))
         check_path(r, path, ARENA_JOIN(a, name, STR(".path")));
     check_headers(r, json_get(v, STR("headers")), ARENA_JOIN(a, name, STR(".headers")));
     if (body)
@@ -219,9 +225,9 @@ static str part_target(struct api_req *r, str path)
 
 static enum err make_part(struct api_req *r, const struct json *spec, struct api_req **out)
 {
-    const struct json *method = json_get_typed(spec, STR("method"), JSON_STRING);
+    const struct json *method = json_get(spec, STR("method"));
     str target = part_target(r, json_string(json_get(spec, STR("path"))));
-    struct api_req *part = api_req_part(r, method ? json_string(method) : STR("GET"), target);
+    struct api_req *part = api_req_part(r, is_given(method) ? json_string(method) : STR("GET"), target);
     if (part == NULL || str_none(target))
         return ERR_NOMEM;
     enum err e = part_headers(r, part, json_get(spec, STR("headers")));

@@ -3,7 +3,7 @@
  *
  * Endpoints are rows of routes.def, and those that plugins added. Paths are matched after decoding,
  * as the reference does: "%2F" is a slash. What matches nothing is redirected (a missing version
- * prefix, a trailing slash) or answered with 404.
+ * prefix, a trailing slash) or answered with 404. A redirect names the decoded path, encoded anew.
  */
 #include "api/private.h"
 
@@ -81,9 +81,19 @@ static bool starts_with_version(str path)
 
 static str with_query(struct api_req *r, str prefix, str path, str suffix)
 {
-    if (str_none(r->query))
+    if (str_none(r->query) || r->query.n == 0)
         return ARENA_JOIN(r->arena, prefix, path, suffix);
     return ARENA_JOIN(r->arena, prefix, path, suffix, STR("?"), r->query);
+}
+
+/* The path as it has to be written: nothing encoded that need not be, and all that must. STR_NONE: no
+ * memory. */
+static str written_path(struct api_req *r)
+{
+    struct buf b;
+    buf_init_arena(&b, r->arena, MIB);
+    http_url_encode(&b, http_url_decode(r->arena, r->raw_path, false), "/!$&'()*+,;=:@");
+    return buf_failed(&b) ? STR_NONE : buf_str(&b);
 }
 
 static enum api_step add_version(struct api_req *r)
@@ -97,30 +107,36 @@ static enum api_step add_version(struct api_req *r)
         http_header_add(r->out, STR("Content-Type"), STR("text/html; charset=UTF-8"));
         return STEP_DONE;
     }
-    return api_redirect(r, with_query(r, STR("/" API_PREFIX), r->raw_path, STR("")),
+    str path = written_path(r);
+    if (str_none(path))
+        return api_fail_err(r, ERR_NOMEM);
+    return api_redirect(r, with_query(r, STR("/" API_PREFIX), path, STR("")),
                         c->version_redirect_ttl);
 }
 
 enum api_step api_route_not_found(struct api_req *r)
 {
     const struct api_config *c = &r->api->conf;
-    if (!str_starts(r->raw_path, STR("/" API_PREFIX)))
+    str path = written_path(r);
+    if (str_none(path))
+        return api_fail_err(r, ERR_NOMEM);
+    if (!str_starts(path, STR("/" API_PREFIX)))
         return api_fail(r, API_ERR_UNKNOWN_VERSION);
-    if (c->slash_redirect && str_ends(r->raw_path, STR("/"))) {
-        str path = r->raw_path;
+    if (c->slash_redirect && str_ends(path, STR("/"))) {
         while (str_ends(path, STR("/")))
             path.n--;
         return api_redirect(r, with_query(r, STR(""), path, STR("")), c->slash_redirect_ttl);
     }
-    if (c->slash_redirect && str_eq(r->raw_path, STR("/" API_PREFIX)))
-        return api_redirect(r, with_query(r, STR(""), r->raw_path, STR("/")),
-                            c->slash_redirect_ttl);
+    if (c->slash_redirect && str_eq(path, STR("/" API_PREFIX)))
+        return api_redirect(r, with_query(r, STR(""), path, STR("/")), c->slash_redirect_ttl);
     return api_fail(r, API_ERR_NOT_FOUND);
 }
 
 /* Decodes the target and takes the version prefix off. */
 enum api_step api_route_parse_target(struct api_req *r)
 {
+    while (str_starts(r->raw_path, STR("//"))) /* what "http://host/" and "/v1" make together */
+        r->raw_path = str_drop(r->raw_path, 1);
     str path = http_url_decode(r->arena, r->raw_path, false);
     str query = str_none(r->query) ? STR("") : http_url_decode(r->arena, r->query, true);
     if (str_none(path) || str_none(query))

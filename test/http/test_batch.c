@@ -174,6 +174,23 @@ START_TEST(parts_follow_redirects)
 }
 END_TEST
 
+/* A part without a method is a GET; a default without a path is none. */
+START_TEST(what_is_empty_is_not_given)
+{
+    static const char *const empty[] = {"''", "null", "false", "0", "[]", "{}"};
+    for (size_t i = 0; i < ARRAY_LEN(empty); i++) {
+        call("POST", "/batch",
+             f("{'defaults':{'method':'POST','path':%s},"
+               "'requests':[{'method':%s,'path':'/buckets'}]}",
+               empty[i], empty[i]));
+        want(200);
+        want_at("/responses/0/body/data", "[]");
+    }
+    call("POST", "/batch", "{'defaults':{'path':''},'requests':[{}]}");
+    want_invalid("body", "requests.0.path", "Required");
+}
+END_TEST
+
 /* A path with a NUL is another path, not the one before the NUL. */
 START_TEST(nul_in_a_path)
 {
@@ -338,6 +355,7 @@ static Suite *suite(void)
     tcase_add_test(t, defaults_are_merged);
     tcase_add_test(t, parts_may_be_of_other_users);
     tcase_add_test(t, parts_follow_redirects);
+    tcase_add_test(t, what_is_empty_is_not_given);
     tcase_add_test(t, nul_in_a_path);
     tcase_add_test(t, a_part_that_fails_undoes_nothing);
     tcase_add_test(t, stamps_rise_within_a_batch);

@@ -122,6 +122,19 @@ static const struct {
     {"GET", "/v1/buckets/?_limit=2&a=%22b%22", "/v1/buckets?_limit=2&a=%22b%22"},
     {"OPTIONS", "/v1/buckets/", "/v1/buckets"},
     {"HEAD", "/v1/buckets/", "/v1/buckets"},
+    /* The path is looked at, and written, as it is when decoded. */
+    {"GET", "/v1/buckets/a%2F", "/v1/buckets/a"},
+    {"GET", "/v1%2F%2F", "/v1"},
+    {"GET", "/%76%31", "/v1/"},
+    {"GET", "/%76%31/nope/?a=%62", "/v1/nope?a=%62"},
+    {"GET", "/a%2Bb%3Fc%25%C3%A9%0A", "/v1/a+b%3Fc%25%C3%A9%0A"},
+    {"GET", "/v1/%40%24%21%2a%2C%28%29%27%3B%3A%3D%26~/", "/v1/@$!*,()';:=&~"},
+    {"GET", "/v1/a'b\"c<d>|\\/", "/v1/a'b%22c%3Cd%3E%7C%5C"},
+    /* No question mark without a question. */
+    {"GET", "/v1?", "/v1/"},
+    {"GET", "/buckets?", "/v1/buckets"},
+    {"GET", "/v1/buckets/?", "/v1/buckets"},
+    {"GET", "//evil.example/", "/v1/evil.example/"},
 };
 
 START_TEST(redirects_to_the_place)
@@ -130,6 +143,16 @@ START_TEST(redirects_to_the_place)
     call_raw(REDIRECTS[_i].method, REDIRECTS[_i].target, NULL, 0);
     want(307);
     want_header("Location", f("%s%s", api_url, REDIRECTS[_i].location));
+}
+END_TEST
+
+/* As clients ask whose server is http://host/ and whose path is /v1. */
+START_TEST(slashes_before_the_version)
+{
+    call_raw("GET", "//v1/buckets", NULL, 0);
+    want(200);
+    call_raw("GET", "///v1/", NULL, 0);
+    want(200);
 }
 END_TEST
 
@@ -233,6 +256,7 @@ static Suite *suite(void)
     t = api_case(s, "urls", NULL);
     tcase_add_loop_test(t, redirects_to_the_place, 0, ARRAY_LEN(REDIRECTS));
     tcase_add_loop_test(t, unknown_urls_and_methods, 0, ARRAY_LEN(UNKNOWN));
+    tcase_add_test(t, slashes_before_the_version);
     tcase_add_test(t, redirect_of_a_slash_may_be_cached);
     tcase_add_test(t, options_outside_the_version_is_empty);
     tcase_add_test(t, head_of_unknown_url_has_no_body);
