@@ -143,7 +143,9 @@ enum err api_add_capability(struct api *a, const char *name, const char *json)
 
 enum err api_add_endpoint(struct api *a, const struct api_endpoint *e)
 {
-    unsigned methods = e->methods;
+    unsigned methods = e->methods, described = methods & ~METHOD_BIT(METHOD_HEAD);
+    CHECK(e->doc.operation && e->doc.tag && e->doc.summary);
+    CHECK((described & (described - 1)) == 0); /* one name, so one method */
     if (methods & METHOD_BIT(METHOD_GET))
         methods |= METHOD_BIT(METHOD_HEAD);
     return add_route(a, &(struct api_route){
