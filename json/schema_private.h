@@ -219,8 +219,10 @@ enum verdict { VALID, INVALID, STOP /* run->stop says why */ };
 /* A step down: in the value, or in the schema. */
 struct where {
     enum { WHERE_NONE, WHERE_NAME, WHERE_INDEX } kind;
-    str name;
-    size_t index;
+    union {
+        str name;
+        size_t index;
+    };
 };
 
 #define NOWHERE   ((struct where){.kind = WHERE_NONE})
@@ -340,7 +342,9 @@ enum verdict schema_refuse_items(struct run *run, const struct frame *f,
                                  const struct schema_keyword *k, const struct json *v,
                                  const char *what, const bool *marks, size_t first);
 
-/* schema_assert.c: is the pattern found? */
+/* schema_assert.c: the first of the names (strings) that the object lacks; none: it has them all. */
+str schema_missing(const struct json *v, const struct json *names);
+/* Is the pattern found? */
 enum verdict schema_matches(struct run *run, const struct schema_entry *pattern, str subject);
 
 #endif
