@@ -365,17 +365,10 @@ static enum verdict depends_on(struct run *run, const struct frame *f,
                                const struct json *v)
 {
     str name = schema_missing(v, entry->strings);
-    struct buf b;
 
-    if (str_none(name))
-        return VALID;
-    if (run->quiet)
-        return INVALID;
-    schema_begin_message(run, &b);
-    json_write_repr_string(&b, name);
-    buf_add_lit(&b, " is a dependency of ");
-    json_write_repr_string(&b, entry->name);
-    return schema_refuse(run, f, k, &b);
+    return str_none(name)
+               ? VALID
+               : schema_refuse_missing(run, f, k, name, " is a dependency of ", entry->name);
 }
 
 enum verdict schema_check_dependencies(struct run *run, const struct frame *f,

@@ -365,14 +365,8 @@ enum verdict schema_check_required(struct run *run, const struct frame *f,
                                    const struct schema_keyword *k, const struct json *v)
 {
     str name = schema_missing(v, k->value);
-    struct buf b;
 
-    if (str_none(name))
-        return VALID;
-    if (run->quiet)
-        return INVALID;
-    schema_begin_message(run, &b);
-    json_write_repr_string(&b, name);
-    buf_add_lit(&b, " is a required property");
-    return schema_refuse(run, f, k, &b);
+    return str_none(name)
+               ? VALID
+               : schema_refuse_missing(run, f, k, name, " is a required property", STR_NONE);
 }

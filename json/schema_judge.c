@@ -97,20 +97,6 @@ enum verdict schema_refuse(struct run *run, const struct frame *f, const struct 
     return INVALID;
 }
 
-enum verdict schema_refuse_value(struct run *run, const struct frame *f,
-                                 const struct schema_keyword *k, const struct json *v,
-                                 const char *text)
-{
-    struct buf b;
-
-    if (run->quiet)
-        return INVALID;
-    schema_begin_message(run, &b);
-    schema_write_value(run, &b, v);
-    buf_add_str(&b, str_from(text));
-    return schema_refuse(run, f, k, &b);
-}
-
 enum verdict schema_refuse_pair(struct run *run, const struct frame *f,
                                 const struct schema_keyword *k, const struct json *v,
                                 const char *text, const struct json *other)
@@ -122,7 +108,31 @@ enum verdict schema_refuse_pair(struct run *run, const struct frame *f,
     schema_begin_message(run, &b);
     schema_write_value(run, &b, v);
     buf_add_str(&b, str_from(text));
-    schema_write_value(run, &b, other);
+    if (other != NULL)
+        schema_write_value(run, &b, other);
+    return schema_refuse(run, f, k, &b);
+}
+
+enum verdict schema_refuse_value(struct run *run, const struct frame *f,
+                                 const struct schema_keyword *k, const struct json *v,
+                                 const char *text)
+{
+    return schema_refuse_pair(run, f, k, v, text, NULL);
+}
+
+enum verdict schema_refuse_missing(struct run *run, const struct frame *f,
+                                   const struct schema_keyword *k, str name, const char *text,
+                                   str other)
+{
+    struct buf b;
+
+    if (run->quiet)
+        return INVALID;
+    schema_begin_message(run, &b);
+    json_write_repr_string(&b, name);
+    buf_add_str(&b, str_from(text));
+    if (!str_none(other))
+        json_write_repr_string(&b, other);
     return schema_refuse(run, f, k, &b);
 }
 

@@ -333,6 +333,10 @@ enum verdict schema_refuse_value(struct run *run, const struct frame *f,
 enum verdict schema_refuse_pair(struct run *run, const struct frame *f,
                                 const struct schema_keyword *k, const struct json *v,
                                 const char *text, const struct json *other);
+/* "'name' text 'other'", or without the other (none) */
+enum verdict schema_refuse_missing(struct run *run, const struct frame *f,
+                                   const struct schema_keyword *k, str name, const char *text,
+                                   str other);
 /* "'a', 'b'" */
 void schema_write_names(struct buf *b, str *names, size_t n, bool sorted);
 
