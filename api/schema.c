@@ -202,7 +202,8 @@ static str schema_message(struct api_req *r, const struct json_schema_error *e)
 void api_check_schema(struct api_req *r, const struct json *schema, str name)
 {
     struct json_schema_error error;
-    switch (json_schema_validate(r->api->schemas->draft7, r->arena, schema, &error)) {
+    uint64_t steps = JSON_SCHEMA_STEPS;
+    switch (json_schema_validate(r->api->schemas->draft7, r->arena, schema, &steps, &error)) {
     case OK:
         return;
     case ERR_RANGE:
@@ -292,13 +293,14 @@ static const struct json *visible(struct api_req *r, const struct json *data,
     return e == OK ? copy : NULL;
 }
 
-static enum api_step judge(struct api_req *r, const struct json *data, const struct cached *c)
+static enum api_step judge(struct api_req *r, const struct json *data, const struct cached *c,
+                           uint64_t *steps)
 {
     struct json_schema_error error;
     const struct json *seen = visible(r, data, c);
     if (seen == NULL)
         return api_fail_err(r, ERR_NOMEM);
-    enum err e = json_schema_validate(c->schema, r->arena, seen, &error);
+    enum err e = json_schema_validate(c->schema, r->arena, seen, steps, &error);
     if (e == OK)
         return STEP_NEXT;
     if (e == ERR_NOMEM)
@@ -310,7 +312,8 @@ static enum api_step judge(struct api_req *r, const struct json *data, const str
 
 /* By the schema in `field` of what contains the object, if there is one. */
 static enum api_step validate_by(struct api_req *r, const struct json *data,
-                                 const struct api_level *level, str field, bool *found)
+                                 const struct api_level *level, str field, uint64_t *steps,
+                                 bool *found)
 {
     struct json_raw raw;
     struct cached *c;
@@ -322,17 +325,17 @@ static enum api_step validate_by(struct api_req *r, const struct json *data,
         return api_fail_err(r, e);
     if (e != OK)
         return fail_schema(r, STR("The schema is too large"));
-    enum api_step s = judge(r, data, c);
+    enum api_step s = judge(r, data, c, steps);
     give_back(r->api->schemas, c);
     return s;
 }
 
 /* A record's collection comes before its bucket; the record tells which version it was judged by. */
-static enum api_step validate_by_collection(struct api_req *r, struct json *data)
+static enum api_step validate_by_collection(struct api_req *r, struct json *data, uint64_t *steps)
 {
     const struct api_level *collection = &r->levels[1];
     bool found;
-    enum api_step s = validate_by(r, data, collection, STR("schema"), &found);
+    enum api_step s = validate_by(r, data, collection, STR("schema"), steps, &found);
     if (s != STEP_NEXT || !found)
         return s;
     enum err e = json_set(r->arena, data, STR("schema"),
@@ -349,6 +352,7 @@ enum api_step api_validate_by_schemas(struct api_req *r, struct json *data)
                 {KIND_COLLECTION, "collection:schema"},
                 {KIND_GROUP, "group:schema"}};
     enum api_kind kind = r->route->kind;
+    uint64_t steps = JSON_SCHEMA_STEPS; /* for both schemas */
     if (!r->api->conf.schema_validation || kind == KIND_BUCKET)
         return STEP_NEXT;
     enum err e = api_level_load(r, 0);
@@ -356,11 +360,11 @@ enum api_step api_validate_by_schemas(struct api_req *r, struct json *data)
         e = api_level_load(r, 1);
     if (e != OK)
         return api_fail_err(r, e);
-    enum api_step s = kind == KIND_RECORD ? validate_by_collection(r, data) : STEP_NEXT;
+    enum api_step s = kind == KIND_RECORD ? validate_by_collection(r, data, &steps) : STEP_NEXT;
     for (size_t i = 0; s == STEP_NEXT && i < ARRAY_LEN(rows); i++) {
         bool ignored;
         if (rows[i].kind == kind)
-            s = validate_by(r, data, &r->levels[0], str_from(rows[i].field), &ignored);
+            s = validate_by(r, data, &r->levels[0], str_from(rows[i].field), &steps, &ignored);
     }
     return s;
 }

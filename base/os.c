@@ -285,44 +285,55 @@ static ssize_t read_some(int fd, char *p, size_t n, uint64_t off)
     return r;
 }
 
-/* Reads to the end, one byte more than `max` at most: that byte tells that there is too much. */
+/* Room for *cap bytes and a NUL, twice as much as before. */
+static bool make_room(char **p, size_t *cap)
+{
+    size_t bigger = *cap < 4 * KIB ? 4 * KIB : *cap * 2;
+    char *grown = realloc(*p, bigger + 1);
+
+    if (grown == NULL)
+        return false;
+    *p = grown;
+    *cap = bigger;
+    return true;
+}
+
+/* Reads to the end into *p (malloc'd, also after an error), one byte more than `max` at most: that
+ * byte tells that there is too much. */
+static enum err read_to_end(int fd, size_t max, char **p, size_t *n)
+{
+    size_t cap = 0;
+    ssize_t r;
+
+    do {
+        if (*n == cap && !make_room(p, &cap))
+            return ERR_NOMEM;
+        r = read_some(fd, *p + *n, MIN_OF(cap - *n, max - *n + 1), *n);
+        if (r < 0)
+            return err_from_errno(errno);
+        *n += (size_t)r;
+        if (*n > max)
+            return ERR_LIMIT;
+    } while (r > 0);
+    (*p)[*n] = '\0';
+    return OK;
+}
+
 static enum err read_all(int fd, size_t max, char **out, size_t *out_n)
 {
-    size_t cap = 0, n = 0;
     char *p = NULL;
+    size_t n = 0;
+    enum err e = read_to_end(fd, max, &p, &n);
+    int saved = errno;
 
-    for (;;) {
-        ssize_t r;
-
-        if (n == cap) {
-            size_t bigger = cap < 4 * KIB ? 4 * KIB : cap * 2;
-            char *grown = realloc(p, bigger + 1);
-            if (grown == NULL) {
-                free(p);
-                return ERR_NOMEM;
-            }
-            p = grown;
-            cap = bigger;
-        }
-        r = read_some(fd, p + n, MIN_OF(cap - n, max - n + 1), n);
-        if (r < 0) {
-            int saved = errno;
-            free(p);
-            errno = saved;
-            return err_from_errno(saved);
-        }
-        n += (size_t)r;
-        if (r == 0)
-            break;
-        if (n > max) {
-            free(p);
-            return ERR_LIMIT;
-        }
+    if (e == OK) {
+        *out = p;
+        *out_n = n;
+    } else {
+        free(p);
+        errno = saved;
     }
-    p[n] = '\0';
-    *out = p;
-    *out_n = n;
-    return OK;
+    return e;
 }
 
 enum err os_read_file(const char *path, size_t max, char **out, size_t *out_n, struct err_detail *d)

@@ -177,6 +177,18 @@ static enum err grow_root(struct tree *t, struct page *left, struct page *right,
     return OK;
 }
 
+/* The items from `cut` on go to the new page; one of them has just been put in at `slot`. */
+static void divide(struct page *left, struct page *right, struct item *items, size_t n, size_t cut,
+                   unsigned slot)
+{
+    node_init(right, left->level);
+    node_build(left, items, cut);
+    node_build(right, items + cut, n - cut);
+    left->last = (uint16_t)MIN_OF(slot, (unsigned)left->count);
+    if (slot >= cut)
+        right->last = (uint16_t)(slot - cut);
+}
+
 /* Puts an item into the page at depth d, splitting it and those above where it must. */
 static enum err insert_at(struct tree *t, struct path *path, unsigned d, unsigned slot,
                           struct item item)
@@ -197,15 +209,10 @@ static enum err insert_at(struct tree *t, struct path *path, unsigned d, unsigne
         if (err != OK)
             return err;
         cut = choose_cut(left, items, n, slot, is_rightmost(path, d));
-        node_init(right, left->level);
         item.head_n =
             (uint16_t)(left->level > 0 ? item_key(&items[cut], key[turn])
                                        : separator(&items[cut - 1], &items[cut], key[turn]));
-        node_build(left, items, cut);
-        node_build(right, items + cut, n - cut);
-        left->last = (uint16_t)MIN_OF(slot, (unsigned)left->count);
-        if (slot >= cut)
-            right->last = (uint16_t)(slot - cut);
+        divide(left, right, items, n, cut, slot);
         left->run = right->run = run;
 
         child[turn] = page_ref_of(right);

@@ -26,19 +26,9 @@ static struct exchange *exchange_new(struct loop *l)
     return ex;
 }
 
-struct exchange *exchange_take(struct loop *l, struct conn *c)
+/* Not the whole struct: most of it are tables of which nheaders says what is in them. */
+static void exchange_clear(struct exchange *ex, struct loop *l, struct conn *c)
 {
-    struct exchange *ex = l->spare_exchanges;
-
-    if (ex != NULL) {
-        l->spare_exchanges = ex->next;
-        l->nspare_exchanges--;
-    } else {
-        ex = exchange_new(l);
-        if (ex == NULL)
-            return NULL;
-    }
-    /* Not the whole struct: most of it are tables of which nheaders says what is in them. */
     ex->conn = c;
     ex->next = NULL;
     ex->responded = ex->keep_alive = ex->expect_continue = ex->chunked = false;
@@ -60,6 +50,20 @@ struct exchange *exchange_take(struct loop *l, struct conn *c)
     ex->req.res.nheaders = 0;
     ex->req.res.overflow = ex->req.res.close = false;
     ex->req.res.body = STR("");
+}
+
+struct exchange *exchange_take(struct loop *l, struct conn *c)
+{
+    struct exchange *ex = l->spare_exchanges;
+
+    if (ex != NULL) {
+        l->spare_exchanges = ex->next;
+        l->nspare_exchanges--;
+    } else {
+        ex = exchange_new(l);
+    }
+    if (ex != NULL)
+        exchange_clear(ex, l, c);
     return ex;
 }
 

@@ -47,7 +47,7 @@ static struct json_schema *new_schema(bool formats)
     map_init(&s->resources, &s->arena);
     map_init(&s->nodes, &s->arena);
     s->formats = formats;
-    s->steps = SCHEMA_MAX_STEPS;
+    s->steps = JSON_SCHEMA_STEPS;
     return s;
 }
 
@@ -137,15 +137,17 @@ uint64_t schema_weigh(const struct json *v)
 }
 
 enum err json_schema_validate(const struct json_schema *s, struct arena *a,
-                              const struct json *value, struct json_schema_error *error)
+                              const struct json *value, uint64_t *steps,
+                              struct json_schema_error *error)
 {
     struct json_schema_error found = {0};
-    struct run run = {.schema = s, .arena = a, .error = &found, .steps = SCHEMA_MAX_STEPS};
+    struct run run = {.schema = s, .arena = a, .error = &found, .steps = *steps};
     struct frame root = {.node = s->root};
     enum verdict result = schema_run(&run, &root, value);
     enum err e = result == VALID ? OK : result == INVALID ? ERR_RANGE : run.stop;
 
     json_regex_scratch_fini(&run.scratch);
+    *steps = run.steps;
     if (arena_failed(a))
         e = ERR_NOMEM;
     if (e != OK && e != ERR_NOMEM)

@@ -2,7 +2,7 @@
  * json/schema.h - JSON Schema: compile a schema once, judge many values by it.
  *
  *     json_schema_new(&schema, STR("{\"type\":\"object\"}"), &drop, &error);
- *     json_schema_validate(schema, arena, value, &error);    OK, RANGE, NOTFOUND, LIMIT or NOMEM
+ *     json_schema_validate(schema, arena, value, &steps, &error);
  *
  * Drafts 4, 6, 7, 2019-09 and 2020-12, chosen by `$schema`, also in sub-schemas. Without one, or
  * with an unknown one, it is 2020-12, as in the reference; but a document whose `items` are an
@@ -27,6 +27,10 @@
 #include "json/json.h"
 
 #define JSON_SCHEMA_MAX_BYTES MIB /* of its text */
+/* What a compilation may take, and what is meant for the judging of one object: a keyword, a
+ * comparison, an item of a pattern, the length of a text, ... The worst that was found takes 60
+ * milliseconds for them. */
+#define JSON_SCHEMA_STEPS 2000000
 
 struct json_schema; /* opaque */
 
@@ -61,9 +65,11 @@ size_t json_schema_bytes(const struct json_schema *s); /* memory that it holds, 
 /*
  * Judges a value. OK: it fits. RANGE: it does not. NOTFOUND: a `$ref` that was needed leads
  * nowhere. LIMIT: it would take too long or nest too deeply. `error` is filled in the last three
- * cases. NOMEM: the arena is full. The arena is used for the message and for scratch.
+ * cases. NOMEM: the arena is full. The arena is used for the message and for scratch. *steps is
+ * what may be spent, and becomes what is left: whoever judges by several schemas has one budget.
  */
 MUST_CHECK enum err json_schema_validate(const struct json_schema *s, struct arena *a,
-                                         const struct json *value, struct json_schema_error *error);
+                                         const struct json *value, uint64_t *steps,
+                                         struct json_schema_error *error);
 
 #endif

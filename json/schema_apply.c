@@ -364,21 +364,11 @@ static enum verdict depends_on(struct run *run, const struct frame *f,
                                const struct schema_keyword *k, const struct schema_entry *entry,
                                const struct json *v)
 {
-    struct buf b;
+    str name = schema_missing(v, entry->strings);
 
-    for (size_t i = 0; i < json_count(entry->strings); i++) {
-        str name = json_string(json_at(entry->strings, i));
-        if (json_get(v, name) != NULL)
-            continue;
-        if (run->quiet)
-            return INVALID;
-        schema_begin_message(run, &b);
-        json_write_repr_string(&b, name);
-        buf_add_lit(&b, " is a dependency of ");
-        json_write_repr_string(&b, entry->name);
-        return schema_refuse(run, f, k, &b);
-    }
-    return VALID;
+    return str_none(name)
+               ? VALID
+               : schema_refuse_missing(run, f, k, name, " is a dependency of ", entry->name);
 }
 
 enum verdict schema_check_dependencies(struct run *run, const struct frame *f,

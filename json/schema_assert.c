@@ -118,54 +118,59 @@ enum verdict schema_check_multiple_of(struct run *run, const struct frame *f,
 /* Draft 4 has exclusive bounds as booleans beside the bound. */
 static bool is_exclusive(const struct frame *f, str keyword)
 {
-    const struct json *flag = json_get_typed(f->node->value, keyword, JSON_BOOL);
+    const struct json *flag;
 
-    return f->node->draft == DRAFT_4 && flag != NULL && json_bool(flag);
+    if (f->node->draft != DRAFT_4)
+        return false;
+    flag = json_get_typed(f->node->value, keyword, JSON_BOOL);
+    return flag != NULL && json_bool(flag);
+}
+
+/* `order` is that of the value to the bound, positive where it goes beyond. */
+static enum verdict check_bound(struct run *run, const struct frame *f,
+                                const struct schema_keyword *k, const struct json *v, int order,
+                                bool exclusive, const char *beyond, const char *which)
+{
+    char text[64];
+
+    if (order < 0 || (order == 0 && !exclusive))
+        return VALID;
+    if (run->quiet)
+        return INVALID;
+    snprintf(text, sizeof text, " is %s than %sthe %s of ", beyond, exclusive ? "or equal to " : "",
+             which);
+    return schema_refuse_pair(run, f, k, v, text, k->value);
+}
+
+static int compare_to_bound(const struct schema_keyword *k, const struct json *v)
+{
+    return json_number_compare(v->text, k->value->text);
 }
 
 enum verdict schema_check_maximum(struct run *run, const struct frame *f,
                                   const struct schema_keyword *k, const struct json *v)
 {
-    bool exclusive = is_exclusive(f, STR("exclusiveMaximum"));
-    int order = json_number_compare(v->text, k->value->text);
-
-    if (order < 0 || (order == 0 && !exclusive))
-        return VALID;
-    return schema_refuse_pair(run, f, k, v,
-                              exclusive ? " is greater than or equal to the maximum of "
-                                        : " is greater than the maximum of ",
-                              k->value);
+    return check_bound(run, f, k, v, compare_to_bound(k, v),
+                       is_exclusive(f, STR("exclusiveMaximum")), "greater", "maximum");
 }
 
 enum verdict schema_check_exclusive_maximum(struct run *run, const struct frame *f,
                                             const struct schema_keyword *k, const struct json *v)
 {
-    if (json_number_compare(v->text, k->value->text) < 0)
-        return VALID;
-    return schema_refuse_pair(run, f, k, v, " is greater than or equal to the maximum of ",
-                              k->value);
+    return check_bound(run, f, k, v, compare_to_bound(k, v), true, "greater", "maximum");
 }
 
 enum verdict schema_check_minimum(struct run *run, const struct frame *f,
                                   const struct schema_keyword *k, const struct json *v)
 {
-    bool exclusive = is_exclusive(f, STR("exclusiveMinimum"));
-    int order = json_number_compare(v->text, k->value->text);
-
-    if (order > 0 || (order == 0 && !exclusive))
-        return VALID;
-    return schema_refuse_pair(run, f, k, v,
-                              exclusive ? " is less than or equal to the minimum of "
-                                        : " is less than the minimum of ",
-                              k->value);
+    return check_bound(run, f, k, v, -compare_to_bound(k, v),
+                       is_exclusive(f, STR("exclusiveMinimum")), "less", "minimum");
 }
 
 enum verdict schema_check_exclusive_minimum(struct run *run, const struct frame *f,
                                             const struct schema_keyword *k, const struct json *v)
 {
-    if (json_number_compare(v->text, k->value->text) > 0)
-        return VALID;
-    return schema_refuse_pair(run, f, k, v, " is less than or equal to the minimum of ", k->value);
+    return check_bound(run, f, k, v, -compare_to_bound(k, v), true, "less", "minimum");
 }
 
 /* ---- sizes ----------------------------------------------------------------------------------- */
@@ -348,21 +353,20 @@ enum verdict schema_check_unique_items(struct run *run, const struct frame *f,
 
 /* ---- objects --------------------------------------------------------------------------------- */
 
+str schema_missing(const struct json *v, const struct json *names)
+{
+    for (size_t i = 0; i < json_count(names); i++)
+        if (json_get(v, json_string(json_at(names, i))) == NULL)
+            return json_string(json_at(names, i));
+    return STR_NONE;
+}
+
 enum verdict schema_check_required(struct run *run, const struct frame *f,
                                    const struct schema_keyword *k, const struct json *v)
 {
-    struct buf b;
+    str name = schema_missing(v, k->value);
 
-    for (size_t i = 0; i < json_count(k->value); i++) {
-        str name = json_string(json_at(k->value, i));
-        if (json_get(v, name) != NULL)
-            continue;
-        if (run->quiet)
-            return INVALID;
-        schema_begin_message(run, &b);
-        json_write_repr_string(&b, name);
-        buf_add_lit(&b, " is a required property");
-        return schema_refuse(run, f, k, &b);
-    }
-    return VALID;
+    return str_none(name)
+               ? VALID
+               : schema_refuse_missing(run, f, k, name, " is a required property", STR_NONE);
 }

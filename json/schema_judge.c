@@ -42,9 +42,13 @@ static void tell_place(struct json_schema_error *e, const struct frame *f)
     e->at = JSON_SCHEMA_AT_ROOT;
     if (f == NULL)
         return;
-    e->at = f->path.kind == WHERE_NAME ? JSON_SCHEMA_AT_MEMBER : JSON_SCHEMA_AT_ITEM;
-    e->member = f->path.name;
-    e->item = f->path.index;
+    if (f->path.kind == WHERE_NAME) {
+        e->at = JSON_SCHEMA_AT_MEMBER;
+        e->member = f->path.name;
+    } else {
+        e->at = JSON_SCHEMA_AT_ITEM;
+        e->item = f->path.index;
+    }
 }
 
 void schema_begin_message(struct run *run, struct buf *b)
@@ -93,20 +97,6 @@ enum verdict schema_refuse(struct run *run, const struct frame *f, const struct 
     return INVALID;
 }
 
-enum verdict schema_refuse_value(struct run *run, const struct frame *f,
-                                 const struct schema_keyword *k, const struct json *v,
-                                 const char *text)
-{
-    struct buf b;
-
-    if (run->quiet)
-        return INVALID;
-    schema_begin_message(run, &b);
-    schema_write_value(run, &b, v);
-    buf_add_str(&b, str_from(text));
-    return schema_refuse(run, f, k, &b);
-}
-
 enum verdict schema_refuse_pair(struct run *run, const struct frame *f,
                                 const struct schema_keyword *k, const struct json *v,
                                 const char *text, const struct json *other)
@@ -118,7 +108,31 @@ enum verdict schema_refuse_pair(struct run *run, const struct frame *f,
     schema_begin_message(run, &b);
     schema_write_value(run, &b, v);
     buf_add_str(&b, str_from(text));
-    schema_write_value(run, &b, other);
+    if (other != NULL)
+        schema_write_value(run, &b, other);
+    return schema_refuse(run, f, k, &b);
+}
+
+enum verdict schema_refuse_value(struct run *run, const struct frame *f,
+                                 const struct schema_keyword *k, const struct json *v,
+                                 const char *text)
+{
+    return schema_refuse_pair(run, f, k, v, text, NULL);
+}
+
+enum verdict schema_refuse_missing(struct run *run, const struct frame *f,
+                                   const struct schema_keyword *k, str name, const char *text,
+                                   str other)
+{
+    struct buf b;
+
+    if (run->quiet)
+        return INVALID;
+    schema_begin_message(run, &b);
+    json_write_repr_string(&b, name);
+    buf_add_str(&b, str_from(text));
+    if (!str_none(other))
+        json_write_repr_string(&b, other);
     return schema_refuse(run, f, k, &b);
 }
 
@@ -150,6 +164,9 @@ static uint64_t cost_of_text(const struct json *v)
 
 enum verdict schema_run(struct run *run, const struct frame *f, const struct json *v)
 {
+    const struct schema_keyword *k = f->node->keywords, *end = k + f->node->count;
+    uint64_t cost = 1 + cost_of_text(v);
+    unsigned type = TYPE_BIT(v->type);
     enum verdict result = VALID;
 
     if (run->nesting == SCHEMA_MAX_NESTING) {
@@ -157,13 +174,9 @@ enum verdict schema_run(struct run *run, const struct frame *f, const struct jso
         return schema_stop(run, ERR_LIMIT);
     }
     run->nesting++;
-    for (size_t i = 0; result == VALID && i < f->node->count; i++) {
-        const struct schema_keyword *k = &f->node->keywords[i];
-        const struct schema_keyword_row *row = &schema_rows[k->id];
-        if (row->judges & TYPE_BIT(v->type))
-            result =
-                schema_spend(run, 1 + k->cost + cost_of_text(v)) ? row->check(run, f, k, v) : STOP;
-    }
+    for (; result == VALID && k < end; k++)
+        if (k->row->judges & type)
+            result = schema_spend(run, cost + k->cost) ? k->row->check(run, f, k, v) : STOP;
     run->nesting--;
     return result;
 }

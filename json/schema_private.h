@@ -30,10 +30,7 @@
 
 /* Schemas inside of one another while judging. The reference ends at some 450 (its language's
  * limit); 128 levels of data take up to four each in a schema that refers to itself. */
-#define SCHEMA_MAX_NESTING 1000
-/* Steps of one validation, and of one compilation: a keyword, a comparison, an item of a pattern, the
- * length of a text, ... The worst schemas that were found take 60 milliseconds for them. */
-#define SCHEMA_MAX_STEPS       2000000
+#define SCHEMA_MAX_NESTING     1000
 #define SCHEMA_MAX_REGEX_BYTES (4 * MIB) /* of all patterns of a schema, compiled */
 #define SCHEMA_MAX_ARENA_BYTES (32 * MIB)
 
@@ -219,8 +216,10 @@ enum verdict { VALID, INVALID, STOP /* run->stop says why */ };
 /* A step down: in the value, or in the schema. */
 struct where {
     enum { WHERE_NONE, WHERE_NAME, WHERE_INDEX } kind;
-    str name;
-    size_t index;
+    union {
+        str name;
+        size_t index;
+    };
 };
 
 #define NOWHERE   ((struct where){.kind = WHERE_NONE})
@@ -331,6 +330,10 @@ enum verdict schema_refuse_value(struct run *run, const struct frame *f,
 enum verdict schema_refuse_pair(struct run *run, const struct frame *f,
                                 const struct schema_keyword *k, const struct json *v,
                                 const char *text, const struct json *other);
+/* "'name' text 'other'", or without the other (none) */
+enum verdict schema_refuse_missing(struct run *run, const struct frame *f,
+                                   const struct schema_keyword *k, str name, const char *text,
+                                   str other);
 /* "'a', 'b'" */
 void schema_write_names(struct buf *b, str *names, size_t n, bool sorted);
 
@@ -340,7 +343,9 @@ enum verdict schema_refuse_items(struct run *run, const struct frame *f,
                                  const struct schema_keyword *k, const struct json *v,
                                  const char *what, const bool *marks, size_t first);
 
-/* schema_assert.c: is the pattern found? */
+/* schema_assert.c: the first of the names (strings) that the object lacks; none: it has them all. */
+str schema_missing(const struct json *v, const struct json *names);
+/* Is the pattern found? */
 enum verdict schema_matches(struct run *run, const struct schema_entry *pattern, str subject);
 
 #endif

@@ -290,42 +290,42 @@ static enum err find_anchor(struct schema_ref *ref, const struct schema_resource
     return OK;
 }
 
+/* What stands left of the `#`: the resource that is meant, in *resource; NULL: there is none. */
+static enum err find_target(struct json_schema *s, str target,
+                            const struct schema_resource **resource)
+{
+    str uri;
+    enum err e = schema_join(s, (*resource)->uri, target, &uri);
+
+    return e == OK ? find_resource(s, uri, resource) : e;
+}
+
+/* What stands right of it. */
+static enum err find_fragment(struct json_schema *s, struct schema_ref *ref,
+                              const struct json **value)
+{
+    str pointer;
+
+    if (!str_starts(ref->fragment, STR("/"))) {
+        *value = ref->resource->root;
+        return ref->fragment.n > 0 ? find_anchor(ref, ref->resource, value) : OK;
+    }
+    pointer = percent_decode(&s->arena, ref->fragment);
+    return str_none(pointer) ? ERR_NOMEM : follow_pointer(s, ref, pointer, &ref->resource, value);
+}
+
 enum err schema_resolve(struct json_schema *s, struct schema_ref *ref,
                         const struct schema_resource *resource, const struct json **value)
 {
-    str uri = resource->uri, rest;
+    str fragment = ref->text, target = str_cut(&fragment, '#');
     enum err e = OK;
 
-    ref->result = REF_FOUND;
-    ref->fragment = STR("");
-    if (!str_starts(ref->text, STR("#"))) {
-        str target = ref->text;
-        size_t hash = str_find(target, '#');
-        if (hash != STR_NPOS)
-            target = str_sub(target, 0, hash);
-        e = schema_join(s, uri, target, &uri);
-        if (e != OK)
-            return e;
-        e = find_resource(s, uri, &resource);
-        if (e == OK && resource == NULL)
-            ref->result = REF_NO_RESOURCE;
-        if (e != OK || resource == NULL)
-            return e;
-    }
+    ref->fragment = str_none(fragment) ? STR("") : fragment;
+    if (!str_starts(ref->text, STR("#")))
+        e = find_target(s, target, &resource);
     ref->resource = resource;
-    rest = ref->text;
-    str_cut(&rest, '#');
-    if (!str_none(rest))
-        ref->fragment = rest;
-    if (str_starts(ref->fragment, STR("/"))) {
-        str pointer = percent_decode(&s->arena, ref->fragment);
-        return str_none(pointer) ? ERR_NOMEM
-                                 : follow_pointer(s, ref, pointer, &ref->resource, value);
-    }
-    if (ref->fragment.n > 0)
-        return find_anchor(ref, resource, value);
-    *value = resource->root;
-    return OK;
+    ref->result = resource ? REF_FOUND : REF_NO_RESOURCE;
+    return e == OK && resource != NULL ? find_fragment(s, ref, value) : e;
 }
 
 static void write_not_within(struct buf *b, const struct schema_ref *ref)

@@ -106,15 +106,21 @@ KIT uint32_t kit_rand(uint64_t *state)
 
 /* ---- engine ---------------------------------------------------------------------------------- */
 
-KIT struct engine *kit_open(const char *dir, uint64_t segment_bytes)
+KIT struct engine *kit_open_as(const struct engine_options *o, struct engine_recovery *r_or_null)
 {
-    struct engine_options o = {.dir = dir, .segment_bytes = segment_bytes};
     struct err_detail d = {.text = ""};
     struct engine *e = NULL;
-    enum err err = engine_open(&e, &o, NULL, &d);
+    enum err err = engine_open(&e, o, r_or_null, &d);
 
     ck_assert_msg(err == OK, "open: %s (%s)", err_text(err), d.text);
     return e;
+}
+
+KIT struct engine *kit_open(const char *dir, uint64_t segment_bytes)
+{
+    struct engine_options o = {.dir = dir, .segment_bytes = segment_bytes};
+
+    return kit_open_as(&o, NULL);
 }
 
 struct kit_wait {

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "test/unit/engine/audit.h"
+#include "test/unit/engine/faults.h"
 
 static struct kit_dir src, place; /* copies are made below `place` */
 static struct kit_model model;
@@ -107,9 +108,8 @@ static void want_same(const char *name)
 {
     struct engine_options o = {.dir = at(name), .segment_bytes = 4096};
     struct engine_recovery r;
-    struct engine *e = NULL;
+    struct engine *e = kit_open_as(&o, &r);
 
-    ck_assert_msg(engine_open(&e, &o, &r, &detail) == OK, "%s", detail.text);
     ck_assert_uint_eq(r.torn_bytes, 0);
     ck_assert(model_same_now(&model, e));
     engine_close(e);
@@ -741,134 +741,6 @@ END_TEST
 
 /* ---- failures -------------------------------------------------------------------------------- */
 
-static int countdown, error;
-
-static bool fails(void)
-{
-    bool now = --countdown == 0;
-    if (now)
-        errno = error;
-    return now;
-}
-
-static int t_open(const char *path, int flags, unsigned mode)
-{
-    return fails() ? -1 : os_kernel.open(path, flags, mode);
-}
-
-static int t_close(int fd)
-{
-    bool no = fails();
-    int r = os_kernel.close(fd);
-    errno = error;
-    return no ? -1 : r;
-}
-
-static ssize_t t_pread(int fd, void *p, size_t n, uint64_t off)
-{
-    return fails() ? -1 : os_kernel.pread(fd, p, n, off);
-}
-
-static ssize_t t_pwrite(int fd, const void *p, size_t n, uint64_t off)
-{
-    if (!fails())
-        return os_kernel.pwrite(fd, p, n, off);
-    os_kernel.pwrite(fd, p, n / 2, off);
-    errno = error;
-    return -1;
-}
-
-static int t_fsync(int fd)
-{
-    return fails() ? -1 : os_kernel.fsync(fd);
-}
-
-static int t_fdatasync(int fd)
-{
-    return fails() ? -1 : os_kernel.fdatasync(fd);
-}
-
-static int t_ftruncate(int fd, uint64_t size)
-{
-    return fails() ? -1 : os_kernel.ftruncate(fd, size);
-}
-
-static int t_size(int fd, uint64_t *out)
-{
-    return fails() ? -1 : os_kernel.size(fd, out);
-}
-
-static int t_rename(const char *from, const char *to)
-{
-    return fails() ? -1 : os_kernel.rename(from, to);
-}
-
-static int t_link(const char *from, const char *to)
-{
-    return fails() ? -1 : os_kernel.link(from, to);
-}
-
-static int t_mkdir(const char *path, unsigned mode)
-{
-    return fails() ? -1 : os_kernel.mkdir(path, mode);
-}
-
-static int t_sync_dir(const char *path)
-{
-    return fails() ? -1 : os_kernel.sync_dir(path);
-}
-
-static int t_list_dir(const char *path, void (*each)(void *, const char *), void *arg)
-{
-    return fails() ? -1 : os_kernel.list_dir(path, each, arg);
-}
-
-static void *t_map(int fd, uint64_t off, size_t n)
-{
-    return fails() ? NULL : os_kernel.map(fd, off, n);
-}
-
-static int t_lock(int fd)
-{
-    return fails() ? -1 : os_kernel.lock(fd);
-}
-
-static int t_unlink(const char *path)
-{
-    return fails() ? -1 : os_kernel.unlink(path);
-}
-
-static int t_rmdir(const char *path)
-{
-    return fails() ? -1 : os_kernel.rmdir(path);
-}
-
-static void fail_call(int n)
-{
-    static struct os_ops ops;
-
-    ops = os_kernel;
-    ops.open = t_open;
-    ops.close = t_close;
-    ops.pread = t_pread;
-    ops.pwrite = t_pwrite;
-    ops.fsync = t_fsync;
-    ops.fdatasync = t_fdatasync;
-    ops.ftruncate = t_ftruncate;
-    ops.size = t_size;
-    ops.rename = t_rename;
-    ops.link = t_link;
-    ops.mkdir = t_mkdir;
-    ops.sync_dir = t_sync_dir;
-    ops.list_dir = t_list_dir;
-    ops.map = t_map;
-    ops.lock = t_lock;
-    ops.unlink = t_unlink;
-    ops.rmdir = t_rmdir;
-    countdown = n;
-    os_test_replace(&ops);
-}
-
 static int open_fds(void)
 {
     int n = 0;
@@ -892,18 +764,18 @@ START_TEST(each_call_fails_once)
     want_copy("a", NULL);
     snprintf(since, sizeof since, "%s", at("a"));
     b.since = _i == 1 ? since : NULL;
-    error = ENOSPC;
     fds = open_fds();
-    for (int n = 1; n == 1 || countdown <= 0; n++) {
+    for (int n = 1; n == 1 || atomic_load(&faults.failed) > 0; n++) {
         ck_assert_int_lt(n, 2000);
         b.dest = at("b");
-        fail_call(n);
+        faults_plan(~0u, n, false, ENOSPC);
+        faults_install();
         detail.text[0] = 0;
         err = engine_backup(&b, &result, &detail);
         os_test_replace(NULL);
         ck_assert_int_eq(open_fds(), fds);
         if (err == OK) { /* the close of what was only read, or of the lock */
-            quiet_failures += countdown <= 0;
+            quiet_failures += atomic_load(&faults.failed) > 0;
             want_same("b");
         } else {
             ck_assert_msg(!is_there("b"), "call %d: %s", n, detail.text);
@@ -917,30 +789,6 @@ START_TEST(each_call_fails_once)
     want_same("a");
 }
 END_TEST
-
-/* From the n-th on no call works, not even those that clean up. */
-static bool fails_for_ever(void)
-{
-    if (--countdown > 0)
-        return false;
-    errno = EIO;
-    return true;
-}
-
-static int e_rename(const char *from, const char *to)
-{
-    return fails_for_ever() ? -1 : os_kernel.rename(from, to);
-}
-
-static int e_sync_dir(const char *path)
-{
-    return fails_for_ever() ? -1 : os_kernel.sync_dir(path);
-}
-
-static int e_unlink(const char *path)
-{
-    return fails_for_ever() ? -1 : os_kernel.unlink(path);
-}
 
 /* It has segments, and opens. */
 static bool looks_finished(const char *name)
@@ -958,19 +806,16 @@ static bool looks_finished(const char *name)
     return err == OK && names.n > 0;
 }
 
+/* From the n-th on no call works, not even those that clean up. */
 START_TEST(what_cannot_be_cleaned_up_is_no_store)
 {
-    struct os_ops ops = os_kernel;
     enum err err = ERR_IO;
     int whole = 0;
 
     engine_close(filled(60));
-    ops.rename = e_rename;
-    ops.sync_dir = e_sync_dir;
-    ops.unlink = e_unlink;
     for (int n = 1; err != OK; n++) {
-        countdown = n;
-        os_test_replace(&ops);
+        faults_plan(FAULT_BIT(RENAME) | FAULT_BIT(SYNC_DIR) | FAULT_BIT(UNLINK), n, true, EIO);
+        faults_install();
         err = copy_since("b", NULL);
         os_test_replace(NULL);
         /* All names are there, only their sync failed: then it is the whole. */
@@ -998,15 +843,17 @@ static int second_sync_dir(const char *path)
 /* Complete, but that could not be made sure; and then the removal stops in the middle. */
 START_TEST(what_is_half_removed_is_no_store)
 {
-    struct os_ops ops = os_kernel;
+    struct os_ops ops;
     unsigned half = 0;
 
     engine_close(filled(60));
+    faults_install();
+    ops = *os();
+    os_test_replace(NULL);
     ops.sync_dir = second_sync_dir;
-    ops.unlink = e_unlink;
     for (int n = 2; is_there("b") || n == 2; n++) {
         remove_dir(at("b"));
-        countdown = n;
+        faults_plan(FAULT_BIT(UNLINK), n, true, EIO);
         syncs = 0;
         os_test_replace(&ops);
         ck_assert_int_eq(copy_since("b", NULL), ERR_IO);

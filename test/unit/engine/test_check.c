@@ -8,6 +8,7 @@
 
 #include "base/crc.h"
 #include "test/unit/engine/audit.h"
+#include "test/unit/engine/faults.h"
 
 static struct kit_dir dir;
 
@@ -21,12 +22,8 @@ static struct engine *open_small(void)
 {
     struct engine_options o = {
         .dir = dir.path, .segment_bytes = SEG_BYTES, .compact_bytes = MIB * KIB};
-    struct err_detail d = {.text = ""};
-    struct engine *e = NULL;
-    enum err err = engine_open(&e, &o, NULL, &d);
 
-    ck_assert_msg(err == OK, "open: %s (%s)", err_text(err), d.text);
-    return e;
+    return kit_open_as(&o, NULL);
 }
 
 /* What transaction i does, to an engine and to a model; either may be NULL. */
@@ -1342,122 +1339,6 @@ END_TEST
 
 /* ---- a repair that fails, or dies ------------------------------------------------------------ */
 
-static struct {
-    _Atomic int left;
-    bool for_ever;
-    _Atomic bool hit;
-} plan;
-
-static bool fails(void)
-{
-    int left = atomic_fetch_sub(&plan.left, 1);
-
-    if (left != 1 && !(plan.for_ever && left < 1))
-        return false;
-    plan.hit = true;
-    errno = EIO;
-    return true;
-}
-
-static int t_open(const char *path, int flags, unsigned mode)
-{
-    return fails() ? -1 : os_kernel.open(path, flags, mode);
-}
-static ssize_t t_pread(int fd, void *p, size_t n, uint64_t off)
-{
-    return fails() ? -1 : os_kernel.pread(fd, p, n, off);
-}
-static int t_size(int fd, uint64_t *out)
-{
-    return fails() ? -1 : os_kernel.size(fd, out);
-}
-static int t_lock(int fd)
-{
-    return fails() ? -1 : os_kernel.lock(fd);
-}
-static ssize_t t_pwrite(int fd, const void *p, size_t n, uint64_t off)
-{
-    return fails() ? -1 : os_kernel.pwrite(fd, p, n, off);
-}
-
-/* Half of it is written. */
-static ssize_t t_pwritev(int fd, const struct iovec *v, int n, uint64_t off)
-{
-    if (!fails())
-        return os_kernel.pwritev(fd, v, n, off);
-    os_kernel.pwrite(fd, v[0].iov_base, v[0].iov_len / 2, off);
-    errno = EIO;
-    return -1;
-}
-
-static int t_fallocate(int fd, uint64_t off, uint64_t n)
-{
-    return fails() ? -1 : os_kernel.fallocate(fd, off, n);
-}
-
-static void *t_map(int fd, uint64_t off, size_t n)
-{
-    return fails() ? NULL : os_kernel.map(fd, off, n);
-}
-
-static int t_fdatasync(int fd)
-{
-    return fails() ? -1 : os_kernel.fdatasync(fd);
-}
-static int t_ftruncate(int fd, uint64_t n)
-{
-    return fails() ? -1 : os_kernel.ftruncate(fd, n);
-}
-static int t_rename(const char *from, const char *to)
-{
-    return fails() ? -1 : os_kernel.rename(from, to);
-}
-static int t_unlink(const char *path)
-{
-    return fails() ? -1 : os_kernel.unlink(path);
-}
-static int t_mkdir(const char *path, unsigned mode)
-{
-    return fails() ? -1 : os_kernel.mkdir(path, mode);
-}
-static int t_rmdir(const char *path)
-{
-    return fails() ? -1 : os_kernel.rmdir(path);
-}
-static int t_sync_dir(const char *path)
-{
-    return fails() ? -1 : os_kernel.sync_dir(path);
-}
-
-static int t_list_dir(const char *path, void (*each)(void *, const char *), void *arg)
-{
-    return fails() ? -1 : os_kernel.list_dir(path, each, arg);
-}
-
-static const struct os_ops *failing(void)
-{
-    static struct os_ops ops;
-
-    ops = os_kernel;
-    ops.open = t_open;
-    ops.pread = t_pread;
-    ops.size = t_size;
-    ops.lock = t_lock;
-    ops.pwrite = t_pwrite;
-    ops.pwritev = t_pwritev;
-    ops.fallocate = t_fallocate;
-    ops.map = t_map;
-    ops.fdatasync = t_fdatasync;
-    ops.ftruncate = t_ftruncate;
-    ops.rename = t_rename;
-    ops.unlink = t_unlink;
-    ops.mkdir = t_mkdir;
-    ops.rmdir = t_rmdir;
-    ops.sync_dir = t_sync_dir;
-    ops.list_dir = t_list_dir;
-    return &ops;
-}
-
 /* A backup beside a repair that was stopped: not before it was brought to its end, as the new store lies in two
  * places; before it was decided, the damage is in the way; behind it, all is there. */
 static void back_up_beside(bool pending, bool ended, const struct kit_model *m)
@@ -1498,13 +1379,12 @@ START_TEST(a_repair_that_stops_anywhere)
         enum engine_repaired done = ENGINE_SOUND;
         files_put(&f);
         said.agree = true;
-        plan.left = n;
-        plan.for_ever = _i == 1;
-        plan.hit = false;
-        os_test_replace(failing());
+        faults_plan(~0u, n, _i == 1, EIO);
+        faults_install();
         enum err err = engine_repair(dir.path, &o, &r, &done, &d);
         os_test_replace(NULL);
-        if (!plan.hit)
+        bool hit = atomic_load(&faults.failed) > 0;
+        if (!hit)
             ck_assert_int_eq(err, OK);
         memset(&said, 0, sizeof said);
         said.agree = true;
@@ -1534,7 +1414,7 @@ START_TEST(a_repair_that_stops_anywhere)
         ck_assert(!there("repair.tmp"));
         remove_all();
         kit_dir_make(&dir);
-        if (!plan.hit)
+        if (!hit)
             break;
     }
     ck_assert_int_gt(old, 10);

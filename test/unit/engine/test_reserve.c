@@ -134,9 +134,7 @@ static void open_store(void)
         o.cache_bytes = 512 * KIB;
         o.checkpoint_bytes = 64 * KIB;
     }
-    struct err_detail d = {.text = ""};
-
-    ck_assert_msg(engine_open(&e, &o, NULL, &d) == OK, "%s", d.text);
+    e = kit_open_as(&o, NULL);
 }
 
 static void setup(void)

@@ -17,11 +17,9 @@ static struct engine *e;
 static struct engine_recovery open_again(void)
 {
     struct engine_options o = {.dir = dir.path, .cache_bytes = 8 * MIB, .compact_bytes = KIB * MIB};
-    struct err_detail d = {.text = ""};
     struct engine_recovery r;
-    enum err err = engine_open(&e, &o, &r, &d);
 
-    ck_assert_msg(err == OK, "%s: %s", err_text(err), d.text);
+    e = kit_open_as(&o, &r);
     return r;
 }
 

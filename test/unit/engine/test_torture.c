@@ -9,172 +9,7 @@
 #include <sched.h>
 
 #include "test/unit/engine/audit.h"
-
-enum call {
-    CALL_OPEN,
-    CALL_CLOSE,
-    CALL_PREAD,
-    CALL_PWRITE,
-    CALL_PWRITEV,
-    CALL_FDATASYNC,
-    CALL_FTRUNCATE,
-    CALL_FALLOCATE,
-    CALL_SIZE,
-    CALL_UNLINK,
-    CALL_MKDIR,
-    CALL_SYNC_DIR,
-    CALL_LIST_DIR,
-    CALL_MAP,
-    CALL_LOCK,
-    CALL_LINKED,
-    CALL_RENAME,
-    CALLS
-};
-
-/* What is to fail: calls whose bit is in `mask`; the n-th of them, or all from the n-th on. */
-static struct {
-    _Atomic unsigned mask;
-    _Atomic int left; /* until the failure; counts down to 0 and on */
-    bool for_ever;
-    int error;
-    _Atomic int failed;     /* calls */
-    _Atomic unsigned kinds; /* which kinds failed */
-} plan;
-
-static bool fails(enum call call)
-{
-    int left;
-
-    if (!(atomic_load(&plan.mask) & 1u << call))
-        return false;
-    left = atomic_fetch_sub(&plan.left, 1);
-    if (left != 1 && !(plan.for_ever && left < 1))
-        return false;
-    atomic_fetch_add(&plan.failed, 1);
-    atomic_fetch_or(&plan.kinds, 1u << call);
-    errno = plan.error;
-    return true;
-}
-
-static int t_open(const char *path, int flags, unsigned mode)
-{
-    return fails(CALL_OPEN) ? -1 : os_kernel.open(path, flags, mode);
-}
-
-static int t_close(int fd)
-{
-    int r = os_kernel.close(fd);
-    return fails(CALL_CLOSE) ? -1 : r;
-}
-
-static ssize_t t_pread(int fd, void *p, size_t n, uint64_t off)
-{
-    return fails(CALL_PREAD) ? -1 : os_kernel.pread(fd, p, n, off);
-}
-
-/* A write that fails has done half of its work. */
-static ssize_t t_pwrite(int fd, const void *p, size_t n, uint64_t off)
-{
-    if (!fails(CALL_PWRITE))
-        return os_kernel.pwrite(fd, p, n, off);
-    os_kernel.pwrite(fd, p, n / 2, off);
-    errno = plan.error;
-    return -1;
-}
-
-static ssize_t t_pwritev(int fd, const struct iovec *v, int n, uint64_t off)
-{
-    if (!fails(CALL_PWRITEV))
-        return os_kernel.pwritev(fd, v, n, off);
-    os_kernel.pwrite(fd, v[0].iov_base, v[0].iov_len / 2, off);
-    errno = plan.error;
-    return -1;
-}
-
-static int t_fdatasync(int fd)
-{
-    return fails(CALL_FDATASYNC) ? -1 : os_kernel.fdatasync(fd);
-}
-
-static int t_ftruncate(int fd, uint64_t size)
-{
-    return fails(CALL_FTRUNCATE) ? -1 : os_kernel.ftruncate(fd, size);
-}
-
-static int t_fallocate(int fd, uint64_t off, uint64_t n)
-{
-    return fails(CALL_FALLOCATE) ? -1 : os_kernel.fallocate(fd, off, n);
-}
-
-static int t_size(int fd, uint64_t *out)
-{
-    return fails(CALL_SIZE) ? -1 : os_kernel.size(fd, out);
-}
-
-static int t_unlink(const char *path)
-{
-    return fails(CALL_UNLINK) ? -1 : os_kernel.unlink(path);
-}
-
-static int t_mkdir(const char *path, unsigned mode)
-{
-    return fails(CALL_MKDIR) ? -1 : os_kernel.mkdir(path, mode);
-}
-
-static int t_sync_dir(const char *path)
-{
-    return fails(CALL_SYNC_DIR) ? -1 : os_kernel.sync_dir(path);
-}
-
-static int t_list_dir(const char *path, void (*each)(void *, const char *), void *arg)
-{
-    return fails(CALL_LIST_DIR) ? -1 : os_kernel.list_dir(path, each, arg);
-}
-
-static void *t_map(int fd, uint64_t off, size_t n)
-{
-    return fails(CALL_MAP) ? NULL : os_kernel.map(fd, off, n);
-}
-
-static int t_lock(int fd)
-{
-    return fails(CALL_LOCK) ? -1 : os_kernel.lock(fd);
-}
-
-static int t_linked(int fd)
-{
-    return fails(CALL_LINKED) ? -1 : os_kernel.linked(fd);
-}
-
-static int t_rename(const char *from, const char *to)
-{
-    return fails(CALL_RENAME) ? -1 : os_kernel.rename(from, to);
-}
-
-static void replace_os(void)
-{
-    static struct os_ops ops;
-
-    ops = os_kernel;
-    ops.open = t_open;
-    ops.close = t_close;
-    ops.pread = t_pread;
-    ops.pwrite = t_pwrite;
-    ops.pwritev = t_pwritev;
-    ops.fdatasync = t_fdatasync;
-    ops.ftruncate = t_ftruncate;
-    ops.fallocate = t_fallocate;
-    ops.size = t_size;
-    ops.unlink = t_unlink;
-    ops.mkdir = t_mkdir;
-    ops.sync_dir = t_sync_dir;
-    ops.list_dir = t_list_dir;
-    ops.map = t_map;
-    ops.lock = t_lock;
-    ops.linked = t_linked;
-    ops.rename = t_rename;
-    os_test_replace(&ops);
-}
+#include "test/unit/engine/faults.h"
 
 /* ---- a run ----------------------------------------------------------------------------------- */
 
@@ -316,17 +151,18 @@ static void check_running(struct run *run)
     enum err err;
 
     ck_assert(model_same_now(&run->model, run->e));
-    if (atomic_load(&plan.kinds) & (1u << CALL_FDATASYNC | 1u << CALL_SYNC_DIR | 1u << CALL_LINKED))
+    if (atomic_load(&faults.kinds) &
+        (FAULT_BIT(FDATASYNC) | FAULT_BIT(SYNC_DIR) | FAULT_BIT(LINKED)))
         ck_assert(failed);
-    if (atomic_load(&plan.failed) == 0)
+    if (atomic_load(&faults.failed) == 0)
         ck_assert(!failed);
-    unsigned both = 1u << CALL_PWRITEV | 1u << CALL_FTRUNCATE;
-    if (plan.for_ever && (atomic_load(&plan.kinds) & both) == both)
+    unsigned both = FAULT_BIT(PWRITEV) | FAULT_BIT(FTRUNCATE);
+    if (faults.for_ever && (atomic_load(&faults.kinds) & both) == both)
         ck_assert(failed);
     err = engine_txn_begin(run->e, &t);
     failed = engine_state(run->e) == ENGINE_FAILED; /* a checkpoint may have failed just now */
     if (err == ERR_NOSPACE)                         /* for a while compaction is alone */
-        ck_assert(plan.error == ENOSPC && atomic_load(&plan.failed) > 0);
+        ck_assert(faults.error == ENOSPC && atomic_load(&faults.failed) > 0);
     else
         ck_assert(err == ERR_FAILED ? failed : err == OK);
     if (err == OK)
@@ -375,18 +211,13 @@ static bool torture(unsigned mask, int nth, bool for_ever, int error)
     int calls;
 
     kit_dir_make(&run->dir);
-    replace_os();
-    plan.for_ever = for_ever;
-    plan.error = error;
-    atomic_store(&plan.failed, 0);
-    atomic_store(&plan.kinds, 0);
-    atomic_store(&plan.left, nth);
-    atomic_store(&plan.mask, mask);
+    faults_plan(mask, nth, for_ever, error);
+    faults_install();
     if (run_open(run) == OK) {
-        atomic_store(&plan.kinds, 0); /* what failed and was put up with does not count below */
+        atomic_store(&faults.kinds, 0); /* what failed and was put up with does not count below */
         write_some(run, 1, TXNS / 2);
         check_running(run);
-        atomic_store(&plan.mask, 0);
+        faults_end();
         failed = engine_state(run->e) == ENGINE_FAILED;
         if (idle && !failed)
             wait_until_tidy(run->e);
@@ -394,8 +225,8 @@ static bool torture(unsigned mask, int nth, bool for_ever, int error)
         ck_assert_int_eq(admits(run->e), !failed); /* comes back by itself, unless FAILED */
         engine_close(run->e);
     }
-    atomic_store(&plan.mask, 0);
-    calls = atomic_load(&plan.failed);
+    faults_end();
+    calls = atomic_load(&faults.failed);
     ck_assert_int_eq(run_open(run), OK);
     ck_assert(same_or_more(run, failed));
     audit_engine(run->e);
@@ -435,8 +266,9 @@ END_TEST
 
 /* What a keeper can meet, once and for longer; nobody writes afterwards that would wake it. What is no full
  * disk it tries again after a second, so of those only some. */
-static const enum call of_keeper[] = {CALL_OPEN,      CALL_PWRITE, CALL_PWRITEV, CALL_FTRUNCATE,
-                                      CALL_FALLOCATE, CALL_UNLINK, CALL_MAP};
+static const enum fault_call of_keeper[] = {FAULT_OPEN,      FAULT_PWRITE,    FAULT_PWRITEV,
+                                            FAULT_FTRUNCATE, FAULT_FALLOCATE, FAULT_UNLINK,
+                                            FAULT_MAP};
 
 START_TEST(compaction_ends_by_itself)
 {
@@ -454,7 +286,7 @@ END_TEST
 /* Writes fail, and then also the cut: FAILED. */
 START_TEST(write_and_cut_fail)
 {
-    unsigned mask = 1u << CALL_PWRITEV | 1u << CALL_FTRUNCATE;
+    unsigned mask = FAULT_BIT(PWRITEV) | FAULT_BIT(FTRUNCATE);
 
     log_set_level(LOG_NONE);
     for (int n = 1; torture(mask, n, true, EIO); n++)
@@ -472,18 +304,14 @@ START_TEST(no_fallocate)
 
     log_set_level(LOG_NONE);
     kit_dir_make(&run->dir);
-    replace_os();
-    plan.for_ever = true;
-    plan.error = EOPNOTSUPP;
-    atomic_store(&plan.left, 1);
-    atomic_store(&plan.failed, 0);
-    atomic_store(&plan.mask, 1u << CALL_FALLOCATE);
+    faults_plan(FAULT_BIT(FALLOCATE), 1, true, EOPNOTSUPP);
+    faults_install();
     ck_assert_int_eq(run_open(run), OK);
     write_some(run, 1, TXNS);
     ck_assert_int_eq(run->unknown, 0);
     ck_assert(model_same_now(&run->model, run->e));
     /* Asked once for the log and once for the reserve, not for every group. */
-    ck_assert_int_le(atomic_load(&plan.failed), 2);
+    ck_assert_int_le(atomic_load(&faults.failed), 2);
     engine_close(run->e);
     os_test_replace(NULL);
     kit_dir_remove(&run->dir);
@@ -500,19 +328,16 @@ START_TEST(full_disk)
 
     log_set_level(LOG_NONE);
     kit_dir_make(&run->dir);
-    replace_os();
-    atomic_store(&plan.mask, 0);
+    faults_end();
+    faults_install();
     ck_assert_int_eq(run_open(run), OK);
     write_some(run, 1, 4);
-    plan.for_ever = true;
-    plan.error = ENOSPC;
-    atomic_store(&plan.left, 1);
-    atomic_store(&plan.mask, 1u << CALL_PWRITEV | 1u << CALL_FALLOCATE | 1u << CALL_PWRITE);
+    faults_plan(FAULT_BIT(PWRITEV) | FAULT_BIT(FALLOCATE) | FAULT_BIT(PWRITE), 1, true, ENOSPC);
     for (int i = 0; i < 10; i++)
         ck_assert_int_eq(kit_put(run->e, STR("never"), STR("seen")), ERR_NOSPACE);
     ck_assert_int_eq(engine_state(run->e), ENGINE_OK);
     ck_assert(model_same_now(&run->model, run->e));
-    atomic_store(&plan.mask, 0);
+    faults_end();
     write_some(run, 4, TXNS);
     ck_assert_int_eq(run->unknown, 0);
     engine_close(run->e);
@@ -534,7 +359,7 @@ static ssize_t gated_pwritev(int fd, const struct iovec *v, int n, uint64_t off)
 {
     pthread_mutex_lock(&gate);
     pthread_mutex_unlock(&gate);
-    return t_pwritev(fd, v, n, off);
+    return fault_pwritev(fd, v, n, off);
 }
 
 START_TEST(running_on_top_of_a_failure)
@@ -548,18 +373,15 @@ START_TEST(running_on_top_of_a_failure)
 
     log_set_level(LOG_NONE);
     kit_dir_make(&dir);
-    replace_os();
+    faults_install();
     ops = *os();
     ops.pwritev = gated_pwritev;
     os_test_replace(&ops);
-    atomic_store(&plan.mask, 0);
+    faults_end();
     e = kit_open(dir.path, 4096);
     ck_assert_int_eq(kit_put(e, STR("k"), STR("first")), OK);
 
-    plan.for_ever = false;
-    plan.error = EIO;
-    atomic_store(&plan.left, 1);
-    atomic_store(&plan.mask, 1u << CALL_PWRITEV);
+    faults_plan(FAULT_BIT(PWRITEV), 1, false, EIO);
     pthread_mutex_lock(&gate);
     t = kit_begin(e);
     ck_assert_int_eq(
@@ -607,8 +429,8 @@ START_TEST(slow_disk_pushes_back)
     log_set_level(LOG_NONE);
     kit_dir_make(&dir);
     o.dir = dir.path;
-    atomic_store(&plan.mask, 0);
-    replace_os();
+    faults_end();
+    faults_install();
     ops = *os();
     ops.pwritev = gated_pwritev;
     os_test_replace(&ops);
@@ -850,8 +672,8 @@ static Suite *suite(void)
     TCase *c = tcase_create("torture");
 
     tcase_set_timeout(c, 120);
-    tcase_add_loop_test(c, every_call, 0, 4 * CALLS);
-    tcase_add_loop_test(c, every_call_while_tidying, 0, 4 * CALLS);
+    tcase_add_loop_test(c, every_call, 0, 4 * FAULT_CALLS);
+    tcase_add_loop_test(c, every_call_while_tidying, 0, 4 * FAULT_CALLS);
     tcase_add_loop_test(c, compaction_ends_by_itself, 0, 4 * (int)ARRAY_LEN(of_keeper));
     tcase_add_test(c, write_and_cut_fail);
     tcase_add_test(c, no_fallocate);

@@ -60,7 +60,8 @@ START_TEST(as_the_reference)
     const struct schema_case *c = &cases[_i];
     struct json_schema *s = compile(c->schema);
     struct json_schema_error e = {0};
-    enum err got = json_schema_validate(s, &arena, parse(c->value), &e);
+    enum err got =
+        json_schema_validate(s, &arena, parse(c->value), &(uint64_t){JSON_SCHEMA_STEPS}, &e);
 
     expect(c, got, &e);
     json_schema_free(s);
@@ -73,7 +74,10 @@ START_TEST(metaschema)
     struct json_schema_error e = {0};
 
     ck_assert_int_eq(json_schema_new_draft7(&s), OK);
-    expect(&checks[_i], json_schema_validate(s, &arena, parse(checks[_i].schema), &e), &e);
+    expect(&checks[_i],
+           json_schema_validate(s, &arena, parse(checks[_i].schema), &(uint64_t){JSON_SCHEMA_STEPS},
+                                &e),
+           &e);
     json_schema_free(s);
 }
 END_TEST
@@ -82,7 +86,8 @@ static void judge_is(const char *schema, const char *value, enum err want, const
 {
     struct json_schema *s = compile(schema);
     struct json_schema_error e = {0};
-    enum err got = json_schema_validate(s, &arena, parse(value), &e);
+    enum err got =
+        json_schema_validate(s, &arena, parse(value), &(uint64_t){JSON_SCHEMA_STEPS}, &e);
 
     ck_assert_msg(got == want, "%s\n%s\ngot %s " STR_FMT, schema, value, err_text(got),
                   STR_ARG(e.message));
@@ -162,14 +167,18 @@ START_TEST(ignored_required)
                                      STR("{\"required\":[\"id\",\"last_modified\"],\"not\":{}}"),
                                      ignored, 2),
                      OK);
-    ck_assert_int_eq(json_schema_validate(s, &arena, parse("{}"), &e), ERR_RANGE);
+    ck_assert_int_eq(
+        json_schema_validate(s, &arena, parse("{}"), &(uint64_t){JSON_SCHEMA_STEPS}, &e),
+        ERR_RANGE);
     ck_assert_str_is(e.keyword, "not");
     ck_assert_ptr_nonnull(e.keyword_value);
     json_schema_free(s);
     ck_assert_int_eq(
         json_schema_new(&s, STR("{\"required\":[\"id\",\"a\",\"last_modified\"]}"), ignored, 2),
         OK);
-    ck_assert_int_eq(json_schema_validate(s, &arena, parse("{\"b\":1}"), &e), ERR_RANGE);
+    ck_assert_int_eq(
+        json_schema_validate(s, &arena, parse("{\"b\":1}"), &(uint64_t){JSON_SCHEMA_STEPS}, &e),
+        ERR_RANGE);
     ck_assert_str_is(e.message, "'a' is a required property");
     ck_assert_json(e.keyword_value, "[\"a\"]");
     json_schema_free(s);
@@ -198,7 +207,9 @@ START_TEST(what_refused)
     struct json_schema *s = compile(keywords[_i].schema);
     struct json_schema_error e = {0};
 
-    ck_assert_int_eq(json_schema_validate(s, &arena, parse(keywords[_i].value), &e), ERR_RANGE);
+    ck_assert_int_eq(json_schema_validate(s, &arena, parse(keywords[_i].value),
+                                          &(uint64_t){JSON_SCHEMA_STEPS}, &e),
+                     ERR_RANGE);
     ck_assert_int_eq(e.at, JSON_SCHEMA_AT_ROOT);
     ck_assert_msg(str_none(e.keyword) == (keywords[_i].keyword == NULL) &&
                       str_eq(e.keyword, str_from(keywords[_i].keyword)),

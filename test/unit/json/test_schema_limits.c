@@ -25,7 +25,7 @@ static enum err judge(str schema, str value, str *message)
     enum err e = json_schema_new(&s, schema, NULL, 0);
 
     if (e == OK) {
-        e = json_schema_validate(s, &arena, v, &error);
+        e = json_schema_validate(s, &arena, v, &(uint64_t){JSON_SCHEMA_STEPS}, &error);
         json_schema_free(s);
     }
     ck_assert_msg(seconds() - begin < BOUND, "%f seconds for %.100s", seconds() - begin, schema.p);
@@ -285,6 +285,23 @@ START_TEST(unique_items)
 }
 END_TEST
 
+/* Two schemas, one budget: what the first has spent is gone. */
+START_TEST(one_budget_for_several)
+{
+    uint64_t steps = 2500;
+    struct json_schema_error error;
+    struct json_schema *s;
+    struct json *v = parse_str(array_of(STR("1,"), 1000));
+
+    ck_assert_int_eq(
+        json_schema_new(&s, STR("{\"items\":{\"type\":[\"integer\",\"null\"]}}"), NULL, 0), OK);
+    ck_assert_int_eq(json_schema_validate(s, &arena, v, &steps, &error), OK);
+    ck_assert_uint_lt(steps, 1000);
+    ck_assert_int_eq(json_schema_validate(s, &arena, v, &steps, &error), ERR_LIMIT);
+    json_schema_free(s);
+}
+END_TEST
+
 START_TEST(too_large)
 {
     str message;
@@ -465,7 +482,7 @@ START_TEST(meaning_of_patterns)
 {
     struct json_regex *r = NULL;
     struct json_regex_scratch scratch = {0};
-    uint64_t steps = 1000, enough = SCHEMA_MAX_STEPS;
+    uint64_t steps = 1000, enough = JSON_SCHEMA_STEPS;
     bool found = false;
     int want = patterns[_i].found;
     enum err e = json_regex_new(&r, str_from(patterns[_i].pattern), &enough, NULL);
@@ -499,7 +516,7 @@ START_TEST(patterns_at_a_guard_page)
             struct json_regex *r = NULL;
             if (!str_utf8_valid(cut))
                 continue;
-            uint64_t steps = SCHEMA_MAX_STEPS;
+            uint64_t steps = JSON_SCHEMA_STEPS;
             enum err e = json_regex_new(&r, guard_put(&g, cut), &steps, NULL);
             ck_assert(e == OK || e == ERR_SYNTAX || e == ERR_UNSUPPORTED);
             json_regex_free(r);
@@ -545,7 +562,7 @@ static enum err validate_it(struct arena *a)
         a, STR("{\"a\":\"x\",\"b\":\"xy\",\"c\":[1,2,3],\"z\":1,\"q\":1,\"r\":2}"), &v, NULL);
 
     if (e == OK)
-        e = json_schema_validate(tortured, a, v, &error);
+        e = json_schema_validate(tortured, a, v, &(uint64_t){JSON_SCHEMA_STEPS}, &error);
     if (e == ERR_NOMEM)
         return e;
     ck_assert_int_eq(e, ERR_RANGE);
@@ -576,6 +593,7 @@ static Suite *suite(void)
     tcase_add_test(t, long_names_and_numbers);
     tcase_add_test(t, many_scopes);
     tcase_add_loop_test(t, unique_items, 0, (int)ARRAY_LEN(uniques));
+    tcase_add_test(t, one_budget_for_several);
     tcase_add_test(t, too_large);
     tcase_add_loop_test(t, catastrophic_patterns, 0, (int)ARRAY_LEN(catastrophes));
     tcase_add_test(t, patterns_that_are_slow_to_compile);
