@@ -408,8 +408,9 @@ def default_cors(look, difference):
 @rule("origin by pattern", "CORS", "a pattern in cors_origins counts for every answer; in the reference not for those outside of endpoints")
 def origin_by_pattern(look, difference):
     where, ref, our = difference
-    outside = look.ref.status in (307, 404) or look.ref.status == 200 and look.request["method"] == "OPTIONS"
-    return where == "header access-control-allow-origin" and ref is None and outside \
+    status = look.part_of(look.ref).get("status") if is_batch(look) else look.ref.status
+    outside = status in (307, 404) or status == 200 and look.request["method"] == "OPTIONS" or status == 400 and b'"error":"Bad Request"' in look.ref.body
+    return where.lower().endswith("header access-control-allow-origin") and ref is None and outside \
         and our is not None and our.endswith(".b.example")  # the one pattern of the profiles
 
 
@@ -438,8 +439,10 @@ def long_batch(look, difference):
 
 @rule("switched off", "Order of errors", "an endpoint that was switched off by a setting says 405 before it looks for the parent, and at the id in the body")
 def switched_off(look, difference):
+    if difference[0] not in ("status", "part.status"):
+        return False
     looked = {(404, 405): b'"errno":111', (400, 405): b'"path: Invalid object id"'}.get(difference[1:])
-    return difference[0] in ("status", "part.status") and looked is not None and looked in look.ref.body
+    return looked is not None and looked in look.ref.body
 
 
 # -- Settings
