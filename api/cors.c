@@ -82,16 +82,18 @@ enum api_step api_check_origin(struct api_req *r)
     return s;
 }
 
-/* Answers that leave Access-Control-Expose-Headers out, as the reference's do. */
+/* Answers that leave Access-Control-Expose-Headers out, as the reference's do. Where an end of
+ * service is in sight, it names them below an alias all the same. */
 static bool names_no_headers(const struct api_req *r)
 {
     int status = r->out->status;
+    bool ends = r->alias && r->api->conf.eos.n != 0;
     if (r->route == NULL)
         return status == 401 && r->alias;
-    if (is_off(r) && (status < 300 || status == 401))
+    if (is_off(r) && (status < 300 || status == 401) && !ends)
         return true;
     if (r->alias)
-        return status == 401 || (r->method == METHOD_OPTIONS && status < 300);
+        return status == 401 || (r->method == METHOD_OPTIONS && status != 405 && !ends);
     return status == 405 || r->method == METHOD_OPTIONS;
 }
 

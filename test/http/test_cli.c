@@ -376,6 +376,28 @@ START_TEST(unknown_settings_are_named)
 }
 END_TEST
 
+/* The reference's backends of what lives with the objects here: the INI starts, and it is told. */
+START_TEST(backends_without_effect_are_named_once)
+{
+    static const char *const keys[] = {"kinto.cache_backend", "kinto.permission_backend",
+                                       "kinto.statsd_url"};
+    struct server s;
+    server_start(&s, &(struct server_options){
+                         .ini = APP "kinto.cache_backend = kinto.core.cache.memcached\n"
+                                    "kinto.permission_backend = kinto.core.permission.postgresql\n"
+                                    "kinto.statsd_url = udp://here\n",
+                         .durable = true});
+    const char *text = read_text(f("%s/stderr", s.dir));
+    want_text(text, "setting_without_effect");
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const char *first = strstr(text, f("key=%s ", keys[i]));
+        ck_assert_msg(first != NULL, "%s is not in: %s", keys[i], text);
+        ck_assert_ptr_null(strstr(first + 1, f("key=%s ", keys[i])));
+    }
+    server_stop(&s);
+}
+END_TEST
+
 START_TEST(the_command_line_wins)
 {
     struct server s;
@@ -933,6 +955,7 @@ static Suite *make_suite(void)
     t = own(s, "sources");
     tcase_add_test(t, environment_wins_over_the_ini);
     tcase_add_test(t, unknown_settings_are_named);
+    tcase_add_test(t, backends_without_effect_are_named_once);
     tcase_add_test(t, the_command_line_wins);
     tcase_add_test(t, an_empty_host_is_this_machine_only);
     tcase_add_test(t, the_port_reaches_the_ini);

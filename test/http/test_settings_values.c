@@ -210,6 +210,25 @@ START_TEST(no_origins_no_cors)
 }
 END_TEST
 
+/* What a preflight of an alias says of the headers depends on whether the service ends. */
+START_TEST(preflights_of_the_default_bucket)
+{
+    static const char *const eos[] = {"", "kinto.eos = 2999-01-01"};
+    for (size_t i = 0; i < ARRAY_LEN(eos); i++) {
+        start(eos[i]);
+        with("Origin", "https://a.example");
+        with("Access-Control-Request-Method", "GET");
+        call("OPTIONS", "/buckets/default", NULL);
+        want(200);
+        ck_assert_int_eq(header("Access-Control-Expose-Headers") != NULL, i);
+        call("OPTIONS", "/buckets/default", NULL);
+        want(400);
+        ck_assert_int_eq(header("Access-Control-Expose-Headers") != NULL, i);
+        stop();
+    }
+}
+END_TEST
+
 START_TEST(origins_as_a_list_of_json)
 {
     start("kinto.cors_origins = [\"https://a.example\", \"https://*.b.example\"]");
@@ -462,6 +481,7 @@ static Suite *suite(void)
     tcase_add_test(t, the_root_is_cached_when_nothing_changes);
     tcase_add_test(t, preflights_without_max_age);
     tcase_add_test(t, no_origins_no_cors);
+    tcase_add_test(t, preflights_of_the_default_bucket);
     tcase_add_test(t, origins_as_a_list_of_json);
     tcase_add_test(t, backoff_on_a_share_of_answers);
     t = api_case_own(s, "names");

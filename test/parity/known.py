@@ -490,12 +490,6 @@ def only_the_origin(look, difference):
     return refused and ours[0] in told and ("body." in difference[0] or difference[0].lower().endswith("content-length"))
 
 
-@rule("preflight of the default bucket", "CORS", "a preflight exposes nothing; with an end of service set the reference's does, below /buckets/default")
-def default_preflight(look, difference):
-    return look.request["method"] == "OPTIONS" and "/buckets/default" in look.path() and look.ref.get("alert") is not None \
-        and difference[0] == "header access-control-expose-headers" and difference[2] is None
-
-
 @rule("CORS of the default bucket", "CORS", "the 401 of /buckets/default may be read by pages, and every answer below it exposes what the endpoint exposes")
 def default_cors(look, difference):
     where, ref, our = difference
