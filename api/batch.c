@@ -227,7 +227,8 @@ static enum err make_part(struct api_req *r, const struct json *spec, struct api
 {
     const struct json *method = json_get(spec, STR("method"));
     str target = part_target(r, json_string(json_get(spec, STR("path"))));
-    struct api_req *part = api_req_part(r, is_given(method) ? json_string(method) : STR("GET"), target);
+    struct api_req *part =
+        api_req_part(r, is_given(method) ? json_string(method) : STR("GET"), target);
     if (part == NULL || str_none(target))
         return ERR_NOMEM;
     enum err e = part_headers(r, part, json_get(spec, STR("headers")));
