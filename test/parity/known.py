@@ -672,18 +672,6 @@ def permissions_in_full(look, difference):
     return statuses == [304, 200] and look.any_part(lambda p: "if-none-match" in p.headers and p.path.endswith("/permissions"))
 
 
-@rule("rights where no bucket is", "Permissions", "/permissions also lists what settings allow in buckets that are not there")
-def no_bucket(look, difference):
-    if look.part_path().rstrip("/") != "/v1/permissions":
-        return False
-    made = {plain(p.path).split("/")[2] for r in look.earlier for p in parts_of(r, r["target"])
-            if p.method in ("PUT", "POST", "PATCH") and len(plain(p.path).split("/")) > 3}
-    there = {plain(p.path).split("/")[2] for r in look.earlier for p in parts_of(r, r["target"])
-             if p.method in ("PUT", "PATCH") and len(plain(p.path).split("/")) == 3}
-    where = difference[0].lower()
-    return bool(made - there - {"default"}) and (where.startswith("body.data") or where.endswith(("total-objects", "total-records", "next-page")))
-
-
 def groups_before(look):
     """Was a bucket deleted that had groups?"""
     touched = set()
