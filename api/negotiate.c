@@ -161,7 +161,7 @@ int api_accept_quality(str accept, const char *type, const char *subtype)
 /* ---- types ----------------------------------------------------------------------------------- */
 
 /* "application/json" of "application/json; charset=utf-8" */
-static str media_type(str content_type)
+str api_media_type(str content_type)
 {
     return str_trim(str_cut(&content_type, ';'));
 }
@@ -169,7 +169,7 @@ static str media_type(str content_type)
 /* In lower case only, as the reference compares. */
 static bool type_is(str content_type, const char *type)
 {
-    return str_eq(media_type(content_type), str_from(type));
+    return str_eq(api_media_type(content_type), str_from(type));
 }
 
 static enum api_step unsupported(struct api_req *r, const char *allowed)
