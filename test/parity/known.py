@@ -281,10 +281,11 @@ def default_schemas(look, difference):
 
 # -- Filters
 
-def of_a_list(difference):
-    """Is it about which objects a list has?"""
+def of_a_list(look, difference):
+    """Is it about which objects a list has? A DELETE moves the clock only when there are some."""
     where = difference[0].lower()
-    return ".data[]" in where or where.endswith(("total-objects", "total-records", "content-length", "next-page"))
+    clock = ("header etag", "header last-modified") if look.any_part(lambda p: p.method == "DELETE") else ()
+    return ".data[]" in where or where.endswith(("total-objects", "total-records", "content-length", "next-page") + clock)
 
 
 @rule("has_ filter", "Filters", "in the reference has_ cancels the filters before it (also the one that hides what is not shared)")
@@ -292,7 +293,7 @@ def has_filter(look, difference):
     if not look.any_part(lambda p: any(n.startswith("has_") for n in p.names)):
         return False
     if is_batch(look) or look.request["method"] not in ("GET", "HEAD"):
-        return of_a_list(difference)
+        return of_a_list(look, difference)
     if difference[0] == "header next-page" and difference[2] is None:
         return True
     method, target, headers, body = look.wires[0]
@@ -323,8 +324,7 @@ def shared_subset(look):
 @rule("in_ and truth", "Filters", "in the reference in_x=1 also matches true, in_x=false also 0")
 def in_and_truth(look, difference):
     mixed = re.compile(r"(^|[?&])(in|exclude)_[^=]*=[^&]*(true|false|0|1)")
-    clock = look.request["method"] == "DELETE" and difference[0].lower().endswith(("header etag", "header last-modified"))
-    return (clock or of_a_list(difference)) and look.any_part(lambda p: mixed.search(p.query))
+    return of_a_list(look, difference) and look.any_part(lambda p: mixed.search(p.query))
 
 
 def one_for_true(value):
@@ -342,7 +342,7 @@ def true_in_lists(look, difference):
             except ValueError:
                 pass
         return False
-    return of_a_list(difference) and look.any_part(compares)
+    return of_a_list(look, difference) and look.any_part(compares)
 
 
 # -- Pages
@@ -357,13 +357,14 @@ def page_of_delete(look, difference):
 @rule("like and line feeds", "Filters", "the pattern of like_ also matches line feeds; the reference's stops at them")
 def like_lines(look, difference):
     texts = json.dumps([r.get("json") for r in look.earlier])
-    return "\\n" in texts and of_a_list(difference) and look.any_part(lambda p: any(n.startswith("like_") for n in p.names))
+    return "\\n" in texts and of_a_list(look, difference) and look.any_part(lambda p: any(n.startswith("like_") for n in p.names))
 
 
 @rule("1 and true", "Response-Behavior", "1 in the place of true is a change; the reference takes them for equal")
 def one_is_no_truth(look, difference):
     where, ref, our = difference
-    return where.replace("part.", "").startswith("body.data.") and ref == "(absent)" and our in (0, 1) and look.any_part(
+    changed = our in (0, 1) or one_for_true(our) or "true" in json.dumps(our) or "false" in json.dumps(our)
+    return where.replace("part.", "").startswith("body.data.") and ref == "(absent)" and changed and look.any_part(
         lambda p: p.headers.get("response-behavior") in ("light", "diff"))
 
 
@@ -656,9 +657,9 @@ def rights_after_a_page(look, difference):
         return False
     where = difference[0].lower()
     if look.part_path().rstrip("/") == "/v1/permissions":
-        return where.startswith("body.data") or where.endswith(("total-objects", "total-records"))
+        return of_a_list(look, difference)
     return any(touches(plain(p.path), above) for above in lists for p in look.parts) and (
-        where.endswith(("status", "total-objects", "total-records")) or where.startswith(("body.data[]", "body.permissions", "part.body")))
+        of_a_list(look, difference) or where.endswith("status") or where.startswith(("body.data[]", "body.permissions", "part.body")))
 
 
 @rule("permissions in full", "Permissions", "the ETag of /permissions never changes, so preconditions mean nothing there")
@@ -689,7 +690,7 @@ def memberships(look, difference):
     where, ref, our = difference
     if where.endswith("user.principals[] length"):
         return set(our) < set(ref)
-    return where.endswith("status") and our in (401, 403) and ref not in (401, 403) or of_a_list(difference)
+    return where.endswith("status") and our in (401, 403) and ref not in (401, 403) or of_a_list(look, difference)
 
 
 @rule("patch of unseen permissions", "Permissions", "a JSON or merge patch by a user who may not see the object's permissions: the reference "
@@ -737,7 +738,7 @@ def late_effects(request):
         writes = part.method not in ("GET", "HEAD")
         if part.method == "DELETE" and len(kind) <= 5 and "records" not in kind:
             done.append(path)
-        if writes and "groups" in kind:
+        if writes and ("groups" in kind or path == "/__flush__"):
             done.append("/buckets")
     return False
 
@@ -818,6 +819,9 @@ def untyped(look, difference):
 @rule("type and id", "Bodies", "under /buckets/default the reference ignores the Content-Type of a body that has an id, and of none")
 def typed_default(look, difference):
     patch = "json-patch" in look.parts[0].headers.get("content-type", "") if look.parts else False
+    if is_batch(look):
+        asked = look.parts[look.comparison.part] if look.comparison.part is not None else None
+        return difference[0] == "part.status" and difference[1] in (200, 201) and difference[2] == 415 and "/buckets/default" in asked.path and not asked.body
     rewritten = '"id"' in json.dumps(look.request.get("json")) or "json" not in look.request and "raw" not in look.request
     return difference[0] == "status" and "/buckets/default" in look.path() and rewritten and (look.our.status == 415 or patch and look.our.status == 400)
 
