@@ -330,6 +330,19 @@ START_TEST(other_lists_have_filters)
 }
 END_TEST
 
+/* The reference finds nothing, and answers 500. */
+START_TEST(blanks_before_operators_of_lists)
+{
+    make_collection();
+    put(R "/a", "{'v':['1',1]}");
+    put(R "/b", "{'v':'x'}");
+    call("GET", R "?%20contains_v=1", NULL);
+    want_ids("a");
+    call("GET", R "?%20in_v=x", NULL);
+    want_ids("b");
+}
+END_TEST
+
 START_TEST(contains_on_members)
 {
     make("/buckets/b");
@@ -360,6 +373,7 @@ static Suite *suite(void)
     tcase_add_test(t, like_takes_signs_as_they_are);
     tcase_add_test(t, objects_have_an_order);
     tcase_add_test(t, in_tells_numbers_from_booleans);
+    tcase_add_test(t, blanks_before_operators_of_lists);
     tcase_add_test(t, has_keeps_the_other_filters);
     tcase_add_test(t, has_keeps_private_what_is_private);
     return s;
