@@ -286,6 +286,7 @@ str api_method_list(struct api_req *r, const char *separator); /* of the route, 
 
 /* How much an Accept header likes a media type, in thousandths; 0 or less: not at all. */
 int api_accept_quality(str accept, const char *type, const char *subtype);
+str api_media_type(str content_type);           /* without its parameters */
 enum api_step api_negotiate(struct api_req *r); /* 406, 415; sets r->patch */
 
 /* ---- routes.c -------------------------------------------------------------------------------- */
@@ -330,6 +331,7 @@ unsigned api_create_perm(enum api_kind kind);
 /* ---- validate.c ------------------------------------------------------------------------------ */
 
 bool api_has_body(const struct api_req *r); /* POST, PUT, PATCH: a body that is read */
+bool api_body_counts(struct api_req *r);    /* one that is checked, though it may not be read */
 void api_body_parse(struct api_req *r);     /* fills root and body_state, once */
 /* True if root is an object or an array; else the errors have been added. */
 bool api_body_usable(struct api_req *r);

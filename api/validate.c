@@ -248,8 +248,8 @@ void api_body_parse(struct api_req *r)
         r->root = NULL;
 }
 
-/* True if there is an object or array; else the two errors that the reference gives. */
-bool api_body_usable(struct api_req *r)
+/* True if there is an object or array. */
+static bool body_is_container(struct api_req *r)
 {
     api_body_parse(r);
     if (r->body_state == BODY_BAD)
@@ -260,6 +260,14 @@ bool api_body_usable(struct api_req *r)
         return true;
     else
         api_invalid_add(r, "body", STR(""), STR("Should be a JSON object or an array"));
+    return false;
+}
+
+/* The same; else the two errors that the reference gives. */
+bool api_body_usable(struct api_req *r)
+{
+    if (body_is_container(r))
+        return true;
     api_invalid_add(r, "body", STR(""), STR("Required"));
     return false;
 }
@@ -329,6 +337,16 @@ bool api_has_body(const struct api_req *r)
     return r->method == METHOD_POST || r->method == METHOD_PUT || r->method == METHOD_PATCH;
 }
 
+/* A body that nobody asked for (of GET, of DELETE) is looked at, too, unless it says that it is no JSON. */
+bool api_body_counts(struct api_req *r)
+{
+    if (api_has_body(r))
+        return true;
+    str type = api_media_type(api_req_header(r, "Content-Type"));
+    return r->body.n &&
+           (type.n == 0 || (str_starts(type, STR("application/")) && str_ends(type, STR("json"))));
+}
+
 static void check_body(struct api_req *r)
 {
     if (r->patch == PATCH_JSON)
@@ -381,7 +399,7 @@ static void check_behavior(struct api_req *r)
 static void check_all(struct api_req *r)
 {
     r->data = r->permissions = NULL;
-    if (api_has_body(r) && !api_body_usable(r))
+    if (api_has_body(r) ? !api_body_usable(r) : api_body_counts(r) && !body_is_container(r))
         return;
     check_tag(r, "If-Match", &r->if_match);
     check_tag(r, "If-None-Match", &r->if_none_match);
