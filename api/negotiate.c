@@ -73,6 +73,12 @@ static bool type_is(str content_type, const char *type)
     return str_eq(media_type(content_type), str_from(type));
 }
 
+bool api_is_json_type(str content_type)
+{
+    str type = media_type(content_type);
+    return type.n == 0 || (str_starts(type, STR("application/")) && str_ends(type, STR("json")));
+}
+
 static enum api_step unsupported(struct api_req *r, const char *allowed)
 {
     r->invalid = NULL;

@@ -38,6 +38,13 @@ static const struct {
     {"PUT", R "/r", NULL, "{'data':{'a':'\xff'}}", "body", "", NULL, 2},
     {"PUT", R "/r", NULL, "{'data':{'a':'\xc0\xaf'}}", "body", "", NULL, 2},
     {"PUT", R "/r", NULL, "{'data':{'a':'\xed\xa0\x80'}}", "body", "", NULL, 2},
+    /* also where a body means nothing */
+    {"DELETE", R "/r", NULL, "{", "body", "", NULL, 1},
+    {"DELETE", R, NULL, "{", "body", "", NULL, 1},
+    {"GET", R "/r", NULL, "1", "body", "", NO_OBJECT, 1},
+    {"GET", R, NULL, "'s'", "body", "", NO_OBJECT, 1},
+    {"GET", R "?_since=x", NULL, "null", "body", "", NO_OBJECT, 1},
+    {"DELETE", R "/r", JSON_PATCH, "{", "body", "", NULL, 1},
     /* the envelope */
     {"PUT", R "/r", NULL, "{'data':1}", "body", "data", "\"1\" " NO_MAPPING, 1},
     {"PUT", R "/r", NULL, "{'data':null}", "body", "data", "\"None\" " NO_MAPPING, 1},
@@ -158,6 +165,21 @@ START_TEST(refused)
     call("GET", R "?_since=0", NULL);
     want_ids("r");
     want_header("ETag", f("\"%llu\"", (unsigned long long)before));
+}
+END_TEST
+
+START_TEST(bodies_without_meaning)
+{
+    make_collection();
+    put(R "/r", "{}");
+    call("GET", R "/r", "[1]");
+    want(200);
+    with("Content-Type", "text/plain");
+    call("GET", R "/r", "{");
+    want(200);
+    with("Content-Type", "text/plain");
+    call("DELETE", R "/r", "{");
+    want(200);
 }
 END_TEST
 
@@ -564,6 +586,7 @@ static Suite *suite(void)
     Suite *s = suite_create("http/errors");
     TCase *t = api_case(s, "bodies", NULL);
     tcase_add_loop_test(t, refused, 0, ARRAY_LEN(REFUSED));
+    tcase_add_test(t, bodies_without_meaning);
     tcase_add_test(t, names_are_null_for_paths);
     tcase_add_loop_test(t, messages_name_the_field, 0, ARRAY_LEN(MESSAGES));
     tcase_add_test(t, unknown_keys_are_written_out);
