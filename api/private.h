@@ -332,7 +332,7 @@ unsigned api_create_perm(enum api_kind kind);
 /* ---- validate.c ------------------------------------------------------------------------------ */
 
 bool api_reads_body(struct api_req *r); /* must the body be JSON, if there is one? */
-void api_body_parse(struct api_req *r);       /* fills root and body_state, once */
+void api_body_parse(struct api_req *r); /* fills root and body_state, once */
 /* True if root is an object or an array; else the errors have been added. */
 bool api_body_usable(struct api_req *r);
 enum api_step api_validate(struct api_req *r);
