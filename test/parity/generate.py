@@ -477,6 +477,8 @@ class Generator:
         if self.by_id and method == "POST" and "json" not in rest and "batch" not in target and "flush" not in target:
             method = "GET"  # it might make an object with a generated id
         request = dict(id=len(self.requests), method=method, target=target, user=user, headers=list(headers), **rest)
+        if method in ("GET", "DELETE") and self.chance(0.01):
+            request["raw"] = self.pick(("{", "1", "null", "\xff", "[]", " "))  # means nothing there, but is looked at
         if ("json" in request or "raw" in request) and not any(h[0] == "Content-Type" for h in request["headers"]):
             if not self.chance(0.02):
                 request["headers"].append(["Content-Type", "application/json"])
