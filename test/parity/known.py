@@ -144,8 +144,8 @@ failing("500 merge patch", "a merge patch that puts an object over a scalar",
         lambda p: p.method == "PATCH" and "merge-patch" in p.headers.get("content-type", ""))
 failing("500 delete stamp", "DELETE ?last_modified= with anything but bare digits",
         lambda p: p.method == "DELETE" and "last_modified" in p.names)
-failing("500 **", "If-Match or If-None-Match: **",
-        lambda p: "**" in (p.headers.get("if-match"), p.headers.get("if-none-match")))
+failing("500 **", "If-Match or If-None-Match: ** and what else begins with a star",
+        lambda p: any(p.headers.get(name, "").strip()[:1] == "*" != p.headers[name].strip() for name in ("if-match", "if-none-match")))
 failing("500 json patch root", "a JSON patch that removes or replaces /data or /permissions as a whole",
         lambda p: p.method == "PATCH" and isinstance(p.body, list) and any(
             isinstance(o, dict) and (o.get("path") in ODD_ROOTS or o.get("from") in ODD_ROOTS
@@ -818,6 +818,12 @@ def stamp_zero(look, difference):
     if difference[0].endswith("data.last_modified") and difference[1] == "(absent)":
         return True
     return difference[1] in (0, '"0"', "Thu, 01 Jan 1970 00:00:00 GMT", "of the ETag") or difference[0].lower().endswith(("last-modified", "content-length"))
+
+@rule("tag 0", "Timestamps", "If-Match and If-None-Match: \"0\" are conditions like others; the reference ignores them")
+def tag_zero(look, difference):
+    sent = look.any_part(lambda p: '"0"' in (p.headers.get("if-match"), p.headers.get("if-none-match")))
+    return sent and difference[0].endswith("status") and difference[1] in (200, 201) and difference[2] in (304, 412)
+
 
 @rule("own ETag far ahead", "Timestamps", "the reference refuses to be asked from the time that it answered, when that is more than a day ahead")
 def own_etag(look, difference):
