@@ -6,8 +6,8 @@
  *     the index of sharing     lists in which one of the caller's principals holds something, and
  *                              in them the objects on which it does (doc/keys.md, 05 and 10..03)
  *     the settings             kinto.<resource>_<read|write|create>_principals that name the
- *                              caller count for all buckets, collections or groups: those are
- *                              walked through as a whole
+ *                              caller count for all buckets, and for the collections or groups of
+ *                              every bucket that is there: those are walked through as a whole
  *     the settings, once more  who may create buckets has the root as an entry
  * An entry names what is held on that object itself (and what follows from it there); what follows
  * for the objects below is not listed.
@@ -32,6 +32,7 @@ struct listing {
     unsigned by_settings[KIND_COUNT]; /* permissions on every object of the kind */
     bool may_create_buckets;
     struct store_walk *shared, *all;
+    struct arena bucket; /* for a look at one */
 };
 
 /* The list that is looked at. */
@@ -39,6 +40,7 @@ struct place {
     enum api_kind kind;
     struct store_list_id list;
     str bucket, collection; /* that it lies in, or none */
+    unsigned given;         /* by the settings, on every object in it */
 };
 
 /* ---- what is held ---------------------------------------------------------------------------- */
@@ -119,7 +121,7 @@ static enum err add_object(struct listing *l, const struct place *p, const struc
 {
     struct buf *b = &l->row;
     const char *kind = api_kinds[p->kind].name;
-    unsigned perms = store_acl_held(o, &l->r->who) | l->by_settings[p->kind];
+    unsigned perms = store_acl_held(o, &l->r->who) | p->given;
     if (perms == 0)
         return OK;
     buf_clear(b);
@@ -187,7 +189,7 @@ static enum err add_list(struct listing *l, struct store_walk *w, const struct p
 /* False: no list of objects of the API (what a repair has found without a name). */
 static bool find_place(struct store_list_id list, struct place *out)
 {
-    struct place p = {KIND_NONE, list, STR_NONE, STR_NONE};
+    struct place p = {KIND_NONE, list, STR_NONE, STR_NONE, 0};
     for (unsigned k = 0; k < KIND_COUNT; k++)
         if (str_eq(list.resource, str_from(api_kinds[k].name)))
             p.kind = (enum api_kind)k;
@@ -205,6 +207,24 @@ static bool find_place(struct store_list_id list, struct place *out)
     return true;
 }
 
+static enum err find_bucket(struct listing *l, str id)
+{
+    struct store_object ignored;
+    enum err e =
+        store_get(l->r->session, &l->bucket, api_list_of(l->r, KIND_BUCKET, 0), id, &ignored);
+    arena_reset(&l->bucket);
+    return e;
+}
+
+/* Settings give nothing in a bucket that is not there: its lists may still be shared. */
+static enum err find_given(struct listing *l, struct place *p)
+{
+    unsigned given = l->by_settings[p->kind];
+    enum err e = given == 0 || p->kind == KIND_BUCKET ? OK : find_bucket(l, p->bucket);
+    p->given = e == OK ? given : 0;
+    return e == ERR_NOTFOUND ? OK : e;
+}
+
 static enum err add_shared(struct listing *l)
 {
     const struct store_list_id *lists;
@@ -212,7 +232,10 @@ static enum err add_shared(struct listing *l)
     enum err e = store_shared_lists(l->r->session, l->r->arena, &l->r->who, &lists, &n);
     for (size_t i = 0; i < n && e == OK; i++) {
         struct place p;
-        if (find_place(lists[i], &p) && l->by_settings[p.kind] == 0)
+        if (!find_place(lists[i], &p))
+            continue;
+        e = find_given(l, &p);
+        if (e == OK && p.given == 0)
             e = add_list(l, l->shared, &p);
     }
     return e;
@@ -227,12 +250,13 @@ static enum err add_by_kind(struct listing *l, struct store_list_id list)
     if (buf_failed(&l->parent))
         return l->parent.err;
     list.parent = buf_str(&l->parent);
-    if (!find_place(list, &p) || l->by_settings[p.kind] == 0)
+    if (!find_place(list, &p))
         return OK;
-    return add_list(l, l->all, &p);
+    enum err e = find_given(l, &p);
+    return e == OK && p.given != 0 ? add_list(l, l->all, &p) : e;
 }
 
-/* What the settings give on whole kinds: also in buckets that are not there any more, or not yet. */
+/* What the settings give on whole kinds. */
 static enum err add_by_settings(struct listing *l)
 {
     unsigned any = 0;
@@ -256,6 +280,7 @@ static enum err select_rows(struct api_req *r, const struct store_query *q,
     struct listing l = {.r = r};
     buf_init_arena(&l.row, r->arena, MIB);
     buf_init_arena(&l.parent, r->arena, MIB);
+    arena_init(&l.bucket, NULL, 0, r->arena->spares, r->arena->budget);
     load_settings(&l);
     enum err e = store_select_new(r->session, r->arena, q, &l.rows);
     if (e == OK)
@@ -268,6 +293,7 @@ static enum err select_rows(struct api_req *r, const struct store_query *q,
         e = add_shared(&l);
     if (e == OK)
         e = add_by_settings(&l);
+    arena_fini(&l.bucket);
     return e == OK ? store_select_end(l.rows, out) : e;
 }
 

@@ -301,11 +301,18 @@ START_TEST(settings_give_rights)
 }
 END_TEST
 
-/* Whoever may write collections by a setting can make one where there is no bucket. */
+/* Whoever may write collections by a setting can make one where there is no bucket: that is listed
+ * for whom it is shared with, and for all when the bucket is there. */
 START_TEST(objects_of_no_bucket)
 {
     start(ENDPOINT "kinto.collection_write_principals = system.Authenticated");
     call("POST", "/buckets/nowhere/collections", "{'data':{'id':'c'}}");
+    want(201);
+    list("?resource_name=collection", "/buckets/nowhere/collections/c");
+    as("bob");
+    list("?resource_name=collection", "");
+    as("alice");
+    call("PUT", "/buckets/nowhere", NULL);
     want(201);
     as("bob");
     list("?resource_name=collection", "/buckets/nowhere/collections/c");

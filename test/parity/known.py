@@ -198,7 +198,8 @@ def batch_error(look, difference):
     body = look.request.get("json", look.request.get("raw"))
     if isinstance(body, list) or isinstance(body, str) and body.lstrip().startswith("["):
         return True
-    return look.any_part(lambda p: "if-none-match" in p.headers or not p.path.isascii() or bad_escapes(p.path + "?" + p.query)
+    asked = any(name.lower() == "if-none-match" for name, _ in look.wires[0][2])  # of every part
+    return asked or look.any_part(lambda p: "if-none-match" in p.headers or not p.path.isascii() or bad_escapes(p.path + "?" + p.query)
                          or isinstance(p.body, list))
 
 
@@ -298,12 +299,19 @@ def default_schemas(look, difference):
 
 # -- Filters
 
+def of_a_list(look, difference):
+    """Is it about which objects a list has? A DELETE moves the clock only when there are some."""
+    where = difference[0].lower()
+    clock = ("header etag", "header last-modified") if look.any_part(lambda p: p.method == "DELETE") else ()
+    return ".data[]" in where or where.endswith(("total-objects", "total-records", "content-length", "next-page") + clock)
+
+
 @rule("has_ filter", "Filters", "in the reference has_ cancels the filters before it (also the one that hides what is not shared)")
 def has_filter(look, difference):
     if not look.any_part(lambda p: any(n.startswith("has_") for n in p.names)):
         return False
     if is_batch(look) or look.request["method"] not in ("GET", "HEAD"):
-        return True
+        return of_a_list(look, difference)
     if difference[0] == "header next-page" and difference[2] is None:
         return True
     method, target, headers, body = look.wires[0]
@@ -334,8 +342,7 @@ def shared_subset(look):
 @rule("in_ and truth", "Filters", "in the reference in_x=1 also matches true, in_x=false also 0")
 def in_and_truth(look, difference):
     mixed = re.compile(r"(^|[?&])(in|exclude)_[^=]*=[^&]*(true|false|0|1)")
-    listed = ".data[]" in difference[0] or difference[0].lower().endswith(("total-objects", "total-records", "content-length", "next-page"))
-    return listed and look.any_part(lambda p: mixed.search(p.query))
+    return of_a_list(look, difference) and look.any_part(lambda p: mixed.search(p.query))
 
 
 def one_for_true(value):
@@ -353,8 +360,7 @@ def true_in_lists(look, difference):
             except ValueError:
                 pass
         return False
-    where = difference[0].lower()
-    return (".data[]" in where or where.endswith(("total-objects", "total-records", "content-length", "next-page"))) and look.any_part(compares)
+    return of_a_list(look, difference) and look.any_part(compares)
 
 
 # -- Pages
@@ -375,15 +381,14 @@ def deleted_by_name(look, difference):
 @rule("like and line feeds", "Filters", "the pattern of like_ also matches line feeds; the reference's stops at them")
 def like_lines(look, difference):
     texts = json.dumps([r.get("json") for r in look.earlier])
-    where = difference[0].lower()
-    return "\\n" in texts and look.any_part(lambda p: any(n.startswith("like_") for n in p.names)) and (
-        ".data[]" in where or where.endswith(("total-objects", "total-records", "content-length", "next-page")))
+    return "\\n" in texts and of_a_list(look, difference) and look.any_part(lambda p: any(n.startswith("like_") for n in p.names))
 
 
 @rule("1 and true", "Response-Behavior", "1 in the place of true is a change; the reference takes them for equal")
 def one_is_no_truth(look, difference):
     where, ref, our = difference
-    return where.replace("part.", "").startswith("body.data.") and ref == "(absent)" and our in (0, 1) and look.any_part(
+    changed = our in (0, 1) or one_for_true(our) or "true" in json.dumps(our) or "false" in json.dumps(our)
+    return where.replace("part.", "").startswith("body.data.") and ref == "(absent)" and changed and look.any_part(
         lambda p: p.headers.get("response-behavior") in ("light", "diff"))
 
 
@@ -679,9 +684,9 @@ def rights_after_a_page(look, difference):
         return False
     where = difference[0].lower()
     if look.part_path().rstrip("/") == "/v1/permissions":
-        return where.startswith("body.data") or where.endswith(("total-objects", "total-records"))
+        return of_a_list(look, difference)
     return any(touches(plain(p.path), above) for above in lists for p in look.parts) and (
-        where.endswith(("status", "total-objects", "total-records")) or where.startswith(("body.data[]", "body.permissions", "part.body")))
+        of_a_list(look, difference) or where.endswith("status") or where.startswith(("body.data[]", "body.permissions", "part.body")))
 
 
 @rule("permissions in full", "Permissions", "the ETag of /permissions never changes, so preconditions mean nothing there")
@@ -692,25 +697,13 @@ def permissions_in_full(look, difference):
     return statuses == [304, 200] and look.any_part(lambda p: "if-none-match" in p.headers and p.path.endswith("/permissions"))
 
 
-@rule("rights where no bucket is", "Permissions", "/permissions also lists what settings allow in buckets that are not there")
-def no_bucket(look, difference):
-    if look.part_path().rstrip("/") != "/v1/permissions":
-        return False
-    made = {plain(p.path).split("/")[2] for r in look.earlier for p in parts_of(r, r["target"])
-            if p.method in ("PUT", "POST", "PATCH") and len(plain(p.path).split("/")) > 3}
-    there = {plain(p.path).split("/")[2] for r in look.earlier for p in parts_of(r, r["target"])
-             if p.method in ("PUT", "PATCH") and len(plain(p.path).split("/")) == 3}
-    where = difference[0].lower()
-    return bool(made - there - {"default"}) and (where.startswith("body.data") or where.endswith(("total-objects", "total-records", "next-page")))
-
-
 def groups_before(look):
-    """Was a bucket deleted that had groups?"""
+    """Was a bucket deleted that had groups with members?"""
     touched = set()
     for request in look.earlier:
         for part in parts_of(request, request["target"]):
             kind = plain(part.path).split("/")
-            if "groups" in kind and part.method in ("PUT", "POST", "PATCH"):
+            if "groups" in kind and part.method in ("PUT", "POST", "PATCH") and "members" in json.dumps(part.body):
                 touched.add(kind[2])
             if part.method == "DELETE" and len(kind) == 3 and kind[2] in touched or part.method == "DELETE" and kind[1:] == ["buckets"] and touched:
                 return True
@@ -721,20 +714,10 @@ def groups_before(look):
 def memberships(look, difference):
     if not groups_before(look):
         return False
-    return difference[0].endswith("user.principals[] length") or look.ref.status in (200, 201, 400, 404, 412) and look.our.status in (401, 403, 200, 404)
-
-
-LIST = re.compile(r"^(/v1)?(/\w+/[^/]+)*/(buckets|groups|collections|records)$")
-
-
-@rule("permissions of what is left", "Permissions", "a list that was deleted in pages: the reference takes the permissions of all its "
-      "objects away, also of those that are still there")
-def left_without_permissions(look, difference):
     where, ref, our = difference
-    if not any(part.method == "DELETE" and LIST.match(part.path) for request in look.earlier + [look.request]
-               for part in parts_of(request, request["target"])):
-        return False
-    return ".permissions" in where and ref == "(absent)" or where.endswith("status") and ref in (401, 403) and our in (200, 304, 412)
+    if where.endswith("user.principals[] length"):
+        return set(our) < set(ref)
+    return where.endswith("status") and our in (401, 403) and ref not in (401, 403) or of_a_list(look, difference)
 
 
 @rule("patch of unseen permissions", "Permissions", "a JSON or merge patch by a user who may not see the object's permissions: the reference "
@@ -782,7 +765,7 @@ def late_effects(request):
         writes = part.method not in ("GET", "HEAD")
         if part.method == "DELETE" and len(kind) <= 5 and "records" not in kind:
             done.append(path)
-        if writes and "groups" in kind:
+        if writes and ("groups" in kind or path == "/__flush__"):
             done.append("/buckets")
     return False
 
