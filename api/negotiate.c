@@ -161,7 +161,7 @@ int api_accept_quality(str accept, const char *type, const char *subtype)
 /* ---- types ----------------------------------------------------------------------------------- */
 
 /* "application/json" of "application/json; charset=utf-8" */
-str api_media_type(str content_type)
+static str media_type(str content_type)
 {
     return str_trim(str_cut(&content_type, ';'));
 }
@@ -169,7 +169,13 @@ str api_media_type(str content_type)
 /* In lower case only, as the reference compares. */
 static bool type_is(str content_type, const char *type)
 {
-    return str_eq(api_media_type(content_type), str_from(type));
+    return str_eq(media_type(content_type), str_from(type));
+}
+
+bool api_is_json_type(str content_type)
+{
+    str type = media_type(content_type);
+    return type.n == 0 || (str_starts(type, STR("application/")) && str_ends(type, STR("json")));
 }
 
 static enum api_step unsupported(struct api_req *r, const char *allowed)

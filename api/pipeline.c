@@ -109,7 +109,7 @@ static enum api_step prepare_parts(struct api_req *r)
  * with it is told later (validate), where the reference tells it. */
 static enum api_step parse_body(struct api_req *r)
 {
-    if (r->route && on_resource(r) && api_body_counts(r))
+    if (api_reads_body(r) && r->route && on_resource(r))
         api_body_parse(r);
     return STEP_NEXT;
 }

@@ -286,8 +286,9 @@ str api_method_list(struct api_req *r, const char *separator); /* of the route, 
 
 /* How much an Accept header likes a media type, in thousandths; 0 or less: not at all. */
 int api_accept_quality(str accept, const char *type, const char *subtype);
-str api_media_type(str content_type);           /* without its parameters */
 enum api_step api_negotiate(struct api_req *r); /* 406, 415; sets r->patch */
+/* Is a body of that Content-Type JSON? Also without one. */
+bool api_is_json_type(str content_type);
 
 /* ---- routes.c -------------------------------------------------------------------------------- */
 
@@ -330,9 +331,8 @@ unsigned api_create_perm(enum api_kind kind);
 
 /* ---- validate.c ------------------------------------------------------------------------------ */
 
-bool api_has_body(const struct api_req *r); /* POST, PUT, PATCH: a body that is read */
-bool api_body_counts(struct api_req *r);    /* one that is checked, though it may not be read */
-void api_body_parse(struct api_req *r);     /* fills root and body_state, once */
+bool api_reads_body(struct api_req *r); /* must the body be JSON, if there is one? */
+void api_body_parse(struct api_req *r); /* fills root and body_state, once */
 /* True if root is an object or an array; else the errors have been added. */
 bool api_body_usable(struct api_req *r);
 enum api_step api_validate(struct api_req *r);

@@ -233,6 +233,17 @@ void api_check_permissions(struct api_req *r, const struct json *permissions)
 
 /* ---- the body -------------------------------------------------------------------------------- */
 
+static bool takes_body(const struct api_req *r)
+{
+    return r->method == METHOD_POST || r->method == METHOD_PUT || r->method == METHOD_PATCH;
+}
+
+/* A GET or DELETE means nothing by its body, but what calls itself JSON, or nothing, has to be some. */
+bool api_reads_body(struct api_req *r)
+{
+    return takes_body(r) || (r->body.n && api_is_json_type(api_req_header(r, "Content-Type")));
+}
+
 void api_body_parse(struct api_req *r)
 {
     if (r->body_state != BODY_UNREAD)
@@ -248,8 +259,9 @@ void api_body_parse(struct api_req *r)
         r->root = NULL;
 }
 
-/* True if there is an object or array. */
-static bool body_is_container(struct api_req *r)
+/* True if there is an object or array; else the errors that the reference gives: two where the body has a
+ * meaning. */
+bool api_body_usable(struct api_req *r)
 {
     api_body_parse(r);
     if (r->body_state == BODY_BAD)
@@ -260,15 +272,8 @@ static bool body_is_container(struct api_req *r)
         return true;
     else
         api_invalid_add(r, "body", STR(""), STR("Should be a JSON object or an array"));
-    return false;
-}
-
-/* The same; else the two errors that the reference gives. */
-bool api_body_usable(struct api_req *r)
-{
-    if (body_is_container(r))
-        return true;
-    api_invalid_add(r, "body", STR(""), STR("Required"));
+    if (takes_body(r))
+        api_invalid_add(r, "body", STR(""), STR("Required"));
     return false;
 }
 
@@ -332,21 +337,6 @@ static void check_object_body(struct api_req *r)
         api_check_permissions(r, r->permissions);
 }
 
-bool api_has_body(const struct api_req *r)
-{
-    return r->method == METHOD_POST || r->method == METHOD_PUT || r->method == METHOD_PATCH;
-}
-
-/* A body that nobody asked for (of GET, of DELETE) is looked at, too, unless it says that it is no JSON. */
-bool api_body_counts(struct api_req *r)
-{
-    if (api_has_body(r))
-        return true;
-    str type = api_media_type(api_req_header(r, "Content-Type"));
-    return r->body.n &&
-           (type.n == 0 || (str_starts(type, STR("application/")) && str_ends(type, STR("json"))));
-}
-
 static void check_body(struct api_req *r)
 {
     if (r->patch == PATCH_JSON)
@@ -399,13 +389,13 @@ static void check_behavior(struct api_req *r)
 static void check_all(struct api_req *r)
 {
     r->data = r->permissions = NULL;
-    if (api_has_body(r) ? !api_body_usable(r) : api_body_counts(r) && !body_is_container(r))
+    if (api_reads_body(r) && !api_body_usable(r))
         return;
     check_tag(r, "If-Match", &r->if_match);
     check_tag(r, "If-None-Match", &r->if_none_match);
     check_behavior(r);
     api_query_parse(r);
-    if (api_has_body(r))
+    if (takes_body(r))
         check_body(r);
 }
 

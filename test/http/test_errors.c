@@ -38,10 +38,14 @@ static const struct {
     {"PUT", R "/r", NULL, "{'data':{'a':'\xff'}}", "body", "", NULL, 2},
     {"PUT", R "/r", NULL, "{'data':{'a':'\xc0\xaf'}}", "body", "", NULL, 2},
     {"PUT", R "/r", NULL, "{'data':{'a':'\xed\xa0\x80'}}", "body", "", NULL, 2},
-    /* where nobody asked for a body */
+    /* also where a body means nothing */
     {"GET", R, NULL, "{", "body", "", NULL, 1},
     {"GET", R, NULL, "null", "body", "", NO_OBJECT, 1},
+    {"GET", R, NULL, "'s'", "body", "", NO_OBJECT, 1},
+    {"GET", R "?_since=x", NULL, "null", "body", "", NO_OBJECT, 1},
+    {"GET", R "/r", NULL, "1", "body", "", NO_OBJECT, 1},
     {"DELETE", R "/r", NULL, "{'a':1}x", "body", "", NULL, 1},
+    {"DELETE", R "/r", JSON_PATCH, "{", "body", "", NULL, 1},
     {"DELETE", R, NULL, "1", "body", "", NO_OBJECT, 1},
     {"DELETE", R, MERGE_PATCH, "{", "body", "", NULL, 1},
     /* the envelope */
@@ -164,6 +168,21 @@ START_TEST(refused)
     call("GET", R "?_since=0", NULL);
     want_ids("r");
     want_header("ETag", f("\"%llu\"", (unsigned long long)before));
+}
+END_TEST
+
+START_TEST(bodies_without_meaning)
+{
+    make_collection();
+    put(R "/r", "{}");
+    call("GET", R "/r", "[1]");
+    want(200);
+    with("Content-Type", "text/plain");
+    call("GET", R "/r", "{");
+    want(200);
+    with("Content-Type", "text/plain");
+    call("DELETE", R "/r", "{");
+    want(200);
 }
 END_TEST
 
@@ -589,6 +608,7 @@ static Suite *suite(void)
     Suite *s = suite_create("http/errors");
     TCase *t = api_case(s, "bodies", NULL);
     tcase_add_loop_test(t, refused, 0, ARRAY_LEN(REFUSED));
+    tcase_add_test(t, bodies_without_meaning);
     tcase_add_test(t, names_are_null_for_paths);
     tcase_add_loop_test(t, messages_name_the_field, 0, ARRAY_LEN(MESSAGES));
     tcase_add_test(t, unknown_keys_are_written_out);

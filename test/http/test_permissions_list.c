@@ -180,6 +180,8 @@ START_TEST(unknown_fields)
     want_invalid("body", "Invalid _fields parameter", "Fields foo do not exist");
     call("GET", "/permissions?_fields=foo.x,foo.y", NULL);
     want_invalid("body", "Invalid _fields parameter", "Fields foo do not exist");
+    call("GET", "/permissions?min_foo=1", "null");
+    want_invalid("body", "", "Should be a JSON object or an array");
 }
 END_TEST
 

@@ -275,6 +275,24 @@ START_TEST(two_stars)
 }
 END_TEST
 
+/* No version of anything but an object of the year 1970: a condition like others. */
+START_TEST(tag_zero)
+{
+    make_collection();
+    put(R "/r", "{'a':1}");
+    with("If-Match", "\"0\"");
+    call("PUT", R "/r", "{'data':{'a':2}}");
+    want(412);
+    want_at("/details/existing/a", "1");
+    with("If-Match", "\"0\"");
+    call("DELETE", R, NULL);
+    want(412);
+    with("If-None-Match", "\"0\"");
+    call("GET", R "/r", NULL);
+    want(200);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/precond");
@@ -291,6 +309,7 @@ static Suite *suite(void)
     t = api_case(s, "unlike", "ours");
     tcase_add_test(t, existing_is_for_readers_only);
     tcase_add_test(t, two_stars);
+    tcase_add_test(t, tag_zero);
     return s;
 }
 

@@ -81,7 +81,7 @@ BAD_MEMBERS = (1, "a", [1], ["system.Everyone"], ["/buckets/b-1/groups/g-1"], ["
 BAD_IDS = (1, None, "", "a b", "_a", "-a", "a/b", "é", "a.b", True, [], {}, 1.5, "a" * 300, "A_-9", "a@b", "default")
 BAD_PATH_IDS = ("a%20b", "_a", "-a", "%C3%A9", "a.b", "a%2Fb", "%00", "a%00", "%22", "a+b", "a@b", "..", "%2E%2E", "r%2D1",
                 "%72-1", "%ff", "%c3%28", "~a", "a;b", "a:b", "A_-9", "%25", "0", "a" * 200, "a%09", "a,b", "é", "r-1%0A")
-BAD_TAGS = ('1234', 'W/"1"', '"abc"', '', '"1', '"-1"', '"1.5"', '""', 'abc', '"1", "2"', ' "1234" ', '"01"', "'1'", '" 1"', '"*"')
+BAD_TAGS = ('1234', 'W/"1"', '"abc"', '', '"1', '"-1"', '"1.5"', '""', 'abc', '"1", "2"', ' "1234" ', '"01"', '"0"', '*,*', "'1'", '" 1"', '"*"')
 CONTENT_TYPES = ("text/plain", "application/json; charset=utf-8", "application/json;charset=latin1", "APPLICATION/JSON", "garbage",
                  "application/merge-patch+json", "application/json-patch+json", "application/x-www-form-urlencoded",
                  "multipart/form-data", "", "application/vnd.api+json", "application/json; charset=xyz", "application/json-patch+json; charset=utf-8")
@@ -477,6 +477,8 @@ class Generator:
         if self.by_id and method == "POST" and "json" not in rest and "batch" not in target and "flush" not in target:
             method = "GET"  # it might make an object with a generated id
         request = dict(id=len(self.requests), method=method, target=target, user=user, headers=list(headers), **rest)
+        if method in ("GET", "DELETE") and self.chance(0.01):
+            request["raw"] = self.pick(("{", "1", "null", "\xff", "[]", " "))  # means nothing there, but is looked at
         if ("json" in request or "raw" in request) and not any(h[0] == "Content-Type" for h in request["headers"]):
             if not self.chance(0.02):
                 request["headers"].append(["Content-Type", "application/json"])
