@@ -17,6 +17,8 @@ static str exposed(const struct api_req *r)
         return STR(BASE_HEADERS);
     if (r->method != METHOD_GET && r->method != METHOD_HEAD)
         return STR(BASE_HEADERS);
+    if (r->alias && r->out->status == 401) /* the alias is of nobody: it leads to no endpoint */
+        return STR(BASE_HEADERS);
     if (r->route->type == TYPE_OBJECT)
         return STR(OBJECT_HEADERS);
     return r->method == METHOD_HEAD ? STR(COUNT_HEADERS) : STR(LIST_HEADERS);
