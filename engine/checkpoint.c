@@ -22,6 +22,7 @@
 #include "engine/private.h"
 
 #define ROOM_WAIT_NS 2000000
+#define AGAIN_MOST   256u /* checkpoints in a row that made too little room: others write too much */
 
 struct checkpoint {
     struct engine *e;
@@ -312,10 +313,10 @@ enum err checkpoint_run(struct engine *e)
     return err == ERR_NOTFOUND ? OK : err;
 }
 
-enum err checkpoint_make_room(struct engine *e)
+enum err checkpoint_make_room(struct engine *e, unsigned *again)
 {
     const struct timespec moment = {.tv_nsec = ROOM_WAIT_NS};
-    enum err err = checkpoint_run(e);
+    enum err err = ++*again > AGAIN_MOST ? ERR_AGAIN : checkpoint_run(e);
 
     if (err == OK)
         nanosleep(&moment, NULL);

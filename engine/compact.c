@@ -456,11 +456,24 @@ static bool has_reserve(struct engine *e, bool had)
     return reserve_give(e) || (!had && atomic_load(&e->reserve.given));
 }
 
+static enum err make_room(struct engine *e, unsigned *again)
+{
+    enum err err;
+
+    pthread_mutex_lock(&e->keeper.work);
+    err = checkpoint_make_room(e, again);
+    pthread_mutex_unlock(&e->keeper.work);
+    return err;
+}
+
 static enum err roll_at_once(struct engine *e, uint32_t *number)
 {
     bool had = atomic_load(&e->reserve.given), more;
+    unsigned again = 0;
     enum err err = roll(e, number);
 
+    while (err == ERR_AGAIN && (err = make_room(e, &again)) == OK)
+        err = roll(e, number);
     if (err != ERR_NOSPACE)
         return err;
     pthread_mutex_lock(&e->keeper.work);
@@ -469,13 +482,15 @@ static enum err roll_at_once(struct engine *e, uint32_t *number)
     return more ? roll(e, number) : err;
 }
 
-static enum err step_at_once(struct engine *e)
+static enum err step_at_once(struct engine *e, unsigned *again)
 {
     bool had = atomic_load(&e->reserve.given);
     enum err err = compact_step(e);
 
     if (err == ERR_AGAIN)
-        err = checkpoint_make_room(e);
+        err = checkpoint_make_room(e, again);
+    else
+        *again = 0;
     return err == ERR_NOSPACE && has_reserve(e, had) ? OK : err;
 }
 
@@ -491,13 +506,14 @@ static void set_at_once(struct engine *e, bool at_once)
 enum err engine_compact(struct engine *e)
 {
     uint32_t number = 0;
+    unsigned again = 0;
     enum err err;
 
     set_at_once(e, true);
     err = e->dir != NULL && is_worthwhile(e) ? roll_at_once(e, &number) : OK;
     while (err == OK && !done_up_to(e, number)) {
         pthread_mutex_lock(&e->keeper.work);
-        err = step_at_once(e);
+        err = step_at_once(e, &again);
         pthread_mutex_unlock(&e->keeper.work);
     }
     set_at_once(e, false);

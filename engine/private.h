@@ -713,8 +713,10 @@ MUST_CHECK enum err txn_renew(struct engine_txn *t, str key);
 
 /* ---- the keeper: checkpoints and compaction -------------------------------------------------- */
 
-/* After AGAIN: a checkpoint, and a moment for the readers to let go of what it gives back. */
-MUST_CHECK enum err checkpoint_make_room(struct engine *e);
+/* After AGAIN: a checkpoint, and a moment for the readers to let go of what it gives back. *again counts
+ * the tries in a row. With keeper.work. AGAIN: there were too many, since others write too much; else as
+ * checkpoint_run. */
+MUST_CHECK enum err checkpoint_make_room(struct engine *e, unsigned *again);
 /* Writes the newest durable version into the index file, if it is not there already. With
  * keeper.work. NOSPACE, IO, NOMEM: as if nothing had been; after a failed sync FAILED. */
 MUST_CHECK enum err checkpoint_run(struct engine *e);

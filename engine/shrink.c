@@ -13,7 +13,6 @@
 #include "engine/private.h"
 
 #define STEP_PAGES 64u
-#define AGAIN_MOST 256u /* checkpoints in a row that made too little room: others write too much */
 
 struct walk {
     uint32_t limit; /* pages from here on are to be moved */
@@ -140,22 +139,29 @@ static enum err move_some(struct engine *e, struct walk *w)
     return err;
 }
 
+/* AGAIN: others write so much that there was no room. */
+static enum err move_with_room(struct engine *e, struct walk *w)
+{
+    unsigned again = 0;
+    enum err err = move_some(e, w);
+
+    while (err == ERR_AGAIN && (err = checkpoint_make_room(e, &again)) == OK)
+        err = move_some(e, w);
+    return err;
+}
+
 enum err shrink_index(struct engine *e, uint32_t most)
 {
     enum err err = checkpoint_run(e); /* so that low numbers are not held by the one before */
     struct walk w = {.limit = limit_of(e), .next = end_of(e), .most = most};
 
-    for (unsigned again = 0; err == OK && more(&w);) {
-        err = move_some(e, &w);
-        again = err == ERR_AGAIN ? again + 1 : 0;
-        if (err == ERR_AGAIN && again <= AGAIN_MOST)
-            err = checkpoint_make_room(e);
-    }
+    while (err == OK && more(&w))
+        err = move_with_room(e, &w);
     if (err == OK)
         err = checkpoint_run(e);
     /* The numbers that were left are given up by the checkpoint after the one that left them. */
     w.most = 0;
     if (err == OK)
-        err = move_some(e, &w);
+        err = move_with_room(e, &w);
     return err == OK ? checkpoint_run(e) : err;
 }
