@@ -301,7 +301,9 @@ static enum err prepare_part(struct api_req *r, const struct json *spec, struct 
 enum api_step api_batch_prepare(struct api_req *r)
 {
     struct json *requests = NULL;
-    enum api_step s = check_batch(r, &requests);
+    enum api_step s = api_check_origin(r);
+    if (s == STEP_NEXT)
+        s = check_batch(r, &requests);
     if (s != STEP_NEXT)
         return s;
     struct api_batch *b = ARENA_NEW(r->arena, struct api_batch);

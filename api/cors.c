@@ -89,11 +89,11 @@ static bool names_no_headers(const struct api_req *r)
     int status = r->out->status;
     bool ends = r->alias && r->api->conf.eos.n != 0;
     if (r->route == NULL)
-        return status == 401 && r->alias;
+        return status == 401 && r->alias && !ends;
     if (is_off(r) && (status < 300 || status == 401) && !ends)
         return true;
     if (r->alias)
-        return status == 401 || (r->method == METHOD_OPTIONS && status != 405 && !ends);
+        return !ends && (status == 401 || (r->method == METHOD_OPTIONS && status != 405));
     return status == 405 || r->method == METHOD_OPTIONS;
 }
 

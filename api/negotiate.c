@@ -1,6 +1,8 @@
 /*
  * api/negotiate.c - Accept and Content-Type (RFC 9110, 12.5.1 and 8.3): 406 and 415.
  */
+#include <string.h>
+
 #include "api/private.h"
 
 /* "0.25" in thousandths. -1: malformed. */
@@ -17,49 +19,146 @@ static int quality_value(str v)
     return q > 1000 ? -1 : q;
 }
 
-/* q of a media range's parameters in thousandths; 1000 when there is none. -1: malformed. *narrow:
- * there are parameters of the media type itself. */
-static int parameter_q(str params, bool *narrow)
+/* ---- the grammar of Accept ------------------------------------------------------------------- */
+
+static bool next_is(str s, char c)
 {
-    while (!str_none(params)) {
-        str p = str_trim(str_cut(&params, ';'));
-        if (p.n >= 2 && (p.p[0] == 'q' || p.p[0] == 'Q') && p.p[1] == '=')
-            return quality_value(str_drop(p, 2));
-        *narrow = *narrow || p.n > 0;
+    return s.n && s.p[0] == c;
+}
+
+static bool take_char(str *s, char c)
+{
+    if (!next_is(*s, c))
+        return false;
+    *s = str_drop(*s, 1);
+    return true;
+}
+
+static void skip_blanks(str *s)
+{
+    while (take_char(s, ' ') || take_char(s, '\t'))
+        ;
+}
+
+static bool is_token_char(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+static bool take_token(str *s, str *token)
+{
+    size_t n = 0;
+    while (n < s->n && is_token_char(s->p[n]))
+        n++;
+    *token = str_sub(*s, 0, n);
+    *s = str_drop(*s, n);
+    return n > 0;
+}
+
+/* A token, or text in quotes, in which commas and semicolons part nothing. */
+static bool take_value(str *s, str *value)
+{
+    if (!next_is(*s, '"'))
+        return take_token(s, value);
+    for (size_t i = 1; i < s->n; i++) {
+        if (s->p[i] == '\\') {
+            i++;
+        } else if (s->p[i] == '"') {
+            *value = str_sub(*s, 0, i + 1);
+            *s = str_drop(*s, i + 1);
+            return true;
+        }
     }
-    return 1000;
+    return false;
+}
+
+struct media_range {
+    str type, subtype;
+    bool narrow;   /* it has parameters: "text/plain;format=flowed" */
+    bool weighted; /* q was seen: what follows are no parameters of the type */
+    int q;         /* in thousandths */
+};
+
+/* What is behind a semicolon. Behind q the value may be left out (accept-ext of RFC 7231). */
+static bool take_parameter(str *s, struct media_range *range)
+{
+    str name, value = STR_NONE;
+    if (!take_token(s, &name))
+        return false;
+    bool given = take_char(s, '=');
+    if (given ? !take_value(s, &value) : !range->weighted)
+        return false;
+    if (range->weighted)
+        return true;
+    range->weighted = str_eq_nocase(name, STR("q"));
+    if (range->weighted)
+        range->q = quality_value(value);
+    else
+        range->narrow = true;
+    return range->q >= 0;
+}
+
+static bool take_media_range(str *s, struct media_range *range)
+{
+    *range = (struct media_range){.q = 1000};
+    if (!take_token(s, &range->type) || !take_char(s, '/') || !take_token(s, &range->subtype))
+        return false;
+    for (;;) {
+        str rest = *s;
+        skip_blanks(&rest);
+        if (!take_char(&rest, ';'))
+            return true;
+        skip_blanks(&rest);
+        *s = rest;
+        if (!take_parameter(s, range))
+            return false;
+    }
+}
+
+/* How closely the range describes the type; 0: not at all. None of our types has parameters. */
+static int range_rank(const struct media_range *range, const char *type, const char *subtype)
+{
+    if (str_eq_nocase(range->type, str_from(type))) {
+        if (str_eq_nocase(range->subtype, str_from(subtype)))
+            return range->narrow ? 0 : 3;
+        if (str_eq(range->subtype, STR("*")))
+            return 2;
+    }
+    return str_eq(range->type, STR("*")) && str_eq(range->subtype, STR("*")) ? 1 : 0;
+}
+
+/* The next element of the list, which may be empty (range->type is); false: malformed. A comma in front
+ * of all is an empty element, but parts it from none (RFC 7230, 7). */
+static bool take_element(str *s, bool first, struct media_range *range)
+{
+    *range = (struct media_range){.type = STR_NONE};
+    if (first)
+        return take_char(s, ',') || take_media_range(s, range);
+    skip_blanks(s);
+    if (!take_char(s, ','))
+        return false;
+    skip_blanks(s);
+    return s->n == 0 || next_is(*s, ',') || take_media_range(s, range);
 }
 
 int api_accept_quality(str accept, const char *type, const char *subtype)
 {
     int best = -1, best_rank = 0;
-    while (!str_none(accept)) {
-        str params = str_trim(str_cut(&accept, ','));
-        if (params.n == 0)
-            continue;
-        str range = str_trim(str_cut(&params, ';'));
-        size_t slash = str_find(range, '/');
-        bool narrow = false;
-        int q = parameter_q(params, &narrow);
-        if (slash == STR_NPOS || q < 0)
+    for (bool first = true; accept.n; first = false) {
+        struct media_range range;
+        if (!take_element(&accept, first, &range))
             return 1000; /* malformed: as if it had not been sent */
-        if (narrow)      /* "text/plain;format=flowed" is none of ours */
-            continue;
-        str t = str_sub(range, 0, slash), s = str_drop(range, slash + 1);
-        int rank = 0;
-        if (str_eq_nocase(t, str_from(type)) && str_eq_nocase(s, str_from(subtype)))
-            rank = 3;
-        else if (str_eq_nocase(t, str_from(type)) && str_eq(s, STR("*")))
-            rank = 2;
-        else if (str_eq(range, STR("*/*")))
-            rank = 1;
+        int rank = str_none(range.type) ? 0 : range_rank(&range, type, subtype);
         if (rank > best_rank) {
             best_rank = rank;
-            best = q;
+            best = range.q;
         }
     }
     return best;
 }
+
+/* ---- types ----------------------------------------------------------------------------------- */
 
 /* "application/json" of "application/json; charset=utf-8" */
 static str media_type(str content_type)

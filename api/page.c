@@ -154,16 +154,21 @@ static enum api_step check_filter(struct api_req *r, str param, const struct sto
     "https://kinto.readthedocs.io/en/2.4.0/api/resource.html#list-of-available-url-parameters"
 
 /* _since, _before, _to: bounds of last_modified. */
-static enum api_step time_bound(struct api_req *r, const struct api_param *p,
+static bool is_time_bound(str name)
+{
+    return str_eq(name, STR("_since")) || str_eq(name, STR("_before")) || str_eq(name, STR("_to"));
+}
+
+static enum api_step time_bound(struct api_req *r, str name, struct json *value,
                                 struct store_filter *f)
 {
-    if (str_eq(p->name, STR("_to")))
+    if (str_eq(name, STR("_to")))
         api_alert_deprecated(r, STR(DEPRECATED_TO), STR(DEPRECATED_TO_URL));
-    if (!json_is(p->value, JSON_NULL) && !valid_timestamp(r, p->value))
-        return wrong_value(r, p->name);
-    f->op = str_eq(p->name, STR("_since")) ? STORE_GT : STORE_LT;
+    if (!json_is(value, JSON_NULL) && !valid_timestamp(r, value))
+        return wrong_value(r, name);
+    f->op = str_eq(name, STR("_since")) ? STORE_GT : STORE_LT;
     f->field = STR("last_modified");
-    f->value = p->value;
+    f->value = value;
     return STEP_NEXT;
 }
 
@@ -171,8 +176,8 @@ static enum api_step add_filter(struct api_req *r, const struct api_param *p,
                                 struct store_filter *f)
 {
     str name = str_trim(p->name);
-    if (str_eq(name, STR("_since")) || str_eq(name, STR("_before")) || str_eq(name, STR("_to")))
-        return time_bound(r, p, f);
+    if (is_time_bound(name))
+        return time_bound(r, name, p->value, f);
     split_operator(name, f);
     f->value = p->value;
     enum api_step s = check_filter(r, name, f);
@@ -184,8 +189,7 @@ static enum api_step add_filter(struct api_req *r, const struct api_param *p,
 static bool is_filter(const struct api_param *p)
 {
     str name = str_trim(p->name);
-    return !str_starts(name, STR("_")) || str_eq(name, STR("_since")) ||
-           str_eq(name, STR("_before")) || str_eq(name, STR("_to"));
+    return !str_starts(name, STR("_")) || is_time_bound(name);
 }
 
 /* What a list request may cost: each of these is looked up in each object. */

@@ -123,13 +123,14 @@ static struct json *one_or_list(struct api_req *r, struct json *v)
 
 static void set_value(struct api_req *r, struct api_param *p)
 {
-    if (str_starts(p->name, STR("in_")) || str_starts(p->name, STR("exclude_"))) {
+    str name = str_trim(p->name); /* blanks around a filter's name do not count */
+    if (str_starts(name, STR("in_")) || str_starts(name, STR("exclude_"))) {
         p->value = text_list(r, p, true);
         return;
     }
     if (!str_none(p->text))
         p->value = api_native_value(r->arena, p->text);
-    if (str_starts(p->name, STR("contains_")))
+    if (str_starts(name, STR("contains_")))
         p->value = one_or_list(r, p->value);
 }
 

@@ -173,7 +173,8 @@ static enum api_step asked_deletion_time(struct api_req *r, int64_t *value, cons
 {
     const struct api_param *p = api_query_get(&r->q, "last_modified");
     *asked = NULL;
-    if (p == NULL || json_is(p->value, JSON_NULL) || json_is(p->value, JSON_BOOL) || p->text.n == 0)
+    bool empty = p && !str_none(p->text) && p->text.n == 0;
+    if (p == NULL || empty || json_is(p->value, JSON_NULL) || json_is(p->value, JSON_BOOL))
         return STEP_NEXT;
     if (!api_to_integer(p->value, value) || *value > STORE_MAX_TIMESTAMP)
         return api_fail_invalid(r, "querystring", STR("last_modified"),

@@ -5,39 +5,35 @@
  * The pattern is cut at its stars into pieces, each of which is looked for behind the one before
  * (the leftmost place is always as good as any other). A piece is searched with its failure
  * function (Knuth, Morris, Pratt), so a test takes time linear in the text, whatever a stranger
- * writes into the pattern. Text is compared by code point, folded by a table of the ranges below.
+ * writes into the pattern. Text is compared by code point, folded by the table in fold.def.
  */
 #include "store/private.h"
 
 /* ---- folding --------------------------------------------------------------------------------- */
 
-/* Code points first..last (each `step`th one) have their small letter `delta` further on. */
+/* Code points first..last (each `step`th one) stand `delta` before the letter that they count as. */
 struct fold {
     uint32_t first, last, step;
     int32_t delta;
 };
 
 static const struct fold folds[] = {
-    {'A', 'Z', 1, 32},         {0xC0, 0xD6, 1, 32},     {0xD8, 0xDE, 1, 32},
-    {0x100, 0x12E, 2, 1},      {0x132, 0x136, 2, 1},    {0x139, 0x147, 2, 1},
-    {0x14A, 0x176, 2, 1},      {0x178, 0x178, 1, -121}, {0x179, 0x17D, 2, 1},
-    {0x17F, 0x17F, 1, -268},   {0x218, 0x21E, 2, 1},    {0x386, 0x386, 1, 38},
-    {0x388, 0x38A, 1, 37},     {0x38C, 0x38C, 1, 64},   {0x38E, 0x38F, 1, 63},
-    {0x391, 0x3A1, 1, 32},     {0x3A3, 0x3AB, 1, 32},   {0x3C2, 0x3C2, 1, 1},
-    {0x400, 0x40F, 1, 80},     {0x410, 0x42F, 1, 32},   {0x460, 0x480, 2, 1},
-    {0x48A, 0x4BE, 2, 1},      {0x4C0, 0x4C0, 1, 15},   {0x4C1, 0x4CD, 2, 1},
-    {0x4D0, 0x52E, 2, 1},      {0x531, 0x556, 1, 48},   {0x1E00, 0x1E94, 2, 1},
-    {0x1EA0, 0x1EFE, 2, 1},    {0x24B6, 0x24CF, 1, 26}, {0xFF21, 0xFF3A, 1, 32},
-    {0x10400, 0x10427, 1, 40},
+#include "store/fold.def"
 };
 
 static uint32_t fold(uint32_t c)
 {
     if (c < 0x80)
         return c - 'A' < 26 ? c + 32 : c;
-    for (size_t i = 0; i < ARRAY_LEN(folds); i++) {
-        const struct fold *f = &folds[i];
-        if (c >= f->first && c <= f->last)
+    size_t from = 0, to = ARRAY_LEN(folds);
+    while (from < to) {
+        size_t mid = (from + to) / 2;
+        const struct fold *f = &folds[mid];
+        if (c < f->first)
+            to = mid;
+        else if (c > f->last)
+            from = mid + 1;
+        else
             return (c - f->first) % f->step == 0 ? (uint32_t)((int32_t)c + f->delta) : c;
     }
     return c;

@@ -209,6 +209,9 @@ START_TEST(origins_by_setting)
     call("GET", "/buckets", NULL);
     want_invalid("header", "Origin", "http://c.org not allowed");
     want_no_header("Access-Control-Allow-Origin");
+    with("Origin", "http://c.org"); /* told before what is wrong with the body */
+    call("POST", "/batch", NULL);
+    want_invalid("header", "Origin", "http://c.org not allowed");
     server_stop(&s);
 }
 END_TEST

@@ -39,12 +39,15 @@ static const struct {
     {"PUT", R "/r", NULL, "{'data':{'a':'\xc0\xaf'}}", "body", "", NULL, 2},
     {"PUT", R "/r", NULL, "{'data':{'a':'\xed\xa0\x80'}}", "body", "", NULL, 2},
     /* also where a body means nothing */
-    {"DELETE", R "/r", NULL, "{", "body", "", NULL, 1},
-    {"DELETE", R, NULL, "{", "body", "", NULL, 1},
-    {"GET", R "/r", NULL, "1", "body", "", NO_OBJECT, 1},
+    {"GET", R, NULL, "{", "body", "", NULL, 1},
+    {"GET", R, NULL, "null", "body", "", NO_OBJECT, 1},
     {"GET", R, NULL, "'s'", "body", "", NO_OBJECT, 1},
     {"GET", R "?_since=x", NULL, "null", "body", "", NO_OBJECT, 1},
+    {"GET", R "/r", NULL, "1", "body", "", NO_OBJECT, 1},
+    {"DELETE", R "/r", NULL, "{'a':1}x", "body", "", NULL, 1},
     {"DELETE", R "/r", JSON_PATCH, "{", "body", "", NULL, 1},
+    {"DELETE", R, NULL, "1", "body", "", NO_OBJECT, 1},
+    {"DELETE", R, MERGE_PATCH, "{", "body", "", NULL, 1},
     /* the envelope */
     {"PUT", R "/r", NULL, "{'data':1}", "body", "data", "\"1\" " NO_MAPPING, 1},
     {"PUT", R "/r", NULL, "{'data':null}", "body", "data", "\"None\" " NO_MAPPING, 1},
@@ -333,6 +336,25 @@ START_TEST(content_types)
 END_TEST
 
 static const struct {
+    const char *type, *body;
+    int status;
+} STRAY[] = {
+    {"application/json", "[]", 200}, {"application/json", "{'foo':1}", 200},
+    {"application/json", "x", 400},  {"application/hal+json; a=b", "x", 400},
+    {"text/plain", "x", 200},        {"application/xml", "x", 200},
+};
+
+START_TEST(bodies_that_nobody_asked_for)
+{
+    make_collection();
+    put(R "/p", "{}");
+    with("Content-Type", STRAY[_i].type);
+    call("DELETE", R "/p", STRAY[_i].body);
+    want(STRAY[_i].status);
+}
+END_TEST
+
+static const struct {
     const char *accept;
     int status;
 } ACCEPT[] = {
@@ -594,6 +616,7 @@ static Suite *suite(void)
     tcase_add_test(t, numbers_are_kept_as_written);
     t = api_case(s, "requests", NULL);
     tcase_add_loop_test(t, method_not_allowed, 0, ARRAY_LEN(NOT_ALLOWED));
+    tcase_add_loop_test(t, bodies_that_nobody_asked_for, 0, ARRAY_LEN(STRAY));
     tcase_add_loop_test(t, content_types, 0, ARRAY_LEN(TYPES));
     tcase_add_loop_test(t, accept, 0, ARRAY_LEN(ACCEPT));
     tcase_add_loop_test(t, credentials, 0, ARRAY_LEN(CREDENTIALS));

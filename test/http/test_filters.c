@@ -282,6 +282,8 @@ static const struct {
     {"_since=99999999999999999", "_since"},
     {"_before=abc", "_before"},
     {"_to=abc", "_to"},
+    {"%20_since=abc", "_since"}, /* blanks around a name do not count */
+    {"_before%20=abc", "_before"},
     {"_limit=abc", "_limit"},
     {"_limit=-1", "_limit"},
     {"_limit=1&_limit=2", "_limit"},
@@ -294,6 +296,19 @@ START_TEST(refused_filter)
     make_collection();
     call("GET", f(R "?%s", REFUSED[_i].query), NULL);
     want_invalid("querystring", REFUSED[_i].name, NULL);
+}
+END_TEST
+
+START_TEST(blanks_around_a_name)
+{
+    make_collection();
+    put(R "/a", "{'last_modified':1000}");
+    put(R "/b", "{'last_modified':2000}");
+    call("GET", R "?%20_since=1000", NULL);
+    want_ids("b");
+    call("GET", R "?_to%20=2000", NULL);
+    want_ids("a");
+    want_header_has("Alert", "_to is now deprecated");
 }
 END_TEST
 
@@ -312,6 +327,19 @@ START_TEST(other_lists_have_filters)
         call("GET", f("%s?in_id=b1,b3&_sort=n", lists[i]), NULL);
         want_ids("b1,b3");
     }
+}
+END_TEST
+
+/* The reference finds nothing, and answers 500. */
+START_TEST(blanks_before_operators_of_lists)
+{
+    make_collection();
+    put(R "/a", "{'v':['1',1]}");
+    put(R "/b", "{'v':'x'}");
+    call("GET", R "?%20contains_v=1", NULL);
+    want_ids("a");
+    call("GET", R "?%20in_v=x", NULL);
+    want_ids("b");
 }
 END_TEST
 
@@ -335,6 +363,7 @@ static Suite *suite(void)
     tcase_add_test(t, filters_count_and_delete);
     tcase_add_loop_test(t, like_finds_words, 0, ARRAY_LEN(LIKE));
     tcase_add_test(t, dots_reach_inside);
+    tcase_add_test(t, blanks_around_a_name);
     tcase_add_test(t, other_lists_have_filters);
     tcase_add_test(t, contains_on_members);
     t = api_case(s, "refused", NULL);
@@ -344,6 +373,7 @@ static Suite *suite(void)
     tcase_add_test(t, like_takes_signs_as_they_are);
     tcase_add_test(t, objects_have_an_order);
     tcase_add_test(t, in_tells_numbers_from_booleans);
+    tcase_add_test(t, blanks_before_operators_of_lists);
     tcase_add_test(t, has_keeps_the_other_filters);
     tcase_add_test(t, has_keeps_private_what_is_private);
     return s;

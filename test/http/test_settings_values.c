@@ -210,7 +210,7 @@ START_TEST(no_origins_no_cors)
 }
 END_TEST
 
-/* What a preflight of an alias says of the headers depends on whether the service ends. */
+/* What preflights of an alias, and its 401, say of the headers depends on whether the service ends. */
 START_TEST(preflights_of_the_default_bucket)
 {
     static const char *const eos[] = {"", "kinto.eos = 2999-01-01"};
@@ -223,6 +223,10 @@ START_TEST(preflights_of_the_default_bucket)
         ck_assert_int_eq(header("Access-Control-Expose-Headers") != NULL, i);
         call("OPTIONS", "/buckets/default", NULL);
         want(400);
+        ck_assert_int_eq(header("Access-Control-Expose-Headers") != NULL, i);
+        as(NULL);
+        call("GET", "/buckets/default", NULL);
+        want(401);
         ck_assert_int_eq(header("Access-Control-Expose-Headers") != NULL, i);
         stop();
     }

@@ -200,6 +200,9 @@ START_TEST(stamp_on_delete)
     call("DELETE", R "/s?last_modified=5", NULL);
     want(200);
     ck_assert_uint_gt(stamp(), other);
+    put(R "/t", "{}");
+    call("DELETE", R "/t?last_modified=1&last_modified=2", NULL);
+    want_invalid("querystring", "last_modified", NULL);
 }
 END_TEST
 
