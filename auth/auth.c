@@ -84,7 +84,8 @@ static enum err add_challenge(struct auth *a, struct auth_active *p, const struc
                        STR_FMT ": multiauth.policy." STR_FMT ".realm: found \"" STR_FMT
                                "\", allowed is ASCII text without quotes",
                        STR_ARG(l.origin), STR_ARG(p->name), STR_ARG(str_sub(l.value, 0, 80)));
-    p->challenge = ARENA_JOIN(&a->arena, str_from(p->policy->scheme), STR(" realm=\""),
+    a->challenge = ARENA_JOIN(&a->arena, a->challenge, str_none(a->challenge) ? STR("") : STR(", "),
+                              str_from(p->policy->scheme), STR(" realm=\""),
                               str_none(l.value) ? STR("Realm") : l.value, STR("\""));
     return OK;
 }
@@ -162,10 +163,7 @@ enum err auth_authenticate(const struct auth *a, struct auth_request *req, struc
 
 str auth_challenge(const struct auth *a)
 {
-    for (size_t i = 0; i < a->count; i++)
-        if (!str_none(a->active[i].challenge))
-            return a->active[i].challenge;
-    return STR_NONE;
+    return a->challenge;
 }
 
 bool auth_policy_at(const struct auth *a, size_t i, str *name, const char **security)

@@ -37,7 +37,7 @@ struct auth_user {
 MUST_CHECK enum err auth_authenticate(const struct auth *a, struct auth_request *req,
                                       struct auth_user *user);
 
-/* Value of WWW-Authenticate on a 401; STR_NONE: no policy has one. */
+/* Value of WWW-Authenticate on a 401, a challenge for each policy that has one; STR_NONE: none has. */
 str auth_challenge(const struct auth *a);
 /* True if a policy of that name is in force (capabilities). */
 bool auth_has_policy(const struct auth *a, str name);

@@ -17,9 +17,8 @@ struct auth_policy {
 };
 
 struct auth_active {
-    str name;      /* as multiauth.policies calls it */
-    str prefix;    /* of user ids: the name in lower case */
-    str challenge; /* for WWW-Authenticate, or none */
+    str name;   /* as multiauth.policies calls it */
+    str prefix; /* of user ids: the name in lower case */
     const struct auth_policy *policy;
 };
 
@@ -28,6 +27,7 @@ struct auth_active {
 struct auth {
     struct auth_active active[AUTH_MAX_POLICIES];
     size_t count;
+    str challenge;   /* of all of them, for WWW-Authenticate; or none */
     str hmac_secret; /* of the settings */
     struct arena arena;
 };

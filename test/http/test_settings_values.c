@@ -336,6 +336,20 @@ START_TEST(policies_in_capitals_have_small_prefixes)
 }
 END_TEST
 
+START_TEST(each_policy_challenges)
+{
+    const char *use = "use = kinto.core.authentication.BasicAuthAuthenticationPolicy";
+    start(f("multiauth.policies = one two\nmultiauth.policy.one.realm = A\n"
+            "multiauth.policy.one.%s\nmultiauth.policy.two.%s",
+            use, use));
+    as(NULL);
+    call("GET", "/buckets", NULL);
+    want_error(401, 104, NULL);
+    want_header("WWW-Authenticate", "Basic realm=\"A\", Basic realm=\"Realm\"");
+    stop();
+}
+END_TEST
+
 START_TEST(without_explicit_permissions)
 {
     start("kinto.explicit_permissions = false\nkinto.bucket_write_principals = system.Everyone");
@@ -496,6 +510,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_version_file_of_ones_own);
     t = api_case_own(s, "rights");
     tcase_add_test(t, policies_in_capitals_have_small_prefixes);
+    tcase_add_test(t, each_policy_challenges);
     tcase_add_test(t, without_explicit_permissions);
     tcase_add_test(t, buckets_named_by_uuids_and_the_default_one);
     t = api_case_own(s, "switches");

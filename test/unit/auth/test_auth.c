@@ -6,7 +6,8 @@
 
 #include "auth/private.h"
 
-#define POLICY "kinto.core.authentication.BasicAuthAuthenticationPolicy"
+#define CHALLENGE "Basic realm=\"Realm\""
+#define POLICY    "kinto.core.authentication.BasicAuthAuthenticationPolicy"
 
 static struct auth *auth;
 
@@ -137,12 +138,14 @@ START_TEST(without_policies_everybody_is_anonymous)
 }
 END_TEST
 
-/* The policy's own name is the prefix; the first that recognises the credentials decides. */
+/* The policy's own name is the prefix; the first that recognises the credentials decides; each has a challenge. */
 START_TEST(the_first_policy_decides)
 {
     static const struct {
-        const char *policies, *id;
-    } rows[] = {{"one two", "one:" HASH}, {"two one", "two:" HASH}, {"two", "two:" HASH}};
+        const char *policies, *id, *challenge;
+    } rows[] = {{"one two", "one:" HASH, CHALLENGE ", " CHALLENGE},
+                {"two one", "two:" HASH, CHALLENGE ", " CHALLENGE},
+                {"two", "two:" HASH, CHALLENGE}};
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         start(arena_printf(&keep,
@@ -154,7 +157,7 @@ START_TEST(the_first_policy_decides)
         struct auth_user u = who_is(STR(ALICE));
         ck_assert_str_is(u.id, rows[i].id);
         ck_assert(str_starts(u.id, u.policy));
-        ck_assert_str_is(auth_challenge(auth), "Basic realm=\"Realm\"");
+        ck_assert_str_is(auth_challenge(auth), rows[i].challenge);
         ck_assert(auth_has_policy(auth, STR("two")));
         ck_assert(!auth_has_policy(auth, STR("basicauth")));
         stop();
