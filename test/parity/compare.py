@@ -14,6 +14,7 @@ A difference is a tuple (where, reference's value, our value); `where` is a path
 import bisect
 import datetime
 import email.utils
+import base64
 import json
 import math
 import re
@@ -244,12 +245,21 @@ class Comparison:
         elif not self.same_text(text_of(ref.body), text_of(our.body)):
             self.differ("body", text_of(ref.body), text_of(our.body))
 
+    def user_of_part(self, number):
+        """Whose default bucket is meant? A part may have credentials of its own."""
+        part = self.request["json"]["requests"][number]
+        name, _, value = ((part.get("headers") or {}).get("Authorization") or "").partition(" ")
+        try:
+            return base64.b64decode(value).decode().split(":")[0] if name == "Basic" else self.request.get("user")
+        except ValueError:
+            return None
+
     def batch(self, ref_answer, our_answer, ref, our):
         try:
             if len(ref["responses"]) != len(our["responses"]):
                 return self.differ("body.responses[] length", ref, our)
             for number, (r, o) in enumerate(zip(ref["responses"], our["responses"])):
-                self.scope = self.context.scope(r["path"], self.request.get("user"))
+                self.scope = self.context.scope(r["path"], self.user_of_part(number))
                 self.part = number
                 if r["status"] != o["status"]:
                     self.differ("part.status", r["status"], o["status"])

@@ -862,9 +862,14 @@ def untyped(look, difference):
 def typed_default(look, difference):
     number = look.comparison.part or 0
     part = look.parts[number] if number < len(look.parts) else None
-    if part is None or not difference[0].endswith("status") or "/buckets/default" not in part.path:
+    if part is None or "/buckets/default" not in part.path:
         return False
-    patch = "json-patch" in part.headers.get("content-type", "")
+    kind = part.headers.get("content-type", "")
+    if "merge-patch" in kind and '"id"' in json.dumps(part.body) and "null" in json.dumps(part.body):
+        return ".data." in difference[0] and difference[1:] == (None, "(absent)")
+    if not difference[0].endswith("status"):
+        return False
+    patch = "json-patch" in kind
     return (not part.body or '"id"' in json.dumps(part.body)) and (difference[2] == 415 or patch and difference[2] == 400)
 
 
