@@ -40,6 +40,15 @@ def any_member(look, d):
     return d.is_told and look.statuses[1] == 400 and written(look, '"additionalProperties": {')
 
 
+def without_id(text):
+    return re.sub(r"(, )?'id': '[^']*'", "", str(text)).replace("{, ", "{")
+
+
+@rule("place of the id", "Schemas", "where a message shows an object with its id, that is the last member; in the reference it stands where it came in")
+def place_of_id(look, d):
+    return d.is_told and not d.is_length and without_id(d.ref) == without_id(d.our) != str(d.our)
+
+
 @rule("unresolved references", "Schemas", "after the first error in a branch the rest of it is not looked at, so that of two broken $ref another is told")
 def unresolved(look, d):
     broken = re.compile(r"(PointerToNowhere|NoSuchAnchor|Unresolvable): ")
