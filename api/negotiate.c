@@ -1,8 +1,6 @@
 /*
  * api/negotiate.c - Accept and Content-Type (RFC 9110, 12.5.1 and 8.3): 406 and 415.
  */
-#include <string.h>
-
 #include "api/private.h"
 
 /* "0.25" in thousandths. -1: malformed. */
@@ -42,8 +40,7 @@ static void skip_blanks(str *s)
 
 static bool is_token_char(char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c && strchr("!#$%&'*+-.^_`|~", c));
+    return str_is_letter(c) || str_is_digit(c) || (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
 static bool take_token(str *s, str *token)

@@ -71,9 +71,9 @@ static const struct {
 static bool is_field(str s)
 {
     for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        bool word = c >= 0x80 || c == '_' || c == '.' || (c >= '0' && c <= '9') ||
-                    (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        char c = s.p[i];
+        bool word =
+            (unsigned char)c >= 0x80 || c == '_' || c == '.' || str_is_digit(c) || str_is_letter(c);
         if (!word)
             return false;
     }

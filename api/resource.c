@@ -14,7 +14,7 @@ const struct api_kind_info api_kinds[KIND_COUNT] = {
 
 static bool is_alnum(char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return str_is_letter(c) || str_is_digit(c);
 }
 
 bool api_valid_id(str id)
@@ -33,7 +33,7 @@ static bool is_uuid(str id)
     if (id.n != 36)
         return false;
     for (size_t i = 0; i < id.n; i++) {
-        bool hex = (id.p[i] >= '0' && id.p[i] <= '9') || (id.p[i] >= 'a' && id.p[i] <= 'f');
+        bool hex = str_is_digit(id.p[i]) || (id.p[i] >= 'a' && id.p[i] <= 'f');
         bool dash = i == 8 || i == 13 || i == 18 || i == 23;
         if (dash ? id.p[i] != '-' : !hex)
             return false;

@@ -76,7 +76,7 @@ static void fill_levels(struct api_req *r)
 
 static bool starts_with_version(str path)
 {
-    return path.n >= 3 && path.p[1] == 'v' && path.p[2] >= '0' && path.p[2] <= '9';
+    return path.n >= 3 && path.p[1] == 'v' && str_is_digit(path.p[2]);
 }
 
 static str with_query(struct api_req *r, str prefix, str path, str suffix)

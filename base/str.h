@@ -61,10 +61,21 @@ bool str_next_word(str *rest, str *word);
 /* Well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, <= U+10FFFF). */
 bool str_utf8_valid(str s);
 
+/* ASCII, whatever the locale. */
+static inline bool str_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static inline bool str_is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 /* 0 to 15 by a digit of either case; -1: it is none. */
 static inline int str_hex_digit(char c)
 {
-    if (c >= '0' && c <= '9')
+    if (str_is_digit(c))
         return c - '0';
     if (c >= 'a' && c <= 'f')
         return c - 'a' + 10;

@@ -19,11 +19,6 @@ struct decimal {
     const char *exp, *exp_end; /* digits without leading zeros; equal: no exponent */
 };
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* E: the digits behind e or E. */
 static void read_exponent(struct decimal *d, const char *p, const char *end)
 {
@@ -52,7 +47,7 @@ static struct decimal read_decimal(str s)
     while (p < end && *p == '0')
         p++;
     d.digits = p;
-    while (p < end && is_digit(*p))
+    while (p < end && str_is_digit(*p))
         p++;
     d.shift = p - d.digits;
     if (p < end && *p == '.') {
@@ -63,7 +58,7 @@ static struct decimal read_decimal(str s)
             d.digits = p;
             d.shift = -(p - point - 1);
         }
-        while (p < end && is_digit(*p))
+        while (p < end && str_is_digit(*p))
             p++;
     }
     d.digits_end = p;

@@ -48,19 +48,9 @@ static enum err unsupported(struct reader *r, const char *why)
     return ERR_UNSUPPORTED;
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 static bool is_octal(char c)
 {
     return c >= '0' && c <= '7';
-}
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
 static char peek(const struct reader *r)
@@ -146,7 +136,7 @@ static enum err take_common_escape(struct reader *r, uint32_t *out)
         return unsupported(r, "characters by name");
     if (known != NULL)
         *out = (unsigned char)codes[known - names];
-    if (known == NULL && (is_letter(c) || is_digit(c)))
+    if (known == NULL && (str_is_letter(c) || str_is_digit(c)))
         return ERR_NOTFOUND;
     if (known == NULL)
         *out = take_character(r);
@@ -292,7 +282,7 @@ static enum err take_number_escape(struct reader *r)
         return e;
     }
     group = (unsigned)(*r->p++ - '0');
-    if (is_digit(peek(r)))
+    if (str_is_digit(peek(r)))
         group = group * 10 + (unsigned)(*r->p++ - '0');
     if (group > r->groups || is_open(r, group))
         return ERR_SYNTAX;
@@ -340,7 +330,7 @@ static enum err take_escape(struct reader *r)
 
     if (r->p == r->end)
         return ERR_SYNTAX;
-    if (is_digit(*r->p))
+    if (str_is_digit(*r->p))
         return take_number_escape(r);
     found = *r->p ? category(*r->p, &kind) : NULL;
     if (found != NULL) {
@@ -363,7 +353,7 @@ static bool take_count(struct reader *r, uint64_t *out)
 {
     bool any = false;
 
-    for (; is_digit(peek(r)); any = true) {
+    for (; str_is_digit(peek(r)); any = true) {
         uint64_t more = (any ? *out : 0) * 10 + (uint64_t)(*r->p++ - '0');
         *out = MIN_OF(more, (uint64_t)UINT32_MAX);
     }
@@ -443,7 +433,7 @@ static enum err open_group(struct reader *r, struct group group, bool captures)
 /* Letters of (?...) up to its end; PCRE2's among them are written to `out`. */
 static enum err take_flags(struct reader *r, bool on)
 {
-    for (; is_letter(peek(r)); r->p++) {
+    for (; str_is_letter(peek(r)); r->p++) {
         char c = *r->p;
         if (c == 'a')
             return unsupported(r, "the flag a");
@@ -473,7 +463,7 @@ static enum err take_flag_group(struct reader *r)
         return r->begun || r->depth > 0 ? ERR_SYNTAX : OK;
     }
     if (take(r, '-')) {
-        if (!is_letter(peek(r)))
+        if (!str_is_letter(peek(r)))
             return ERR_SYNTAX;
         buf_add_char(r->out, '-');
         e = take_flags(r, false);
@@ -491,10 +481,10 @@ static enum err take_name(struct reader *r, char end, str *name)
 {
     const char *begin = r->p, *at = memchr(r->p, end, (size_t)(r->end - r->p));
 
-    if (at == NULL || at == begin || is_digit(*begin))
+    if (at == NULL || at == begin || str_is_digit(*begin))
         return ERR_SYNTAX;
     for (const char *p = begin; p < at; p++)
-        if (!is_letter(*p) && !is_digit(*p) && *p != '_' && (unsigned char)*p < 0x80)
+        if (!str_is_letter(*p) && !str_is_digit(*p) && *p != '_' && (unsigned char)*p < 0x80)
             return ERR_SYNTAX;
     *name = (str){begin, (size_t)(at - begin)};
     r->p = at + 1;
@@ -605,7 +595,7 @@ static enum err take_extension(struct reader *r)
             buf_add_lit(r->out, "(?:");
         return open_group(r, (struct group){.verbose = r->verbose, .inner = inner}, false);
     }
-    if (is_letter(peek(r)) || next_is(r, '-'))
+    if (str_is_letter(peek(r)) || next_is(r, '-'))
         return take_flag_group(r);
     return ERR_SYNTAX;
 }
@@ -645,7 +635,7 @@ static void put_literal(struct reader *r)
 {
     uint32_t c = take_character(r);
 
-    if (c < 0x80 && (is_letter((char)c) || is_digit((char)c) || c == ' ' || c == '_'))
+    if (c < 0x80 && (str_is_letter((char)c) || str_is_digit((char)c) || c == ' ' || c == '_'))
         buf_add_char(r->out, (char)c);
     else
         put_code(r, c);
@@ -702,7 +692,7 @@ static enum err read_all(struct reader *r)
     while (r->p < r->end) {
         size_t before = r->out->n;
         bool flags = r->end - r->p > 2 && r->p[0] == '(' && r->p[1] == '?' &&
-                     (is_letter(r->p[2]) && r->p[2] != 'P');
+                     (str_is_letter(r->p[2]) && r->p[2] != 'P');
         enum err e;
         if (skip_verbose(r))
             continue;

@@ -31,9 +31,8 @@ static bool is_scheme(str s)
 {
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        bool more = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
-        if (!letter && (i == 0 || !more))
+        bool more = str_is_digit(c) || c == '+' || c == '-' || c == '.';
+        if (!str_is_letter(c) && (i == 0 || !more))
             return false;
     }
     return s.n > 0;
