@@ -16,17 +16,14 @@ ifeq ($(SANITIZE),)
 VARIANT    := release
 OPT        := -O2 -g
 LINK       := -static -Wl,-z,relro,-z,now
-PIC        :=
 else ifeq ($(SANITIZE),thread)
 VARIANT    := tsan
 OPT        := -O1 -g -fsanitize=thread -DKINTO_DEBUG
 LINK       :=
-PIC        :=
 else
 VARIANT    := asan
 OPT        := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DKINTO_DEBUG
 LINK       :=
-PIC        :=
 endif
 
 B          := $(BUILD_ROOT)/$(VARIANT)-$(notdir $(CC))
@@ -37,7 +34,7 @@ HARDEN     := -fstack-protector-strong
 ifeq ($(SANITIZE),)
 HARDEN     += -D_FORTIFY_SOURCE=2
 endif
-CFLAGS     += -std=gnu11 $(OPT) $(PIC) $(WARN) $(HARDEN) -I. -D_GNU_SOURCE -pthread \
+CFLAGS     += -std=gnu11 $(OPT) $(WARN) $(HARDEN) -I. -D_GNU_SOURCE -pthread \
               -DKINTO_VERSION='"$(VERSION)"'
 LIBS       := -lmbedtls -lmbedx509 -lmbedcrypto -lpcre2-8 -lm -pthread
 TESTLIBS   := $(shell pkg-config --libs check 2>/dev/null || echo -lcheck -lsubunit -lm -lrt)
@@ -122,19 +119,21 @@ bench-engine: ## the engine beside LMDB and SQLite (installed when missing): BEN
 	$(Q)$(MAKE) --no-print-directory $(B)/test/bench/engine
 	$(Q)$(B)/test/bench/engine $(BENCH)
 
-.PHONY: parity parity-test
+# Without it the programs below skip, loudly.
+VENV       := python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || ./test/support/deps.sh python3 python3-venv || true
+
+.PHONY: parity parity-test openapi-test
 parity: kinto ## ours beside the reference (installed when missing): REQUESTS=10000 SEED=1 PROFILE=
-	$(Q)python3 -c 'import ensurepip, venv' 2>/dev/null || ./test/support/deps.sh python3 python3-venv
+	$(Q)$(VENV)
 	$(Q)KINTO_BIN=$(abspath $(B)/kinto) python3 test/parity/parity.py --requests $(or $(REQUESTS),10000) \
 	    --seed $(or $(SEED),1) $(addprefix --profile ,$(PROFILE)) --report $(B)/parity.md
 
 parity-test: ## would that find a difference? The reference beside itself with a mistake built in, one after the other
-	$(Q)python3 -c 'import ensurepip, venv' 2>/dev/null || ./test/support/deps.sh python3 python3-venv
+	$(Q)$(VENV)
 	$(Q)python3 test/parity/selftest.py
 
-.PHONY: openapi-test
 openapi-test: kinto ## is what GET /__api__ says true? schemathesis asks: EXAMPLES=10 SEED="1 2"
-	$(Q)python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || ./test/support/deps.sh python3 python3-venv || true
+	$(Q)$(VENV)
 	$(Q)KINTO_BIN=$(abspath $(B)/kinto) python3 test/openapi/run.py --examples $(or $(EXAMPLES),10) \
 	    --seed $(or $(SEED),1) --scratch $(BUILD_ROOT)/openapi
 

@@ -1,7 +1,7 @@
 /*
  * json/schema.h - JSON Schema: compile a schema once, judge many values by it.
  *
- *     json_schema_new(&schema, STR("{\"type\":\"object\"}"), &drop, &error);
+ *     json_schema_new(&schema, STR("{\"type\":\"object\"}"), NULL, 0);
  *     json_schema_validate(schema, arena, value, &steps, &error);
  *
  * Drafts 4, 6, 7, 2019-09 and 2020-12, chosen by `$schema`, also in sub-schemas. Without one, or

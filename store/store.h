@@ -236,7 +236,7 @@ enum store_op {
     STORE_IN,      /* equal to an item of x, an array; absent never matches */
     STORE_EXCLUDE, /* to none of them; absent matches */
     STORE_LIKE,    /* x: a string, in which '*' is anything; without one it may be anywhere. Ignores
-                      case (Latin, Greek, Cyrillic, Armenian). Matches strings only */
+                      case (fold.def). Matches strings only */
     STORE_HAS,     /* x: true (present, null counts) or false (absent) */
     STORE_CONTAINS,    /* holds all items of x, an array. What a field holds: the items of an array,
                           the characters of a string, the names in an object; others nothing */

@@ -14,7 +14,6 @@ packages of requirements.txt cannot be installed.
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "test", "parity"))
 
-from servers import NotStarted, start_ours
+from servers import NotStarted, installed, start_ours
 
 BASE = """[app:main]
 kinto.storage_backend = kinto.core.storage.memory
@@ -73,24 +72,8 @@ class Tally:
 
 
 def install(scratch):
-    """The bin folder of an environment with what requirements.txt names; None when that cannot be had."""
     wanted = os.path.join(HERE, "requirements.txt")
-    venv = os.path.join(scratch, "venv")
-    done = os.path.join(venv, "requirements.txt")
-    if os.path.exists(done) and open(done).read() == open(wanted).read():
-        return os.path.join(venv, "bin")
-    print("openapi: installing schemathesis in " + venv, flush=True)
-    shutil.rmtree(venv, ignore_errors=True)
-    steps = ([sys.executable, "-m", "venv", venv],
-             [os.path.join(venv, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "-r", wanted])
-    for step in steps:
-        try:
-            if subprocess.run(step, timeout=900).returncode != 0:
-                return None
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-    shutil.copy(wanted, done)
-    return os.path.join(venv, "bin")
+    return installed(os.path.join(scratch, "venv"), ["-r", wanted], open(wanted).read())
 
 
 def start(options, name, folder):

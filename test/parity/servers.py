@@ -219,6 +219,28 @@ def start_ours(binary, ini, folder):
     return Server("ours", [binary, "start", "--ini", ini, "--port", str(port)], port, log, ini)
 
 
+def installed(folder, packages, version=None):
+    """The bin folder of a virtual environment with what pip is told to install; None when that cannot be had. It is kept,
+    and made anew when `version` (the packages) is another."""
+    version = version or " ".join(packages)
+    programs, done = os.path.join(folder, "bin"), os.path.join(folder, "installed")
+    if os.path.exists(done) and open(done).read() == version:
+        return programs
+    print("installing %s in %s" % (" ".join(packages), folder), flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    steps = ([sys.executable, "-m", "venv", folder],
+             [os.path.join(programs, "pip"), "install", "--quiet", "--disable-pip-version-check", *packages])
+    for step in steps:
+        try:
+            if subprocess.run(step, timeout=900).returncode != 0:
+                return None
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+    with open(done, "w") as out:
+        out.write(version)
+    return programs
+
+
 def find_reference(scratch):
     """The bin folder of an environment that holds the reference; None, with a loud message, if there is none."""
     given = os.environ.get("PARITY_REFERENCE")
@@ -226,21 +248,4 @@ def find_reference(scratch):
         if os.access(os.path.join(given, "kinto"), os.X_OK):
             return given
         raise SystemExit("parity: PARITY_REFERENCE=%s holds no program named kinto" % given)
-    venv = os.path.join(scratch, "reference")
-    found = os.path.join(venv, "bin")
-    done = os.path.join(venv, "installed")
-    if os.path.exists(done):
-        return found
-    print("parity: installing %s in %s" % (REFERENCE, venv), flush=True)
-    shutil.rmtree(venv, ignore_errors=True)
-    steps = ([sys.executable, "-m", "venv", venv],
-             [os.path.join(found, "pip"), "install", "--quiet", REFERENCE, "setuptools<81"])
-    for step in steps:
-        try:
-            ok = subprocess.run(step, timeout=900).returncode == 0
-        except (OSError, subprocess.TimeoutExpired):
-            ok = False
-        if not ok:
-            return None
-    open(done, "w").close()
-    return found
+    return installed(os.path.join(scratch, "reference"), [REFERENCE, "setuptools<81"])
