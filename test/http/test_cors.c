@@ -1,6 +1,7 @@
 /*
  * test/http/test_cors.c - preflights, and what each answer exposes to a page of another origin.
  */
+#include "base/buf.h"
 #include "test/support/api.h"
 #include "test/support/unit.h"
 
@@ -216,6 +217,50 @@ START_TEST(origins_by_setting)
 }
 END_TEST
 
+/* A star stands for any characters; many of them cost no more than the length of the origin. */
+START_TEST(origins_by_pattern)
+{
+    static const struct {
+        const char *origin, *part; /* the origin ends with 1,000 times the part */
+        bool allowed;
+    } rows[] = {
+        {"https://x.a.org", NULL, true},
+        {"https://.a.org", NULL, true},
+        {"https://a.org", NULL, false},
+        {"https://x.a.org:80", NULL, false},
+        {"http://1.a.2.a.3.b4", NULL, true},
+        {"http://1.a.2.a.3.c4", NULL, false},
+        {"http://.a..a..b", NULL, true},
+        {"http://.a.a.b", NULL, false},
+        {"http://x", ".a", false},
+        {"ftp://ab", NULL, true},
+        {"ftp://a", NULL, false},
+        {"ftp://aab", NULL, true},
+        {"http://x.a.y.a.z.b", ".b", true},
+    };
+    struct server s;
+
+    server_start(&s, &(struct server_options){.settings =
+                                                  "kinto.cors_origins = https://*.a.org ftp://a*b"
+                                                  " http://*.a.*.a.*.b* http://*a*a*a*a*a*a*a*c"});
+    api_use(s.url);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf origin;
+        buf_init(&origin, MIB);
+        buf_add_str(&origin, str_from(rows[i].origin));
+        for (size_t n = 0; rows[i].part && n < 1000; n++)
+            buf_add_str(&origin, str_from(rows[i].part));
+        buf_add_char(&origin, '\0');
+        with("Origin", origin.p);
+        call("GET", "/", NULL);
+        want(rows[i].allowed ? 200 : 400);
+        want_header("Access-Control-Allow-Origin", rows[i].allowed ? origin.p : NULL);
+        buf_fini(&origin);
+    }
+    server_stop(&s);
+}
+END_TEST
+
 /* What cannot be asked for by GET exposes no more than what all answers have. */
 START_TEST(preflight_where_get_is_switched_off)
 {
@@ -250,6 +295,7 @@ static Suite *suite(void)
     tcase_add_test(t, batch_parts_carry_it);
     t = api_case_own(s, "settings");
     tcase_add_test(t, origins_by_setting);
+    tcase_add_test(t, origins_by_pattern);
     tcase_add_test(t, preflight_where_get_is_switched_off);
     return s;
 }

@@ -1,6 +1,8 @@
 """What a rule may look at: a difference, the request, both answers, what came before; and it may ask the reference."""
 
+import base64
 import json
+import re
 from urllib.parse import unquote
 
 
@@ -34,6 +36,15 @@ class Part:
         self.in_default = "/buckets/default" in self.path
         self.type = self.headers.get("content-type", "")
         self.shows_changes = self.headers.get("response-behavior") in ("light", "diff")
+
+    @property
+    def token_values(self):
+        """What the page token holds: values of the fields that the list is sorted by."""
+        found = re.search(r"(?:^|&)_token=([^&]*)", self.query)
+        try:
+            return list(json.loads(base64.b64decode(unquote(found.group(1))))["last_object"].values())
+        except (AttributeError, ValueError, KeyError, TypeError):
+            return []
 
 
 def is_batch(target):

@@ -78,7 +78,7 @@ def redirected_part(look, d):
         return False
     body, headers = look.bodies[0], look.answered_headers
     bare = (look.statuses[0] or 0) >= 400 and look.asked.path.endswith("/") \
-        and set(headers) <= {"Content-Length", "Content-Type", "ETag", "Last-Modified"}
+        and set(headers) <= {"Content-Length", "Content-Type", "ETag", "Last-Modified", "Allow"}
     return bare or isinstance(body, dict) and body.get("errno") == 999
 
 
@@ -101,17 +101,17 @@ def named_like_collection(look, d):
 @rule("kind of id", "Default bucket", "an invalid id under /buckets/default is called that of a collection, or of an object; 406 and 415 come before it")
 def kind_of_id(look, d):
     told = ("Invalid collection id", "Invalid object id")
-    if "/buckets/default/collections/" not in look.path:
+    if "/buckets/default/collections/" not in look.asked.path:
         return False
     if d.is_status:
         return d.pair in ((400, 406), (400, 415)) and told[0].encode() in look.ref.body
-    return d.is_told and look.our.status == 400 and all(str(v).endswith(told) for v in d.pair)
+    return d.is_told and look.statuses[1] == 400 and all(str(v).endswith(told) for v in d.pair)
 
 
 # -- The description of the API
 
 def of_description(look):
-    return look.any_part(lambda p: p.path.endswith("/__api__"))
+    return look.any_part(lambda p: p.path.rstrip("/").endswith("/__api__"))
 
 
 @rule("own description", "The description of the API", "its texts and schemas are our own, so it has another length")

@@ -90,8 +90,9 @@ def far_ahead(stamp):
 
 @rule("own ETag far ahead", "Timestamps", "the reference refuses to be asked from the time that it answered, when that is more than a day ahead")
 def own_etag(look, d):
-    queries = [unquote(p.query) for p in parts_of(dict(look.request, json=json_of(look.body)), look.target)]
-    asked = [s for q in queries for s in re.findall(r"(?:^|&)(?:_since|_before|_to|(?:\w+_)?last_modified)=\"?(\d+)", q)]
+    sent = list(parts_of(dict(look.request, json=json_of(look.body)), look.target))
+    asked = [s for p in sent for s in re.findall(r"(?:^|&)(?:_since|_before|_to|(?:\w+_)?last_modified)=\"?(\d+)", unquote(p.query))]
+    asked += [value for p in sent for value in p.token_values if isinstance(value, int)]
     ref, our = look.statuses
     return ref == 400 and any(far_ahead(stamp) for stamp in asked) and (
         d.is_status and our == 200 or d.where.startswith("body.") and our == 400)
@@ -110,6 +111,12 @@ def newline(look, d):
 def untyped(look, d):
     typed = any(h[0] == "Content-Type" and h[1] for h in look.request["headers"])
     return not typed and d.is_status and d.ref == 415 and (d.part is not None or not look.is_batch and "/buckets/default" in look.path)
+
+
+@rule("body of a GET", "Default bucket", "the body of a GET or DELETE has to be JSON under /buckets/default, too")
+def needless_body(look, d):
+    told = any(text in look.our.body for text in (b"Should be a JSON object or an array", b"Invalid JSON"))
+    return told and d.is_status and d.ref in (200, 404) and d.our == 400 and look.asked.in_default and look.asked.method in ("GET", "DELETE")
 
 
 @rule("type and id", "Bodies", "under /buckets/default the reference ignores the Content-Type of a body that has an id, and of none")
