@@ -409,6 +409,11 @@ static enum api_step run_part(struct api_req *r, struct api_batch_part *p)
                                          : API_ERR_INTERNAL);
 }
 
+size_t api_batch_parts(const struct api_req *r)
+{
+    return r->batch->count;
+}
+
 enum api_step api_batch(struct api_req *r)
 {
     for (size_t i = 0; i < r->batch->count; i++) {
