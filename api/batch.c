@@ -1,5 +1,5 @@
 /*
- * api/batch.c - POST /batch: several requests in one transaction (features B15, B16).
+ * api/batch.c - POST /batch: several requests in one transaction.
  *
  * Each part is a request of its own that walks the same pipeline: up to the session before the
  * batch's session begins (so that nothing slow happens inside), then, one after the other, inside
@@ -50,15 +50,8 @@ static bool is_given(const struct json *v)
 
 static void check_method(struct api_req *r, const struct json *v, str name)
 {
-    const str methods = STR("GET, HEAD, DELETE, TRACE, POST, PUT, PATCH");
-    if (!is_given(v) || !api_is_text(r, v, name, "method"))
-        return;
-    for (str rest = methods; !str_none(rest);)
-        if (str_eq(str_trim(str_cut(&rest, ',')), json_string(v)))
-            return;
-    api_invalid_add(
-        r, "body", name,
-        ARENA_JOIN(r->arena, STR("\""), json_string(v), STR("\" is not one of "), methods));
+    if (is_given(v))
+        api_is_choice(r, v, name, "method", STR("GET, HEAD, DELETE, TRACE, POST, PUT, PATCH"));
 }
 
 /* As long as the server lets the target of a request be, by default. */
@@ -66,11 +59,7 @@ static void check_method(struct api_req *r, const struct json *v, str name)
 
 static void check_path(struct api_req *r, const struct json *v, str name)
 {
-    if (!api_is_text(r, v, name, "path"))
-        return;
-    if (!str_starts(json_string(v), STR("/")))
-        api_invalid_add(r, "body", name, STR("String does not match expected pattern"));
-    else if (json_string(v).n > MAX_PATH_BYTES)
+    if (api_is_path(r, v, name, "path") && json_string(v).n > MAX_PATH_BYTES)
         api_invalid_add(r, "body", name, STR("The path is too long"));
 }
 
@@ -242,10 +231,7 @@ static enum err make_part(struct api_req *r, const struct json *spec, struct api
 static struct api_req *redirected(struct api_req *r, const struct api_req *part,
                                   const struct http_response *redirect)
 {
-    str location = STR_NONE;
-    for (unsigned i = 0; i < redirect->nheaders; i++)
-        if (str_eq(redirect->headers[i].name, STR("Location")))
-            location = redirect->headers[i].value;
+    str location = api_answer_header(redirect, "Location");
     struct api_req *next = api_req_part(r, part->method_name, str_drop(location, api_origin(r).n));
     if (next == NULL)
         return NULL;
@@ -334,14 +320,6 @@ bool api_batch_writes(const struct api_req *r)
 
 /* ---- the answer ------------------------------------------------------------------------------ */
 
-static bool is_json(const struct http_response *out)
-{
-    for (unsigned i = 0; i < out->nheaders; i++)
-        if (str_eq(out->headers[i].name, STR("Content-Type")))
-            return str_eq(out->headers[i].value, STR("application/json"));
-    return false;
-}
-
 /* Decoded, without the query; of a part that was redirected, where it was sent, unless an error stopped
  * it there. */
 static str answered_path(const struct api_batch_part *p)
@@ -367,7 +345,7 @@ static void write_part(const struct api_batch_part *p, struct buf *b)
         buf_add_char(b, ',');
     }
     buf_printf(b, "\"Content-Length\":\"%zu\"},\"body\":", out->body.n);
-    if (has_body && is_json(out))
+    if (has_body && str_eq(api_answer_header(out, "Content-Type"), STR("application/json")))
         buf_add_str(b, out->body);
     else
         json_write_string(b, has_body ? out->body : STR(""));

@@ -330,13 +330,8 @@ static enum api_step reply(struct api_req *r, struct api_page *page, struct stor
         api_total_headers(r, found->total);
         return api_reply_list(r, NULL, 0);
     }
-    if (found->more) {
-        page->offset += (int64_t)found->count + 1;
-        enum api_step s = api_page_next(r, page, found->objects[found->count - 1].data);
-        if (s != STEP_NEXT)
-            return s;
-    }
-    return api_reply_list(r, found->objects, found->count);
+    enum api_step s = api_page_next(r, page, found);
+    return s == STEP_NEXT ? api_reply_list(r, found->objects, found->count) : s;
 }
 
 enum api_step api_list_permissions(struct api_req *r)

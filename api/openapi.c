@@ -288,15 +288,19 @@ static void add_kind_definitions(struct buf *b, enum api_kind k)
     add_permissions(b, k);
 }
 
+static void add_batch_requests(struct buf *b, const struct api *a)
+{
+    buf_add_lit(b, "\"BatchRequests\":{\"type\":\"array\",\"items\":");
+    openapi_add_ref(b, "BatchRequest", "");
+    if (a->conf.batch_max > 0)
+        buf_printf(b, ",\"maxItems\":%lld", (long long)a->conf.batch_max);
+    buf_add_char(b, '}');
+}
+
 static void add_definitions(struct buf *b, const struct api *a)
 {
-    buf_printf(
-        b,
-        ",\"definitions\":{\"BatchPayloadSchema\":{\"type\":\"object\",\"required\":["
-        "\"requests\"],\"additionalProperties\":false,\"properties\":{\"defaults\":{\"$ref\":"
-        "\"#/definitions/BatchDefaults\"},\"requests\":{\"type\":\"array\",\"maxItems\":%lld,"
-        "\"items\":{\"$ref\":\"#/definitions/BatchRequest\"}}}}",
-        (long long)a->conf.batch_max);
+    buf_add_lit(b, ",\"definitions\":{");
+    add_batch_requests(b, a);
     for (size_t i = 0; i < ARRAY_LEN(definitions); i++)
         buf_printf(b, ",\"%s\":%s", definitions[i].name, definitions[i].json);
     for (unsigned k = 0; k < KIND_COUNT; k++)

@@ -477,12 +477,17 @@ static enum api_step add_next_page(struct api_req *r, const struct api_page *pag
     return STEP_NEXT;
 }
 
-enum api_step api_page_next(struct api_req *r, const struct api_page *page, str last)
+enum api_step api_page_next(struct api_req *r, struct api_page *page,
+                            const struct store_result *found)
 {
     char uuid[37];
+    if (!found->more)
+        return STEP_NEXT;
+    if (r->method != METHOD_DELETE) /* what that has passed is gone */
+        page->offset += (int64_t)found->count + 1;
     rand_uuid4(uuid);
     str nonce = arena_printf(r->arena, "pagination-token-%s", uuid), token;
-    enum err e = write_token(r, page, last, nonce, &token);
+    enum err e = write_token(r, page, found->objects[found->count - 1].data, nonce, &token);
     if (e == OK && r->method == METHOD_DELETE)
         e = store_cache_set(r->api->store, nonce, STR(""), (uint64_t)r->api->conf.token_ttl_ms);
     return e == OK ? add_next_page(r, page, token) : api_fail_err(r, e);

@@ -218,7 +218,7 @@ bool api_was_stopped(const struct api_req *r)
 void api_finish_headers(struct api_req *r)
 {
     struct http_response *out = r->out;
-    if (out->status != 304 && !api_has_header(out, "Content-Type"))
+    if (out->status != 304 && str_none(api_answer_header(out, "Content-Type")))
         http_header_add(out, STR("Content-Type"), STR("application/json"));
     if (!api_was_stopped(r)) {
         http_header_add(out, STR("X-Content-Type-Options"), STR("nosniff"));

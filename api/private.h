@@ -239,8 +239,8 @@ str api_req_header(struct api_req *r, const char *name); /* STR_NONE: absent */
 str api_host(struct api_req *r);                         /* "example.org:8888" */
 str api_scheme(struct api_req *r);                       /* "https" */
 str api_origin(struct api_req *r); /* "https://host", of which absolute URLs are made */
-bool api_has_header(const struct http_response *out, const char *name);
-bool api_eos_refused(struct api_req *r); /* true: a 410 stands */
+str api_answer_header(const struct http_response *out, const char *name); /* STR_NONE: absent */
+bool api_eos_refused(struct api_req *r);                                  /* true: a 410 stands */
 void api_eos_alert(struct api_req *r);
 str api_alert_text(struct arena *a, const char *code, str message, str url); /* none: no memory */
 void api_alert_deprecated(struct api_req *r, str message, str url);
@@ -342,11 +342,16 @@ enum api_step api_validate(struct api_req *r);
 void api_validate_data(struct api_req *r, enum api_kind kind, struct json *data,
                        const char *prefix);
 void api_check_permissions(struct api_req *r, const struct json *permissions);
-/* The reference's checks of a value: false when an error was added under `name`. */
 bool api_is_falsy(const struct json *v); /* as Python sees it: null, false, 0, "", [], {} */
+/* The reference's checks of a value of the body: false when an error was added under `name`. `key`
+ * is what it calls the value in its message. Text that is not empty, text that is one of "a, b", text
+ * that begins with a slash; NULL where there is none. */
 bool api_is_mapping(struct api_req *r, const struct json *v, str name);
 bool api_is_sequence(struct api_req *r, const struct json *v, str name);
 bool api_is_text(struct api_req *r, const struct json *v, str name, const char *key);
+bool api_is_choice(struct api_req *r, const struct json *v, str name, const char *key, str choices);
+bool api_is_path(struct api_req *r, const struct json *v, str name, const char *key);
+/* Of a mapping: has it no members but the known (up to NULL)? */
 bool api_only_members(struct api_req *r, const struct json *v, const char *const *known, str name);
 str api_python_str(struct arena *a, const struct json *v); /* a value as messages show it */
 
@@ -376,8 +381,9 @@ struct api_page {
     int64_t offset;
 };
 enum api_step api_page_build(struct api_req *r, struct api_page *page);
-/* Next-Page behind `last`, the text of the last object. */
-enum api_step api_page_next(struct api_req *r, const struct api_page *page, str last);
+/* Next-Page behind what was found, if there is more. */
+enum api_step api_page_next(struct api_req *r, struct api_page *page,
+                            const struct store_result *found);
 
 /* NEXT, or 304/412. object NULL with exists: a list, whose timestamp counts. */
 enum api_step api_not_modified(struct api_req *r, int64_t timestamp);

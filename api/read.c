@@ -54,10 +54,7 @@ enum api_step api_get_plural(struct api_req *r)
     enum err e = store_query(r->session, r->arena, r->list, &page.query, &result);
     if (e != OK)
         return api_fail_err(r, e);
-    if (result.more) {
-        page.offset += (int64_t)result.count + 1;
-        s = api_page_next(r, &page, result.objects[result.count - 1].data);
-    }
+    s = api_page_next(r, &page, &result);
     return s == STEP_NEXT ? api_reply_list(r, result.objects, result.count) : s;
 }
 

@@ -103,12 +103,12 @@ str api_req_header(struct api_req *r, const char *name)
     return STR_NONE;
 }
 
-bool api_has_header(const struct http_response *out, const char *name)
+str api_answer_header(const struct http_response *out, const char *name)
 {
     for (unsigned i = 0; i < out->nheaders; i++)
         if (str_eq_nocase(out->headers[i].name, str_from(name)))
-            return true;
-    return false;
+            return out->headers[i].value;
+    return STR_NONE;
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */

@@ -208,7 +208,7 @@ void api_cache_seconds(struct api_req *r, int64_t seconds)
     } else {
         http_header_add(r->out, STR("Cache-Control"),
                         STR("max-age=0, must-revalidate, no-cache, no-store"));
-        if (!api_has_header(r->out, "Last-Modified"))
+        if (str_none(api_answer_header(r->out, "Last-Modified")))
             http_header_add(r->out, STR("Last-Modified"), str_from(date));
         http_header_add(r->out, STR("Pragma"), STR("no-cache"));
     }

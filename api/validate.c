@@ -45,7 +45,6 @@ bool api_is_mapping(struct api_req *r, const struct json *v, str name)
     return false;
 }
 
-/* A string that is not empty; `key` is what the reference calls the node in its message. */
 bool api_is_text(struct api_req *r, const struct json *v, str name, const char *key)
 {
     if (v == NULL || api_is_falsy(v)) {
@@ -60,6 +59,29 @@ bool api_is_text(struct api_req *r, const struct json *v, str name, const char *
     return false;
 }
 
+bool api_is_choice(struct api_req *r, const struct json *v, str name, const char *key, str choices)
+{
+    if (!api_is_text(r, v, name, key))
+        return false;
+    for (str rest = choices; !str_none(rest);)
+        if (str_eq(str_trim(str_cut(&rest, ',')), json_string(v)))
+            return true;
+    api_invalid_add(
+        r, "body", name,
+        ARENA_JOIN(r->arena, STR("\""), json_string(v), STR("\" is not one of "), choices));
+    return false;
+}
+
+bool api_is_path(struct api_req *r, const struct json *v, str name, const char *key)
+{
+    if (!api_is_text(r, v, name, key))
+        return false;
+    if (str_starts(json_string(v), STR("/")))
+        return true;
+    api_invalid_add(r, "body", name, STR("String does not match expected pattern"));
+    return false;
+}
+
 bool api_is_sequence(struct api_req *r, const struct json *v, str name)
 {
     if (json_is(v, JSON_ARRAY))
@@ -70,7 +92,6 @@ bool api_is_sequence(struct api_req *r, const struct json *v, str name)
     return false;
 }
 
-/* Adds the error of a closed mapping; true if there is no unknown member. */
 bool api_only_members(struct api_req *r, const struct json *v, const char *const *known, str name)
 {
     struct json *unknown = json_new_object(r->arena);
@@ -280,32 +301,17 @@ bool api_body_usable(struct api_req *r)
 static void check_patch_operation(struct api_req *r, struct json *op, size_t i)
 {
     static const char *const members[] = {"op", "path", "from", "value", NULL};
-    const str ops = STR("test, add, remove, replace, move, copy");
     str name = arena_printf(r->arena, "%zu", i);
     if (!api_is_mapping(r, op, name) || !api_only_members(r, op, members, name))
         return;
-    str op_name = arena_printf(r->arena, "%zu.op", i);
-    const struct json *verb = json_get(op, STR("op"));
-    if (api_is_text(r, verb, op_name, "op")) {
-        bool known = false;
-        for (str rest = ops; !str_none(rest);)
-            known = str_eq(str_trim(str_cut(&rest, ',')), json_string(verb)) || known;
-        if (!known)
-            api_invalid_add(
-                r, "body", op_name,
-                ARENA_JOIN(r->arena, STR("\""), json_string(verb), STR("\" is not one of "), ops));
-    }
-    static const char *const pointers[] = {"path", "from"};
-    for (size_t p = 0; p < ARRAY_LEN(pointers); p++) {
-        const struct json *v = json_get(op, str_from(pointers[p]));
-        str at = arena_printf(r->arena, "%zu.%s", i, pointers[p]);
-        if (p == 1 && (v == NULL || api_is_falsy(v))) {
-            json_remove(op, STR("from")); /* may be left out, and an empty one is */
-            continue;
-        }
-        if (api_is_text(r, v, at, pointers[p]) && !str_starts(json_string(v), STR("/")))
-            api_invalid_add(r, "body", at, STR("String does not match expected pattern"));
-    }
+    api_is_choice(r, json_get(op, STR("op")), ARENA_JOIN(r->arena, name, STR(".op")), "op",
+                  STR("test, add, remove, replace, move, copy"));
+    api_is_path(r, json_get(op, STR("path")), ARENA_JOIN(r->arena, name, STR(".path")), "path");
+    const struct json *from = json_get(op, STR("from"));
+    if (from == NULL || api_is_falsy(from))
+        json_remove(op, STR("from")); /* may be left out, and an empty one is */
+    else
+        api_is_path(r, from, ARENA_JOIN(r->arena, name, STR(".from")), "from");
 }
 
 /* Each operation may move all items of an array, inside the write transaction. */

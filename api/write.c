@@ -257,8 +257,7 @@ enum api_step api_delete_plural(struct api_req *r)
     if (e != OK)
         return api_fail_err(r, e);
     /* The next page goes on behind the object as it was: its tombstone has no fields to sort by. */
-    if (found.more)
-        s = api_page_next(r, &page, found.objects[found.count - 1].data);
+    s = api_page_next(r, &page, &found);
     if (s != STEP_NEXT)
         return s;
     e = delete_found(r, &found, &timestamp);

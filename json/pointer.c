@@ -35,10 +35,10 @@ static enum err unescape(struct arena *a, str *token)
     if (out == NULL)
         return ERR_NOMEM;
     for (size_t i = 0; i < token->n; i++) {
-        char c = token->p[i];
-        if (c == '~')
-            c = token->p[++i] == '1' ? '/' : '~';
-        out[n++] = c;
+        char next = token->p[i] == '~' && i + 1 < token->n ? token->p[i + 1] : '\0';
+        bool escape = next == '0' || next == '1';
+        out[n++] = !escape ? token->p[i] : next == '1' ? '/' : '~';
+        i += escape;
     }
     *token = (str){out, n};
     return OK;

@@ -92,8 +92,8 @@ bool json_is_pyint(const struct json *v);
 int json_type_rank(enum json_type t);
 
 /*
- * pointer.c: splits the first token off *rest, a pointer that is valid and not empty; decoded into
- * the arena when it holds escapes. NOMEM.
+ * pointer.c: splits the first token off *rest, which begins with a slash; decoded into the arena
+ * when it holds escapes (a bad one stays as it is). NOMEM.
  */
 MUST_CHECK enum err json_pointer_token(struct arena *a, str *rest, str *token);
 /* Is `token` an array index (no leading zeros)? One that does not fit becomes SIZE_MAX. */

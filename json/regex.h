@@ -4,9 +4,9 @@
  * A pattern is translated: what Python writes differently (`\Z`, `\uXXXX`, `{,3}`, `[` in a class)
  * becomes PCRE2's form, and what Python refuses (`\h`, `(?R)`, `(*COMMIT)`) is refused. Text and
  * classes are Unicode. Differences that stay: `\N{...}`, the flag `a`, lone surrogates, repetitions
- * over 65535, patterns over JSON_REGEX_MAX_BYTES, and what PCRE2 cannot compile (a look-behind
- * without a fixed length is refused by Python, too) are not supported; `\W` inside a class and `\b`
- * have PCRE2's idea of a letter.
+ * over 65535, patterns over JSON_REGEX_MAX_BYTES or of some 8,000 characters (PCRE2 makes 64 KiB of
+ * them), and what else PCRE2 cannot compile (a look-behind without a fixed length is refused by
+ * Python, too) are not supported; `\W` inside a class and `\b` have PCRE2's idea of a letter.
  *
  * Cost: each item of the pattern that is tried costs a step, and the characters that it runs over
  * cost some more, so that a catastrophic pattern runs out of steps after milliseconds.

@@ -300,23 +300,6 @@ static enum err compile_keywords(struct json_schema *s, struct schema_node *node
     return e;
 }
 
-/* The resource that a schema is in: its own, if it has an id. */
-static enum err find_own_resource(struct json_schema *s, const struct json *value,
-                                  enum schema_draft draft, const struct schema_resource **resource)
-{
-    str id = schema_id(value, draft), uri;
-    const struct schema_resource *own;
-    enum err e;
-
-    if (str_none(id) || value == (*resource)->root)
-        return OK;
-    e = schema_join(s, (*resource)->uri, id, &uri);
-    own = e == OK ? map_get(&s->resources, uri) : NULL;
-    if (own != NULL)
-        *resource = own;
-    return e;
-}
-
 static enum err compile_node(struct json_schema *s, const struct json *value,
                              enum schema_draft draft, const struct schema_resource *resource,
                              const struct schema_node **out)
@@ -340,7 +323,7 @@ static enum err compile_node(struct json_schema *s, const struct json *value,
     node->value = value;
     node->resource = resource;
     *out = node;
-    e = find_own_resource(s, value, node->draft, &node->resource);
+    e = schema_own_resource(s, value, node->draft, &node->resource);
     if (e == OK)
         e = map_put(&s->nodes, (str){(const char *)&node->key, sizeof node->key}, node);
     return e == OK ? compile_keywords(s, node) : e;

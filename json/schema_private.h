@@ -198,6 +198,10 @@ enum schema_draft schema_own_draft(const struct json *value, enum schema_draft o
 str schema_join_uri(struct arena *a, str base, str uri);
 /* The same while compiling. LIMIT: too many steps; NOMEM. */
 MUST_CHECK enum err schema_join(struct json_schema *s, str base, str uri, str *out);
+/* The resource that a value in *resource is in: its own if it has an `$id`. LIMIT, NOMEM. */
+MUST_CHECK enum err schema_own_resource(struct json_schema *s, const struct json *value,
+                                        enum schema_draft draft,
+                                        const struct schema_resource **resource);
 /* Finds what a reference in `resource` means: fills the rest of *ref, and *value when FOUND. NOMEM. */
 MUST_CHECK enum err schema_resolve(struct json_schema *s, struct schema_ref *ref,
                                    const struct schema_resource *resource,

@@ -83,8 +83,7 @@ static size_t remove_dots(char *p, size_t n)
         str segment = {p + i, end - i};
         size_t next = end < n ? end + 1 : end;
         if (str_eq(segment, STR(".."))) {
-            while (out > 0 && p[root + --out] == '/' && out > 0)
-                break;
+            out -= out > 0; /* the slash, then the segment before it */
             while (out > 0 && p[root + out - 1] != '/')
                 out--;
         } else if (!str_eq(segment, STR("."))) {
@@ -158,6 +157,22 @@ enum err schema_join(struct json_schema *s, str base, str uri, str *out)
     return str_none(*out) ? ERR_NOMEM : OK;
 }
 
+enum err schema_own_resource(struct json_schema *s, const struct json *value,
+                             enum schema_draft draft, const struct schema_resource **resource)
+{
+    str id = schema_id(value, draft), uri;
+    const struct schema_resource *own;
+    enum err e;
+
+    if (str_none(id) || value == (*resource)->root)
+        return OK;
+    e = schema_join(s, (*resource)->uri, id, &uri);
+    own = e == OK ? map_get(&s->resources, uri) : NULL;
+    if (own != NULL)
+        *resource = own;
+    return e;
+}
+
 /* ---- pointers -------------------------------------------------------------------------------- */
 
 /* %41 -> A; what is no escape stays. In the arena when there is one. */
@@ -184,36 +199,13 @@ static str percent_decode(struct arena *a, str s)
     return (str){out, n};
 }
 
-/* ~1 is /, ~0 is ~. */
-static str unescape(struct arena *a, str s)
-{
-    size_t n = 0;
-    char *out;
-
-    if (str_find(s, '~') == STR_NPOS)
-        return s;
-    out = arena_alloc(a, s.n);
-    if (out == NULL)
-        return STR_NONE;
-    for (size_t i = 0; i < s.n; i++) {
-        bool escape = s.p[i] == '~' && i + 1 < s.n && (s.p[i + 1] == '0' || s.p[i + 1] == '1');
-        out[n++] = !escape ? s.p[i] : s.p[i + 1] == '1' ? '/' : '~';
-        i += escape;
-    }
-    return (str){out, n};
-}
-
-static const struct json *step_into(struct arena *a, const struct json *v, str segment, enum err *e)
+static const struct json *step_into(const struct json *v, str token)
 {
     uint64_t index;
 
-    if (json_is(v, JSON_ARRAY))
-        return str_to_u64(segment, &index) == OK && index < SIZE_MAX ? json_at(v, (size_t)index)
-                                                                     : NULL;
-    segment = unescape(a, segment);
-    if (str_none(segment))
-        *e = ERR_NOMEM;
-    return str_none(segment) ? NULL : json_get(v, segment);
+    if (!json_is(v, JSON_ARRAY))
+        return json_get(v, token);
+    return str_to_u64(token, &index) == OK && index < SIZE_MAX ? json_at(v, (size_t)index) : NULL;
 }
 
 /* Follows a pointer ("/a/0") from the root of *resource; passing an `$id` moves *resource. */
@@ -223,30 +215,21 @@ static enum err follow_pointer(struct json_schema *s, struct schema_ref *ref, st
     const struct json *v = (*resource)->root;
     const struct schema_resource *inner = *resource;
     enum schema_draft draft = schema_own_draft(v, ref->draft);
-    enum err e = OK;
-    str rest = str_drop(pointer, 1);
 
-    if (rest.n == 0)
-        rest = STR("");
-    while (v != NULL && !str_none(rest)) {
-        str segment = str_cut(&rest, '/');
-        v = step_into(&s->arena, v, str_none(segment) ? STR("") : segment, &e);
-        if (v == NULL)
-            break;
-        draft = schema_own_draft(v, draft);
-        str id = schema_id(v, draft);
-        if (!str_none(id)) {
-            str uri;
-            e = schema_join(s, inner->uri, id, &uri);
-            if (e != OK)
-                return e;
-            const struct schema_resource *found = map_get(&s->resources, uri);
-            inner = found ? found : inner;
+    while (pointer.n > 0) {
+        str token;
+        enum err e = json_pointer_token(&s->arena, &pointer, &token);
+        if (e != OK)
+            return e;
+        v = step_into(v, token);
+        if (v == NULL) {
+            ref->result = REF_NO_POINTER;
+            return OK;
         }
-    }
-    if (v == NULL) {
-        ref->result = REF_NO_POINTER;
-        return e;
+        draft = schema_own_draft(v, draft);
+        e = schema_own_resource(s, v, draft, &inner);
+        if (e != OK)
+            return e;
     }
     *resource = inner;
     *value = v;

@@ -350,20 +350,25 @@ START_TEST(names_that_settings_give)
 }
 END_TEST
 
+#define MOST_PARTS    "/definitions/BatchRequests/maxItems"
 #define PATTERN(path) in_path(named(path), "/parameters/0/pattern")
 
 START_TEST(limits_that_settings_give)
 {
     describe();
-    want_at("/definitions/BatchPayloadSchema/properties/requests/maxItems", "25");
+    want_at(MOST_PARTS, "25");
     want_missing("/parameters/_limit/default");
     want_at(PATTERN("/buckets/{}"), "'^[a-zA-Z0-9][a-zA-Z0-9_-]*$'");
     describe_with("kinto.batch_max_requests = 7\nkinto.paginate_by = 50\n"
                   "kinto.bucket_id_generator = kinto.core.storage.generators.UUID4");
-    want_at("/definitions/BatchPayloadSchema/properties/requests/maxItems", "7");
+    want_at(MOST_PARTS, "7");
     want_at("/parameters/_limit/default", "50");
     want_at(PATTERN("/buckets/{}"),
             "'^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$'");
+    stop();
+    describe_with("kinto.batch_max_requests = 0"); /* no limit, not none */
+    want_at("/definitions/BatchRequests/type", "'array'");
+    want_missing(MOST_PARTS);
     stop();
 }
 END_TEST

@@ -247,12 +247,13 @@ class Comparison:
 
     def user_of_part(self, number):
         """Whose default bucket is meant? A part may have credentials of its own."""
-        part = self.request["json"]["requests"][number]
-        name, _, value = ((part.get("headers") or {}).get("Authorization") or "").partition(" ")
         try:
-            return base64.b64decode(value).decode().split(":")[0] if name == "Basic" else self.request.get("user")
+            name, _, value = self.request["json"]["requests"][number]["headers"]["Authorization"].partition(" ")
+            return base64.b64decode(value).decode().split(":")[0] if name == "Basic" else None
         except ValueError:
             return None
+        except (KeyError, TypeError, AttributeError):
+            return self.request.get("user")
 
     def batch(self, ref_answer, our_answer, ref, our):
         try:

@@ -5,7 +5,7 @@
 
 Per profile (profiles.py) both servers are started with the same INI and asked the same sequences (generate.py), each
 from a flush on. Answers are compared after mapping what may differ (compare.py); differences that are meant have a rule
-(known.py); any other is cut down (play.py) and printed as curl commands with both answers. Exit status: 0 no difference,
+(known/); any other is cut down (play.py) and printed as curl commands with both answers. Exit status: 0 no difference,
 1 differences, 2 usage; 0 with a loud message when the reference cannot be installed.
 
 Environment: KINTO_BIN (default ./kinto), PARITY_REFERENCE (bin folder of an environment with the reference; without it

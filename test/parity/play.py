@@ -6,7 +6,7 @@ import re
 import time
 
 from compare import Comparison, Context
-from known import RULES, Look, late_effects, patches
+from known import RULES, Difference, Look, late_effects, patches
 from resolve import Memory, NoPage
 from servers import Answer
 
@@ -140,7 +140,7 @@ class Player:
                     return
                 if self.diverged(finding):
                     return
-            if request["target"].startswith("/v1/batch") and ref.status == 200 and late_effects(request):
+            if request["target"].startswith("/v1/batch") and ref.status == 200 and any(True for _ in late_effects(request)):
                 return
             if ref.status == 200 and self.permissions_lost(request, wires, ref):
                 return
@@ -173,25 +173,26 @@ class Player:
         look = Look(self, request, ref, our, comparison, wires, requests[:index])
         rules, unknown, part = [], [], comparison.parts[0]
         diverged = {}  # rule -> the part of a batch from which on what is stored differs, and may
-        for difference, comparison.part in zip(comparison.differences, comparison.parts):
-            rule = next((r for r in RULES if r.match(look, difference)), None)
-            rule = rule or next((r for r, since in diverged.items() if since < comparison.part), None)
+        for found, number in zip(comparison.differences, comparison.parts):
+            difference = Difference(found, number)
+            rule = next((r for r in RULES if r.match(look.at(number), difference)), None)
+            if rule is None and number is not None:
+                rule = next((r for r, since in diverged.items() if since < number), None)
             if rule:
                 rules.append(rule)
-                if comparison.part is not None and self.changes_part(request, comparison.part, difference):
-                    diverged.setdefault(rule, comparison.part)
-            elif not unknown or part == comparison.part:
-                part = comparison.part  # the first part with something unknown is what the finding is about
-                unknown.append(difference)
+                if number is not None and self.changes_part(request, difference):
+                    diverged.setdefault(rule, number)
+            elif not unknown or part == number:
+                part = number  # the first part with something unknown is what the finding is about
+                unknown.append(found)
         return Finding(index, request, ref, our, comparison.differences, part, rules, unknown)
 
     @staticmethod
-    def changes_part(request, number, difference):
+    def changes_part(request, difference):
         """Does this difference in a part of a batch go on to what the parts behind it see?"""
-        where, ref, our = difference
-        if batch_part(request, number)[0] in SAFE:
+        if batch_part(request, difference.part)[0] in SAFE:
             return False
-        return where == "part.status" and min(ref, our) < 300 or where.startswith(("part.body.data", "part.body.permissions"))
+        return difference.is_status and min(difference.pair) < 300 or difference.where.startswith(("body.data", "body.permissions"))
 
     @staticmethod
     def diverged(finding):

@@ -3,9 +3,9 @@
 
     schema_cases.py > schema_cases.def       in an environment with jsonschema (4.26.0, no format packages)
 
-A row: X(schema, value, error or NULL, last step of the path, keyword). Only the first error counts, as in
-jsonschema.validate; drafts as it picks them (none: 2020-12). A row of the kind META is a schema and
-what Draft7Validator.check_schema says to it.
+A row: CASE(schema, value, message or NULL, last step of the path or NULL). Only the first error counts, as in
+jsonschema.validate; drafts as it picks them (none: 2020-12). A row META(schema, message, last step) is what
+Draft7Validator.check_schema says to a schema.
 """
 import json
 
@@ -139,6 +139,12 @@ CASES = [
        [{"a": 1}, {"a": 0}, {"a": "x"}, {}]) for d in DRAFTS],
     *[({"$schema": d, "definitions": {"p": {"type": "integer"}}, "properties": {"a": {"$ref": "#/definitions/p", "minimum": 5}}},
        [{"a": 1}, {"a": "x"}, {"a": 7}]) for d in DRAFTS],
+    ({"$defs": {"a~2": {"type": "integer"}, "~": {"type": "string"}, "~1": {"type": "null"}},
+      "properties": {"1": {"$ref": "#/$defs/a~2"}, "2": {"$ref": "#/$defs/~"}, "3": {"$ref": "#/$defs/~01"}}},
+     [{"1": "x"}, {"2": 1}, {"3": 1}]),
+    ({"anyOf": [{}, {"type": "string"}], "properties": {"1": {"$ref": "#/anyOf/01"}}}, [{"1": 1}]),
+    *[({"$id": "http://x/a/b/c", "$defs": {"d": {"$id": "http://x/" + path, "type": "integer"}}, "properties": {"1": {"$ref": ref}}}, [{"1": "x"}])
+      for path, ref in (("a/d", "../b/../d"), ("d", "../../../d"), ("a/b/d", "./d"), ("d/", "/a/../d/."), ("a/d", "e/../../d"))],
     ({"$defs": {"a/b": {"type": "integer"}, "c~d": {"type": "string"}, "e%f": {"type": "null"}, "é": {"type": "array"}},
       "properties": {"1": {"$ref": "#/$defs/a~1b"}, "2": {"$ref": "#/$defs/c~0d"}, "3": {"$ref": "#/$defs/e%25f"},
                      "4": {"$ref": "#/$defs/%C3%A9"}}}, [{"1": "x"}, {"2": 1}, {"3": 1}, {"4": 1}]),
