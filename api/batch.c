@@ -361,6 +361,13 @@ static enum api_step run_in_batch(struct api_req *r, struct api_req *part, enum 
     return api_run_in_session(part);
 }
 
+/* One answer for all parts; nothing of the batch stays. */
+static enum api_step fail_batch(struct api_req *r, enum api_error e)
+{
+    r->out->nheaders = 0;
+    return api_fail(r, e);
+}
+
 /* NEXT: the part has its answer. */
 static enum api_step run_part(struct api_req *r, struct api_batch_part *p)
 {
@@ -375,16 +382,22 @@ static enum api_step run_part(struct api_req *r, struct api_batch_part *p)
     int status = p->answered->out->status;
     if (status != 409 && status < 500)
         return STEP_NEXT;
-    r->out->nheaders = 0;
-    return api_fail(r, status == 409   ? API_ERR_CONFLICT
-                       : status == 503 ? API_ERR_UNAVAILABLE
-                                       : API_ERR_INTERNAL);
+    return fail_batch(r, status == 409   ? API_ERR_CONFLICT
+                         : status == 503 ? API_ERR_UNAVAILABLE
+                                         : API_ERR_INTERNAL);
+}
+
+size_t api_batch_parts(const struct api_req *r)
+{
+    return r->batch->count;
 }
 
 enum api_step api_batch(struct api_req *r)
 {
     for (size_t i = 0; i < r->batch->count; i++) {
-        enum api_step s = run_part(r, &r->batch->parts[i]);
+        enum api_step s = store_work(r->session) > STORE_WORK_MAX
+                              ? fail_batch(r, API_ERR_TOO_LARGE)
+                              : run_part(r, &r->batch->parts[i]);
         if (s != STEP_NEXT)
             return s;
     }

@@ -30,7 +30,7 @@
  * others comes before `begin`: the write transaction is shared by all.
  *
  * After an error below 500 the transaction is committed all the same: what was done before the
- * error (a clock, a default bucket) stays, as in the reference. At 409 and 5xx it is aborted.
+ * error (a clock, a default bucket) stays, as in the reference. At 409, 413 and 5xx it is aborted.
  *
  * The order of the steps is the reference's order of errors.
  */
@@ -277,7 +277,7 @@ void api_request_resume(struct http_req *http)
 /* True if the answer is parked until the transaction is durable. */
 static bool finish_write(struct api_req *r)
 {
-    if (r->out->status == 409 || r->out->status >= 500 || incomplete(r)) {
+    if (r->out->status == 409 || r->out->status == 413 || r->out->status >= 500 || incomplete(r)) {
         store_abort(r->session);
         return false;
     }

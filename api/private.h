@@ -221,6 +221,7 @@ struct api_req {
     struct api_invalid invalid_spare;           /* of the first one, when there is no memory */
 
     struct api_batch *batch; /* of POST /batch */
+    uint64_t schema_steps;   /* that its schemas have taken, those of its parts included */
     struct http_response *out;
     bool failed; /* the response is an error or a redirect */
 };
@@ -423,6 +424,7 @@ enum api_step api_version(struct api_req *r);
 enum api_step api_contribute(struct api_req *r);
 enum api_step api_openapi(struct api_req *r); /* openapi.c */
 enum api_step api_batch(struct api_req *r);
+size_t api_batch_parts(const struct api_req *r); /* of a batch that has begun */
 enum api_step
 api_batch_prepare(struct api_req *r); /* checks it, runs its parts up to the session */
 bool api_batch_writes(const struct api_req *r);

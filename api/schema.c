@@ -159,14 +159,50 @@ static void add_cached(struct api_schemas *s, struct cached *c)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* The compiled schema of a text; give_back it. Errors as json_schema_new's. */
-static enum err take(struct api_schemas *s, str text, enum api_kind kind, struct cached **out)
+/* ---- what it may take ------------------------------------------------------------------------ */
+
+/* A batch is one request: its parts together may take what four hard ones take, and what is usual. */
+#define HARD_PARTS  4
+#define USUAL_STEPS (JSON_SCHEMA_STEPS / 50)
+
+static uint64_t most_steps(const struct api_req *r)
 {
+    size_t parts = r->parent ? api_batch_parts(r->parent) : 1;
+    return (uint64_t)HARD_PARTS * JSON_SCHEMA_STEPS + parts * (uint64_t)USUAL_STEPS;
+}
+
+/* Where steps are counted: the batch counts for all of its parts. */
+static uint64_t *spent(struct api_req *r)
+{
+    return r->parent ? &r->parent->schema_steps : &r->schema_steps;
+}
+
+/* What is left for the next object or schema. */
+static uint64_t steps_left(struct api_req *r)
+{
+    uint64_t most = most_steps(r);
+    return MIN_OF((uint64_t)JSON_SCHEMA_STEPS, most - MIN_OF(*spent(r), most));
+}
+
+/* Compiling a text takes about as long as so many steps. */
+static uint64_t cost_of_compiling(str text)
+{
+    return MIN_OF((uint64_t)JSON_SCHEMA_STEPS, 3 * (uint64_t)text.n);
+}
+
+/* The compiled schema of a text; give_back it. Errors as json_schema_new's; LIMIT too where the request
+ * has compiled enough. */
+static enum err take(struct api_req *r, str text, enum api_kind kind, struct cached **out)
+{
+    struct api_schemas *s = r->api->schemas;
     uint64_t hash = map_hash(text);
     pthread_mutex_lock(&s->lock);
     struct cached *c = find_cached(s, text, kind, hash);
     pthread_mutex_unlock(&s->lock);
     if (c == NULL) {
+        if (*spent(r) >= most_steps(r))
+            return ERR_LIMIT;
+        *spent(r) += cost_of_compiling(text);
         enum err e = compile(text, kind, hash, &c);
         if (e != OK)
             return e;
@@ -202,8 +238,10 @@ static str schema_message(struct api_req *r, const struct json_schema_error *e)
 void api_check_schema(struct api_req *r, const struct json *schema, str name)
 {
     struct json_schema_error error;
-    uint64_t steps = JSON_SCHEMA_STEPS;
-    switch (json_schema_validate(r->api->schemas->draft7, r->arena, schema, &steps, &error)) {
+    uint64_t left = steps_left(r), steps = left;
+    enum err e = json_schema_validate(r->api->schemas->draft7, r->arena, schema, &steps, &error);
+    *spent(r) += left - steps;
+    switch (e) {
     case OK:
         return;
     case ERR_RANGE:
@@ -320,7 +358,7 @@ static enum api_step validate_by(struct api_req *r, const struct json *data,
     *found = level->state == LEVEL_PRESENT && json_scan_member(level->object.data, field, &raw);
     if (!*found)
         return STEP_NEXT;
-    enum err e = take(r->api->schemas, raw.text, r->route->kind, &c);
+    enum err e = take(r, raw.text, r->route->kind, &c);
     if (e == ERR_NOMEM)
         return api_fail_err(r, e);
     if (e != OK)
@@ -352,7 +390,7 @@ enum api_step api_validate_by_schemas(struct api_req *r, struct json *data)
                 {KIND_COLLECTION, "collection:schema"},
                 {KIND_GROUP, "group:schema"}};
     enum api_kind kind = r->route->kind;
-    uint64_t steps = JSON_SCHEMA_STEPS; /* for both schemas */
+    uint64_t left = steps_left(r), steps = left; /* for both schemas */
     if (!r->api->conf.schema_validation || kind == KIND_BUCKET)
         return STEP_NEXT;
     enum err e = api_level_load(r, 0);
@@ -366,5 +404,6 @@ enum api_step api_validate_by_schemas(struct api_req *r, struct json *data)
         if (rows[i].kind == kind)
             s = validate_by(r, data, &r->levels[0], str_from(rows[i].field), &steps, &ignored);
     }
+    *spent(r) += left - steps;
     return s;
 }

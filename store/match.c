@@ -68,6 +68,33 @@ bool store_object_field(struct arena *a, const struct object *o, str name, struc
     return true;
 }
 
+/* ---- work ------------------------------------------------------------------------------------ */
+
+void store_work_field(struct work *w, const struct object *o, const struct json_raw *found)
+{
+    str data = o->o.data;
+
+    if (w == NULL || data.p == NULL)
+        return;
+    if (found != NULL && found->text.p >= data.p && found->text.p <= data.p + data.n)
+        data.n = (size_t)(found->text.p - data.p) + found->text.n;
+    w->done += 16 + data.n;
+}
+
+/* Objects and arrays are read for it, which takes some ten times as long as looking for a field. */
+#define COMPARE_WEIGHT 12
+
+int store_compare(struct arena *a, struct work *w, const struct json_raw *x,
+                  const struct json_raw *y)
+{
+    bool large = w != NULL && x != NULL && y != NULL && x->type == y->type &&
+                 (x->type == JSON_ARRAY || x->type == JSON_OBJECT);
+
+    if (large)
+        w->done += COMPARE_WEIGHT * ((uint64_t)x->text.n + y->text.n);
+    return large && work_over(w) ? 0 : json_raw_compare(a, x, y);
+}
+
 /* ---- operands -------------------------------------------------------------------------------- */
 
 enum err store_raw_from(struct arena *a, const struct json *v, struct json_raw *out)
@@ -87,7 +114,7 @@ static bool set_find(struct arena *a, const struct match *m, const struct json_r
 
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
-        int c = json_raw_compare(a, &m->set[mid], v);
+        int c = store_compare(a, m->work, &m->set[mid], v);
         if (c == 0) {
             *at = mid;
             return true;
@@ -188,6 +215,8 @@ enum err store_match_init(struct arena *a, const struct store_filter *f, struct 
 
 /* ---- tests ----------------------------------------------------------------------------------- */
 
+#define LIKE_WEIGHT 4 /* by character */
+
 static bool test_like(struct arena *a, const struct match *m, const struct json_raw *v)
 {
     struct arena_mark mark = arena_mark(a);
@@ -195,6 +224,8 @@ static bool test_like(struct arena *a, const struct match *m, const struct json_
 
     if (m->like == NULL || v->type != JSON_STRING)
         return false;
+    if (m->work != NULL)
+        m->work->done += LIKE_WEIGHT * (uint64_t)v->text.n;
     yes = store_like_test(m->like, json_raw_string(a, v));
     arena_release(a, mark);
     return yes;
@@ -265,6 +296,8 @@ static bool has_items(const struct json_raw *v)
     return v->type == JSON_ARRAY || v->type == JSON_STRING || v->type == JSON_OBJECT;
 }
 
+#define ITEMS_WEIGHT 8 /* each is looked for in the set */
+
 /* Holds the field all of the set, or one of it? */
 static bool test_contains(struct arena *a, const struct match *m, const struct json_raw *v)
 {
@@ -274,6 +307,8 @@ static bool test_contains(struct arena *a, const struct match *m, const struct j
 
     if (!has_items(v))
         return false;
+    if (m->work != NULL)
+        m->work->done += ITEMS_WEIGHT * (uint64_t)v->text.n;
     if (m->nset > 0)
         memset(m->seen, 0, m->nset * sizeof *m->seen);
     while (found < wanted) {
@@ -297,19 +332,20 @@ bool store_match_test(struct arena *a, const struct match *m, const struct objec
     const struct json_raw *x = there ? &v : NULL;
     size_t at;
 
+    store_work_field(m->work, o, x);
     switch (m->filter->op) {
     case STORE_EQ:
-        return there && json_raw_compare(a, x, &m->value) == 0;
+        return there && store_compare(a, m->work, x, &m->value) == 0;
     case STORE_NOT:
-        return !there || json_raw_compare(a, x, &m->value) != 0;
+        return !there || store_compare(a, m->work, x, &m->value) != 0;
     case STORE_LT:
-        return json_raw_compare(a, x, &m->value) < 0;
+        return store_compare(a, m->work, x, &m->value) < 0;
     case STORE_GT:
-        return json_raw_compare(a, x, &m->value) > 0;
+        return store_compare(a, m->work, x, &m->value) > 0;
     case STORE_MIN:
-        return json_raw_compare(a, x, &m->value) >= 0;
+        return store_compare(a, m->work, x, &m->value) >= 0;
     case STORE_MAX:
-        return json_raw_compare(a, x, &m->value) <= 0;
+        return store_compare(a, m->work, x, &m->value) <= 0;
     case STORE_IN:
         return there && set_find(a, m, x, &at);
     case STORE_EXCLUDE:

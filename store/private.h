@@ -136,6 +136,19 @@ struct store_thread {
     struct engine_reader *reader;
 };
 
+/*
+ * What the queries of a session have cost so far, in bytes that were looked at: a query may go through
+ * what it lists as often as it likes up to STORE_WORK_MAX, and beyond that ten times. (Strangers
+ * choose how many filters look through each object, and whether whole objects are compared.)
+ */
+struct work {
+    uint64_t done, limit; /* limit: of the query that is being answered */
+};
+static inline bool work_over(const struct work *w)
+{
+    return w != NULL && w->done > w->limit;
+}
+
 struct store_session {
     struct store_thread *thread;
     struct engine_txn *txn; /* NULL: reading */
@@ -144,6 +157,7 @@ struct store_session {
     enum err err; /* of the first write that failed: nothing is written any more */
     struct list lists[SESSION_LISTS];
     unsigned nlists, evict;
+    struct work work;
 };
 
 /* store_write_begin for who can wait until the engine has written down what it holds in memory, where
@@ -309,6 +323,11 @@ MUST_CHECK enum err store_scan_next(struct scan *sc, struct object *out);
 
 /* The field as filters and sorts see it; false: absent. */
 bool store_object_field(struct arena *a, const struct object *o, str name, struct json_raw *out);
+/* As json_raw_compare, and what it takes goes to *w (or NULL); beyond the limit anything is equal. */
+int store_compare(struct arena *a, struct work *w, const struct json_raw *x,
+                  const struct json_raw *y);
+/* What it took to look for a field: found (or NULL) is what came out. */
+void store_work_field(struct work *w, const struct object *o, const struct json_raw *found);
 
 struct like;                                               /* a pattern made ready */
 struct like *store_like_new(struct arena *a, str pattern); /* NULL: NOMEM */
@@ -321,6 +340,7 @@ struct match { /* a filter made ready */
     size_t nset;
     bool *seen; /* of CONTAINS, as long as set */
     const struct like *like;
+    struct work *work; /* or NULL: nobody counts */
 };
 /* NOMEM. */
 MUST_CHECK enum err store_match_init(struct arena *a, const struct store_filter *f,
@@ -337,6 +357,7 @@ struct order {           /* by the keys, then by id in the direction of the last
     struct arena *arena; /* for scratch */
     struct store_sort *keys;
     size_t n;
+    struct work *work; /* or NULL: nobody counts */
 };
 
 struct entry { /* an object and its sort fields, order.n of them */
@@ -377,12 +398,15 @@ struct query_run { /* a query that is being answered */
     struct order order;
     bool has_after;
     struct entry after, probe; /* probe: the fields of the candidate that is compared with it */
+    uint64_t before, seen; /* work done before this query; bytes of the objects it went through */
 };
 
 /* With s, a and q set: makes the rest ready. NOMEM. */
 MUST_CHECK enum err store_run_prepare(struct query_run *r);
 bool store_run_visible(struct query_run *r, const struct object *o); /* matches the query */
-bool store_run_behind(struct query_run *r, const struct object *o);  /* comes after q->after */
+/* Of the scratch memory, and of the work. NOMEM, LIMIT. */
+MUST_CHECK enum err store_run_bounds(const struct query_run *r);
+bool store_run_behind(struct query_run *r, const struct object *o); /* comes after q->after */
 
 /* ---- check.c, rules.c ------------------------------------------------------------------------ */
 

@@ -79,6 +79,7 @@ static enum err filters_prepare(struct query_run *r)
         e = store_match_init(r->a, f, m);
         if (e != OK)
             return e;
+        m->work = &r->s->work;
         r->nmatches++;
         if (names_ids(f) && r->ids == NULL)
             r->ids = m;
@@ -99,7 +100,7 @@ static enum err order_prepare(struct query_run *r)
 {
     const struct store_query *q = r->q;
 
-    r->order = (struct order){.arena = r->a};
+    r->order = (struct order){.arena = r->a, .work = &r->s->work};
     r->order.keys = ARENA_NEW_ARRAY(r->a, struct store_sort, q->nsort + 1);
     if (r->order.keys == NULL)
         return ERR_NOMEM;
@@ -140,6 +141,9 @@ bool store_run_visible(struct query_run *r, const struct object *o)
 {
     const struct store_query *q = r->q;
 
+    r->seen += o->o.data.n;
+    r->s->work.done += 64;
+    r->s->work.limit = r->before + MAX_OF(STORE_WORK_MAX, 10 * r->seen);
     if (o->o.last_modified < r->lo || o->o.last_modified > r->hi)
         return false;
     if (o->o.deleted && (!q->tombstones || q->shared_with != NULL))
@@ -150,6 +154,13 @@ bool store_run_visible(struct query_run *r, const struct object *o)
         if (!store_match_test(r->a, &r->matches[i], o))
             return false;
     return true;
+}
+
+enum err store_run_bounds(const struct query_run *r)
+{
+    if (arena_failed(r->a))
+        return ERR_NOMEM;
+    return work_over(&r->s->work) ? ERR_LIMIT : OK;
 }
 
 bool store_run_behind(struct query_run *r, const struct object *o)
@@ -238,10 +249,16 @@ static enum err source_next(struct query_run *r, struct source *src, struct obje
 {
     enum err e;
 
-    do {
+    for (;;) {
+        bool visible;
         e = src->by_id ? next_by_id(r, src, out) : store_scan_next(&src->scan, out);
-    } while (e == OK && !store_run_visible(r, out));
-    return e == OK && arena_failed(r->a) ? ERR_NOMEM : e;
+        if (e != OK)
+            return e;
+        visible = store_run_visible(r, out);
+        e = store_run_bounds(r);
+        if (e != OK || visible)
+            return e;
+    }
 }
 
 /* ---- the total ------------------------------------------------------------------------------- */
@@ -381,9 +398,16 @@ enum err store_run_prepare(struct query_run *r)
 {
     enum err e = filters_prepare(r);
 
+    r->before = r->s->work.done;
+    r->s->work.limit = r->before + STORE_WORK_MAX;
     if (e == OK)
         e = order_prepare(r);
     return e == OK ? after_prepare(r) : e;
+}
+
+uint64_t store_work(const struct store_session *s)
+{
+    return s->work.done;
 }
 
 enum err store_query(struct store_session *s, struct arena *a, struct store_list_id list,
@@ -410,8 +434,8 @@ enum err store_query(struct store_session *s, struct arena *a, struct store_list
         return e;
     in_order = r.order.n == 1 && str_eq(r.order.keys[0].field, time_field) && r.ids == NULL;
     e = in_order ? page_in_order(&r, &result) : page_sorted(&r, &result);
-    if (e == OK && arena_failed(a))
-        e = ERR_NOMEM;
+    if (e == OK)
+        e = store_run_bounds(&r);
     if (e == OK)
         *out = result;
     return e;

@@ -138,6 +138,9 @@ static struct row *row_of(str text)
     return (struct row *)(void *)(text.p - offsetof(struct row, text));
 }
 
+/* To make a row takes as long as looking through so many bytes. */
+#define ROW_WEIGHT ((uint64_t)4 * KIB)
+
 enum err store_select_add(struct store_selection *sel, str text)
 {
     struct object o = {.o = {.data = text}};
@@ -145,8 +148,10 @@ enum err store_select_add(struct store_selection *sel, str text)
     struct row *row;
     enum err e;
 
+    sel->run.seen += ROW_WEIGHT;
+    sel->run.s->work.done += ROW_WEIGHT;
     if (!store_run_visible(&sel->run, &o))
-        return arena_failed(sel->run.a) ? ERR_NOMEM : OK;
+        return store_run_bounds(&sel->run);
     sel->total++;
     if (!store_run_behind(&sel->run, &o))
         return OK;
@@ -156,18 +161,22 @@ enum err store_select_add(struct store_selection *sel, str text)
     e = store_best_add(&sel->best, &o);
     if (e == OK && sel->best.n == before) /* it, or the one that it took the place of */
         sel->spare = row_of(sel->best.spare.object.o.data);
-    return e;
+    return e == OK ? store_run_bounds(&sel->run) : e;
 }
 
 enum err store_select_end(struct store_selection *sel, struct store_result *out)
 {
     struct best *best = &sel->best;
     struct store_result result = {.more = best->more, .total = sel->total};
+    enum err e;
 
     store_best_sort(best);
     result.objects = ARENA_NEW_ARRAY(sel->run.a, struct store_object, best->n);
-    if (result.objects == NULL || arena_failed(sel->run.a))
+    if (result.objects == NULL)
         return ERR_NOMEM;
+    e = store_run_bounds(&sel->run);
+    if (e != OK)
+        return e;
     for (; result.count < best->n; result.count++)
         result.objects[result.count] = best->heap[result.count].object.o;
     *out = result;

@@ -17,8 +17,10 @@ enum err store_entry_init(struct arena *a, const struct order *order, struct ent
 void store_entry_set(const struct order *order, struct entry *e, const struct object *o)
 {
     e->object = *o;
-    for (size_t i = 0; i < order->n; i++)
+    for (size_t i = 0; i < order->n; i++) {
         e->present[i] = store_object_field(order->arena, o, order->keys[i].field, &e->fields[i]);
+        store_work_field(order->work, o, e->present[i] ? &e->fields[i] : NULL);
+    }
 }
 
 int store_order_compare(const struct order *order, const struct entry *x, const struct entry *y)
@@ -28,8 +30,8 @@ int store_order_compare(const struct order *order, const struct entry *x, const 
 
     for (size_t i = 0; i < order->n && c == 0; i++) {
         descending = order->keys[i].descending;
-        c = json_raw_compare(order->arena, x->present[i] ? &x->fields[i] : NULL,
-                             y->present[i] ? &y->fields[i] : NULL);
+        c = store_compare(order->arena, order->work, x->present[i] ? &x->fields[i] : NULL,
+                          y->present[i] ? &y->fields[i] : NULL);
     }
     if (c == 0 && !str_none(x->object.o.id) && !str_none(y->object.o.id))
         c = store_id_compare(x->object.o.id, y->object.o.id);

@@ -283,7 +283,11 @@ struct store_result {
     uint64_t total;
 };
 
-/* A list that does not exist is empty. */
+/* What looking for fields, comparing and matching may take in one query: so many bytes, or ten times those
+ * of the objects that it goes through, whatever is more. */
+#define STORE_WORK_MAX (512 * MIB)
+uint64_t store_work(const struct store_session *s); /* of all queries of the session so far */
+/* A list that does not exist is empty. LIMIT: too much work. */
 MUST_CHECK enum err store_query(struct store_session *s, struct arena *a, struct store_list_id list,
                                 const struct store_query *q, struct store_result *out);
 

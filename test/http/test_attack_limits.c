@@ -5,6 +5,7 @@
  */
 #include <sys/resource.h>
 
+#include "base/buf.h"
 #include "test/support/api.h"
 #include "test/support/unit.h"
 
@@ -68,6 +69,59 @@ START_TEST(pages_go_on_behind_the_last_timestamp_to_ask_for)
 }
 END_TEST
 
+/* Filters that look through large objects again and again, multiplied by the parts of a batch. */
+START_TEST(a_batch_of_many_filters_is_refused)
+{
+    struct buf query, parts;
+
+    buf_init(&query, MIB);
+    buf_init(&parts, MIB);
+    for (int i = 0; i < 90; i++)
+        buf_printf(&query, "&has_x%d=false", i);
+    buf_add_char(&query, '\0');
+    for (int i = 0; i < 24; i++)
+        buf_printf(&parts, ",{'method':'HEAD','path':'%s?has_x=false'}", R);
+    buf_add_char(&parts, '\0');
+    make_collection();
+    put(R "/large", f("{'a':'%s'}", repeat('x', 6000000)));
+
+    call("GET", f(R "?_fields=id%s", query.p), NULL);
+    want(413);
+    call("POST", "/batch", f("{'requests':[{'path':'/'}%s]}", parts.p));
+    want(200);
+    call("POST", "/batch",
+         f("{'requests':[{'method':'PUT','path':'%s/new'},"
+           "{'method':'HEAD','path':'%s?_limit=1%s'},{'path':'/'}]}",
+           R, R, query.p));
+    want(413);
+    call("GET", R "/new", NULL);
+    want(404);
+    buf_fini(&query);
+    buf_fini(&parts);
+}
+END_TEST
+
+/* Whole objects are compared for the order: the reference answers 500 there. */
+START_TEST(the_order_of_large_objects_is_refused)
+{
+    struct buf b;
+
+    buf_init(&b, 8 * MIB);
+    for (int i = 0; i < 20000; i++)
+        buf_printf(&b, "'k%d':%d,", i, i);
+    buf_add_char(&b, '\0');
+    make_collection();
+    for (int i = 0; i < 40; i++)
+        put(f(R "/r%d", i), f("{'o':{%s'z':%d}}", b.p, i));
+    buf_fini(&b);
+    call("GET", R "?_fields=id&_sort=o", NULL);
+    want(413);
+    call("GET", R "?_fields=id&_sort=o.z&_limit=2", NULL);
+    want(200);
+    want_ids("r0,r1");
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/attack_limits");
@@ -75,6 +129,9 @@ static Suite *suite(void)
     tcase_add_test(t, a_file_size_limit_refuses_writes_and_kills_nobody);
     t = api_case(s, "time", "ours");
     tcase_add_test(t, pages_go_on_behind_the_last_timestamp_to_ask_for);
+    t = api_case(s, "work", "ours");
+    tcase_add_test(t, a_batch_of_many_filters_is_refused);
+    tcase_add_test(t, the_order_of_large_objects_is_refused);
     return s;
 }
 

@@ -2,6 +2,7 @@
  * test/http/test_schema.c - JSON Schemas in collections and buckets: refused when they are none, and
  * what they refuse. The settings switch judging on.
  */
+#include "base/buf.h"
 #include "test/support/api.h"
 #include "test/support/unit.h"
 
@@ -324,6 +325,37 @@ START_TEST(default_bucket)
 }
 END_TEST
 
+/* The parts of a batch have a budget together: {} is judged by 2^17 schemas. */
+START_TEST(a_batch_of_hard_schemas)
+{
+    struct buf b;
+
+    make_collection();
+    buf_init(&b, MIB);
+    buf_add_lit(&b, "{'definitions':{");
+    for (int i = 0; i < 17; i++)
+        buf_printf(&b,
+                   "'d%d':{'allOf':[{'$ref':'#/definitions/d%d'},{'$ref':'#/definitions/d%d'}]},",
+                   i, i + 1, i + 1);
+    buf_add_lit(&b, "'d17':{}},'allOf':[{'$ref':'#/definitions/d0'}]}");
+    buf_add_char(&b, '\0');
+    schema(b.p);
+    put(R "/r", "{}");
+    buf_clear(&b);
+    for (int i = 0; i < 24; i++)
+        buf_printf(&b, "{'method':'PUT','path':'%s/r%d'},", R, i);
+    buf_add_char(&b, '\0');
+    call("POST", "/batch", f("{'requests':[%s{'path':'/'}]}", b.p));
+    want(200);
+    want_at("/responses/0/status", "201");
+    want_at("/responses/5/status", "201");
+    want_at("/responses/23/status", "400");
+    want_at("/responses/23/body/message", "'The schema takes too long to check'");
+    want_at("/responses/24/status", "200");
+    buf_fini(&b);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("http schema");
@@ -343,6 +375,7 @@ static Suite *suite(void)
     tcase_add_test(ours, references); /* the reference fetches what is elsewhere */
     tcase_add_loop_test(ours, where_the_reference_fails, 0, (int)ARRAY_LEN(failing));
     tcase_add_test(ours, hostile_patterns);
+    tcase_add_test(ours, a_batch_of_hard_schemas);
     tcase_add_test(ours, default_bucket);
     return s;
 }

@@ -62,7 +62,7 @@ START_TEST(the_best_are_the_first_of_all)
     size_t want = cases[_i].limit == 0 ? N : MIN_OF(cases[_i].limit, (size_t)N);
 
     make_objects();
-    test_order = (struct order){&arena, cases[_i].keys, cases[_i].n};
+    test_order = (struct order){.arena = &arena, .keys = cases[_i].keys, .n = cases[_i].n};
     ck_assert_ok(store_best_init(&best, &arena, &test_order, cases[_i].limit));
     for (int i = 0; i < N; i++)
         ck_assert_ok(store_best_add(&best, &objects[i]));
@@ -77,9 +77,9 @@ END_TEST
 
 START_TEST(absent_is_last_and_descending_turns_all_over)
 {
-    struct order up = {&arena, &by_v, 1};
+    struct order up = {.arena = &arena, .keys = &by_v, .n = 1};
     struct store_sort key = {STR_INIT("v"), true};
-    struct order down = {&arena, &key, 1};
+    struct order down = {.arena = &arena, .keys = &key, .n = 1};
 
     make_objects();
     for (int i = 0; i + 1 < N; i++) {
