@@ -93,9 +93,9 @@ test: deps ## install what is missing, build and run every test
 	$(Q)$(MAKE) --no-print-directory check
 
 # SUITE may be several words; only what they select is built.
-TEST_RUN   := $(if $(SUITE),$(foreach t,$(TEST_BIN),$(if $(strip $(foreach s,$(SUITE),$(findstring $(s),$(t)))),$(t))),$(TEST_BIN))
+TEST_RUN   := $(if $(SUITE),$(foreach t,$(TEST_BIN),$(if $(strip $(foreach s,$(SUITE),$(findstring $(s),$(t:$(B)/%=%)))),$(t))),$(TEST_BIN))
 check: kinto $(TEST_RUN)
-	$(Q)KINTO_BIN=$(abspath $(B)/kinto) ./test/run.sh $(B)/test "$(SUITE)" "$(CASE)"
+	$(Q)KINTO_BIN=$(abspath $(B)/kinto) ./test/run.sh "$(CASE)" $(sort $(TEST_RUN))
 
 test-clients: deps ## the real clients, Python and JavaScript, and a SIGKILL between their two runs
 	$(Q)$(MAKE) --no-print-directory kinto

@@ -1,25 +1,17 @@
 #!/bin/sh
-# Runs the test programs below a folder and adds up Check's totals.
-#   run.sh FOLDER [SUITE [CASE]]    SUITE: parts of the programs' paths, separated by blanks
+# Runs test programs and adds up Check's totals.
+#   run.sh CASE PROGRAM...      CASE: of Check's, or empty: all
 # Ends with "N passed, N failed"; the exit status is 1 when anything failed.
-dir=$1 suite=${2:-} passed=0 failed=0
-[ -n "${3:-}" ] && export CK_RUN_CASE=$3
+passed=0 failed=0
+[ -n "$1" ] && export CK_RUN_CASE=$1
+shift
 export CK_VERBOSITY="${CK_VERBOSITY:-normal}"
 export CK_TIMEOUT_MULTIPLIER="${CK_TIMEOUT_MULTIPLIER:-5}" # a busy machine is no failure
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 
-selected() {
-    [ -z "$suite" ] && return 0
-    for s in $suite; do
-        case "$1" in *"$s"*) return 0 ;; esac
-    done
-    return 1
-}
-
-for t in $(find "$dir" -type f -name 'test_*' ! -name '*.*' | sort); do
-    selected "$t" || continue
-    name=${t#"$dir"/}
+for t; do
+    name=${t##*/test/}
     "$t" >"$log" 2>&1
     status=$?
     # "97%: Checks: 100, Failures: 2, Errors: 1"
