@@ -155,7 +155,7 @@ def merge_empty(look, d):
 
 @rule("charset", "Bodies", "a charset in the Content-Type is ignored: JSON is UTF-8")
 def charset(look, d):
-    return d.where.startswith(("body.data", "body.permissions")) and look.any_part(lambda p: "charset=latin1" in p.type) \
+    return (d.is_told or d.where.startswith(("body.data", "body.permissions"))) and look.any_part(lambda p: "charset=latin1" in p.type) \
         and not json.dumps(look.request.get("json"), ensure_ascii=False).isascii()
 
 
