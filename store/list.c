@@ -221,6 +221,39 @@ enum err store_list_next(struct store_session *s, uint32_t *number, struct store
     return e == OK && *number < from ? ERR_CORRUPT : e; /* it would go round for ever */
 }
 
+/* Adds what the list holds to the counts of its resource, if that is asked for. */
+static enum err count_list(struct store_session *s, uint32_t number, str resource,
+                           const str *resources, size_t n, struct store_counts *counts)
+{
+    struct list *l;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!str_eq(resource, resources[i]))
+            continue;
+        enum err e = store_list_state(s, number, &l);
+        if (e != OK)
+            return e;
+        counts[i].objects += l->live;
+        counts[i].tombstones += l->tombstones;
+    }
+    return OK;
+}
+
+enum err store_count(struct store_session *s, const str *resources, size_t n,
+                     struct store_counts *out)
+{
+    enum err e = OK;
+
+    memset(out, 0, n * sizeof *out);
+    for (uint32_t number = 1; e == OK && number != 0; number++) {
+        struct store_list_id id;
+        e = store_list_next(s, &number, &id);
+        if (e == OK)
+            e = count_list(s, number, id.resource, resources, n, out);
+    }
+    return e == ERR_NOTFOUND ? OK : e;
+}
+
 enum err store_list_name(struct store_session *s, struct arena *a, uint32_t number,
                          struct store_list_id *out)
 {

@@ -128,6 +128,13 @@ struct store_list_id {
 MUST_CHECK enum err store_list_next(struct store_session *s, uint32_t *number,
                                     struct store_list_id *out);
 
+struct store_counts {
+    uint64_t objects, tombstones;
+};
+/* What all lists of each of `n` resources hold together. Looks at each list there is, and at no object. */
+MUST_CHECK enum err store_count(struct store_session *s, const str *resources, size_t n,
+                                struct store_counts *out);
+
 /* The lists in which one of the principals holds a permission on an object, in no order that means
  * something (in the arena; *out may be NULL when *n is 0). */
 MUST_CHECK enum err store_shared_lists(struct store_session *s, struct arena *a,

@@ -115,7 +115,7 @@ BAD_CONTROLS = (
     "deleted=true", "deleted=false", "has_deleted=true", "not_deleted=true", "_to=5&_since=abc&_limit=x", "a..b=1", ".a=1", "a.=1",
 )
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-UTILITIES = ("/v1/", "/v1/__heartbeat__", "/v1/__lbheartbeat__", "/v1/__version__", "/v1/contribute.json", "/v1/__flush__",
+UTILITIES = ("/v1/", "/v1/__heartbeat__", "/v1/__lbheartbeat__", "/v1/__version__", "/v1/contribute.json", "/v1/__flush__", "/v1/__counters__",
              "/v1/batch", "/v1/permissions", "/v1/nope", "/v1/__user_data__/basicauth:x", "/v1/buckets")
 STRANGE_URLS = (
     "/", "/v1", "/v1//", "/v1/nope", "/v1/nope/", "/v1/nope?a=1", "/v2/", "/v2", "/v0/buckets", "/v1.1/", "/v10/buckets", "/V1/",

@@ -6,7 +6,7 @@
 
 BASE = {
     "use": "egg:kinto",
-    "kinto.includes": "kinto.plugins.default_bucket kinto.plugins.flush",
+    "kinto.includes": "kinto.plugins.default_bucket kinto.plugins.flush kinto.plugins.counters",
     "kinto.storage_backend": "kinto.core.storage.memory",
     "kinto.cache_backend": "kinto.core.cache.memory",
     "kinto.permission_backend": "kinto.core.permission.memory",
