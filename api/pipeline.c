@@ -38,10 +38,31 @@
 
 typedef enum api_step (*step)(struct api_req *r);
 
+/* Only if it is there once. */
+static str connection_header(void *ctx, str name)
+{
+    const struct api_req *r = ctx;
+    str found = STR_NONE;
+    for (unsigned i = 0; i < r->nheaders; i++) {
+        if (!str_eq_nocase(r->headers[i].name, name))
+            continue;
+        if (!str_none(found))
+            return STR_NONE;
+        found = r->headers[i].value;
+    }
+    return found;
+}
+
 static enum api_step identify(struct api_req *r)
 {
+    struct api_req *outer = r;
+    while (outer->parent)
+        outer = outer->parent;
     struct auth_request a = {.arena = r->arena,
-                             .authorization = api_req_header(r, "Authorization")};
+                             .authorization = api_req_header(r, "Authorization"),
+                             .peer = outer->http->peer,
+                             .header = connection_header,
+                             .ctx = outer};
     enum err e = auth_authenticate(r->api->auth, &a, &r->user);
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
 }

@@ -4,7 +4,8 @@
 #include "auth/private.h"
 
 static const struct auth_policy policies[] = {
-#define X(name, function, scheme, path, security) {name, function, scheme, path, security},
+#define X(name, load, function, scheme, path, security)                                            \
+    {name, load, function, scheme, path, security},
 #include "auth/policies.def"
 #undef X
 };
@@ -19,24 +20,19 @@ static const struct auth_policy *find_policy(str name, str use)
     return NULL;
 }
 
-/* A setting of one policy: multiauth.policy.NAME.something. */
-struct lookup {
-    str name, value, origin;
-};
-
 static void take_if_named(void *arg, str key, str star, str value, str origin)
 {
     (void)key;
-    struct lookup *l = arg;
+    struct auth_setting *l = arg;
     if (str_eq(star, l->name)) {
         l->value = value;
         l->origin = origin;
     }
 }
 
-static struct lookup look_up(const struct settings *s, const char *pattern, str name)
+struct auth_setting auth_setting(const struct settings *s, const char *pattern, str name)
 {
-    struct lookup l = {.name = name, .origin = settings_origin(s, "multiauth.policies")};
+    struct auth_setting l = {.name = name, .origin = settings_origin(s, "multiauth.policies")};
     settings_each(s, pattern, take_if_named, &l);
     return l;
 }
@@ -76,7 +72,7 @@ static bool is_quotable(str s)
 static enum err add_challenge(struct auth *a, struct auth_active *p, const struct settings *s,
                               struct err_detail *d)
 {
-    struct lookup l = look_up(s, "multiauth.policy.*.realm", p->name);
+    struct auth_setting l = auth_setting(s, "multiauth.policy.*.realm", p->name);
     if (p->policy->scheme == NULL)
         return OK;
     if (!is_quotable(l.value))
@@ -92,7 +88,7 @@ static enum err add_challenge(struct auth *a, struct auth_active *p, const struc
 
 static enum err add_policy(struct auth *a, const struct settings *s, str name, struct err_detail *d)
 {
-    struct lookup l = look_up(s, "multiauth.policy.*.use", name);
+    struct auth_setting l = auth_setting(s, "multiauth.policy.*.use", name);
     const struct auth_policy *p = find_policy(name, l.value);
     if (p == NULL)
         return unknown(l.origin, name, str_none(l.value) ? name : l.value, d);
@@ -102,16 +98,10 @@ static enum err add_policy(struct auth *a, const struct settings *s, str name, s
     struct auth_active *active = &a->active[a->count++];
     *active = (struct auth_active){.name = name, .policy = p};
     active->prefix = in_lower_case(&a->arena, name);
-    enum err e = add_challenge(a, active, s, d);
+    enum err e = p->load(a, active, s, d);
+    if (e == OK)
+        e = add_challenge(a, active, s, d);
     return e == OK && arena_failed(&a->arena) ? ERR_NOMEM : e;
-}
-
-static bool needs_secret(const struct auth *a)
-{
-    for (size_t i = 0; i < a->count; i++)
-        if (a->active[i].policy->authenticate == basic_authenticate)
-            return true;
-    return false;
 }
 
 enum err auth_new(struct auth **out, const struct settings *s, struct err_detail *d)
@@ -122,13 +112,10 @@ enum err auth_new(struct auth **out, const struct settings *s, struct err_detail
     arena_init(&a->arena, NULL, 0, NULL, MIB);
     size_t n;
     const str *names = settings_list(s, "multiauth.policies", &n);
+    a->hmac_secret = settings_str(s, "kinto.userid_hmac_secret");
     enum err e = OK;
     for (size_t i = 0; e == OK && i < n; i++)
         e = add_policy(a, s, names[i], d);
-    a->hmac_secret = settings_str(s, "kinto.userid_hmac_secret");
-    if (e == OK && needs_secret(a) && a->hmac_secret.n == 0)
-        e = err_set(d, ERR_SYNTAX, 0,
-                    "kinto.userid_hmac_secret is not set, and Basic authentication needs it");
     if (e == OK)
         *out = a;
     else
@@ -149,7 +136,7 @@ enum err auth_authenticate(const struct auth *a, struct auth_request *req, struc
     *user = (struct auth_user){STR_NONE, STR_NONE};
     for (size_t i = 0; i < a->count; i++) {
         str id = STR_NONE;
-        enum err e = a->active[i].policy->authenticate(a, req, &id);
+        enum err e = a->active[i].policy->authenticate(a, &a->active[i], req, &id);
         if (e != OK)
             return e;
         if (str_none(id))

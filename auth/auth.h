@@ -26,6 +26,11 @@ void auth_free(struct auth *a);
 struct auth_request {
     struct arena *arena;
     str authorization; /* the header, or none */
+    /* The connection: who is at its other end ("192.0.2.1", "::1", "unix"), and its headers, not those
+     * of a part of a batch. header() gives the value, none if it is absent or there twice. */
+    str peer;
+    str (*header)(void *ctx, str name);
+    void *ctx;
 };
 
 struct auth_user {

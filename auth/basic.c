@@ -33,8 +33,21 @@ static str as_utf8(struct arena *a, str s)
     return buf_failed(&b) ? STR_NONE : buf_str(&b);
 }
 
-enum err basic_authenticate(const struct auth *a, struct auth_request *req, str *user_id)
+enum err basic_load(struct auth *a, struct auth_active *policy, const struct settings *s,
+                    struct err_detail *d)
 {
+    (void)policy;
+    (void)s;
+    if (a->hmac_secret.n != 0)
+        return OK;
+    return err_set(d, ERR_SYNTAX, 0,
+                   "kinto.userid_hmac_secret is not set, and Basic authentication needs it");
+}
+
+enum err basic_authenticate(const struct auth *a, const struct auth_active *policy,
+                            struct auth_request *req, str *user_id)
+{
+    (void)policy;
     str encoded = basic_credentials(req->authorization), credentials;
     if (str_none(encoded))
         return OK;

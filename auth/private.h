@@ -3,13 +3,21 @@
 #define AUTH_PRIVATE_H
 
 #include "auth/auth.h"
+#include "base/native.h"
 
+struct auth_active;
+
+/* Reads the settings of a policy in force; may set its data (in the arena of auth). SYNTAX, NOMEM. */
+typedef enum err (*auth_loader)(struct auth *a, struct auth_active *policy,
+                                const struct settings *s, struct err_detail *d);
 /* Sets *user_id (without prefix, in the request's arena) when it recognises the credentials, leaves
  * it alone when not. NOMEM. */
-typedef enum err (*auth_function)(const struct auth *a, struct auth_request *req, str *user_id);
+typedef enum err (*auth_function)(const struct auth *a, const struct auth_active *policy,
+                                  struct auth_request *req, str *user_id);
 
 struct auth_policy {
     const char *name; /* as rows of policies.def call it */
+    auth_loader load;
     auth_function authenticate;
     const char *scheme; /* of its challenge, or NULL: has none */
     const char *path;
@@ -20,6 +28,7 @@ struct auth_active {
     str name;   /* as multiauth.policies calls it */
     str prefix; /* of user ids: the name in lower case */
     const struct auth_policy *policy;
+    const void *data; /* the policy's own */
 };
 
 #define AUTH_MAX_POLICIES 16
@@ -32,6 +41,19 @@ struct auth {
     struct arena arena;
 };
 
-enum err basic_authenticate(const struct auth *a, struct auth_request *req, str *user_id);
+/* A setting of one policy, multiauth.policy.NAME.something; value: none when unset. */
+struct auth_setting {
+    str name, value, origin;
+};
+struct auth_setting auth_setting(const struct settings *s, const char *pattern, str name);
+
+enum err basic_load(struct auth *a, struct auth_active *policy, const struct settings *s,
+                    struct err_detail *d);
+enum err basic_authenticate(const struct auth *a, const struct auth_active *policy,
+                            struct auth_request *req, str *user_id);
+enum err proxy_load(struct auth *a, struct auth_active *policy, const struct settings *s,
+                    struct err_detail *d);
+enum err proxy_authenticate(const struct auth *a, const struct auth_active *policy,
+                            struct auth_request *req, str *user_id);
 
 #endif

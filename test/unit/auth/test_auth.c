@@ -2,37 +2,10 @@
  * Authentication policies: their settings, their order, and what Basic takes for credentials. The
  * vectors of HMAC-SHA256 were computed with Python's hmac module.
  */
-#include "test/unit/api/api_test.h"
-
-#include "auth/private.h"
+#include "test/unit/auth/auth_test.h"
 
 #define CHALLENGE "Basic realm=\"Realm\""
 #define POLICY    "kinto.core.authentication.BasicAuthAuthenticationPolicy"
-
-static struct auth *auth;
-
-static enum err load(const char *lines, struct err_detail *d)
-{
-    str ini = arena_printf(&keep, "[app:main]\n%s", lines);
-
-    ck_assert_ok(server_load(&server, ini.p, d));
-    return auth_new(&auth, server.settings, d);
-}
-
-static void start(const char *lines)
-{
-    struct err_detail d = {.text = ""};
-    enum err e = load(lines, &d);
-
-    ck_assert_msg(e == OK, "%s: %s", lines, d.text);
-}
-
-static void stop(void)
-{
-    auth_free(auth);
-    auth = NULL;
-    server_stop(&server);
-}
 
 static struct auth_user who_is(str header)
 {
@@ -269,7 +242,7 @@ START_TEST(no_memory)
             struct auth_user u;
             ck_assert_uint_le(n, sizeof space);
             arena_init(&small, space, n, NULL, 0);
-            struct auth_request req = {&small, str_from(headers[h])};
+            struct auth_request req = {.arena = &small, .authorization = str_from(headers[h])};
             e = auth_authenticate(auth, &req, &u);
             ck_assert(e == ERR_NOMEM || (e == OK && str_eq(u.id, right)));
             ck_assert(n > 64 || e == ERR_NOMEM);
