@@ -38,15 +38,10 @@ static void skip_blanks(str *s)
         ;
 }
 
-static bool is_token_char(char c)
-{
-    return str_is_letter(c) || str_is_digit(c) || (c && strchr("!#$%&'*+-.^_`|~", c));
-}
-
 static bool take_token(str *s, str *token)
 {
     size_t n = 0;
-    while (n < s->n && is_token_char(s->p[n]))
+    while (n < s->n && http_is_token_char(s->p[n]))
         n++;
     *token = str_sub(*s, 0, n);
     *s = str_drop(*s, n);

@@ -236,8 +236,9 @@ struct api_req *api_req_new(struct api_loop *loop, struct http_req *http); /* NU
 /* A part of a batch; `target` is "/v1/path?query". NULL: no memory. */
 struct api_req *api_req_part(struct api_req *parent, str method, str target);
 str api_req_header(struct api_req *r, const char *name); /* STR_NONE: absent */
-str api_host(struct api_req *r);                         /* "example.org:8888" */
-str api_scheme(struct api_req *r);                       /* "https" */
+struct api_req *api_outermost(struct api_req *r); /* that came over the wire: the batch of a part */
+str api_host(struct api_req *r);                  /* "example.org:8888" */
+str api_scheme(struct api_req *r);                /* "https" */
 str api_origin(struct api_req *r); /* "https://host", of which absolute URLs are made */
 str api_answer_header(const struct http_response *out, const char *name); /* STR_NONE: absent */
 bool api_eos_refused(struct api_req *r);                                  /* true: a 410 stands */

@@ -24,8 +24,7 @@ static str without_default_port(str scheme, str host)
     return str_ends(host, port) ? str_sub(host, 0, host.n - port.n) : host;
 }
 
-/* The request that came over the wire: all parts of a batch came to one host. */
-static struct api_req *outermost(struct api_req *r)
+struct api_req *api_outermost(struct api_req *r)
 {
     while (r->parent)
         r = r->parent;
@@ -35,7 +34,7 @@ static struct api_req *outermost(struct api_req *r)
 str api_host(struct api_req *r)
 {
     const struct api_config *c = &r->api->conf;
-    str host = c->http_host.n ? c->http_host : api_req_header(outermost(r), "Host");
+    str host = c->http_host.n ? c->http_host : api_req_header(api_outermost(r), "Host");
     return host.n ? host : STR("localhost");
 }
 
@@ -44,7 +43,7 @@ str api_scheme(struct api_req *r)
     const struct api_config *c = &r->api->conf;
     if (c->http_scheme.n)
         return c->http_scheme;
-    const struct http_req *http = outermost(r)->http;
+    const struct http_req *http = api_outermost(r)->http;
     return http && http->tls ? STR("https") : STR("http");
 }
 

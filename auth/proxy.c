@@ -42,18 +42,6 @@ static bool read_address(str text, struct network *out)
     return inet_pton(AF_INET, z, out->address + sizeof mapped) == 1;
 }
 
-static bool read_digits(str text, unsigned most, unsigned *out)
-{
-    unsigned n = 0;
-    for (size_t i = 0; i < text.n && n <= most; i++) {
-        if (!str_is_digit(text.p[i]))
-            return false;
-        n = n * 10 + (unsigned)(text.p[i] - '0');
-    }
-    *out = n;
-    return text.n > 0 && n <= most;
-}
-
 /* "192.0.2.1", "192.0.2.0/24", "::1", "2001:db8::/32" (RFC 4632, RFC 4291 section 2.3). */
 static bool read_network(str text, struct network *out)
 {
@@ -62,10 +50,11 @@ static bool read_network(str text, struct network *out)
         return false;
     if (str_none(bits))
         return true;
-    unsigned width = str_find(address, ':') == STR_NPOS ? 32 : 128, n;
-    if (!read_digits(bits, width, &n))
+    unsigned width = str_find(address, ':') == STR_NPOS ? 32 : 128;
+    uint64_t n;
+    if (str_to_u64(bits, &n) != OK || n > width)
         return false;
-    out->bits = 128 - width + n;
+    out->bits = 128 - width + (unsigned)n;
     return true;
 }
 

@@ -171,6 +171,9 @@ struct http_stats {
 };
 void http_server_stats(const struct http_server *s, struct http_stats *out);
 
+/* One of the characters that tokens are made of (RFC 9110, 5.6.2)? */
+bool http_is_token_char(char c);
+
 /* ---- URLs (RFC 3986) ------------------------------------------------------------------------- */
 
 /* Percent-decoding into the arena (a slice of `in` when there is nothing to decode). `plus`: '+' is

@@ -83,6 +83,11 @@ static bool is(char c, int class)
     return (char_class[(unsigned char)c] & class) != 0;
 }
 
+bool http_is_token_char(char c)
+{
+    return is(c, TOKEN);
+}
+
 static enum parse_status bad(struct head *h, int status, const char *reason)
 {
     h->status = status;
