@@ -32,7 +32,7 @@ static enum err load_hello_config(struct api *a, const struct api_options *o)
     return e;
 }
 
-static enum err add_route(struct api *a, const struct api_route *route)
+enum err api_add_route(struct api *a, const struct api_route *route)
 {
     struct api_route *extra = arena_extend(&a->arena, a->extra, a->nextra * sizeof *extra,
                                            (a->nextra + 1) * sizeof *extra);
@@ -46,18 +46,18 @@ static enum err add_route(struct api *a, const struct api_route *route)
 static enum err add_permissions_endpoint(struct api *a)
 {
     enum err e =
-        add_route(a, &(struct api_route){
-                         .path = "/permissions",
-                         .type = TYPE_PLURAL,
-                         .kind = KIND_NONE,
-                         .methods = a->conf.permissions_methods,
-                         .check_accept = true,
-                         .handler = api_list_permissions,
-                         .doc = {.operation = "get_permissionss",
-                                 .tag = "Permissionss",
-                                 .summary = "List what the user may do, and on which objects.",
-                                 .answer = "PermissionList"},
-                     });
+        api_add_route(a, &(struct api_route){
+                             .path = "/permissions",
+                             .type = TYPE_PLURAL,
+                             .kind = KIND_NONE,
+                             .methods = a->conf.permissions_methods,
+                             .check_accept = true,
+                             .handler = api_list_permissions,
+                             .doc = {.operation = "get_permissionss",
+                                     .tag = "Permissionss",
+                                     .summary = "List what the user may do, and on which objects.",
+                                     .answer = "PermissionList"},
+                         });
     if (e != OK)
         return e;
     return api_add_capability(
@@ -106,6 +106,8 @@ enum err api_new(struct api **out, const struct api_options *o, struct err_detai
     if (e == OK)
         e = api_config_load(a, d);
     if (e == OK)
+        e = api_add_core_resources(a);
+    if (e == OK)
         e = load_hello_config(a, o);
     if (e == OK)
         e = add_core_capabilities(a);
@@ -125,6 +127,9 @@ void api_free(struct api *a)
     for (size_t i = 0; i < a->naliases; i++)
         if (a->aliases[i].free)
             a->aliases[i].free(a->aliases[i].ctx);
+    for (size_t i = 0; i < a->nlisteners; i++)
+        if (a->listeners[i].free)
+            a->listeners[i].free(a->listeners[i].ctx);
     auth_free(a->auth);
     api_schemas_free(a->schemas);
     arena_fini(&a->arena);
@@ -148,15 +153,15 @@ enum err api_add_endpoint(struct api *a, const struct api_endpoint *e)
     CHECK((described & (described - 1)) == 0); /* one name, so one method */
     if (methods & METHOD_BIT(METHOD_GET))
         methods |= METHOD_BIT(METHOD_HEAD);
-    return add_route(a, &(struct api_route){
-                            .path = e->path,
-                            .type = TYPE_UTILITY,
-                            .kind = KIND_NONE,
-                            .methods = methods,
-                            .writes = e->writes ? methods : 0,
-                            .handler = e->handler,
-                            .doc = e->doc,
-                        });
+    return api_add_route(a, &(struct api_route){
+                                .path = e->path,
+                                .type = TYPE_UTILITY,
+                                .kind = KIND_NONE,
+                                .methods = methods,
+                                .writes = e->writes ? methods : 0,
+                                .handler = e->handler,
+                                .doc = e->doc,
+                            });
 }
 
 enum err api_add_alias(struct api *a, const struct api_alias *alias)
@@ -167,6 +172,18 @@ enum err api_add_alias(struct api *a, const struct api_alias *alias)
         return ERR_NOMEM;
     aliases[a->naliases++] = *alias;
     a->aliases = aliases;
+    return OK;
+}
+
+enum err api_add_listener(struct api *a, const struct api_listener *listener)
+{
+    struct api_listener *listeners =
+        arena_extend(&a->arena, a->listeners, a->nlisteners * sizeof *listeners,
+                     (a->nlisteners + 1) * sizeof *listeners);
+    if (listeners == NULL)
+        return ERR_NOMEM;
+    listeners[a->nlisteners++] = *listener;
+    a->listeners = listeners;
     return OK;
 }
 

@@ -96,6 +96,73 @@ struct api_endpoint {
 MUST_CHECK enum err api_add_capability(struct api *a, const char *name, const char *json);
 MUST_CHECK enum err api_add_endpoint(struct api *a, const struct api_endpoint *e);
 
+/* ---- for plugins: kinds of objects ----------------------------------------------------------- */
+
+/*
+ * The kinds of objects that the API serves; those of plugins are numbered behind the core's. A kind
+ * that lies in another comes behind it.
+ */
+enum api_kind { KIND_BUCKET, KIND_GROUP, KIND_COLLECTION, KIND_RECORD, KIND_NONE = 16 };
+
+/*
+ * A kind of objects with endpoints of their own: `<parent>/<plural>` and `<parent>/<plural>/{id}`.
+ * Filters, sorts, pages, preconditions, permissions (the settings `kinto.<name>_read_principals`
+ * and their like included), patches and validation come with it. Each method may be switched off by
+ * the setting `kinto.plural_<name>_<method>_enabled` or `kinto.object_...`. The settings that it
+ * needs are rows of the plugin's; strings are static.
+ */
+struct api_resource {
+    const char *name;     /* "record": in settings, in answers, and the store's resource */
+    const char *plural;   /* "records": in URLs */
+    enum api_kind parent; /* what its objects lie in; KIND_NONE: in nothing */
+    unsigned create_perm; /* the permission on the parent that lets one create them, or 0 */
+    unsigned plural_methods, object_methods; /* METHOD_BITs (HEAD comes with GET); 0: no such URL */
+    /* A parent that is not there is told by a 404. (Else nobody has a permission in it: 403.) */
+    bool parent_is_told;
+    /* Its ids, when no setting `kinto.<name>_id_generator` says what they look like: the same as a
+     * regular expression and as a function. Or NULL. */
+    const char *id_pattern;
+    bool (*valid_id)(str id);
+    /* The fields that lists may be filtered by, sorted by and cut to, up to NULL; or NULL: any. */
+    const char *const *fields;
+    const char *data_schema; /* OpenAPI 2.0 schema of its "data" */
+
+    void *ctx; /* for the functions, each of which may be NULL */
+    /* Inside the session, before anything is looked up; see "a request on such objects" below. */
+    enum api_step (*begin)(void *ctx, struct api_req *r);
+    /* Checks the data of a body, and may convert it in place; api_invalid() adds what is wrong.
+     * `prefix` is put before the names of wrong fields ("data." or ""). */
+    void (*validate)(struct api_req *r, struct json *data, const char *prefix);
+    /* The data that will be stored, last: may change them, or refuse. */
+    enum api_step (*process)(void *ctx, struct api_req *r, struct json *data);
+};
+/* LIMIT: too many kinds. */
+MUST_CHECK enum err api_add_resource(struct api *a, const struct api_resource *resource);
+
+/* ---- for plugins: changes -------------------------------------------------------------------- */
+
+enum api_action { ACTION_CREATE, ACTION_UPDATE, ACTION_DELETE };
+
+/* What was changed. Objects below one that was deleted went away without changes of their own. */
+struct api_change {
+    enum api_action action;
+    enum api_kind kind;
+    const char *resource; /* name of the kind */
+    struct store_list_id list;
+    str id, uri;
+    const struct store_object *old; /* NULL: it was created */
+    const struct store_object *now; /* its tombstone when it was deleted */
+};
+
+/* Is told of each change by a request, in its transaction and right behind the change. What it
+ * answers but NEXT is the answer of the request; a status of 409 or of 500 and more undoes it all. */
+struct api_listener {
+    void *ctx;
+    enum api_step (*changed)(void *ctx, struct api_req *r, const struct api_change *c);
+    void (*free)(void *ctx); /* or NULL */
+};
+MUST_CHECK enum err api_add_listener(struct api *a, const struct api_listener *listener);
+
 /*
  * An alias answers for URLs that stand for others ("/buckets/default"). Each function may be NULL.
  */

@@ -1,7 +1,7 @@
 /*
  * api/authorize.c - may the caller do this?
  *
- * Permissions are asked of the object itself and of those it lies in (inherit.def), and of the
+ * Permissions are asked of the object itself and of those it lies in (kinds.c), and of the
  * settings `kinto.<resource>_<create|read|write>_principals`, which count for requests on that
  * resource only. A creation asks the list's owner for "<kind>:create"; the root owns the buckets,
  * and only settings grant there.
@@ -13,52 +13,20 @@
  */
 #include "api/private.h"
 
-#define LEVEL_OF(kind) ((kind) == KIND_BUCKET ? 0u : (kind) == KIND_RECORD ? 2u : 1u)
-
-/* Rows of inherit.def; has[] tells a row of zeros from none. */
-static const struct {
-    bool has;
-    unsigned perms[MAX_LEVELS];
-} inherit[KIND_COUNT][WANT_COUNT] = {
-#define X(kind, want, bucket, second, record)                                                      \
-    [KIND_##kind][WANT_##want] = {true, {bucket, second, record}},
-#include "api/inherit.def"
-#undef X
-};
-
-static enum api_want want_create(enum api_kind kind)
+unsigned api_given_by(const struct api_kind_info *k, enum api_want want, unsigned create_perm,
+                      bool itself)
 {
-    switch (kind) {
-    case KIND_GROUP:
-        return WANT_CREATE_GROUP;
-    case KIND_COLLECTION:
-        return WANT_CREATE_COLLECTION;
-    case KIND_RECORD:
-        return WANT_CREATE_RECORD;
-    case KIND_BUCKET:
-    case KIND_COUNT:
-    case KIND_NONE:
+    switch (want) {
+    case WANT_READ:
         break;
+    case WANT_READ_ATTRIBUTES:
+        return itself ? k->perms : STORE_PERM_READ | STORE_PERM_WRITE;
+    case WANT_WRITE:
+        return STORE_PERM_WRITE;
+    case WANT_CREATE:
+        return itself ? STORE_PERM_WRITE | create_perm : STORE_PERM_WRITE;
     }
-    return WANT_COUNT;
-}
-
-unsigned api_create_perm(enum api_kind kind)
-{
-    switch (kind) {
-    case KIND_GROUP:
-        return STORE_PERM_GROUP_CREATE;
-    case KIND_COLLECTION:
-        return STORE_PERM_COLLECTION_CREATE;
-    case KIND_RECORD:
-        return STORE_PERM_RECORD_CREATE;
-    case KIND_BUCKET:
-        return STORE_PERM_BUCKET_CREATE;
-    case KIND_COUNT:
-    case KIND_NONE:
-        break;
-    }
-    return 0;
+    return STORE_PERM_READ | STORE_PERM_WRITE;
 }
 
 bool api_is_one_of(const struct api_req *r, const struct api_names *names)
@@ -72,12 +40,7 @@ bool api_is_one_of(const struct api_req *r, const struct api_names *names)
 
 static bool settings_allow(const struct api_req *r, enum api_required required)
 {
-    return api_is_one_of(r, &r->api->conf.principals[r->route->kind][required]);
-}
-
-bool api_gives(enum api_kind kind, unsigned perms, enum api_want want)
-{
-    return (inherit[kind][want].perms[LEVEL_OF(kind)] & perms) != 0;
+    return api_is_one_of(r, &api_kind_of(r)->principals[required]);
 }
 
 /* The settings that go with a set of permissions that would grant. */
@@ -85,25 +48,23 @@ static bool settings_allow_any(const struct api_req *r, unsigned perms)
 {
     return ((perms & STORE_PERM_WRITE) && settings_allow(r, REQUIRED_WRITE)) ||
            ((perms & STORE_PERM_READ) && settings_allow(r, REQUIRED_READ)) ||
-           ((perms & api_create_perm(r->route->kind)) && settings_allow(r, REQUIRED_CREATE));
+           ((perms & api_kind_of(r)->is.create_perm) && settings_allow(r, REQUIRED_CREATE));
 }
 
 /* Sets *allowed if something grants `want` on the object of levels[n - 1]. */
 static enum err granted(struct api_req *r, unsigned n, enum api_want want, bool *allowed)
 {
-    enum api_kind kind = r->levels[n - 1].kind;
-    unsigned all = 0;
-    for (unsigned i = 0; i < n; i++)
-        all |= inherit[kind][want].perms[i];
-    if (settings_allow_any(r, all)) {
+    const struct api_kind_info *kind = &r->api->kinds[r->levels[n - 1].kind];
+    unsigned create = api_kind_of(r)->is.create_perm;
+    unsigned above = api_given_by(kind, want, create, false);
+    unsigned own = api_given_by(kind, want, create, true);
+    if (settings_allow_any(r, own | above)) {
         *allowed = true;
         return OK;
     }
     *allowed = false;
     for (unsigned i = n; i-- > 0 && !*allowed;) {
-        unsigned perms = inherit[kind][want].perms[i];
-        if (perms == 0)
-            continue;
+        unsigned perms = i == n - 1 ? own : above;
         enum err e = api_level_load(r, i);
         if (e != OK)
             return e;
@@ -128,7 +89,7 @@ static enum err granted_on_list(struct api_req *r, enum api_want want, enum api_
 
 static enum err may_create(struct api_req *r, bool *allowed)
 {
-    return granted_on_list(r, want_create(r->route->kind), REQUIRED_CREATE, allowed);
+    return granted_on_list(r, WANT_CREATE, REQUIRED_CREATE, allowed);
 }
 
 static bool valid_parents(const struct api_req *r)
@@ -167,7 +128,7 @@ static enum err may_list_by_creating(struct api_req *r, bool *allowed)
     if (e == OK)
         *allowed = r->levels[r->nlevels - 1].state == LEVEL_PRESENT &&
                    store_acl_allows(&r->levels[r->nlevels - 1].object, &r->who,
-                                    api_create_perm(r->route->kind));
+                                    api_kind_of(r)->is.create_perm);
     return e;
 }
 
@@ -179,7 +140,7 @@ static enum err may_list(struct api_req *r, enum api_want want, enum api_require
         return e;
     enum api_want own = want == WANT_READ ? WANT_READ_ATTRIBUTES : want;
     r->shared_only = true;
-    r->shared_perms = inherit[r->route->kind][own].perms[LEVEL_OF(r->route->kind)];
+    r->shared_perms = api_given_by(api_kind_of(r), own, 0, true);
     e = something_is_shared(r, allowed);
     if (e == OK && !*allowed)
         e = may_list_by_creating(r, allowed);

@@ -13,53 +13,6 @@ static struct api_names names_setting(const struct settings *s, const char *key)
     return n;
 }
 
-static const char *key_of(char *buf, size_t n, const char *form, const char *a, const char *b)
-{
-    int len = snprintf(buf, n, form, a, b);
-    CHECK(len > 0 && (size_t)len < n);
-    return buf;
-}
-
-static enum api_generator generator_from(str path)
-{
-    if (str_ends(path, STR(".NameGenerator")))
-        return GENERATOR_NAME;
-    return str_ends(path, STR(".RelaxedUUID")) ? GENERATOR_RELAXED_UUID : GENERATOR_UUID4;
-}
-
-static void load_kind(struct api_config *c, const struct settings *s, enum api_kind k)
-{
-    static const char *const required[] = {"create", "read", "write"};
-    static const struct {
-        const char *name;
-        enum api_method method;
-    } methods[] = {{"head", METHOD_HEAD}, {"get", METHOD_GET},     {"post", METHOD_POST},
-                   {"put", METHOD_PUT},   {"patch", METHOD_PATCH}, {"delete", METHOD_DELETE}};
-    static const unsigned exist[2] = {METHOD_BIT(METHOD_HEAD) | METHOD_BIT(METHOD_GET) |
-                                          METHOD_BIT(METHOD_POST) | METHOD_BIT(METHOD_DELETE),
-                                      METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_PUT) |
-                                          METHOD_BIT(METHOD_PATCH) | METHOD_BIT(METHOD_DELETE)};
-    char key[128], middle[64];
-    const char *name = api_kinds[k].name;
-    for (unsigned i = 0; i < REQUIRED_COUNT; i++)
-        c->principals[k][i] =
-            names_setting(s, key_of(key, sizeof key, "kinto.%s_%s_principals", name, required[i]));
-    c->cache_seconds[k] =
-        settings_int(s, key_of(key, sizeof key, "kinto.%s_cache_expires_seconds%s", name, ""), -1);
-    c->generator[k] = generator_from(
-        settings_str(s, key_of(key, sizeof key, "kinto.%s_id_generator%s", name, "")));
-    for (unsigned object = 0; object < 2; object++) {
-        key_of(middle, sizeof middle, "%s_%s", object ? "object" : "plural", name);
-        for (size_t i = 0; i < ARRAY_LEN(methods); i++)
-            if ((exist[object] & METHOD_BIT(methods[i].method)) &&
-                settings_bool(
-                    s, key_of(key, sizeof key, "kinto.%s_%s_enabled", middle, methods[i].name)))
-                c->enabled[object][k] |= METHOD_BIT(methods[i].method);
-    }
-    if (c->enabled[1][k] & METHOD_BIT(METHOD_GET))
-        c->enabled[1][k] |= METHOD_BIT(METHOD_HEAD);
-}
-
 struct cache_target {
     struct api *api;
     struct map *map;
@@ -197,8 +150,6 @@ enum err api_config_load(struct api *a, struct err_detail *d)
     c->version_path = settings_str(s, "kinto.version_json_path");
     load_permissions_list(c, s);
     load_redirects(c, s);
-    for (unsigned k = 0; k < KIND_COUNT; k++)
-        load_kind(c, s, (enum api_kind)k);
     enum err e = load_record_cache(a);
     return e == OK ? load_end_of_service(a, d) : e;
 }

@@ -1,6 +1,7 @@
 /*
  * api/events.c - what follows from a change, in the same transaction: the members of a group gain
- * or lose it as a principal, and what lies below a bucket or collection goes away with it.
+ * or lose it as a principal, what lies below a bucket or collection goes away with it, and the
+ * plugins that listen are told.
  */
 #include "api/private.h"
 
@@ -15,28 +16,57 @@ static enum err set_members(struct api_req *r, str uri, const struct json *membe
     return store_group_set(r->session, uri, names, n);
 }
 
-static str object_uri(struct api_req *r, str id)
+/* What the core itself does. */
+static enum err follow(struct api_req *r, const struct api_change *c, const struct json *data)
 {
-    return ARENA_JOIN(r->arena, api_list_uri(r), STR("/"), id);
+    bool gone = c->action == ACTION_DELETE;
+    if (c->kind == KIND_GROUP)
+        return set_members(r, c->uri,
+                           gone ? NULL : json_get_typed(data, STR("members"), JSON_ARRAY));
+    bool holds = c->kind == KIND_BUCKET || c->kind == KIND_COLLECTION;
+    return gone && holds ? store_delete_below(r->session, c->uri) : OK;
 }
 
-enum err api_after_write(struct api_req *r, str id, const struct json *data)
+bool api_is_listened_to(const struct api_req *r)
 {
-    if (r->route->kind != KIND_GROUP)
-        return OK;
-    str uri = object_uri(r, id);
-    if (arena_failed(r->arena))
-        return ERR_NOMEM;
-    return set_members(r, uri, json_get_typed(data, STR("members"), JSON_ARRAY));
+    return r->api->nlisteners > 0;
 }
 
-enum err api_after_delete(struct api_req *r, str id)
+enum err api_change_begin(struct api_req *r, enum api_kind kind, struct store_list_id list, str id,
+                          const struct store_object *old, struct api_change *c)
 {
-    if (r->route->kind == KIND_RECORD) /* nothing depends on it */
-        return OK;
-    str uri = object_uri(r, id);
-    if (arena_failed(r->arena))
+    const struct api_resource *resource = &r->api->kinds[kind].is;
+    *c = (struct api_change){.action = old ? ACTION_UPDATE : ACTION_CREATE,
+                             .kind = kind,
+                             .resource = resource->name,
+                             .list = list,
+                             .id = id};
+    if (kind == KIND_RECORD && !api_is_listened_to(r))
+        return OK; /* nobody wants to know more */
+    c->uri = ARENA_JOIN(r->arena, list.parent, STR("/"), str_from(resource->plural), STR("/"), id);
+    if (old == NULL || !api_is_listened_to(r))
+        return str_none(c->uri) ? ERR_NOMEM : OK;
+    struct store_object *copy = ARENA_NEW(r->arena, struct store_object);
+    if (copy == NULL)
         return ERR_NOMEM;
-    return r->route->kind == KIND_GROUP ? set_members(r, uri, NULL)
-                                        : store_delete_below(r->session, uri);
+    *copy = *old; /* its text lies in the session, where the change may move it */
+    copy->data = arena_str(r->arena, old->data);
+    copy->acl = arena_str(r->arena, old->acl);
+    c->old = copy;
+    return arena_failed(r->arena) ? ERR_NOMEM : OK;
+}
+
+enum api_step api_change_end(struct api_req *r, struct api_change *c,
+                             const struct store_object *now, const struct json *data)
+{
+    c->now = now;
+    if (now->deleted)
+        c->action = ACTION_DELETE;
+    enum err e = follow(r, c, data);
+    if (e != OK)
+        return api_fail_err(r, e);
+    enum api_step s = STEP_NEXT;
+    for (size_t i = 0; s == STEP_NEXT && i < r->api->nlisteners; i++)
+        s = r->api->listeners[i].changed(r->api->listeners[i].ctx, r, c);
+    return s;
 }

@@ -8,7 +8,7 @@
  *     the settings             kinto.<resource>_<read|write|create>_principals that name the
  *                              caller count for all buckets, and for the collections or groups of
  *                              every bucket that is there: those are walked through as a whole
- *     the settings, once more  who may create buckets has the root as an entry
+ *     the settings, once more  who may create what lies in nothing has the root as an entry
  * An entry names what is held on that object itself (and what follows from it there); what follows
  * for the objects below is not listed.
  *
@@ -27,10 +27,10 @@ static const struct api_shape shape = {fields, "uri"};
 struct listing {
     struct api_req *r;
     struct store_selection *rows;
-    struct buf row;                   /* the one that is being made */
-    struct buf parent;                /* of the list that is walked through */
-    unsigned by_settings[KIND_COUNT]; /* permissions on every object of the kind */
-    bool may_create_buckets;
+    struct buf row;                  /* the one that is being made */
+    struct buf parent;               /* of the list that is walked through */
+    unsigned by_settings[MAX_KINDS]; /* permissions on every object of the kind */
+    unsigned on_root;
     struct store_walk *shared, *all;
     struct arena bucket; /* for a look at one */
 };
@@ -39,9 +39,16 @@ struct listing {
 struct place {
     enum api_kind kind;
     struct store_list_id list;
-    str bucket, collection; /* that it lies in, or none */
-    unsigned given;         /* by the settings, on every object in it */
+    enum api_kind kinds[MAX_LEVELS]; /* of what it lies in, from the top, */
+    str ids[MAX_LEVELS];             /* and their ids: */
+    unsigned depth;                  /* so many */
+    unsigned given;                  /* by the settings, on every object in it */
 };
+
+static const struct api_kind_info *kind_at(const struct listing *l, enum api_kind kind)
+{
+    return &l->r->api->kinds[kind];
+}
 
 /* ---- what is held ---------------------------------------------------------------------------- */
 
@@ -51,64 +58,68 @@ static void load_settings(struct listing *l)
         enum api_required required;
         unsigned perms;
     } own[] = {{REQUIRED_READ, STORE_PERM_READ}, {REQUIRED_WRITE, STORE_PERM_WRITE}};
-    const struct api_config *c = &l->r->api->conf;
-    for (unsigned k = 0; k < KIND_COUNT; k++) {
-        enum api_kind kind = (enum api_kind)k, parent = api_kinds[kind].parent;
-        for (size_t i = 0; i < ARRAY_LEN(own); i++)
-            if (api_is_one_of(l->r, &c->principals[kind][own[i].required]))
-                l->by_settings[kind] |= own[i].perms;
-        if (!api_is_one_of(l->r, &c->principals[kind][REQUIRED_CREATE]))
+    for (unsigned k = 0; k < l->r->api->nkinds; k++) {
+        const struct api_kind_info *kind = kind_at(l, (enum api_kind)k);
+        for (size_t i = 0; i < ARRAY_LEN(own) && k <= KIND_COLLECTION; i++)
+            if (api_is_one_of(l->r, &kind->principals[own[i].required]))
+                l->by_settings[k] |= own[i].perms;
+        if (!api_is_one_of(l->r, &kind->principals[REQUIRED_CREATE]))
             continue;
-        if (parent == KIND_NONE)
-            l->may_create_buckets = true;
+        if (kind->is.parent == KIND_NONE)
+            l->on_root |= kind->is.create_perm;
         else
-            l->by_settings[parent] |= api_create_perm(kind);
+            l->by_settings[kind->is.parent] |= kind->is.create_perm;
     }
-    l->by_settings[KIND_RECORD] = 0; /* records are listed where they are shared, only */
+}
+
+#define RW (STORE_PERM_READ | STORE_PERM_WRITE)
+
+static void write_name(struct buf *b, str name)
+{
+    if (b->p[b->n - 1] != '[')
+        buf_add_char(b, ',');
+    json_write_string(b, name);
 }
 
 /* The names of what the permissions give on an object of that kind. */
-static void write_held(struct buf *b, enum api_kind kind, unsigned perms)
+static void write_held(struct buf *b, const struct api_kind_info *k, unsigned perms)
 {
     static const struct {
         enum api_want want;
-        const char *name;
+        str name;
     } wants[] = {
-        {WANT_READ, "read"},
-        {WANT_WRITE, "write"},
-        {WANT_READ_ATTRIBUTES, "read:attributes"},
-        {WANT_CREATE_COLLECTION, "collection:create"},
-        {WANT_CREATE_GROUP, "group:create"},
-        {WANT_CREATE_RECORD, "record:create"},
+        {WANT_READ, STR_INIT("read")},
+        {WANT_WRITE, STR_INIT("write")},
+        {WANT_READ_ATTRIBUTES, STR_INIT("read:attributes")},
     };
-    const char *separator = "";
+    unsigned creates = k->perms & ~RW;
+    buf_add_char(b, '[');
     for (size_t i = 0; i < ARRAY_LEN(wants); i++) {
-        /* Only what has objects in it can be read without them. */
-        bool whole = kind == KIND_GROUP || kind == KIND_RECORD;
-        if ((whole && wants[i].want == WANT_READ_ATTRIBUTES) ||
-            !api_gives(kind, perms, wants[i].want))
-            continue;
-        buf_printf(b, "%s\"%s\"", separator, wants[i].name);
-        separator = ",";
+        /* Only what can have objects in it can be read without them. */
+        bool has = creates != 0 || wants[i].want != WANT_READ_ATTRIBUTES;
+        if (has && (perms & api_given_by(k, wants[i].want, 0, true)))
+            write_name(b, wants[i].name);
     }
+    for (unsigned i = 0; i < STORE_PERM_COUNT; i++)
+        if ((creates & (1u << i)) && (perms & api_given_by(k, WANT_CREATE, 1u << i, true)))
+            write_name(b, store_perm_name((enum store_perm)(1u << i)));
+    buf_add_char(b, ']');
 }
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-static void write_member(struct buf *b, const char *name, str value)
+static void write_id(struct buf *b, const struct api_kind_info *k, str id)
 {
-    buf_printf(b, ",\"%s\":", name);
-    json_write_string(b, value);
+    buf_printf(b, ",\"%s_id\":", k->is.name);
+    json_write_string(b, id);
 }
 
 /* The members that all rows of a list share; the object stays open. */
-static void write_place(struct buf *b, const struct place *p)
+static void write_place(struct listing *l, const struct place *p)
 {
-    buf_printf(b, "{\"resource_name\":\"%s\"", api_kinds[p->kind].name);
-    if (!str_none(p->bucket))
-        write_member(b, "bucket_id", p->bucket);
-    if (!str_none(p->collection))
-        write_member(b, "collection_id", p->collection);
+    buf_printf(&l->row, "{\"resource_name\":\"%s\"", kind_at(l, p->kind)->is.name);
+    for (unsigned i = 0; i < p->depth; i++)
+        write_id(&l->row, kind_at(l, p->kinds[i]), p->ids[i]);
 }
 
 static enum err finish_row(struct listing *l)
@@ -120,32 +131,34 @@ static enum err finish_row(struct listing *l)
 static enum err add_object(struct listing *l, const struct place *p, const struct store_object *o)
 {
     struct buf *b = &l->row;
-    const char *kind = api_kinds[p->kind].name;
+    const struct api_kind_info *k = kind_at(l, p->kind);
     unsigned perms = store_acl_held(o, &l->r->who) | p->given;
     if (perms == 0)
         return OK;
     buf_clear(b);
-    write_place(b, p);
-    write_member(b, "id", o->id);
-    buf_printf(b, ",\"%s_id\":", kind);
+    write_place(l, p);
+    buf_add_lit(b, ",\"id\":");
     json_write_string(b, o->id);
+    write_id(b, k, o->id);
     buf_add_lit(b, ",\"uri\":\"");
     buf_add_str(b, p->list.parent); /* ids and what is made of them need no escapes */
-    buf_printf(b, "/%ss/", kind);
+    buf_printf(b, "/%s/", k->is.plural);
     buf_add_str(b, o->id);
-    buf_add_lit(b, "\",\"permissions\":[");
-    write_held(b, p->kind, perms);
-    buf_add_char(b, ']');
+    buf_add_lit(b, "\",\"permissions\":");
+    write_held(b, k, perms);
     return finish_row(l);
 }
 
 static enum err add_root(struct listing *l)
 {
-    if (!l->may_create_buckets)
+    if (l->on_root == 0)
         return OK;
     buf_clear(&l->row);
     buf_add_lit(&l->row, "{\"resource_name\":\"root\",\"uri\":\"/\",\"permissions\":[");
-    buf_printf(&l->row, "\"" STR_FMT "\"]", STR_ARG(store_perm_name(STORE_PERM_BUCKET_CREATE)));
+    for (unsigned i = 0; i < STORE_PERM_COUNT; i++)
+        if (l->on_root & (1u << i))
+            write_name(&l->row, store_perm_name((enum store_perm)(1u << i)));
+    buf_add_char(&l->row, ']');
     return finish_row(l);
 }
 
@@ -154,20 +167,20 @@ static enum err add_root(struct listing *l)
 /* Does a filter leave room for an object of the list? Its own id is all that is not known yet. */
 static bool worthwhile(struct listing *l, const struct place *p)
 {
-    str known[5] = {STR("resource_name")};
+    static const struct {
+        enum api_kind kind;
+        str field;
+    } ids[] = {{KIND_BUCKET, STR_INIT("bucket_id")},
+               {KIND_GROUP, STR_INIT("group_id")},
+               {KIND_COLLECTION, STR_INIT("collection_id")},
+               {KIND_RECORD, STR_INIT("record_id")}};
+    str known[1 + ARRAY_LEN(ids)] = {STR("resource_name")};
     size_t n = 1;
-    for (unsigned k = 0; k < KIND_COUNT; k++) {
-        static const char *const names[KIND_COUNT] = {
-            [KIND_BUCKET] = "bucket_id",
-            [KIND_GROUP] = "group_id",
-            [KIND_COLLECTION] = "collection_id",
-            [KIND_RECORD] = "record_id",
-        };
-        if (k != (unsigned)p->kind)
-            known[n++] = str_from(names[k]);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+        if (ids[i].kind != p->kind)
+            known[n++] = ids[i].field;
     buf_clear(&l->row);
-    write_place(&l->row, p);
+    write_place(l, p);
     buf_add_char(&l->row, '}');
     return buf_failed(&l->row) || store_select_may(l->rows, buf_str(&l->row), known, n);
 }
@@ -186,24 +199,23 @@ static enum err add_list(struct listing *l, struct store_walk *w, const struct p
     return e == ERR_NOTFOUND ? OK : e;
 }
 
-/* False: no list of objects of the API (what a repair has found without a name). */
-static bool find_place(struct store_list_id list, struct place *out)
+/* False: no list of objects that have URLs (what a repair has found without a name, for one). */
+static bool find_place(const struct listing *l, struct store_list_id list, struct place *out)
 {
-    struct place p = {KIND_NONE, list, STR_NONE, STR_NONE, 0};
-    for (unsigned k = 0; k < KIND_COUNT; k++)
-        if (str_eq(list.resource, str_from(api_kinds[k].name)))
-            p.kind = (enum api_kind)k;
-    if (p.kind == KIND_NONE)
+    *out = (struct place){.kind = api_kind_named(l->r->api, list.resource), .list = list};
+    if (out->kind == KIND_NONE || kind_at(l, out->kind)->is.object_methods == 0)
         return false;
-    p.list.resource = str_from(api_kinds[p.kind].name);
-    if (p.kind != KIND_BUCKET) {
-        str rest = str_drop(list.parent, MIN_OF(list.parent.n, strlen("/buckets/")));
-        p.bucket = str_cut(&rest, '/');
-        str_cut(&rest, '/'); /* "collections" */
-        if (p.kind == KIND_RECORD)
-            p.collection = rest;
+    const struct api_kind_info *k = kind_at(l, out->kind);
+    out->list.resource = str_from(k->is.name);
+    out->depth = k->depth;
+    enum api_kind above = k->is.parent;
+    for (unsigned i = k->depth; i-- > 0; above = kind_at(l, above)->is.parent)
+        out->kinds[i] = above;
+    str rest = str_drop(list.parent, MIN_OF(list.parent.n, 1));
+    for (unsigned i = 0; i < k->depth; i++) {
+        str_cut(&rest, '/'); /* "buckets" */
+        out->ids[i] = str_none(rest) ? STR("") : str_cut(&rest, '/');
     }
-    *out = p;
     return true;
 }
 
@@ -220,7 +232,7 @@ static enum err find_bucket(struct listing *l, str id)
 static enum err find_given(struct listing *l, struct place *p)
 {
     unsigned given = l->by_settings[p->kind];
-    enum err e = given == 0 || p->kind == KIND_BUCKET ? OK : find_bucket(l, p->bucket);
+    enum err e = given == 0 || p->depth == 0 ? OK : find_bucket(l, p->ids[0]);
     p->given = e == OK ? given : 0;
     return e == ERR_NOTFOUND ? OK : e;
 }
@@ -232,7 +244,7 @@ static enum err add_shared(struct listing *l)
     enum err e = store_shared_lists(l->r->session, l->r->arena, &l->r->who, &lists, &n);
     for (size_t i = 0; i < n && e == OK; i++) {
         struct place p;
-        if (!find_place(lists[i], &p))
+        if (!find_place(l, lists[i], &p))
             continue;
         e = find_given(l, &p);
         if (e == OK && p.given == 0)
@@ -250,7 +262,7 @@ static enum err add_by_kind(struct listing *l, struct store_list_id list)
     if (buf_failed(&l->parent))
         return l->parent.err;
     list.parent = buf_str(&l->parent);
-    if (!find_place(list, &p))
+    if (!find_place(l, list, &p))
         return OK;
     enum err e = find_given(l, &p);
     return e == OK && p.given != 0 ? add_list(l, l->all, &p) : e;
@@ -260,7 +272,7 @@ static enum err add_by_kind(struct listing *l, struct store_list_id list)
 static enum err add_by_settings(struct listing *l)
 {
     unsigned any = 0;
-    for (unsigned k = 0; k < KIND_COUNT; k++)
+    for (unsigned k = 0; k < MAX_KINDS; k++)
         any |= l->by_settings[k];
     enum err e = OK;
     for (uint32_t number = 1; any != 0 && e == OK; number++) {

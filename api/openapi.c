@@ -68,28 +68,31 @@ static void add_title(struct buf *b, const char *name)
     add_text(b, name + 1);
 }
 
-void openapi_add_filled(struct buf *b, const char *text, const char *kind)
+void openapi_add_filled(struct buf *b, const char *text, const struct api_resource *kind)
 {
     for (const char *p = text; *p; p++) {
-        if (p[0] == '%' && p[1] == 's') {
-            add_text(b, kind);
+        if (p[0] == '%' && (p[1] == 's' || p[1] == 'p')) {
+            CHECK(kind);
             p++;
+            add_text(b, *p == 's' ? kind->name : kind->plural);
         } else if (p[0] == '*') {
-            add_title(b, kind);
+            CHECK(kind);
+            add_title(b, kind->name);
         } else {
             buf_add_char(b, *p);
         }
     }
 }
 
-void openapi_add_member(struct buf *b, const char *name, const char *text, const char *kind)
+void openapi_add_member(struct buf *b, const char *name, const char *text,
+                        const struct api_resource *kind)
 {
     buf_printf(b, "\"%s\":\"", name);
     openapi_add_filled(b, text, kind);
     buf_add_char(b, '"');
 }
 
-void openapi_add_ref(struct buf *b, const char *name, const char *kind)
+void openapi_add_ref(struct buf *b, const char *name, const struct api_resource *kind)
 {
     buf_add_lit(b, "{\"$ref\":\"#/definitions/");
     openapi_add_filled(b, name, kind);
@@ -107,23 +110,23 @@ static unsigned described_methods(const struct api *a, const struct api_route *r
 }
 
 /* "bucket_id"; that of the object which the path is about is "id". */
-static void add_id_name(struct buf *b, const struct api_route *route, const enum api_kind *named,
-                        unsigned i, unsigned n)
+static void add_id_name(struct buf *b, const struct api *a, const struct api_route *route,
+                        const enum api_kind *named, unsigned i, unsigned n)
 {
     if (route->type != TYPE_OBJECT || i + 1 < n)
-        buf_printf(b, "%s_", api_kinds[named[i]].name);
+        buf_printf(b, "%s_", a->kinds[named[i]].is.name);
     buf_add_lit(b, "id");
 }
 
 /* "/buckets/{bucket_id}/groups" */
-static void add_path(struct buf *b, const struct api_route *route)
+static void add_path(struct buf *b, const struct api *a, const struct api_route *route)
 {
     enum api_kind named[MAX_LEVELS];
-    unsigned n = api_route_ids(route, named), i = 0;
+    unsigned n = api_route_ids(a, route, named), i = 0;
     for (const char *p = route->path; *p; p++) {
         buf_add_char(b, *p);
         if (*p == '{' && i < n) {
-            add_id_name(b, route, named, i, n);
+            add_id_name(b, a, route, named, i, n);
             i++;
         }
     }
@@ -132,13 +135,13 @@ static void add_path(struct buf *b, const struct api_route *route)
 static void add_path_parameters(struct buf *b, const struct api *a, const struct api_route *route)
 {
     enum api_kind named[MAX_LEVELS];
-    unsigned n = api_route_ids(route, named);
+    unsigned n = api_route_ids(a, route, named);
     if (n == 0)
         return;
     buf_add_lit(b, "\"parameters\":[");
     for (unsigned i = 0; i < n; i++) {
         buf_printf(b, "%s{\"name\":\"", i ? "," : "");
-        add_id_name(b, route, named, i, n);
+        add_id_name(b, a, route, named, i, n);
         buf_printf(b,
                    "\",\"in\":\"path\",\"required\":true,\"type\":\"string\",\"maxLength\":%d,"
                    "\"pattern\":\"%s\"}",
@@ -147,12 +150,12 @@ static void add_path_parameters(struct buf *b, const struct api *a, const struct
     buf_add_lit(b, "],");
 }
 
-void openapi_add_tag(struct buf *b, const struct api_route *route)
+void openapi_add_tag(struct buf *b, const struct api *a, const struct api_route *route)
 {
     if (route->kind == KIND_NONE)
         add_text(b, route->doc.tag);
     else
-        openapi_add_filled(b, "*s", api_kinds[route->kind].name);
+        add_title(b, a->kinds[route->kind].is.plural);
 }
 
 static bool same_tag(const struct api_route *x, const struct api_route *y)
@@ -193,7 +196,7 @@ static void add_tags(struct buf *b, const struct api *a)
             continue;
         openapi_separate(b, &first);
         buf_add_lit(b, "{\"name\":\"");
-        openapi_add_tag(b, route);
+        openapi_add_tag(b, a, route);
         buf_add_lit(b, "\"}");
     }
     buf_add_char(b, ']');
@@ -225,7 +228,7 @@ static void add_paths(struct buf *b, const struct api *a)
             continue;
         openapi_separate(b, &first);
         buf_add_char(b, '"');
-        add_path(b, route);
+        add_path(b, a, route);
         buf_add_lit(b, "\":");
         add_path_item(b, a, route);
     }
@@ -253,37 +256,41 @@ static void add_shared_responses(struct buf *b)
     for (unsigned i = 0; i < ERROR_COUNT; i++) {
         buf_printf(b, ",\"%s\":{\"description\":\"%s\",\"schema\":", openapi_errors[i].status,
                    openapi_errors[i].description);
-        openapi_add_ref(b, "ErrorSchema", "");
+        openapi_add_ref(b, "ErrorSchema", NULL);
         buf_add_char(b, '}');
     }
     buf_add_char(b, '}');
 }
 
 /* The permissions that objects of the kind may have. */
-static void add_permissions(struct buf *b, enum api_kind k)
+static void add_permissions(struct buf *b, const struct api_kind_info *k)
 {
     bool first = true;
     buf_add_lit(b, ",\"");
-    openapi_add_filled(b, "*Permissions", api_kinds[k].name);
+    openapi_add_filled(b, "*Permissions", &k->is);
     buf_add_lit(b, "\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{");
     for (unsigned i = 0; i < STORE_PERM_COUNT; i++) {
-        if (!(api_kinds[k].perms & (1u << i)))
+        if (!(k->perms & (1u << i)))
             continue;
         openapi_separate(b, &first);
         json_write_string(b, store_perm_name((enum store_perm)(1u << i)));
         buf_add_char(b, ':');
-        openapi_add_ref(b, "Principals", "");
+        openapi_add_ref(b, "Principals", NULL);
     }
     buf_add_lit(b, "}}");
 }
 
-static void add_kind_definitions(struct buf *b, enum api_kind k)
+static void add_kind_definitions(struct buf *b, const struct api_kind_info *k)
 {
+    buf_add_lit(b, ",\"");
+    openapi_add_filled(b, "*Data", &k->is);
+    buf_add_lit(b, "\":");
+    add_text(b, k->is.data_schema);
     for (size_t i = 0; i < ARRAY_LEN(kind_definitions); i++) {
         buf_add_lit(b, ",\"");
-        openapi_add_filled(b, kind_definitions[i].name, api_kinds[k].name);
+        openapi_add_filled(b, kind_definitions[i].name, &k->is);
         buf_add_lit(b, "\":");
-        openapi_add_filled(b, kind_definitions[i].json, api_kinds[k].name);
+        openapi_add_filled(b, kind_definitions[i].json, &k->is);
     }
     add_permissions(b, k);
 }
@@ -291,7 +298,7 @@ static void add_kind_definitions(struct buf *b, enum api_kind k)
 static void add_batch_requests(struct buf *b, const struct api *a)
 {
     buf_add_lit(b, "\"BatchRequests\":{\"type\":\"array\",\"items\":");
-    openapi_add_ref(b, "BatchRequest", "");
+    openapi_add_ref(b, "BatchRequest", NULL);
     if (a->conf.batch_max > 0)
         buf_printf(b, ",\"maxItems\":%lld", (long long)a->conf.batch_max);
     buf_add_char(b, '}');
@@ -303,8 +310,8 @@ static void add_definitions(struct buf *b, const struct api *a)
     add_batch_requests(b, a);
     for (size_t i = 0; i < ARRAY_LEN(definitions); i++)
         buf_printf(b, ",\"%s\":%s", definitions[i].name, definitions[i].json);
-    for (unsigned k = 0; k < KIND_COUNT; k++)
-        add_kind_definitions(b, (enum api_kind)k);
+    for (unsigned k = 0; k < a->nkinds; k++)
+        add_kind_definitions(b, &a->kinds[k]);
     buf_add_char(b, '}');
 }
 

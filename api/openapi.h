@@ -42,14 +42,16 @@ extern const struct error_answer_row openapi_errors[ERROR_COUNT];
 
 /* A comma before all but the first; `first` begins as true. */
 void openapi_separate(struct buf *b, bool *first);
-/* A text about a kind of object: "%s" is its name, a star its name with a capital. */
-void openapi_add_filled(struct buf *b, const char *text, const char *kind);
+/* A text about a kind of objects: "%s" is its name, "%p" its plural, a star its name with a capital.
+ * NULL: about none. */
+void openapi_add_filled(struct buf *b, const char *text, const struct api_resource *kind);
 /* "name":"text", filled */
-void openapi_add_member(struct buf *b, const char *name, const char *text, const char *kind);
+void openapi_add_member(struct buf *b, const char *name, const char *text,
+                        const struct api_resource *kind);
 /* {"$ref":"#/definitions/BucketObject"} of "*Object" */
-void openapi_add_ref(struct buf *b, const char *definition, const char *kind);
+void openapi_add_ref(struct buf *b, const char *definition, const struct api_resource *kind);
 /* The tag of a route's operations: Buckets */
-void openapi_add_tag(struct buf *b, const struct api_route *route);
+void openapi_add_tag(struct buf *b, const struct api *a, const struct api_route *route);
 
 /* ---- openapi_operation.c --------------------------------------------------------------------- */
 

@@ -36,14 +36,15 @@ static void add_media_types(struct buf *b, bool body, bool patch)
 }
 
 static void add_body_parameter(struct buf *b, const char *name, const char *schema,
-                               const char *kind)
+                               const struct api_resource *kind)
 {
     buf_printf(b, "{\"name\":\"%s\",\"in\":\"body\",\"required\":true,\"schema\":", name);
     openapi_add_ref(b, schema, kind);
     buf_add_char(b, '}');
 }
 
-static void add_parameters(struct buf *b, const struct operation *o, const char *kind)
+static void add_parameters(struct buf *b, const struct operation *o,
+                           const struct api_resource *kind)
 {
     bool first = true;
     buf_add_lit(b, ",\"parameters\":[");
@@ -60,7 +61,8 @@ static void add_parameters(struct buf *b, const struct operation *o, const char 
     buf_add_char(b, ']');
 }
 
-static void add_success(struct buf *b, const struct operation *o, const char *kind, bool created)
+static void add_success(struct buf *b, const struct operation *o, const struct api_resource *kind,
+                        bool created)
 {
     buf_printf(b, "\"%d\":{", created ? 201 : 200);
     openapi_add_member(b, "description", created ? "The new %s." : o->description, kind);
@@ -85,7 +87,7 @@ static void add_errors(struct buf *b, unsigned set)
     }
 }
 
-static void add_responses(struct buf *b, const struct operation *o, const char *kind)
+static void add_responses(struct buf *b, const struct operation *o, const struct api_resource *kind)
 {
     buf_add_lit(b, ",\"responses\":{");
     add_success(b, o, kind, false);
@@ -138,8 +140,8 @@ static void add_on_resource(struct buf *b, const struct api *a, const struct api
                             enum api_method method)
 {
     struct operation o = *find_operation(route->type, method);
-    const char *kind = api_kinds[route->kind].name;
-    if (api_route_ids(route, (enum api_kind[MAX_LEVELS]){0}) == 0)
+    const struct api_resource *kind = &a->kinds[route->kind].is;
+    if (api_route_ids(a, route, (enum api_kind[MAX_LEVELS]){0}) == 0)
         o.errors &= ~E(NOT_FOUND); /* a list that lies in nothing is always there */
     openapi_add_member(b, "operationId", o.id, kind);
     buf_add_char(b, ',');
@@ -158,15 +160,15 @@ static void add_on_made_list(struct buf *b, const struct api *a, const struct ap
     o.errors &= ~(E(NOT_FOUND) | E(MODIFIED));
     o.answer = doc->answer;
     o.description = "The matching entries.";
-    add_parameters(b, &o, "");
-    add_responses(b, &o, "");
+    add_parameters(b, &o, NULL);
+    add_responses(b, &o, NULL);
     add_security(b, a);
 }
 
 static void add_answer(struct buf *b, int status, const char *description, const char *schema)
 {
     buf_printf(b, "\"%d\":{\"description\":\"%s\",\"schema\":", status, description);
-    openapi_add_ref(b, schema ? schema : "Any", "");
+    openapi_add_ref(b, schema ? schema : "Any", NULL);
     buf_add_lit(b, "},");
 }
 
@@ -174,7 +176,7 @@ static void add_on_utility(struct buf *b, const struct api_doc *doc)
 {
     if (doc->body) {
         buf_add_lit(b, ",\"parameters\":[");
-        add_body_parameter(b, doc->body, doc->body, "");
+        add_body_parameter(b, doc->body, doc->body, NULL);
         buf_add_char(b, ']');
     }
     buf_add_lit(b, ",\"responses\":{");
@@ -189,7 +191,7 @@ void openapi_add_operation(struct buf *b, const struct api *a, const struct api_
                            enum api_method method)
 {
     buf_add_lit(b, "{\"tags\":[\"");
-    openapi_add_tag(b, route);
+    openapi_add_tag(b, a, route);
     buf_add_lit(b, "\"],");
     if (route->kind != KIND_NONE) {
         add_on_resource(b, a, route, method);

@@ -113,13 +113,14 @@ static bool all_of_type(const struct json *list, enum json_type type)
     return true;
 }
 
-/* Lists whose objects have a fixed shape know their fields; of a dotted name the first part counts. */
+/* Some lists know the fields of their objects; of a dotted name the first part counts. */
 static bool known_field(const struct api_req *r, str field)
 {
-    if (r->shape == NULL)
+    const char *const *known = r->shape ? r->shape->fields : api_kind_of(r)->is.fields;
+    if (known == NULL)
         return true;
     str first = str_cut(&field, '.');
-    for (const char *const *known = r->shape->fields; *known; known++)
+    for (; *known; known++)
         if (str_eq(first, str_from(*known)))
             return true;
     return false;
@@ -209,10 +210,13 @@ static enum api_step build_filters(struct api_req *r, struct api_page *page)
     size_t most = count_filters(r);
     if (most > MAX_FILTERS)
         return wrong(r, STR_NONE, "Too many filters");
-    struct store_filter *filters = ARENA_NEW_ARRAY(r->arena, struct store_filter, most);
+    struct store_filter *filters = ARENA_NEW_ARRAY(r->arena, struct store_filter, most + 1);
     if (filters == NULL)
         return api_fail_err(r, ERR_NOMEM);
     size_t n = 0;
+    if (!str_none(r->only_id))
+        filters[n++] =
+            (struct store_filter){STR("id"), STORE_EQ, json_new_string(r->arena, r->only_id)};
     for (size_t i = 0; i < r->q.count; i++) {
         if (!is_filter(&r->q.params[i]))
             continue;
@@ -469,7 +473,7 @@ static enum api_step add_next_page(struct api_req *r, const struct api_page *pag
     buf_init_arena(&url, r->arena, 128 * KIB);
     buf_add_str(&url, api_origin(r));
     buf_add_lit(&url, "/" API_PREFIX);
-    http_url_encode(&url, api_list_uri(r), "/");
+    http_url_encode(&url, r->path, "/");
     buf_add_str(&url, buf_str(&query));
     if (buf_failed(&query) || buf_failed(&url))
         return api_fail_err(r, buf_failed(&query) ? query.err : url.err);

@@ -117,7 +117,7 @@ static enum api_step check_patched_permissions(struct api_req *r, const struct j
     if (!json_is(permissions, JSON_OBJECT))
         return patch_failed(r, STR("/permissions must be an object"));
     for (size_t i = 0; json_member(permissions, i, &kind, &principals); i++) {
-        if (!(store_perm_from_name(kind) & api_kinds[r->route->kind].perms))
+        if (!(store_perm_from_name(kind) & api_kind_of(r)->perms))
             return patch_failed(r,
                                 ARENA_JOIN(r->arena, STR("unknown permission '"), kind, STR("'")));
         if (!are_principals(principals))
@@ -246,7 +246,7 @@ enum api_step api_patch_object(struct api_req *r)
     if (s != STEP_NEXT)
         return s;
     r->invalid = NULL;
-    api_validate_data(r, r->route->kind, p.data, "");
+    api_validate_data(r, p.data, "");
     if (r->invalid) {
         r->invalid->next = NULL; /* only the first is told */
         return api_invalid_fail(r, 400);

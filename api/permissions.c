@@ -111,6 +111,6 @@ unsigned api_replaced_perms(struct api_req *r, const struct json *permissions)
         if (!json_is(value, JSON_NULL) || r->patch == PATCH_MERGE)
             named |= store_perm_from_name(name);
     if (named && r->method != METHOD_PATCH && !r->inline_permissions)
-        named = api_kinds[r->route->kind].perms;
+        named = api_kind_of(r)->perms;
     return named;
 }

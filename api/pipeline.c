@@ -14,6 +14,7 @@
  *   in the session     principals  the user and its groups                          authorize.c
  *                      prepare     what an alias makes on the fly                   plugins/
  *                      resolve     an alias' own 404 and 405 come only now          here
+ *                      begin       what the kind of object wants first              plugins/
  *                      load        the object; for writes a missing parent          resource.c
  *                      negotiate   406, 415                                         negotiate.c
  *                      authorize   401, 403                                         authorize.c
@@ -138,6 +139,12 @@ static enum api_step prepare_alias(struct api_req *r)
     return r->alias && r->alias->prepare ? r->alias->prepare(r->alias->ctx, r) : STEP_NEXT;
 }
 
+static enum api_step begin_kind(struct api_req *r)
+{
+    const struct api_resource *resource = &api_kind_of(r)->is;
+    return resource->begin ? resource->begin(resource->ctx, r) : STEP_NEXT;
+}
+
 static enum api_step handle(struct api_req *r)
 {
     bool plural = r->route->type == TYPE_PLURAL;
@@ -184,6 +191,7 @@ static void forget(struct api_req *r)
     for (unsigned i = 0; i < MAX_LEVELS; i++)
         r->levels[i].state = LEVEL_UNKNOWN;
     r->exists = r->shared_only = r->failed = r->inline_permissions = false;
+    r->only_id = STR_NONE;
     r->invalid = NULL;
     r->out->nheaders = 0;
     r->out->status = 0;
@@ -194,8 +202,8 @@ enum api_step api_run_in_session(struct api_req *r)
     static const step first[] = {api_find_principals, prepare_alias, resolve_alias};
     static const step utility[] = {api_check_origin};
     static const step resource[] = {
-        api_load_target,  api_negotiate, api_authorize, api_check_parent,
-        api_check_origin, api_validate,  handle};
+        begin_kind,       api_load_target,  api_negotiate, api_authorize,
+        api_check_parent, api_check_origin, api_validate,  handle};
     forget(r);
     enum api_step s = run(r, first, ARRAY_LEN(first));
     if (s != STEP_NEXT)

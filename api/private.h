@@ -18,39 +18,39 @@ struct api_schemas; /* schema.c */
 
 /* ---- resources ------------------------------------------------------------------------------- */
 
-/* The kinds of objects. The order is the nesting where one contains another. */
-enum api_kind {
-#define X(name, text, parent, perms) KIND_##name,
-#include "api/resources.def"
-#undef X
-    KIND_COUNT,
-    KIND_NONE
-};
-
 /* Who makes the ids of new objects, and which ids are valid: any, but for UUID4. */
 enum api_generator { GENERATOR_NAME, GENERATOR_RELAXED_UUID, GENERATOR_UUID4 };
 
-/* What is asked of an object, before inheritance (rows of inherit.def). */
+/* What is asked of an object (what gives it: kinds.c). */
 enum api_want {
     WANT_READ,            /* the objects in it */
     WANT_READ_ATTRIBUTES, /* itself */
     WANT_WRITE,
-    WANT_CREATE_COLLECTION,
-    WANT_CREATE_GROUP,
-    WANT_CREATE_RECORD,
-    WANT_COUNT
+    WANT_CREATE /* objects of the request's kind in it */
 };
 
 /* The required permission of a request, as settings name it: `kinto.<resource>_<this>_principals`.
  */
 enum api_required { REQUIRED_CREATE, REQUIRED_READ, REQUIRED_WRITE, REQUIRED_COUNT };
 
-struct api_kind_info {
-    const char *name; /* "bucket"; the plural adds an s */
-    enum api_kind parent;
-    unsigned perms; /* those that its objects may have */
+#define MAX_KINDS KIND_NONE
+
+struct api_names {
+    const str *names;
+    size_t count;
 };
-extern const struct api_kind_info api_kinds[KIND_COUNT];
+
+/* A kind, and what the settings say of it. */
+struct api_kind_info {
+    struct api_resource is;
+    const char *path;      /* of its objects, without prefix: "/buckets/{}" */
+    unsigned depth;        /* how many objects one of them lies in */
+    unsigned perms;        /* that they may have */
+    int64_t cache_seconds; /* < 0: unset */
+    enum api_generator generator;
+    struct api_names principals[REQUIRED_COUNT];
+    unsigned enabled[2]; /* METHOD_BITs; [0] plural, [1] object */
+};
 
 /* An object named by the URL, from the bucket down. */
 struct api_level {
@@ -79,11 +79,6 @@ struct api_route {
 
 /* ---- configuration (read once) --------------------------------------------------------------- */
 
-struct api_names {
-    const str *names;
-    size_t count;
-};
-
 struct api_config {
     bool readonly, explicit_permissions, schema_validation;
     bool slash_redirect, version_redirect;
@@ -96,16 +91,12 @@ struct api_config {
     struct api_names cors_origins; /* none: no CORS at all */
     str http_host, http_scheme, error_info, project_name, project_version, project_docs, http_api;
     str version_path, eos;
-    str soft_eol, hard_eol;            /* the Alert before and after the end */
-    int64_t eos_ms;                    /* INT64_MAX: the service does not end */
-    int64_t cache_seconds[KIND_COUNT]; /* < 0: unset */
-    enum api_generator generator[KIND_COUNT];
+    str soft_eol, hard_eol;                    /* the Alert before and after the end */
+    int64_t eos_ms;                            /* INT64_MAX: the service does not end */
     struct map record_cache, record_cache_old; /* bucket, or bucket and collection -> seconds */
-    struct api_names principals[KIND_COUNT][REQUIRED_COUNT];
-    struct api_names permissions_readers; /* of /permissions */
-    int64_t permissions_cache;            /* seconds; < 0: unset */
-    unsigned permissions_methods;         /* METHOD_BITs */
-    unsigned enabled[2][KIND_COUNT];      /* METHOD_BITs; [0] plural, [1] object */
+    struct api_names permissions_readers;      /* of /permissions */
+    int64_t permissions_cache;                 /* seconds; < 0: unset */
+    unsigned permissions_methods;              /* METHOD_BITs */
 };
 
 struct api {
@@ -115,12 +106,16 @@ struct api {
     struct api_schemas *schemas;
     struct arena arena; /* the process' own: configuration, capabilities */
     struct api_config conf;
+    struct api_kind_info kinds[MAX_KINDS];
+    unsigned nkinds;
     struct json *capabilities;
     struct json *hello_config;
     struct api_route *extra;
     size_t nextra;
     struct api_alias *aliases;
     size_t naliases;
+    struct api_listener *listeners;
+    size_t nlisteners;
     str version;
     str description; /* what /__api__ answers, from behind the host on (openapi.c) */
 };
@@ -192,7 +187,7 @@ struct api_req {
     unsigned nlevels;
 
     struct auth_user user;
-    str principal; /* the user, or system.Everyone */
+    str principal; /* the user, or system.Everyone: becomes a writer of what the request writes */
     struct store_principals who;
 
     struct store_session *session;
@@ -205,7 +200,8 @@ struct api_req {
     bool exists;
     int64_t list_clock;            /* of a list that is read or deleted from */
     const struct api_shape *shape; /* of a list that is not one of stored objects, or NULL */
-    bool shared_only;              /* a list: only what is shared with the caller */
+    str only_id;      /* the one object of the list that is there for the caller, or none */
+    bool shared_only; /* a list: only what is shared with the caller */
     unsigned shared_perms;
 
     struct json *root; /* parsed body: set by whoever looks first */
@@ -225,6 +221,10 @@ struct api_req {
     struct http_response *out;
     bool failed; /* the response is an error or a redirect */
 };
+
+/* ---- api.c ----------------------------------------------------------------------------------- */
+
+enum err api_add_route(struct api *a, const struct api_route *route); /* copied; NOMEM */
 
 /* ---- config.c -------------------------------------------------------------------------------- */
 
@@ -302,19 +302,26 @@ unsigned api_enabled_methods(const struct api *a, const struct api_route *route)
 /* The endpoints, in the order in which they are looked for; NULL behind the last. */
 const struct api_route *api_route_at(const struct api *a, size_t i);
 /* The kinds of the objects whose ids the path holds, from the bucket down, and how many. */
-unsigned api_route_ids(const struct api_route *route, enum api_kind kinds[MAX_LEVELS]);
+unsigned api_route_ids(const struct api *a, const struct api_route *route,
+                       enum api_kind kinds[MAX_LEVELS]);
 enum api_step api_route_parse_target(struct api_req *r);
 enum api_step api_redirect(struct api_req *r, str location, int64_t cache_seconds);
 void api_cache_seconds(struct api_req *r, int64_t seconds);
 
-/* ---- resource.c, authorize.c ----------------------------------------------------------------- */
+/* ---- kinds.c --------------------------------------------------------------------------------- */
 
+enum err api_add_core_resources(struct api *a);                   /* NOMEM */
+const struct api_kind_info *api_kind_of(const struct api_req *r); /* of the request's route */
+enum api_kind api_kind_named(const struct api *a, str name);      /* KIND_NONE: there is none */
 /* Has an id the form that a resource takes if its generator asks for no other? */
 bool api_valid_id(str id);
 bool api_valid_id_of(const struct api_req *r, enum api_kind k, str id);
 /* Which ids are valid, as a regular expression that JSON can hold as it is. */
 const char *api_id_pattern(const struct api *a, enum api_kind k);
 str api_new_id(struct api_req *r);
+
+/* ---- resource.c, authorize.c ----------------------------------------------------------------- */
+
 str api_list_uri(struct api_req *r); /* of r->list: "/buckets/b/groups" */
 struct store_list_id api_list_of(const struct api_req *r, enum api_kind kind, unsigned nparents);
 /* Loads a level's object once. */
@@ -326,10 +333,9 @@ enum api_step api_check_parent(struct api_req *r);
 enum err api_may_read(struct api_req *r, bool *allowed); /* the object of the URL */
 /* Is one of the caller's principals among the names? */
 bool api_is_one_of(const struct api_req *r, const struct api_names *names);
-/* Do these permissions on an object of that kind give what is wanted of it? */
-bool api_gives(enum api_kind kind, unsigned perms, enum api_want want);
-/* The permission on the parent that lets one create objects of that kind. */
-unsigned api_create_perm(enum api_kind kind);
+/* The permissions on an object that give what is wanted of it, or of an object below it. */
+unsigned api_given_by(const struct api_kind_info *k, enum api_want want, unsigned create_perm,
+                      bool itself);
 
 /* ---- validate.c ------------------------------------------------------------------------------ */
 
@@ -338,10 +344,13 @@ void api_body_parse(struct api_req *r); /* fills root and body_state, once */
 /* True if root is an object or an array; else the errors have been added. */
 bool api_body_usable(struct api_req *r);
 enum api_step api_validate(struct api_req *r);
-/* Checks (and converts in place) the data of an object by the rules of its kind; `prefix` is put
- * before the names of wrong fields ("data." or ""). */
-void api_validate_data(struct api_req *r, enum api_kind kind, struct json *data,
-                       const char *prefix);
+/* Checks (and converts in place) the data of an object of the request's kind; `prefix` is put before
+ * the names of wrong fields ("data." or ""). */
+void api_validate_data(struct api_req *r, struct json *data, const char *prefix);
+/* The same for the core's kinds: struct api_resource. */
+void api_validate_bucket(struct api_req *r, struct json *data, const char *prefix);
+void api_validate_group(struct api_req *r, struct json *data, const char *prefix);
+void api_validate_collection(struct api_req *r, struct json *data, const char *prefix);
 void api_check_permissions(struct api_req *r, const struct json *permissions);
 bool api_is_falsy(const struct json *v); /* as Python sees it: null, false, 0, "", [], {} */
 /* The reference's checks of a value of the body: false when an error was added under `name`. `key`
@@ -455,8 +464,16 @@ unsigned api_replaced_perms(struct api_req *r, const struct json *permissions);
 
 /* ---- events.c -------------------------------------------------------------------------------- */
 
-/* After an object of r->list was written or deleted. */
-enum err api_after_write(struct api_req *r, str id, const struct json *data);
-enum err api_after_delete(struct api_req *r, str id);
+/* Does a plugin want to know of changes? Then what they change must be known, too. */
+bool api_is_listened_to(const struct api_req *r);
+/* Before a change: `old` is the object as it is, NULL when there is none. Fills `c` but for `now`.
+ * NOMEM. */
+MUST_CHECK enum err api_change_begin(struct api_req *r, enum api_kind kind,
+                                     struct store_list_id list, str id,
+                                     const struct store_object *old, struct api_change *c);
+/* Behind it: does what follows, and tells the listeners. `now` is the object or its tombstone; `data`
+ * its data, or NULL for a tombstone. DONE: the request has its answer, an error. */
+enum api_step api_change_end(struct api_req *r, struct api_change *c,
+                             const struct store_object *now, const struct json *data);
 
 #endif

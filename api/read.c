@@ -63,7 +63,7 @@ enum api_step api_require_object(struct api_req *r)
     if (!api_valid_id_of(r, r->route->kind, r->id))
         return api_fail_invalid(r, "path", STR_NONE, STR("Invalid object id"));
     if (!r->exists)
-        return api_fail_missing(r, API_ERR_MISSING_OBJECT, r->id, api_kinds[r->route->kind].name);
+        return api_fail_missing(r, API_ERR_MISSING_OBJECT, r->id, api_kind_of(r)->is.name);
     return STEP_NEXT;
 }
 

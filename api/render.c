@@ -32,7 +32,7 @@ static int64_t record_cache_setting(const struct api_req *r)
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         const struct map *by_name = i < 2 ? &c->record_cache : &c->record_cache_old;
         const int64_t *seconds =
-            i == 2 ? &c->cache_seconds[KIND_RECORD] : map_get(by_name, names[i]);
+            i == 2 ? &r->api->kinds[KIND_RECORD].cache_seconds : map_get(by_name, names[i]);
         if (seconds && *seconds >= 0)
             return *seconds;
     }
@@ -58,8 +58,7 @@ void api_cache_header(struct api_req *r)
 {
     if (str_none(r->user.id)) {
         bool record = r->route->kind == KIND_RECORD;
-        int64_t seconds =
-            record ? record_cache_seconds(r) : r->api->conf.cache_seconds[r->route->kind];
+        int64_t seconds = record ? record_cache_seconds(r) : api_kind_of(r)->cache_seconds;
         if (seconds > 0 || (record && seconds == 0)) {
             api_cache_seconds(r, seconds);
             return;

@@ -1,7 +1,7 @@
 /*
  * api/routes.c - from a request target to an endpoint.
  *
- * Endpoints are rows of routes.def, and those that plugins added. Paths are matched after decoding,
+ * Endpoints are rows of routes.def, those of each kind of objects, and those that plugins added. Paths are matched after decoding,
  * as the reference does: "%2F" is a slash. What matches nothing is redirected (a missing version
  * prefix, a trailing slash) or answered with 404. A redirect names the decoded path, encoded anew.
  */
@@ -46,15 +46,16 @@ static const struct api_route *find(const struct api *a, str path)
     return NULL;
 }
 
-unsigned api_route_ids(const struct api_route *route, enum api_kind kinds[MAX_LEVELS])
+unsigned api_route_ids(const struct api *a, const struct api_route *route,
+                       enum api_kind kinds[MAX_LEVELS])
 {
-    unsigned depth = 0;
-    for (enum api_kind k = route->kind; k != KIND_NONE; k = api_kinds[k].parent)
-        depth++;
+    if (route->kind == KIND_NONE)
+        return 0;
+    unsigned depth = a->kinds[route->kind].depth;
     enum api_kind kind = route->kind;
-    for (unsigned i = depth; i-- > 0; kind = api_kinds[kind].parent)
+    for (unsigned i = depth + 1; i-- > 0; kind = a->kinds[kind].is.parent)
         kinds[i] = kind;
-    return route->type == TYPE_PLURAL && depth > 0 ? depth - 1 : depth;
+    return route->type == TYPE_PLURAL ? depth : depth + 1;
 }
 
 /* The objects that the path of a resource names: slices of it. */
@@ -62,7 +63,7 @@ static void fill_levels(struct api_req *r)
 {
     r->nlevels = 0;
     enum api_kind kinds[MAX_LEVELS];
-    unsigned named = api_route_ids(r->route, kinds);
+    unsigned named = api_route_ids(r->api, r->route, kinds);
     size_t at = 0;
     for (unsigned i = 0; i < named; i++) {
         at = at + 1 + str_find(str_drop(r->path, at + 1), '/') + 1; /* behind "/buckets/" */
@@ -186,7 +187,7 @@ unsigned api_enabled_methods(const struct api *a, const struct api_route *route)
         return methods;
     if (a->conf.readonly)
         methods &= METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD);
-    return methods & a->conf.enabled[route->type == TYPE_OBJECT][route->kind];
+    return methods & a->kinds[route->kind].enabled[route->type == TYPE_OBJECT];
 }
 
 unsigned api_route_methods(const struct api_req *r)

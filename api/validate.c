@@ -117,7 +117,7 @@ static str number(struct api_req *r, size_t n)
     return arena_printf(r->arena, "%zu", n);
 }
 
-/* ---- the data of each kind ------------------------------------------------------------------- */
+/* ---- the data of the core's kinds ------------------------------------------------------------------- */
 
 /* Fails only without memory, and the arena remembers that: no answer leaves. */
 static void put(struct api_req *r, struct json *object, str name, struct json *value)
@@ -131,7 +131,7 @@ static str field_name(struct api_req *r, const char *prefix, const char *field)
     return arena_printf(r->arena, "%s%s", prefix, field);
 }
 
-static void check_members(struct api_req *r, struct json *data, const char *prefix)
+void api_validate_group(struct api_req *r, struct json *data, const char *prefix)
 {
     struct json *members = json_get(data, STR("members"));
     if (members == NULL) {
@@ -184,26 +184,24 @@ static void check_cache_expires(struct api_req *r, struct json *data, const char
     put(r, data, STR("cache_expires"), json_new_i64(r->arena, n));
 }
 
-void api_validate_data(struct api_req *r, enum api_kind kind, struct json *data, const char *prefix)
+void api_validate_bucket(struct api_req *r, struct json *data, const char *prefix)
 {
-    switch (kind) {
-    case KIND_BUCKET:
-        check_schema_field(r, data, "collection:schema", prefix);
-        check_schema_field(r, data, "group:schema", prefix);
-        check_schema_field(r, data, "record:schema", prefix);
-        break;
-    case KIND_GROUP:
-        check_members(r, data, prefix);
-        break;
-    case KIND_COLLECTION:
-        check_schema_field(r, data, "schema", prefix);
-        check_cache_expires(r, data, prefix);
-        break;
-    case KIND_RECORD:
-    case KIND_COUNT:
-    case KIND_NONE:
-        break;
-    }
+    check_schema_field(r, data, "collection:schema", prefix);
+    check_schema_field(r, data, "group:schema", prefix);
+    check_schema_field(r, data, "record:schema", prefix);
+}
+
+void api_validate_collection(struct api_req *r, struct json *data, const char *prefix)
+{
+    check_schema_field(r, data, "schema", prefix);
+    check_cache_expires(r, data, prefix);
+}
+
+void api_validate_data(struct api_req *r, struct json *data, const char *prefix)
+{
+    const struct api_resource *resource = &api_kind_of(r)->is;
+    if (resource->validate)
+        resource->validate(r, data, prefix);
 }
 
 /* ---- permissions ----------------------------------------------------------------------------- */
@@ -214,7 +212,7 @@ static str known_perms(struct api_req *r)
     struct buf b;
     buf_init_arena(&b, r->arena, KIB);
     for (unsigned i = 0; i < STORE_PERM_COUNT; i++) {
-        if (!(api_kinds[r->route->kind].perms & (1u << i)))
+        if (!(api_kind_of(r)->perms & (1u << i)))
             continue;
         if (b.n)
             buf_add_lit(&b, ", ");
@@ -225,7 +223,7 @@ static str known_perms(struct api_req *r)
 
 static bool known_perm(struct api_req *r, str name)
 {
-    return (store_perm_from_name(name) & api_kinds[r->route->kind].perms) != 0;
+    return (store_perm_from_name(name) & api_kind_of(r)->perms) != 0;
 }
 
 void api_check_permissions(struct api_req *r, const struct json *permissions)
@@ -338,7 +336,7 @@ static void check_object_body(struct api_req *r)
     r->data = json_get(r->root, STR("data"));
     r->permissions = json_get(r->root, STR("permissions"));
     if (r->data && api_is_mapping(r, r->data, STR("data")) && r->method != METHOD_PATCH)
-        api_validate_data(r, r->route->kind, r->data, "data.");
+        api_validate_data(r, r->data, "data.");
     if (r->permissions)
         api_check_permissions(r, r->permissions);
 }

@@ -72,7 +72,10 @@ enum api_step api_store_object(struct api_req *r, struct json *data, const struc
     int64_t time;
     struct store_put put = {.id = r->id, .data = data};
     json_remove(data, STR("__permissions__")); /* never stored, however it came there */
-    enum api_step s = api_validate_by_schemas(r, data);
+    const struct api_resource *resource = &api_kind_of(r)->is;
+    enum api_step s = resource->process ? resource->process(resource->ctx, r, data) : STEP_NEXT;
+    if (s == STEP_NEXT)
+        s = api_validate_by_schemas(r, data);
     if (s == STEP_NEXT)
         s = asked_time(r, data, &time, &put.last_modified);
     if (s != STEP_NEXT)
@@ -81,16 +84,17 @@ enum api_step api_store_object(struct api_req *r, struct json *data, const struc
     enum err e = put.last_modified ? start_clock(r) : OK;
     if (e == OK)
         e = api_new_acl(r, r->exists ? &old : NULL, permissions, replaced, &put.acl, &put.nacl);
+    struct api_change change;
+    if (e == OK)
+        e = api_change_begin(r, r->route->kind, r->list, r->id, r->exists ? &old : NULL, &change);
     if (e == OK)
         e = store_put(r->session, r->arena, r->list, &put, out);
-    if (e == OK)
-        e = api_after_write(r, r->id, data);
     if (e == OK)
         e = refresh_principals(r);
     if (e != OK)
         return api_fail_err(r, e);
     api_timestamp_headers(r, out->last_modified);
-    return STEP_NEXT;
+    return api_change_end(r, &change, out, data);
 }
 
 /* Stores the data and the permissions of the body, and answers with the object. */
@@ -185,11 +189,14 @@ static enum api_step asked_deletion_time(struct api_req *r, int64_t *value, cons
     return STEP_NEXT;
 }
 
-static enum err delete_one(struct api_req *r, str id, const int64_t *time,
-                           struct store_object *tombstone)
+static enum api_step delete_one(struct api_req *r, const struct store_object *o,
+                                const int64_t *time, struct store_object *tombstone)
 {
-    enum err e = store_delete(r->session, r->arena, r->list, id, time, tombstone);
-    return e == OK ? api_after_delete(r, id) : e;
+    struct api_change change;
+    enum err e = api_change_begin(r, r->route->kind, r->list, o->id, o, &change);
+    if (e == OK)
+        e = store_delete(r->session, r->arena, r->list, o->id, time, tombstone);
+    return e == OK ? api_change_end(r, &change, tombstone, NULL) : api_fail_err(r, e);
 }
 
 enum api_step api_delete_object(struct api_req *r)
@@ -203,10 +210,11 @@ enum api_step api_delete_object(struct api_req *r)
         s = asked_deletion_time(r, &time, &asked);
     if (s != STEP_NEXT)
         return s;
-    struct store_object tombstone;
-    enum err e = delete_one(r, r->id, asked, &tombstone);
-    if (e != OK)
-        return api_fail_err(r, e);
+    struct store_object object = r->object, tombstone;
+    object.id = r->id;
+    s = delete_one(r, &object, asked, &tombstone);
+    if (s != STEP_NEXT)
+        return s;
     api_timestamp_headers(r, tombstone.last_modified);
     return api_reply_object(r, 200, &tombstone);
 }
@@ -216,26 +224,29 @@ static enum err copy_found(struct api_req *r, struct store_result *found)
 {
     for (size_t i = 0; i < found->count; i++) {
         struct store_object *o = &found->objects[i];
+        bool wanted = api_is_listened_to(r);
         o->id = arena_str(r->arena, o->id);
-        o->data = STR_NONE;
-        if (str_none(o->id))
-            return ERR_NOMEM;
+        o->data = wanted ? arena_str(r->arena, o->data) : STR_NONE;
+        o->acl = wanted ? arena_str(r->arena, o->acl) : STR_NONE;
     }
-    return OK;
+    return arena_failed(r->arena) ? ERR_NOMEM : OK;
 }
 
-static enum err delete_found(struct api_req *r, struct store_result *found, int64_t *newest)
+static enum api_step delete_found(struct api_req *r, struct store_result *found, int64_t *newest)
 {
     enum err e = copy_found(r, found);
-    for (size_t i = 0; e == OK && i < found->count; i++) {
+    if (e != OK)
+        return api_fail_err(r, e);
+    enum api_step s = STEP_NEXT;
+    for (size_t i = 0; s == STEP_NEXT && i < found->count; i++) {
         struct store_object tombstone;
-        e = delete_one(r, found->objects[i].id, NULL, &tombstone);
-        if (e == OK)
+        s = delete_one(r, &found->objects[i], NULL, &tombstone);
+        if (s == STEP_NEXT)
             found->objects[i] = tombstone;
-        if (e == OK && (i == 0 || tombstone.last_modified > *newest))
+        if (s == STEP_NEXT && (i == 0 || tombstone.last_modified > *newest))
             *newest = tombstone.last_modified;
     }
-    return e;
+    return s;
 }
 
 enum api_step api_delete_plural(struct api_req *r)
@@ -260,9 +271,9 @@ enum api_step api_delete_plural(struct api_req *r)
     s = api_page_next(r, &page, &found);
     if (s != STEP_NEXT)
         return s;
-    e = delete_found(r, &found, &timestamp);
-    if (e != OK)
-        return api_fail_err(r, e);
+    s = delete_found(r, &found, &timestamp);
+    if (s != STEP_NEXT)
+        return s;
     api_timestamp_headers(r, timestamp);
     return api_reply_list(r, found.objects, found.count);
 }
@@ -270,38 +281,38 @@ enum api_step api_delete_plural(struct api_req *r)
 /* ---- for plugins ----------------------------------------------------------------------------- */
 
 /* Makes one object with no data of its own, with the caller as its writer. */
-static enum err create_empty(struct api_req *r, struct store_list_id list, str id)
+static enum api_step create_empty(struct api_req *r, enum api_kind kind, struct store_list_id list,
+                                  str id)
 {
-    struct store_object ignored;
-    const struct store_ace *acl;
-    size_t n;
-    enum err e = api_new_acl(r, NULL, NULL, 0, &acl, &n);
-    if (e != OK)
-        return e;
-    struct store_put put = {.id = id, .data = json_new_object(r->arena), .acl = acl, .nacl = n};
-    if (put.data == NULL)
-        return ERR_NOMEM;
-    e = store_put(r->session, r->arena, list, &put, &ignored);
-    return e == OK ? refresh_principals(r) : e;
+    struct store_put put = {.id = id, .data = json_new_object(r->arena)};
+    struct store_object made;
+    struct api_change change;
+    enum err e = put.data ? api_new_acl(r, NULL, NULL, 0, &put.acl, &put.nacl) : ERR_NOMEM;
+    if (e == OK)
+        e = api_change_begin(r, kind, list, id, NULL, &change);
+    if (e == OK)
+        e = store_put(r->session, r->arena, list, &put, &made);
+    if (e == OK)
+        e = refresh_principals(r);
+    return e == OK ? api_change_end(r, &change, &made, put.data) : api_fail_err(r, e);
 }
 
-static enum api_step ensure(struct api_req *r, struct store_list_id list, str id)
+static enum api_step ensure(struct api_req *r, enum api_kind kind, str parent, str id)
 {
     struct store_object found;
+    struct store_list_id list = {str_from(r->api->kinds[kind].is.name), parent};
     enum err e = store_get(r->session, r->arena, list, id, &found);
-    if (e == ERR_NOTFOUND && !store_is_writing(r->session))
-        return STEP_WRITE;
     if (e == ERR_NOTFOUND)
-        e = create_empty(r, list, id);
+        return store_is_writing(r->session) ? create_empty(r, kind, list, id) : STEP_WRITE;
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
 }
 
 enum api_step api_create_if_absent(struct api_req *r, str bucket_id, str collection_id)
 {
     if (str_none(collection_id))
-        return ensure(r, (struct store_list_id){STR("bucket"), STR("")}, bucket_id);
+        return ensure(r, KIND_BUCKET, STR(""), bucket_id);
     str uri = ARENA_JOIN(r->arena, STR("/buckets/"), bucket_id);
     if (str_none(uri))
         return api_fail_err(r, ERR_NOMEM);
-    return ensure(r, (struct store_list_id){STR("collection"), uri}, collection_id);
+    return ensure(r, KIND_COLLECTION, uri, collection_id);
 }

@@ -177,7 +177,7 @@ START_TEST(valid_ids)
     ck_assert_msg(api_valid_id(id) == ids[_i].valid, "\"%s\"", ids[_i].id);
     for (int g = GENERATOR_NAME; g <= GENERATOR_UUID4; g++) {
         bool want_valid = g == GENERATOR_UUID4 ? ids[_i].uuid4 : ids[_i].valid;
-        r->api->conf.generator[KIND_RECORD] = (enum api_generator)g;
+        r->api->kinds[KIND_RECORD].generator = (enum api_generator)g;
         ck_assert_msg(api_valid_id_of(r, KIND_RECORD, id) == want_valid, "\"%s\" %d", ids[_i].id,
                       g);
     }
@@ -206,7 +206,7 @@ START_TEST(new_ids)
     api_route_find(r);
     for (size_t g = 0; g < ARRAY_LEN(generators); g++) {
         str before = STR("");
-        r->api->conf.generator[KIND_BUCKET] = generators[g];
+        r->api->kinds[KIND_BUCKET].generator = generators[g];
         for (int i = 0; i < 200; i++) {
             str id = api_new_id(r);
             ck_assert(api_valid_id_of(r, KIND_BUCKET, id));
