@@ -275,6 +275,8 @@ static enum err run_open(struct run *r, const struct cli_args *a)
 
 static void run_close(struct run *r)
 {
+    if (r->api)
+        api_stop(r->api);
     if (r->server)
         http_server_stop(r->server);
     if (r->api)

@@ -104,6 +104,8 @@ enum err api_new(struct api **out, const struct api_options *o, struct err_detai
     if (e == OK)
         e = api_schemas_new(&a->schemas);
     if (e == OK)
+        e = api_pools_new(a);
+    if (e == OK)
         e = api_config_load(a, d);
     if (e == OK)
         e = api_add_core_resources(a);
@@ -124,6 +126,7 @@ void api_free(struct api *a)
 {
     if (a == NULL)
         return;
+    api_pools_free(a);
     for (size_t i = 0; i < a->naliases; i++)
         if (a->aliases[i].free)
             a->aliases[i].free(a->aliases[i].ctx);

@@ -18,6 +18,7 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include "base/pool.h"
 #include "base/settings.h"
 #include "http/http.h"
 #include "store/store.h"
@@ -44,15 +45,19 @@ MUST_CHECK enum err api_new(struct api **out, const struct api_options *o, struc
 /* Writes what GET /__api__ answers: once, behind the last api_add_*. NOMEM. */
 MUST_CHECK enum err api_describe(struct api *a);
 struct http_app api_http_app(struct api *a);
+/* Before the server stops: work that waits for a thread is dropped (its requests get 503), so that
+ * the stop need not wait for it. */
+void api_stop(struct api *a);
 void api_free(struct api *a);
 
 /* ---- for plugins: setting up ----------------------------------------------------------------- */
 
 /* What a step or a handler answers. */
 enum api_step {
-    STEP_NEXT, /* go on with the next step */
-    STEP_DONE, /* the response stands (also an error) */
-    STEP_WRITE /* cannot be done on a snapshot: start again inside a write transaction */
+    STEP_NEXT,  /* go on with the next step */
+    STEP_DONE,  /* the response stands (also an error) */
+    STEP_WRITE, /* cannot be done on a snapshot: start again inside a write transaction */
+    STEP_WAIT   /* work has to be done first, see api_work_begin(): start again then */
 };
 
 enum api_method {
@@ -199,6 +204,44 @@ void api_rewrite(struct api_req *r, str path);  /* decoded path, borrowed */
 /* Makes the bucket or collection of that URI unless it is there; the user becomes its writer. */
 enum api_step api_create_if_absent(struct api_req *r, str bucket_id, str collection_id_or_none);
 bool api_valid_collection_id(const struct api_req *r, str id);
+
+/*
+ * Work that takes long or waits for others: it runs on a thread of a pool, never on a loop and never
+ * while a session is open; meanwhile the request is parked. The steps of the request are run again
+ * behind it, so what they do outside of the session must be possible twice.
+ *
+ *     struct check *c = (struct check *)api_work_done(r, run_check, key);
+ *     if (c == NULL) {
+ *         c = ARENA_NEW(api_arena(r), struct check);      (`struct api_work work` comes first)
+ *         ... what run_check needs, in the arena ...
+ *         return api_work_begin(r, &c->work, run_check, key, POOL_COMPUTE);
+ *     }
+ *     if (c->work.result != OK) ...                       AGAIN: too much to do, or a stop
+ */
+enum api_pool {
+    POOL_COMPUTE, /* takes the processor */
+    POOL_WAIT,    /* waits for the network, with a deadline */
+    POOL_COUNT
+};
+struct api_work;
+/* On a thread of the pool: may use w->arena, which is the request's, and what is anybody's. */
+typedef enum err (*api_work_fn)(struct api_work *w);
+struct api_work {
+    enum err result; /* of run() */
+    struct arena *arena;
+    /* The rest is private. */
+    api_work_fn run;
+    str key;
+    enum api_pool pool;
+    struct pool_job job;
+    struct api_req *req;
+    struct api_work *next;
+};
+/* What this request has had done by that function under that key; NULL: not yet. */
+struct api_work *api_work_done(struct api_req *r, api_work_fn run, str key);
+/* Has it done: return the WAIT that this answers. The work and the key lie in the request's arena. */
+enum api_step api_work_begin(struct api_req *r, struct api_work *w, api_work_fn run, str key,
+                             enum api_pool pool);
 
 enum api_step api_reply_json(struct api_req *r, int status, str body); /* body is borrowed */
 /* X(constant): see errors.def */

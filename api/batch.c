@@ -303,6 +303,8 @@ enum api_step api_batch_prepare(struct api_req *r)
         enum err e = prepare_part(r, json_at(requests, i), &b->parts[i]);
         if (e != OK)
             return api_fail_err(r, e);
+        if (b->parts[i].step == STEP_WAIT || b->parts[i].then_step == STEP_WAIT)
+            return STEP_WAIT; /* all of them are prepared anew */
     }
     return STEP_NEXT;
 }
@@ -352,7 +354,7 @@ static void write_part(const struct api_batch_part *p, struct buf *b)
     buf_add_char(b, '}');
 }
 
-/* WRITE, or else the request has its answer. */
+/* WRITE or WAIT, or else the request has its answer. */
 static enum api_step run_in_batch(struct api_req *r, struct api_req *part, enum api_step step)
 {
     if (step != STEP_NEXT)
@@ -373,11 +375,11 @@ static enum api_step run_part(struct api_req *r, struct api_batch_part *p)
 {
     enum api_step s = run_in_batch(r, p->req, p->step);
     p->answered = p->req;
-    if (s != STEP_WRITE && p->then && p->req->out->status == 307) {
+    if (s == STEP_DONE && p->then && p->req->out->status == 307) {
         s = run_in_batch(r, p->then, p->then_step);
         p->answered = p->then;
     }
-    if (s == STEP_WRITE)
+    if (s != STEP_DONE)
         return s;
     int status = p->answered->out->status;
     if (status != 409 && status < 500)

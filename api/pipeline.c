@@ -27,8 +27,10 @@
  *
  * A step answers NEXT, DONE (a response stands), or WRITE: it has to change something (the first
  * look at a list gives it a clock; an alias makes a bucket) but runs on a snapshot. Then the
- * session is given back and its steps run again inside a write transaction. Whatever may wait for
- * others comes before `begin`: the write transaction is shared by all.
+ * session is given back and its steps run again inside a write transaction. Or WAIT: something has
+ * to be worked out first that takes long (work.c); the session is given back, and the steps before
+ * or in it run again when that is done. So nothing waits for others inside a session: the write
+ * transaction is shared by all.
  *
  * After an error below 500 the transaction is committed all the same: what was done before the
  * error (a clock, a default bucket) stays, as in the reference. At 409, 413 and 5xx it is aborted.
@@ -63,6 +65,8 @@ static enum api_step identify(struct api_req *r)
                              .header = connection_header,
                              .ctx = outer};
     enum err e = auth_authenticate(r->api->auth, &a, &r->user);
+    if (e == ERR_AGAIN && outer->todo)
+        return STEP_WAIT;
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
 }
 
@@ -185,9 +189,15 @@ enum api_step api_run_before_session(struct api_req *r)
     return run(r, steps, ARRAY_LEN(steps));
 }
 
-/* What an earlier run on a snapshot left behind must not be believed in the next session. */
+/* What an earlier run left behind must not be believed in the next session; and a run in a write
+ * transaction may have changed the body's values on their way to the store. */
 static void forget(struct api_req *r)
 {
+    if (r->written)
+        r->body_state = BODY_UNREAD;
+    r->written = store_is_writing(r->session);
+    if (r->route && r->route->type == TYPE_PLURAL)
+        r->id = STR_NONE;
     for (unsigned i = 0; i < MAX_LEVELS; i++)
         r->levels[i].state = LEVEL_UNKNOWN;
     r->exists = r->shared_only = r->failed = r->inline_permissions = false;
@@ -284,6 +294,9 @@ static void respond(struct api_req *r)
 
 /* ---- sessions -------------------------------------------------------------------------------- */
 
+/* How far the steps came: the answer stands; they wait for work; the answer waits for the disk. */
+enum outcome { ANSWERED, WAITS, PARKED };
+
 /* Called by the committer, or inside store_commit: the answer may leave, or has to be taken back.
  */
 static void committed(void *arg, enum err result)
@@ -293,23 +306,18 @@ static void committed(void *arg, enum err result)
     http_resume(r->http);
 }
 
-void api_request_resume(struct http_req *http)
+/* PARKED: the answer may leave when the transaction is durable. */
+static enum outcome finish_write(struct api_req *r, enum api_step s)
 {
-    struct api_req *r = http->app_data;
-    if (r->commit_result != OK)
-        api_fail_err(r, r->commit_result);
-    respond(r);
-}
-
-/* True if the answer is parked until the transaction is durable. */
-static bool finish_write(struct api_req *r)
-{
-    if (r->out->status == 409 || r->out->status == 413 || r->out->status >= 500 || incomplete(r)) {
+    int status = r->out->status;
+    if (s == STEP_WAIT || status == 409 || status == 413 || status >= 500 || incomplete(r)) {
         store_abort(r->session);
-        return false;
+        r->session = NULL;
+        return s == STEP_WAIT ? WAITS : ANSWERED;
     }
+    r->phase = COMMITTING;
     store_commit(r->session, committed, r);
-    return true;
+    return PARKED;
 }
 
 static enum api_step run_reading(struct api_req *r)
@@ -323,17 +331,55 @@ static enum api_step run_reading(struct api_req *r)
     return s;
 }
 
-/* True if parked. */
-static bool run_writing(struct api_req *r)
+static enum outcome run_writing(struct api_req *r)
 {
     enum err e = store_write_begin(r->loop->thread, r->arena, &r->session);
     if (e != OK) {
         api_fail_err(r, e);
-        return false;
+        return ANSWERED;
     }
     enum api_step s = api_run_in_session(r);
     CHECK(s != STEP_WRITE);
-    return finish_write(r);
+    return finish_write(r, s);
+}
+
+/* Runs the steps, from the session on if those before it are done. */
+static enum outcome run_steps(struct api_req *r)
+{
+    enum api_step s = r->found ? STEP_NEXT : api_run_before_session(r);
+    r->found = s == STEP_NEXT;
+    if (s == STEP_NEXT)
+        s = api_needs_write(r) ? STEP_WRITE : run_reading(r);
+    if (s == STEP_WRITE)
+        return run_writing(r);
+    return s == STEP_WAIT ? WAITS : ANSWERED;
+}
+
+/* As far as it goes: to the answer, or until it is resumed. */
+static void proceed(struct api_req *r)
+{
+    enum outcome o = run_steps(r);
+    if (o == WAITS) {
+        r->phase = WORKING;
+        enum err e = api_work_submit(r);
+        if (e == OK)
+            return;
+        api_fail_err(r, e);
+    }
+    if (o != PARKED)
+        respond(r);
+}
+
+void api_request_resume(struct http_req *http)
+{
+    struct api_req *r = http->app_data;
+    if (r->phase == WORKING) {
+        proceed(r);
+        return;
+    }
+    if (r->commit_result != OK)
+        api_fail_err(r, r->commit_result);
+    respond(r);
 }
 
 void api_request_handle(struct api_loop *loop, struct http_req *http)
@@ -346,12 +392,8 @@ void api_request_handle(struct api_loop *loop, struct http_req *http)
         http_respond(http);
         return;
     }
-    enum api_step s = api_eos_refused(r) ? STEP_DONE : api_run_before_session(r);
-    if (s == STEP_NEXT && !api_needs_write(r))
-        s = run_reading(r);
-    else if (s == STEP_NEXT)
-        s = STEP_WRITE;
-    if (s == STEP_WRITE && run_writing(r))
-        return; /* api_request_resume goes on */
-    respond(r);
+    if (api_eos_refused(r))
+        respond(r);
+    else
+        proceed(r);
 }

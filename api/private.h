@@ -116,6 +116,7 @@ struct api {
     size_t naliases;
     struct api_listener *listeners;
     size_t nlisteners;
+    struct pool *pools[POOL_COUNT];
     str version;
     str description; /* what /__api__ answers, from behind the host on (openapi.c) */
 };
@@ -192,6 +193,11 @@ struct api_req {
 
     struct store_session *session;
     enum err commit_result;
+    enum { WORKING, COMMITTING } phase; /* while it is parked */
+    bool found;                         /* the steps before the session are done */
+    bool written;                       /* the steps in it ran in a write transaction before */
+    struct api_work *works,
+        *todo; /* of the outermost: what was done for it, what is to be done next */
 
     struct store_list_id list;
     str id;          /* of the object asked for: URL, or body of a POST; none */
@@ -259,6 +265,13 @@ bool api_needs_write(const struct api_req *r);
 bool api_was_stopped(const struct api_req *r);
 /* The headers that every answer has, also the parts of a batch. */
 void api_finish_headers(struct api_req *r);
+
+/* ---- work.c ---------------------------------------------------------------------------------- */
+
+enum err api_pools_new(struct api *a); /* NOMEM */
+void api_pools_free(struct api *a);
+/* Hands over what the request waits for; it will be resumed. AGAIN: there is too much to do. */
+MUST_CHECK enum err api_work_submit(struct api_req *r);
 
 /* ---- error.c --------------------------------------------------------------------------------- */
 

@@ -21,8 +21,9 @@ struct server {
 };
 
 static struct server server;
-static struct arena keep; /* everything that a test makes */
-static const char *user;  /* "name:password" of the requests; NULL: anonymous */
+static struct arena keep;                  /* everything that a test makes */
+static const char *user;                   /* "name:password" of the requests; NULL: anonymous */
+static struct setting_table more_settings; /* of a plugin that a test brings */
 
 #define PLAIN_INI                                                                                  \
     "[app:main]\n"                                                                                 \
@@ -53,8 +54,8 @@ static inline int64_t wall_still(void)
 
 static inline enum err server_load(struct server *s, const char *ini, struct err_detail *d)
 {
-    const struct setting_table tables[] = {api_settings, auth_settings, http_settings,
-                                           plugins_settings, store_settings};
+    const struct setting_table tables[] = {api_settings,     auth_settings,  http_settings,
+                                           plugins_settings, store_settings, more_settings};
 
     *s = (struct server){0};
     ck_assert_ok(ini_parse(&s->ini, str_from(ini), "test.ini", NULL, 0, d));

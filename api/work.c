@@ -1,0 +1,88 @@
+/*
+ * api/work.c - work that a request needs done before it can go on, on the threads of a pool: what
+ * takes long (the hash of a password) or waits for others (another server).
+ *
+ * A step that needs such work asks for its result. When there is none, it hands the work over and
+ * answers WAIT; the session is given back, the work is done, and the steps run again from the start
+ * of where they were: before the session, or inside a new one. This time the result is there. So a
+ * step is written as if the work took no time, and no session is ever open while it is done.
+ */
+#include "api/private.h"
+#include "base/map.h"
+#include <unistd.h>
+
+/* The address that a stranger cannot change at will: of IPv6 the first 64 bits. */
+static str network_of(str peer)
+{
+    size_t groups = 0;
+    for (size_t i = 0; i < peer.n; i++)
+        if (peer.p[i] == ':' && ++groups == 4)
+            return str_sub(peer, 0, i);
+    return peer;
+}
+
+struct api_work *api_work_done(struct api_req *r, api_work_fn run, str key)
+{
+    for (struct api_work *w = api_outermost(r)->works; w; w = w->next)
+        if (w->run == run && str_eq(w->key, key))
+            return w;
+    return NULL;
+}
+
+enum api_step api_work_begin(struct api_req *r, struct api_work *w, api_work_fn run, str key,
+                             enum api_pool pool)
+{
+    struct api_req *outer = api_outermost(r);
+    CHECK(outer->todo == NULL);
+    *w = (struct api_work){
+        .run = run, .key = key, .pool = pool, .arena = outer->arena, .req = outer};
+    outer->todo = w;
+    return STEP_WAIT;
+}
+
+/* On a thread of the pool. */
+static void run_work(struct pool_job *job, bool dropped)
+{
+    struct api_work *w = CONTAINER_OF(job, struct api_work, job);
+    w->result = dropped ? ERR_AGAIN : w->run(w);
+    http_resume(w->req->http);
+}
+
+enum err api_work_submit(struct api_req *r)
+{
+    struct api_work *w = r->todo;
+    CHECK(r->parent == NULL && w);
+    r->todo = NULL;
+    w->next = r->works;
+    r->works = w;
+    w->job.run = run_work;
+    return pool_submit(r->api->pools[w->pool], &w->job, map_hash(network_of(r->http->peer)));
+}
+
+enum err api_pools_new(struct api *a)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    const struct pool_options options[POOL_COUNT] = {
+        /* Half of the cores, so that the loops are never crowded out. */
+        [POOL_COMPUTE] = {.threads = cpus > 2 ? (unsigned)(cpus / 2) : 1,
+                          .max_jobs = 1024,
+                          .max_a_lane = 64},
+        [POOL_WAIT] = {.threads = 16, .max_jobs = 1024, .max_a_lane = 64},
+    };
+    enum err e = OK;
+    for (unsigned i = 0; e == OK && i < POOL_COUNT; i++)
+        e = pool_new(&a->pools[i], &options[i]);
+    return e;
+}
+
+void api_stop(struct api *a)
+{
+    for (unsigned i = 0; i < POOL_COUNT; i++)
+        pool_stop(a->pools[i]);
+}
+
+void api_pools_free(struct api *a)
+{
+    for (unsigned i = 0; i < POOL_COUNT; i++)
+        pool_free(a->pools[i]);
+}

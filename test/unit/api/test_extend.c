@@ -1,0 +1,339 @@
+/*
+ * What plugins build on, with a plugin of the test's own: a kind of objects below collections
+ * ("note"), listeners, and work that is done on other threads while a request is parked.
+ */
+#include "test/unit/api/api_test.h"
+
+/* ---- the plugin ------------------------------------------------------------------------------ */
+
+struct doubling {
+    struct api_work work;
+    long in, out;
+};
+
+static pthread_t loop_thread;
+static unsigned doublings;
+
+static enum err run_double(struct api_work *w)
+{
+    struct doubling *d = CONTAINER_OF(w, struct doubling, work);
+
+    ck_assert(!pthread_equal(pthread_self(), loop_thread));
+    ck_assert_ptr_nonnull(ARENA_NEW(w->arena, int)); /* the request's arena may be used */
+    d->out = 2 * d->in;
+    __atomic_add_fetch(&doublings, 1, __ATOMIC_RELAXED);
+    return d->in < 0 ? ERR_RANGE : OK;
+}
+
+/* NEXT: *out is twice the number. */
+static enum api_step twice(struct api_req *r, str number, long *out)
+{
+    struct doubling *d = (struct doubling *)api_work_done(r, run_double, number);
+
+    if (d == NULL) {
+        d = ARENA_NEW(api_arena(r), struct doubling);
+        enum api_step s = api_work_begin(r, &d->work, run_double, number, POOL_COMPUTE);
+        d->in = strtol(arena_cstr(api_arena(r), number), NULL, 10);
+        return s;
+    }
+    *out = d->out;
+    return d->work.result == OK ? STEP_NEXT : api_fail_err(r, d->work.result);
+}
+
+/* The number stands behind "?". */
+static enum api_step get_double(struct api_req *r)
+{
+    long n = 0;
+    enum api_step s = twice(r, r->query, &n);
+
+    if (s != STEP_NEXT)
+        return s;
+    return api_reply_json(r, 200, arena_printf(api_arena(r), "{\"twice\":%ld}", n));
+}
+
+static enum api_step double_text(void *ctx, struct api_req *r, struct json *data)
+{
+    (void)ctx;
+    const struct json *text = json_get_typed(data, STR("number"), JSON_STRING);
+    long n = 0;
+    enum api_step s = text ? twice(r, json_string(text), &n) : STEP_NEXT;
+
+    if (s == STEP_NEXT && text)
+        ck_assert_ok(json_set(api_arena(r), data, STR("number"), json_new_i64(api_arena(r), n)));
+    return s;
+}
+
+static struct {
+    unsigned n;
+    enum api_action action[32];
+    char uri[32][96], old[32][160], now[32][160];
+} told;
+static const char *refused; /* the URI of a change that the listener refuses */
+
+static void keep_text(char out[160], const struct store_object *o)
+{
+    snprintf(out, 160, STR_FMT, STR_ARG(o ? o->data : STR("")));
+}
+
+static enum api_step listen(void *ctx, struct api_req *r, const struct api_change *c)
+{
+    (void)ctx;
+    ck_assert_uint_lt(told.n, ARRAY_LEN(told.action));
+    told.action[told.n] = c->action;
+    snprintf(told.uri[told.n], sizeof told.uri[0], STR_FMT, STR_ARG(c->uri));
+    keep_text(told.old[told.n], c->old);
+    keep_text(told.now[told.n], c->now);
+    told.n++;
+    ck_assert(store_is_writing(api_session(r)));
+    return refused && str_eq(c->uri, str_from(refused)) ? api_fail(r, API_ERR_INTERNAL) : STEP_NEXT;
+}
+
+static const char *const note_fields[] = {"id", "last_modified", "number", NULL};
+
+#define ROW(key, type, def)                                                                        \
+    {                                                                                              \
+        "kinto." key, SETTING_##type, 0, 100, def, "", NULL, ""                                    \
+    }
+
+static const struct setting_row note_settings[] = {
+    ROW("note_create_principals", LIST, NULL),
+    ROW("note_read_principals", LIST, NULL),
+    ROW("note_write_principals", LIST, NULL),
+    ROW("note_cache_expires_seconds", INT, NULL),
+    ROW("note_id_generator", STRING, "x.NameGenerator"),
+    ROW("plural_note_get_enabled", BOOL, "true"),
+    ROW("plural_note_head_enabled", BOOL, "true"),
+    ROW("plural_note_post_enabled", BOOL, "true"),
+    ROW("object_note_get_enabled", BOOL, "true"),
+    ROW("object_note_put_enabled", BOOL, "true"),
+    ROW("object_note_delete_enabled", BOOL, "false"),
+};
+
+static const struct api_resource note = {
+    .name = "note",
+    .plural = "notices",
+    .parent = KIND_COLLECTION,
+    .plural_methods = METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD) | METHOD_BIT(METHOD_POST),
+    .object_methods = METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_PUT) | METHOD_BIT(METHOD_DELETE),
+    .fields = note_fields,
+    .data_schema = "{\"type\":\"object\"}",
+    .process = double_text,
+};
+
+#define C     "/v1/buckets/b/collections/c"
+#define NOTES C "/notices"
+
+static void setup_note(void)
+{
+    static const struct api_endpoint doubles = {
+        .path = "/double",
+        .methods = METHOD_BIT(METHOD_GET),
+        .handler = get_double,
+        .doc = {.operation = "double", .tag = "Double", .summary = "Twice."}};
+
+    setup_bare();
+    more_settings = (struct setting_table){note_settings, ARRAY_LEN(note_settings)};
+    loop_thread = pthread_self();
+    doublings = told.n = 0;
+    refused = NULL;
+    server_start(PLAIN_INI);
+    ck_assert_ok(api_add_resource(server.api, &note));
+    ck_assert_ok(api_add_endpoint(server.api, &doubles));
+    ck_assert_ok(api_add_listener(server.api, &(struct api_listener){.changed = listen}));
+    ck_assert_ok(api_describe(server.api));
+    user = "alice:x";
+    want(201, "PUT", "/v1/buckets/b", NULL);
+    want(201, "PUT", C, NULL);
+    told.n = 0;
+}
+
+/* ---- kinds ----------------------------------------------------------------------------------- */
+
+START_TEST(a_kind_has_all_that_kinds_have)
+{
+    want(201, "PUT", NOTES "/n", "{\"data\":{\"number\":1}}");
+    struct fake_answer *a = want(200, "GET", NOTES "/n", NULL);
+    ck_assert_str_is(at(a, "/data/number"), "1");
+    ck_assert_uint_gt(at(a, "/permissions/write/0").n, 10);
+    want(201, "POST", NOTES, "{\"data\":{\"number\":2}}");
+    a = want(200, "GET", NOTES "?number=2", NULL);
+    ck_assert_uint_eq(json_count(json_get(a->json, STR("data"))), 1);
+    ck_assert_uint_eq(
+        json_string(json_get(json_at(json_get(a->json, STR("data")), 0), STR("id"))).n, 8);
+    a = want(400, "GET", NOTES "?other=2", NULL);
+    ck_assert_uint_gt(at(a, "/details/0/description").n, 0);
+    want(400, "GET", NOTES "?_fields=other", NULL);
+    want(200, "GET", NOTES "?_fields=number", NULL);
+    want(405, "DELETE", NOTES "/n", NULL); /* switched off */
+    want(405, "PATCH", NOTES "/n", "{\"data\":{}}");
+    want(405, "DELETE", NOTES, NULL);
+    a = want(404, "GET", NOTES "/m", NULL);
+    ck_assert_str_is(at(a, "/details/resource_name"), "\"note\"");
+    a = ask("GET", NOTES "?_limit=1", NULL, NULL);
+    bool next = false;
+    for (unsigned i = 0; i < a->nheaders; i++)
+        next = next || (str_eq(a->headers[i].name, STR("Next-Page")) &&
+                        str_starts(a->headers[i].value, STR("http://example.org" NOTES "?")));
+    ck_assert(next);
+}
+END_TEST
+
+START_TEST(a_kind_is_allowed_as_its_place_says)
+{
+    want(201, "PUT", NOTES "/n", NULL);
+    user = "bob:x";
+    want(403, "GET", NOTES "/n", NULL);
+    want(403, "PUT", NOTES "/m", NULL);
+    user = "alice:x";
+    want(200, "PATCH", C, "{\"permissions\":{\"read\":[\"system.Authenticated\"]}}");
+    user = "bob:x";
+    want(200, "GET", NOTES "/n", NULL);
+    want(200, "GET", NOTES, NULL);
+    want(403, "PUT", NOTES "/m", NULL);
+    user = "alice:x";
+    struct fake_answer *a = want(
+        400, "PUT", NOTES "/n", "{\"permissions\":{\"record:create\":[\"system.Authenticated\"]}}");
+    ck_assert_uint_gt(at(a, "/details/0/description").n, 0);
+    want(200, "PUT", NOTES "/n", "{\"permissions\":{\"write\":[\"system.Authenticated\"]}}");
+    user = "bob:x";
+    want(200, "PUT", NOTES "/n", NULL);
+}
+END_TEST
+
+/* ---- listeners ------------------------------------------------------------------------------- */
+
+static void told_of(unsigned i, enum api_action action, const char *uri)
+{
+    ck_assert_uint_lt(i, told.n);
+    ck_assert_int_eq(told.action[i], action);
+    ck_assert_str_eq(told.uri[i], uri);
+}
+
+START_TEST(listeners_are_told_of_each_change)
+{
+    want(201, "PUT", C "/records/r", "{\"data\":{\"a\":1}}");
+    told_of(0, ACTION_CREATE, "/buckets/b/collections/c/records/r");
+    ck_assert_str_eq(told.old[0], "");
+    ck_assert(strncmp(told.now[0], "{\"a\":1,\"id\":\"r\",\"last_modified\":", 32) == 0);
+    want(200, "PATCH", C "/records/r", "{\"data\":{\"a\":2}}");
+    told_of(1, ACTION_UPDATE, "/buckets/b/collections/c/records/r");
+    ck_assert_str_eq(told.old[1], told.now[0]);
+    want(200, "DELETE", C "/records/r", NULL);
+    told_of(2, ACTION_DELETE, "/buckets/b/collections/c/records/r");
+    ck_assert_str_eq(told.old[2], told.now[1]);
+    ck_assert_ptr_nonnull(strstr(told.now[2], "\"deleted\":true"));
+    ck_assert_uint_eq(told.n, 3);
+    want(201, "PUT", C "/records/r1", "{\"data\":{\"a\":1}}");
+    want(201, "PUT", C "/records/r2", "{\"data\":{\"a\":2}}");
+    want(200, "DELETE", C "/records", NULL);
+    ck_assert_uint_eq(told.n, 7);
+    for (unsigned i = 5; i < 7; i++) {
+        ck_assert_int_eq(told.action[i], ACTION_DELETE);
+        ck_assert_ptr_nonnull(strstr(told.old[i], "\"a\":"));
+    }
+    want(200, "GET", C "/records", NULL);
+    want(200, "POST", "/v1/buckets", "{\"data\":{\"id\":\"b\"}}"); /* only read */
+    ck_assert_uint_eq(told.n, 7);
+    want(200, "GET", "/v1/buckets/default/collections/tasks", NULL); /* makes both */
+    ck_assert_uint_eq(told.n, 9);
+    ck_assert_int_eq(told.action[7], ACTION_CREATE);
+    want(200, "DELETE", "/v1/buckets/b", NULL); /* what is in it goes without a word */
+    ck_assert_uint_eq(told.n, 10);
+    told_of(9, ACTION_DELETE, "/buckets/b");
+}
+END_TEST
+
+START_TEST(a_listener_can_undo_everything)
+{
+    refused = "/buckets/b/collections/c/records/r";
+    want(500, "PUT", C "/records/r", NULL);
+    want(404, "GET", C "/records/r", NULL);
+    want(500, "POST", "/v1/batch",
+         "{\"requests\":[{\"method\":\"PUT\",\"path\":\"" C "/records/q\"},"
+         "{\"method\":\"PUT\",\"path\":\"" C "/records/r\"}]}");
+    want(404, "GET", C "/records/q", NULL);
+    refused = "/buckets/b";
+    want(500, "DELETE", "/v1/buckets/b", NULL);
+    want(200, "GET", C, NULL);
+}
+END_TEST
+
+/* ---- work ------------------------------------------------------------------------------------ */
+
+START_TEST(work_is_done_once_a_request)
+{
+    struct fake_answer *a = want(200, "GET", "/v1/double?21", NULL);
+    ck_assert_str_is(at(a, "/twice"), "42");
+    ck_assert_uint_eq(doublings, 1);
+    want(200, "GET", "/v1/double?21", NULL); /* another request: again */
+    ck_assert_uint_eq(doublings, 2);
+    want(500, "GET", "/v1/double?-1", NULL); /* what went wrong is told */
+}
+END_TEST
+
+START_TEST(work_inside_a_transaction_leaves_nothing_behind)
+{
+    struct fake_answer *a =
+        want(201, "PUT", NOTES "/n",
+             "{\"data\":{\"number\":\"4\",\"__permissions__\":{\"read\":[\"x:y\"]}}}");
+    ck_assert_str_is(at(a, "/data/number"), "8");
+    ck_assert_str_is(at(a, "/permissions/read/0"), "\"x:y\"");
+    ck_assert_uint_eq(told.n, 1);
+    ck_assert_uint_eq(doublings, 1);
+    a = want(201, "POST", NOTES, "{\"data\":{\"number\":\"5\"}}");
+    ck_assert_str_is(at(a, "/data/number"), "10");
+}
+END_TEST
+
+/* The parts before the one that waits run anew, from what was sent. */
+START_TEST(work_in_a_batch)
+{
+    struct fake_answer *a =
+        want(200, "POST", "/v1/batch",
+             "{\"requests\":["
+             "{\"path\":\"/double?1\"},"
+             "{\"method\":\"PUT\",\"path\":\"" C "/records/r\",\"body\":{\"data\":{\"a\":1,"
+             "\"__permissions__\":{\"read\":[\"x:y\"]}}}},"
+             "{\"method\":\"PUT\",\"path\":\"" NOTES "/n\",\"body\":{\"data\":{\"number\":\"2\"}}},"
+             "{\"method\":\"PUT\",\"path\":\"" NOTES "/m\",\"body\":{\"data\":{\"number\":\"3\"}}},"
+             "{\"method\":\"POST\",\"path\":\"" NOTES "\",\"body\":{\"data\":{\"number\":\"3\"}}},"
+             "{\"path\":\"" NOTES "/n\"}]}");
+    ck_assert_str_is(at(a, "/responses/0/body/twice"), "2");
+    ck_assert_str_is(at(a, "/responses/1/status"), "201");
+    ck_assert_str_is(at(a, "/responses/1/body/permissions/read/0"), "\"x:y\"");
+    ck_assert_str_is(at(a, "/responses/2/body/data/number"), "4");
+    ck_assert_str_is(at(a, "/responses/3/body/data/number"), "6");
+    ck_assert_str_is(at(a, "/responses/4/body/data/number"), "6");
+    ck_assert_str_is(at(a, "/responses/5/body/data/number"), "4");
+    ck_assert_uint_eq(doublings, 3);
+    want(200, "GET", NOTES "/n", NULL);
+}
+END_TEST
+
+START_TEST(a_stop_drops_work)
+{
+    api_stop(server.api);
+    struct fake_answer *a = want(503, "GET", "/v1/double?1", NULL);
+    ck_assert_str_is(at(a, "/errno"), "201");
+    want(503, "PUT", NOTES "/n", "{\"data\":{\"number\":\"4\"}}");
+    want(404, "GET", NOTES "/n", NULL);
+    ck_assert_uint_eq(doublings, 0);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    const TTest *const tests[] = {a_kind_has_all_that_kinds_have,
+                                  a_kind_is_allowed_as_its_place_says,
+                                  listeners_are_told_of_each_change,
+                                  a_listener_can_undo_everything,
+                                  work_is_done_once_a_request,
+                                  work_inside_a_transaction_leaves_nothing_behind,
+                                  work_in_a_batch,
+                                  a_stop_drops_work};
+    Suite *s = suite_create("api/extend");
+
+    tests_of(s, "extend", setup_note, teardown, tests, ARRAY_LEN(tests));
+    return s;
+}
+UNIT_MAIN(make_suite)

@@ -1,0 +1,182 @@
+/* The pool of threads: all is done, nobody waits for somebody else's lane, and a stop drops. */
+#include "base/pool.h"
+#include "test/support/unit.h"
+
+#include <pthread.h>
+
+/* Jobs write their number down in the order in which they run; `gate` holds the first ones. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool open;
+    unsigned inside, done, dropped;
+    unsigned order[1000];
+} seen;
+
+struct numbered {
+    struct pool_job job;
+    unsigned number;
+};
+
+static void note(struct pool_job *job, bool dropped)
+{
+    struct numbered *n = CONTAINER_OF(job, struct numbered, job);
+
+    pthread_mutex_lock(&seen.lock);
+    seen.inside++;
+    pthread_cond_broadcast(&seen.changed);
+    while (!seen.open)
+        pthread_cond_wait(&seen.changed, &seen.lock);
+    seen.dropped += dropped;
+    seen.order[seen.done++] = n->number;
+    pthread_cond_broadcast(&seen.changed);
+    pthread_mutex_unlock(&seen.lock);
+}
+
+static void open_gate(void)
+{
+    pthread_mutex_lock(&seen.lock);
+    seen.open = true;
+    pthread_cond_broadcast(&seen.changed);
+    pthread_mutex_unlock(&seen.lock);
+}
+
+static void wait_inside(unsigned n)
+{
+    pthread_mutex_lock(&seen.lock);
+    while (seen.inside < n)
+        pthread_cond_wait(&seen.changed, &seen.lock);
+    pthread_mutex_unlock(&seen.lock);
+}
+
+static void wait_done(unsigned n)
+{
+    pthread_mutex_lock(&seen.lock);
+    while (seen.done < n)
+        pthread_cond_wait(&seen.changed, &seen.lock);
+    pthread_mutex_unlock(&seen.lock);
+}
+
+static struct numbered jobs[1000];
+static struct pool *pool;
+
+static void make(unsigned threads, size_t max_jobs, size_t max_a_lane)
+{
+    memset(&seen, 0, sizeof seen);
+    pthread_mutex_init(&seen.lock, NULL);
+    pthread_cond_init(&seen.changed, NULL);
+    ck_assert_int_eq(pool_new(&pool, &(struct pool_options){threads, max_jobs, max_a_lane}), OK);
+}
+
+static enum err submit(unsigned number, uint64_t lane)
+{
+    jobs[number] = (struct numbered){.job = {.run = note}, .number = number};
+    return pool_submit(pool, &jobs[number].job, lane);
+}
+
+START_TEST(everything_is_done_once)
+{
+    bool was[ARRAY_LEN(jobs)] = {false};
+
+    make(4, 1000, 1000);
+    seen.open = true;
+    for (unsigned i = 0; i < ARRAY_LEN(jobs); i++)
+        ck_assert_int_eq(submit(i, i * 7919), OK);
+    wait_done(ARRAY_LEN(jobs));
+    pool_free(pool);
+    for (unsigned i = 0; i < ARRAY_LEN(jobs); i++)
+        was[seen.order[i]] = true;
+    for (unsigned i = 0; i < ARRAY_LEN(jobs); i++)
+        ck_assert(was[i]);
+    ck_assert_uint_eq(seen.dropped, 0);
+}
+END_TEST
+
+/* One thread, held by job 0; then eight jobs in one lane, one in each of two others. */
+START_TEST(lanes_take_turns)
+{
+    make(1, 100, 100);
+    ck_assert_int_eq(submit(0, 1), OK);
+    wait_inside(1);
+    for (unsigned i = 1; i <= 8; i++)
+        ck_assert_int_eq(submit(i, 1), OK);
+    ck_assert_int_eq(submit(9, 2), OK);
+    ck_assert_int_eq(submit(10, 3), OK);
+    open_gate();
+    wait_done(11);
+    pool_free(pool);
+    static const unsigned want[] = {0, 9, 10, 1, 2, 3, 4, 5, 6, 7, 8};
+    for (unsigned i = 0; i < ARRAY_LEN(want); i++)
+        ck_assert_uint_eq(seen.order[i], want[i]);
+}
+END_TEST
+
+START_TEST(threads_work_at_the_same_time)
+{
+    make(3, 100, 100);
+    for (unsigned i = 0; i < 5; i++)
+        ck_assert_int_eq(submit(i, 0), OK);
+    wait_inside(3);
+    open_gate();
+    wait_done(5);
+    pool_free(pool);
+}
+END_TEST
+
+START_TEST(a_full_lane_takes_nothing)
+{
+    make(1, 6, 2);
+    ck_assert_int_eq(submit(0, 0), OK);
+    wait_inside(1);
+    ck_assert_int_eq(submit(1, 1), OK);
+    ck_assert_int_eq(submit(2, 1), OK);
+    ck_assert_int_eq(submit(3, 1), ERR_AGAIN);
+    for (unsigned i = 3; i < 7; i++)
+        ck_assert_int_eq(submit(i, i), OK);
+    ck_assert_int_eq(submit(7, 40), ERR_AGAIN); /* six wait */
+    open_gate();
+    wait_done(7);
+    seen.open = true;
+    ck_assert_int_eq(submit(7, 40), OK);
+    wait_done(8);
+    pool_free(pool);
+}
+END_TEST
+
+START_TEST(a_stop_drops_what_waits)
+{
+    make(1, 100, 100);
+    ck_assert_int_eq(submit(0, 0), OK);
+    wait_inside(1);
+    for (unsigned i = 1; i < 5; i++)
+        ck_assert_int_eq(submit(i, i), OK);
+    pool_stop(pool);
+    ck_assert_int_eq(submit(5, 0), ERR_AGAIN);
+    open_gate();
+    pool_free(pool);
+    ck_assert_uint_eq(seen.done, 5);
+    ck_assert_uint_eq(seen.dropped, 4);
+}
+END_TEST
+
+START_TEST(a_pool_without_work_is_only_memory)
+{
+    make(2, 1, 1);
+    pool_free(pool);
+    pool_free(NULL);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    const TTest *const tests[] = {
+        everything_is_done_once,   lanes_take_turns,        threads_work_at_the_same_time,
+        a_full_lane_takes_nothing, a_stop_drops_what_waits, a_pool_without_work_is_only_memory};
+    Suite *s = suite_create("base/pool");
+    TCase *c = tcase_create("pool");
+    for (size_t i = 0; i < ARRAY_LEN(tests); i++)
+        tcase_add_test(c, tests[i]);
+    suite_add_tcase(s, c);
+    return s;
+}
+UNIT_MAIN(make_suite)
