@@ -14,6 +14,7 @@
 
 #include <mbedtls/ecdsa.h>
 #include <mbedtls/ecp.h>
+#include <mbedtls/md.h>
 #include <mbedtls/rsa.h>
 #include <mbedtls/version.h>
 
@@ -43,11 +44,16 @@ struct jwks {
 
 /* ---- mbedtls --------------------------------------------------------------------------------- */
 
-/* Its codes are sums of a high-level and a low-level one; either may say it. */
+/*
+ * Its codes are sums of a high-level and a low-level one; either may say it. Whether a signature is
+ * right is then not known: "wrong" would be a lie. (2.28 seeds a random generator for ECDSA, of which
+ * the message digest may be what lacks memory.)
+ */
 static bool is_out_of_memory(int r)
 {
-    return (-r & 0x7f) == -MBEDTLS_ERR_MPI_ALLOC_FAILED ||
-           (-r & ~0x7f) == -MBEDTLS_ERR_ECP_ALLOC_FAILED;
+    int high = -(-r & ~0x7f), low = -(-r & 0x7f);
+    return low == MBEDTLS_ERR_MPI_ALLOC_FAILED || high == MBEDTLS_ERR_ECP_ALLOC_FAILED ||
+           high == MBEDTLS_ERR_MD_ALLOC_FAILED;
 }
 
 static const uint8_t *bytes(str s)
