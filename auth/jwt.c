@@ -121,9 +121,10 @@ static bool find_alg(str name, enum jwt_alg *out)
 }
 
 /*
- * A provider signs other things with the same key for the same audience (what tells of a log-out, say),
- * and names them by `typ` (RFC 8725, section 3.11). Identity tokens are JWT or bear no type, access tokens
- * may be at+jwt (RFC 9068); media types may lack their "application/" (RFC 7515, section 4.1.9).
+ * A provider signs other things with the same key for the same audience (what tells of a log-out,
+ * say), and names them by `typ` (RFC 8725, section 3.11). Identity tokens are JWT or bear no type,
+ * access tokens may be at+jwt (RFC 9068); media types may lack their "application/" (RFC 7515,
+ * section 4.1.9).
  */
 static bool is_our_type(str typ)
 {

@@ -13,8 +13,8 @@
  * duplicate members the last one counts (RFC 7519, section 4).
  *
  * Cost: the claims are not parsed before the signature is right, so strangers can spend the time of
- * a header and of at most JWT_MAX_TRIED signatures: about 0.1 ms each with RS256 and a key of 2048
- * bits, a few ms with ES256.
+ * a header and of at most JWT_MAX_TRIED signatures: some 0.05 ms each with RS256 and a key of 2048
+ * bits, 1.5 ms with ES256. Callers who see the same token often remember that it was valid.
  */
 #ifndef AUTH_JWT_H
 #define AUTH_JWT_H

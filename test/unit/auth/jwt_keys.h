@@ -1,9 +1,9 @@
 /*
  * test/unit/auth/jwt_keys.h - keys and tokens as text.
  *
- * RSA_ and EC_ are the keys of RFC 7515, appendices A.2 and A.3, with their private parts, so that tests
- * can sign; RFC_ are the tokens there. FOREIGN_ was made by another implementation (PyJWT 2 over
- * OpenSSL): RSA of 3072 bits, P-256; the claims of both tokens are FOREIGN_CLAIMS.
+ * RSA_ and EC_ are the keys of RFC 7515, appendices A.2 and A.3, with their private parts, so that
+ * tests can sign; RFC_ are the tokens there. FOREIGN_ was made by another implementation (PyJWT 2
+ * over OpenSSL): RSA of 3072 bits, P-256; the claims of both tokens are the same.
  */
 #ifndef TEST_UNIT_AUTH_JWT_KEYS_H
 #define TEST_UNIT_AUTH_JWT_KEYS_H
