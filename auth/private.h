@@ -3,6 +3,7 @@
 #define AUTH_PRIVATE_H
 
 #include "auth/auth.h"
+#include "auth/jwt.h"
 #include "base/native.h"
 
 struct auth_active;
@@ -55,5 +56,14 @@ enum err proxy_load(struct auth *a, struct auth_active *policy, const struct set
                     struct err_detail *d);
 enum err proxy_authenticate(const struct auth *a, const struct auth_active *policy,
                             struct auth_request *req, str *user_id);
+
+/* jwks.c: did one of the keys sign that? */
+enum jwt_alg { JWT_RS256, JWT_ES256 };
+/*
+ * Tries the keys with that `kid`, or, if it is none, all that fit `alg`. VALID, UNKNOWN_KEY,
+ * UNSUITABLE_KEY, BAD_SIGNATURE or NO_MEMORY; does not fill in a detail.
+ */
+enum jwt_verdict jwks_verify(const struct jwks *keys, enum jwt_alg alg, str kid, str signed_text,
+                             str signature);
 
 #endif

@@ -141,3 +141,38 @@ enum err hash_base64_decode(struct arena *a, str in, str *out)
     *out = (str){p, n};
     return OK;
 }
+
+static int url_sextet(char c)
+{
+    if (c == '+' || c == '/')
+        return -1;
+    return sextet(c == '-' ? '+' : c == '_' ? '/' : c);
+}
+
+enum err hash_base64url_decode(struct arena *a, str in, str *out)
+{
+    char *p = arena_alloc(a, in.n / 4 * 3 + 4);
+    uint32_t bits = 0;
+    unsigned held = 0; /* bits that are not written yet: 0, 2, 4 or 6 */
+    size_t n = 0;
+
+    if (p == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < in.n; i++) {
+        int v = url_sextet(in.p[i]);
+
+        if (v < 0)
+            return ERR_SYNTAX;
+        bits = bits << 6 | (uint32_t)v;
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            p[n++] = (char)(bits >> held);
+        }
+    }
+    if (held == 6 || (bits & ((1u << held) - 1)) != 0)
+        return ERR_SYNTAX;
+    p[n] = '\0';
+    *out = (str){p, n};
+    return OK;
+}

@@ -21,5 +21,11 @@ str hash_base64_encode(struct arena *a, str in);
  * result is NUL-terminated behind its length.
  */
 MUST_CHECK enum err hash_base64_decode(struct arena *a, str in, str *out);
+/*
+ * RFC 4648 section 5 without padding, as JOSE writes it (RFC 7515, section 2). Strict: any other
+ * character, a length that no bytes have, and bits left over that are not zero are SYNTAX, so that
+ * bytes have one spelling only. The result is NUL-terminated behind its length.
+ */
+MUST_CHECK enum err hash_base64url_decode(struct arena *a, str in, str *out);
 
 #endif

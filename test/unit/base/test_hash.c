@@ -98,6 +98,49 @@ START_TEST(decoding_is_as_lenient_as_the_reference)
 }
 END_TEST
 
+static const struct {
+    const char *in;
+    const char *out; /* NULL: refused */
+} url[] = {
+    {"", ""},
+    {"Zg", "f"},
+    {"Zm8", "fo"},
+    {"Zm9v", "foo"},
+    {"Zm9vYg", "foob"},
+    {"Zm9vYmE", "fooba"},
+    {"-_-_", "\xfb\xff\xbf"},
+    {"Z", NULL},
+    {"Zm9vY", NULL},
+    {"Zg==", NULL},
+    {"Zm8=", NULL},
+    {"=", NULL},
+    {"Zh", NULL},
+    {"Zm9", NULL},
+    {"Z/8", NULL},
+    {"Z+8", NULL},
+    {"Zm9v ", NULL},
+    {"Zm 9v", NULL},
+    {"Zm9v\n", NULL},
+    {"Zm.v", NULL},
+    {"Zm9\xc3", NULL},
+};
+
+START_TEST(base64url_has_one_spelling)
+{
+    struct arena a;
+    str out = STR("untouched");
+    const char *want = url[_i].out;
+
+    arena_init(&a, NULL, 0, NULL, MIB);
+    ck_assert_int_eq(hash_base64url_decode(&a, str_from(url[_i].in), &out),
+                     want != NULL ? OK : ERR_SYNTAX);
+    ck_assert_str_is(out, want != NULL ? want : "untouched");
+    if (want != NULL)
+        ck_assert_int_eq(out.p[out.n], 0);
+    arena_fini(&a);
+}
+END_TEST
+
 START_TEST(every_byte_comes_back)
 {
     struct arena a;
@@ -123,6 +166,7 @@ START_TEST(no_memory)
     arena_init(&a, NULL, 0, NULL, 0);
     ck_assert(str_none(hash_base64_encode(&a, STR("x"))));
     ck_assert_int_eq(hash_base64_decode(&a, STR("Zg=="), &out), ERR_NOMEM);
+    ck_assert_int_eq(hash_base64url_decode(&a, STR("Zg"), &out), ERR_NOMEM);
     ck_assert_str_is(out, "untouched");
     arena_fini(&a);
 }
@@ -137,6 +181,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, hmac_of_rfc_4231);
     tcase_add_test(tc, base64_of_rfc_4648);
     tcase_add_loop_test(tc, decoding_is_as_lenient_as_the_reference, 0, ARRAY_LEN(lenient));
+    tcase_add_loop_test(tc, base64url_has_one_spelling, 0, ARRAY_LEN(url));
     tcase_add_test(tc, every_byte_comes_back);
     tcase_add_test(tc, no_memory);
     suite_add_tcase(s, tc);
