@@ -100,7 +100,7 @@ enum err api_new(struct api **out, const struct api_options *o, struct err_detai
     if (e == OK)
         e = api_settings_check(o->settings, d);
     if (e == OK)
-        e = auth_new(&a->auth, o->settings, d);
+        e = auth_new(&a->auth, o->settings, o->policies, o->npolicies, d);
     if (e == OK)
         e = api_schemas_new(&a->schemas);
     if (e == OK)

@@ -37,7 +37,9 @@ struct api_options {
     str config_path;                 /* of the INI, or none */
     str config_sha256;               /* of its bytes, in hex */
     int64_t config_modified_us;
-    str version; /* of this program */
+    str version;                               /* of this program */
+    const struct auth_policy *const *policies; /* those of plugins; static */
+    size_t npolicies;
 };
 
 /* SYNTAX, UNSUPPORTED: a setting that cannot be used; the detail says which and where. */

@@ -59,7 +59,8 @@ static str connection_header(void *ctx, str name)
 static enum api_step identify(struct api_req *r)
 {
     struct api_req *outer = api_outermost(r);
-    struct auth_request a = {.arena = r->arena,
+    struct auth_request a = {.request = r,
+                             .arena = r->arena,
                              .authorization = api_req_header(r, "Authorization"),
                              .peer = outer->http->peer,
                              .header = connection_header,

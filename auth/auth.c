@@ -3,20 +3,36 @@
  */
 #include "auth/private.h"
 
-static const struct auth_policy policies[] = {
-#define X(name, load, function, scheme, path, security)                                            \
-    {name, load, function, scheme, path, security},
-#include "auth/policies.def"
-#undef X
+static const struct auth_policy *const own[] = {&basic_policy, &proxy_policy};
+
+/* Those of this room, and behind them those that others brought. */
+struct known {
+    const struct auth_policy *const *more;
+    size_t nmore;
 };
 
-/* By the Python path of `use`, or by the name itself when there is none. */
-static const struct auth_policy *find_policy(str name, str use)
+static const struct auth_policy *policy_at(const struct known *k, size_t i)
 {
-    for (size_t i = 0; i < ARRAY_LEN(policies); i++)
-        if (str_none(use) ? str_eq(name, str_from(policies[i].name))
-                          : str_eq(use, str_from(policies[i].path)))
-            return &policies[i];
+    if (i < ARRAY_LEN(own))
+        return own[i];
+    return i - ARRAY_LEN(own) < k->nmore ? k->more[i - ARRAY_LEN(own)] : NULL;
+}
+
+static bool has_path(const struct auth_policy *p, str use)
+{
+    for (str rest = str_from(p->paths); !str_none(rest);)
+        if (str_eq(str_cut(&rest, ' '), use))
+            return true;
+    return false;
+}
+
+/* By the Python path of `use`, or by the name itself when there is none. */
+static const struct auth_policy *find_policy(const struct known *k, str name, str use)
+{
+    const struct auth_policy *p;
+    for (size_t i = 0; (p = policy_at(k, i)) != NULL; i++)
+        if (str_none(use) ? str_eq(name, str_from(p->name)) : has_path(p, use))
+            return p;
     return NULL;
 }
 
@@ -37,12 +53,14 @@ struct auth_setting auth_setting(const struct settings *s, const char *pattern, 
     return l;
 }
 
-static enum err unknown(str origin, str name, str use, struct err_detail *d)
+static enum err unknown(const struct known *k, str origin, str name, str use, struct err_detail *d)
 {
-    char known[256];
+    char known[512];
     size_t n = 0;
-    for (size_t i = 0; i < ARRAY_LEN(policies); i++) {
-        int w = snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", policies[i].path);
+    const struct auth_policy *p;
+    for (size_t i = 0; (p = policy_at(k, i)) != NULL; i++) {
+        str rest = str_from(p->paths), path = str_cut(&rest, ' ');
+        int w = snprintf(known + n, sizeof known - n, "%s" STR_FMT, i ? ", " : "", STR_ARG(path));
         n = w < 0 || (size_t)w >= sizeof known - n ? sizeof known - 1 : n + (size_t)w;
     }
     return err_set(d, ERR_UNSUPPORTED, 0,
@@ -86,36 +104,38 @@ static enum err add_challenge(struct auth *a, struct auth_active *p, const struc
     return OK;
 }
 
-static enum err add_policy(struct auth *a, const struct settings *s, str name, struct err_detail *d)
+static enum err add_policy(struct auth *a, const struct known *k, const struct settings *s,
+                           str name, struct err_detail *d)
 {
     struct auth_setting l = auth_setting(s, "multiauth.policy.*.use", name);
-    const struct auth_policy *p = find_policy(name, l.value);
+    const struct auth_policy *p = find_policy(k, name, l.value);
     if (p == NULL)
-        return unknown(l.origin, name, str_none(l.value) ? name : l.value, d);
+        return unknown(k, l.origin, name, str_none(l.value) ? name : l.value, d);
     if (a->count == AUTH_MAX_POLICIES)
         return err_set(d, ERR_LIMIT, 0, STR_FMT ": multiauth.policies: more than %d policies",
                        STR_ARG(l.origin), AUTH_MAX_POLICIES);
     struct auth_active *active = &a->active[a->count++];
     *active = (struct auth_active){.name = name, .policy = p};
     active->prefix = in_lower_case(&a->arena, name);
-    enum err e = p->load(a, active, s, d);
+    enum err e = p->load(&a->arena, active, s, d);
     if (e == OK)
         e = add_challenge(a, active, s, d);
     return e == OK && arena_failed(&a->arena) ? ERR_NOMEM : e;
 }
 
-enum err auth_new(struct auth **out, const struct settings *s, struct err_detail *d)
+enum err auth_new(struct auth **out, const struct settings *s,
+                  const struct auth_policy *const *more, size_t nmore, struct err_detail *d)
 {
+    const struct known known = {more, nmore};
     struct auth *a = calloc(1, sizeof *a);
     if (a == NULL)
         return ERR_NOMEM;
     arena_init(&a->arena, NULL, 0, NULL, MIB);
     size_t n;
     const str *names = settings_list(s, "multiauth.policies", &n);
-    a->hmac_secret = settings_str(s, "kinto.userid_hmac_secret");
     enum err e = OK;
     for (size_t i = 0; e == OK && i < n; i++)
-        e = add_policy(a, s, names[i], d);
+        e = add_policy(a, &known, s, names[i], d);
     if (e == OK)
         *out = a;
     else
@@ -127,6 +147,9 @@ void auth_free(struct auth *a)
 {
     if (a == NULL)
         return;
+    for (size_t i = 0; i < a->count; i++)
+        if (a->active[i].policy->free)
+            a->active[i].policy->free(a->active[i].data);
     arena_fini(&a->arena);
     free(a);
 }
@@ -136,7 +159,7 @@ enum err auth_authenticate(const struct auth *a, struct auth_request *req, struc
     *user = (struct auth_user){STR_NONE, STR_NONE};
     for (size_t i = 0; i < a->count; i++) {
         str id = STR_NONE;
-        enum err e = a->active[i].policy->authenticate(a, &a->active[i], req, &id);
+        enum err e = a->active[i].policy->authenticate(&a->active[i], req, &id);
         if (e != OK)
             return e;
         if (str_none(id))

@@ -2,8 +2,8 @@
  * auth/auth.h - who is asking: authentication policies.
  *
  * `multiauth.policies` names policies in order; the first one that recognises the credentials of a
- * request decides. A policy is a row in policies.def: the Python paths under which INI files know
- * it, and its function. Credentials that no policy recognises make the request anonymous, not
+ * request decides. A policy is a struct auth_policy: the Python paths under which INI files know it,
+ * and its functions. This room has some of its own (basic.c, proxy.c); plugins bring others. Credentials that no policy recognises make the request anonymous, not
  * refused: whether that is enough is authorisation's business (api/authorize.c).
  *
  * Loop threads only after auth_new; the struct is read-only then.
@@ -14,16 +14,20 @@
 #include "base/settings.h"
 
 struct auth;
+struct auth_policy;
 
 extern const struct setting_table auth_settings;
 
-/* Reads multiauth.* and kinto.userid_hmac_secret. SYNTAX/UNSUPPORTED: a policy that is not there,
- * with file, line and key in the detail. */
-MUST_CHECK enum err auth_new(struct auth **out, const struct settings *s, struct err_detail *d);
+/* Reads multiauth.* and kinto.userid_hmac_secret; `more` are policies beside those of this room.
+ * SYNTAX/UNSUPPORTED: a policy that is not there, with file, line and key in the detail. */
+MUST_CHECK enum err auth_new(struct auth **out, const struct settings *s,
+                             const struct auth_policy *const *more, size_t nmore,
+                             struct err_detail *d);
 void auth_free(struct auth *a);
 
 /* What a policy looks at. */
 struct auth_request {
+    void *request; /* the struct api_req, for policies that plugins bring */
     struct arena *arena;
     str authorization; /* the header, or none */
     /* The connection: who is at its other end ("192.0.2.1", "::1", "unix"), and its headers, not those
@@ -38,7 +42,8 @@ struct auth_user {
     str policy; /* the prefix */
 };
 
-/* Fills `user` (strings in the arena). NOMEM. */
+/* Fills `user` (strings in the arena). AGAIN: a policy has begun work whose result it needs; ask once
+ * more when that is done. NOMEM, and what the store answers. */
 MUST_CHECK enum err auth_authenticate(const struct auth *a, struct auth_request *req,
                                       struct auth_user *user);
 
@@ -49,5 +54,40 @@ bool auth_has_policy(const struct auth *a, str name);
 /* The i-th policy in force: its name, and how clients authenticate by it (text of an OpenAPI 2.0
  * Security Scheme Object, or NULL). false: there are not that many. */
 bool auth_policy_at(const struct auth *a, size_t i, str *name, const char **security);
+
+/* ---- policies -------------------------------------------------------------------------------- */
+
+struct auth_active { /* a policy in force */
+    str name;        /* as multiauth.policies calls it */
+    str prefix;      /* of user ids: the name in lower case */
+    const struct auth_policy *policy;
+    void *data; /* the policy's own */
+};
+
+struct auth_policy {
+    const char *name;  /* that means it without a `use` */
+    const char *paths; /* that mean it in `use`: separated by blanks */
+    /* Reads the settings of a policy in force; may set its data, which is released by free() (or lies
+     * in the arena). SYNTAX, NOMEM. */
+    enum err (*load)(struct arena *arena, struct auth_active *policy, const struct settings *s,
+                     struct err_detail *d);
+    /* Sets *user_id (without prefix, in the request's arena) when it recognises the credentials,
+     * leaves it alone when not. NOMEM; AGAIN: see auth_authenticate. */
+    enum err (*authenticate)(const struct auth_active *policy, struct auth_request *req,
+                             str *user_id);
+    void (*free)(void *data); /* or NULL */
+    const char *scheme;       /* of its challenge in WWW-Authenticate; NULL: has none */
+    const char *security;     /* an OpenAPI 2.0 Security Scheme Object, or NULL */
+};
+
+/* A setting of one policy, multiauth.policy.NAME.something; value: none when unset. */
+struct auth_setting {
+    str name, value, origin;
+};
+struct auth_setting auth_setting(const struct settings *s, const char *pattern, str name);
+
+/* The name and the password of Basic credentials (RFC 7617), in UTF-8. False: there are none; *name
+ * is STR_NONE and `e` NOMEM when that is why. */
+bool auth_basic_credentials(struct auth_request *req, str *name, str *password, enum err *e);
 
 #endif

@@ -33,37 +33,63 @@ static str as_utf8(struct arena *a, str s)
     return buf_failed(&b) ? STR_NONE : buf_str(&b);
 }
 
-enum err basic_load(struct auth *a, struct auth_active *policy, const struct settings *s,
-                    struct err_detail *d)
+bool auth_basic_credentials(struct auth_request *req, str *name, str *password, enum err *e)
 {
-    (void)policy;
-    (void)s;
-    if (a->hmac_secret.n != 0)
+    str encoded = basic_credentials(req->authorization), credentials;
+    *name = *password = STR_NONE;
+    *e = OK;
+    if (str_none(encoded))
+        return false;
+    enum err decoded = hash_base64_decode(req->arena, encoded, &credentials);
+    if (decoded == OK)
+        credentials = as_utf8(req->arena, credentials);
+    if (decoded == ERR_NOMEM || (decoded == OK && str_none(credentials)))
+        *e = ERR_NOMEM;
+    if (decoded != OK || *e != OK)
+        return false;
+    size_t colon = str_find(credentials, ':');
+    if (colon == STR_NPOS || colon == 0)
+        return false;
+    *name = str_sub(credentials, 0, colon);
+    *password = str_drop(credentials, colon + 1);
+    return true;
+}
+
+static enum err load(struct arena *arena, struct auth_active *policy, const struct settings *s,
+                     struct err_detail *d)
+{
+    str *secret = ARENA_NEW(arena, str);
+    if (secret == NULL)
+        return ERR_NOMEM;
+    *secret = settings_str(s, "kinto.userid_hmac_secret");
+    policy->data = secret;
+    if (secret->n != 0)
         return OK;
     return err_set(d, ERR_SYNTAX, 0,
                    "kinto.userid_hmac_secret is not set, and Basic authentication needs it");
 }
 
-enum err basic_authenticate(const struct auth *a, const struct auth_active *policy,
-                            struct auth_request *req, str *user_id)
+static enum err authenticate(const struct auth_active *policy, struct auth_request *req,
+                             str *user_id)
 {
-    (void)policy;
-    str encoded = basic_credentials(req->authorization), credentials;
-    if (str_none(encoded))
-        return OK;
-    enum err e = hash_base64_decode(req->arena, encoded, &credentials);
-    if (e == ERR_NOMEM)
+    str name, password;
+    enum err e;
+    if (!auth_basic_credentials(req, &name, &password, &e))
         return e;
-    size_t colon = e == OK ? str_find(credentials, ':') : STR_NPOS;
-    if (colon == STR_NPOS || colon == 0)
-        return OK;
-    credentials = as_utf8(req->arena, credentials);
-    if (str_none(credentials))
-        return ERR_NOMEM;
+    str credentials = {name.p, name.n + 1 + password.n}; /* as they came, with the colon */
     uint8_t mac[HASH_SHA256_LEN];
     char hex[2 * HASH_SHA256_LEN + 1];
-    hash_hmac_sha256(a->hmac_secret, credentials, mac);
+    hash_hmac_sha256(*(const str *)policy->data, credentials, mac);
     hash_hex(mac, sizeof mac, hex);
     *user_id = arena_str(req->arena, str_from(hex));
     return str_none(*user_id) ? ERR_NOMEM : OK;
 }
+
+const struct auth_policy basic_policy = {
+    .name = "basicauth",
+    .paths = "kinto.core.authentication.BasicAuthAuthenticationPolicy",
+    .load = load,
+    .authenticate = authenticate,
+    .scheme = "Basic",
+    .security = "{\"type\":\"basic\"}",
+};

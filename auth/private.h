@@ -6,56 +6,16 @@
 #include "auth/jwt.h"
 #include "base/native.h"
 
-struct auth_active;
-
-/* Reads the settings of a policy in force; may set its data (in the arena of auth). SYNTAX, NOMEM. */
-typedef enum err (*auth_loader)(struct auth *a, struct auth_active *policy,
-                                const struct settings *s, struct err_detail *d);
-/* Sets *user_id (without prefix, in the request's arena) when it recognises the credentials, leaves
- * it alone when not. NOMEM. */
-typedef enum err (*auth_function)(const struct auth *a, const struct auth_active *policy,
-                                  struct auth_request *req, str *user_id);
-
-struct auth_policy {
-    const char *name; /* as rows of policies.def call it */
-    auth_loader load;
-    auth_function authenticate;
-    const char *scheme; /* of its challenge, or NULL: has none */
-    const char *path;
-    const char *security; /* text of an OpenAPI Security Scheme Object, or NULL */
-};
-
-struct auth_active {
-    str name;   /* as multiauth.policies calls it */
-    str prefix; /* of user ids: the name in lower case */
-    const struct auth_policy *policy;
-    const void *data; /* the policy's own */
-};
-
 #define AUTH_MAX_POLICIES 16
 
 struct auth {
     struct auth_active active[AUTH_MAX_POLICIES];
     size_t count;
-    str challenge;   /* of all of them, for WWW-Authenticate; or none */
-    str hmac_secret; /* of the settings */
+    str challenge; /* of all of them, for WWW-Authenticate; or none */
     struct arena arena;
 };
 
-/* A setting of one policy, multiauth.policy.NAME.something; value: none when unset. */
-struct auth_setting {
-    str name, value, origin;
-};
-struct auth_setting auth_setting(const struct settings *s, const char *pattern, str name);
-
-enum err basic_load(struct auth *a, struct auth_active *policy, const struct settings *s,
-                    struct err_detail *d);
-enum err basic_authenticate(const struct auth *a, const struct auth_active *policy,
-                            struct auth_request *req, str *user_id);
-enum err proxy_load(struct auth *a, struct auth_active *policy, const struct settings *s,
-                    struct err_detail *d);
-enum err proxy_authenticate(const struct auth *a, const struct auth_active *policy,
-                            struct auth_request *req, str *user_id);
+extern const struct auth_policy basic_policy, proxy_policy;
 
 /* jwks.c: did one of the keys sign that? */
 enum jwt_alg { JWT_RS256, JWT_ES256 };

@@ -112,20 +112,20 @@ static bool is_token(str name)
     return name.n > 0;
 }
 
-enum err proxy_load(struct auth *a, struct auth_active *policy, const struct settings *s,
-                    struct err_detail *d)
+static enum err load(struct arena *arena, struct auth_active *policy, const struct settings *s,
+                     struct err_detail *d)
 {
     struct auth_setting listed = auth_setting(s, "multiauth.policy.*.proxies", policy->name);
     struct auth_setting header = auth_setting(s, "multiauth.policy.*.user_header", policy->name);
     const str *words = NULL;
     size_t n = 0;
-    enum err e = str_none(listed.value) ? OK : native_list(&a->arena, listed.value, &words, &n);
+    enum err e = str_none(listed.value) ? OK : native_list(arena, listed.value, &words, &n);
     if (e != OK)
         return e;
     if (n == 0)
         return bad_setting(policy, &listed, "proxies", STR(""),
                            "the addresses of the proxies that may name users", d);
-    struct proxies *p = arena_zalloc(&a->arena, sizeof *p + n * sizeof p->networks[0]);
+    struct proxies *p = arena_zalloc(arena, sizeof *p + n * sizeof p->networks[0]);
     if (p == NULL)
         return ERR_NOMEM;
     p->header = str_none(header.value) ? DEFAULT_HEADER : header.value;
@@ -147,10 +147,9 @@ static bool is_user(str name)
     return name.n > 0 && name.n <= MAX_USER_BYTES && str_utf8_valid(name);
 }
 
-enum err proxy_authenticate(const struct auth *a, const struct auth_active *policy,
-                            struct auth_request *req, str *user_id)
+static enum err authenticate(const struct auth_active *policy, struct auth_request *req,
+                             str *user_id)
 {
-    (void)a;
     const struct proxies *p = policy->data;
     if (req->header == NULL || !is_trusted(p, req->peer))
         return OK;
@@ -160,3 +159,10 @@ enum err proxy_authenticate(const struct auth *a, const struct auth_active *poli
     *user_id = arena_str(req->arena, str_trim(name));
     return str_none(*user_id) ? ERR_NOMEM : OK;
 }
+
+const struct auth_policy proxy_policy = {
+    .name = "proxy",
+    .paths = "kinto.auth.ProxyPolicy",
+    .load = load,
+    .authenticate = authenticate,
+};

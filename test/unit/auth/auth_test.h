@@ -14,7 +14,7 @@ static inline enum err load(const char *lines, struct err_detail *d)
     str ini = arena_printf(&keep, "[app:main]\n%s", lines);
 
     ck_assert_ok(server_load(&server, ini.p, d));
-    return auth_new(&auth, server.settings, d);
+    return auth_new(&auth, server.settings, NULL, 0, d);
 }
 
 static inline void start(const char *lines)
