@@ -334,6 +334,8 @@ static enum err open_store(struct run *r)
 
 static enum err open_api(struct run *r)
 {
+    size_t npolicies;
+    const struct auth_policy *const *policies = plugins_policies(&npolicies);
     const struct api_options o = {
         .store = r->store,
         .settings = r->settings,
@@ -341,6 +343,8 @@ static enum err open_api(struct run *r)
         .config_sha256 = r->ini.path ? str_from(r->ini.sha256) : STR_NONE,
         .config_modified_us = r->ini.modified_us,
         .version = STR(KINTO_VERSION),
+        .policies = policies,
+        .npolicies = npolicies,
     };
     enum err e = api_new(&r->api, &o, &r->detail);
     if (e == OK)

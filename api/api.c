@@ -133,6 +133,9 @@ void api_free(struct api *a)
     for (size_t i = 0; i < a->nlisteners; i++)
         if (a->listeners[i].free)
             a->listeners[i].free(a->listeners[i].ctx);
+    for (unsigned k = 0; k < a->nkinds; k++)
+        if (a->kinds[k].is.free)
+            a->kinds[k].is.free(a->kinds[k].is.ctx);
     auth_free(a->auth);
     api_schemas_free(a->schemas);
     arena_fini(&a->arena);

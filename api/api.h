@@ -25,6 +25,7 @@
 
 struct api;
 struct api_req;
+struct auth_policy;
 
 extern const struct setting_table api_settings;
 /* What this build cannot do yet: UNSUPPORTED, with file and line in the detail; warnings go to the
@@ -130,18 +131,21 @@ struct api_resource {
      * regular expression and as a function. Or NULL. */
     const char *id_pattern;
     bool (*valid_id)(str id);
+    bool data_required; /* a POST or PUT has to bring "data" */
     /* The fields that lists may be filtered by, sorted by and cut to, up to NULL; or NULL: any. */
     const char *const *fields;
     const char *data_schema; /* OpenAPI 2.0 schema of its "data" */
 
     void *ctx; /* for the functions, each of which may be NULL */
-    /* Inside the session, before anything is looked up; see "a request on such objects" below. */
+    /* Inside the session: of requests that write an object before it is looked up, of others behind
+     * the authorisation. May use "for plugins: a request on their objects" below. */
     enum api_step (*begin)(void *ctx, struct api_req *r);
-    /* Checks the data of a body, and may convert it in place; api_invalid() adds what is wrong.
+    /* Checks the data of a body, and may convert it in place; api_invalid_add() adds what is wrong.
      * `prefix` is put before the names of wrong fields ("data." or ""). */
     void (*validate)(struct api_req *r, struct json *data, const char *prefix);
     /* The data that will be stored, last: may change them, or refuse. */
     enum api_step (*process)(void *ctx, struct api_req *r, struct json *data);
+    void (*free)(void *ctx);
 };
 /* LIMIT: too many kinds. */
 MUST_CHECK enum err api_add_resource(struct api *a, const struct api_resource *resource);
@@ -200,12 +204,41 @@ str api_path(struct api_req *r); /* decoded, without the version prefix */
 str api_body(struct api_req *r);
 bool api_readonly(struct api_req *r);
 
+/* Is one of the caller's principals among the names? In a session. */
+bool api_is_any_of(const struct api_req *r, const str *names, size_t n);
+/* A look at one object before the session (authentication); `out` lies in the arena. NOTFOUND. */
+MUST_CHECK enum err api_read_object(struct api_req *r, struct store_list_id list, str id,
+                                    struct store_object *out);
+
 void api_set_body(struct api_req *r, str body); /* borrowed */
 void api_rewrite(struct api_req *r, str path);  /* decoded path, borrowed */
 
 /* Makes the bucket or collection of that URI unless it is there; the user becomes its writer. */
 enum api_step api_create_if_absent(struct api_req *r, str bucket_id, str collection_id_or_none);
 bool api_valid_collection_id(const struct api_req *r, str id);
+
+/* ---- for plugins: a request on their objects ------------------------------------------------- */
+
+bool api_is_plural(const struct api_req *r);         /* on a list */
+str api_url_id(const struct api_req *r);             /* of the object in the URL; none: a list */
+str api_object_id(const struct api_req *r);          /* of the object that is written */
+const struct json *api_body_json(struct api_req *r); /* NULL: the body is none */
+/* The object as it was before this request; NULL: it is new. */
+const struct store_object *api_object_before(const struct api_req *r);
+/* Of the list only the object with that id is there for the caller. */
+void api_show_only(struct api_req *r, str id);
+/* Who becomes a writer of what the request writes, instead of the user. */
+void api_set_author(struct api_req *r, str principal);
+/* The caller is that one, too. */
+enum api_step api_add_principal(struct api_req *r, str principal);
+
+/* Something is wrong in the body: gathered, and told at once when all has been looked at. */
+void api_invalid_add(struct api_req *r, const char *location, str name, str description);
+/* The reference's check of text that must not be empty: false when an error was added under `name`;
+ * `key` is what it calls the value in its message. */
+bool api_is_text(struct api_req *r, const struct json *v, str name, const char *key);
+
+/* ---- for plugins: work ----------------------------------------------------------------------- */
 
 /*
  * Work that takes long or waits for others: it runs on a thread of a pool, never on a loop and never
@@ -245,6 +278,8 @@ struct api_work *api_work_done(struct api_req *r, api_work_fn run, str key);
 enum api_step api_work_begin(struct api_req *r, struct api_work *w, api_work_fn run, str key,
                              enum api_pool pool);
 
+/* ---- for plugins: answers -------------------------------------------------------------------- */
+
 enum api_step api_reply_json(struct api_req *r, int status, str body); /* body is borrowed */
 /* X(constant): see errors.def */
 enum api_error {
@@ -253,6 +288,8 @@ enum api_error {
 #undef X
 };
 enum api_step api_fail(struct api_req *r, enum api_error e);
+/* An error without a number of its own (999), without a message, and with that title. */
+enum api_step api_fail_titled(struct api_req *r, int status, const char *title);
 enum api_step api_fail_readonly(struct api_req *r); /* 405 of a read-only server */
 /* A failure below: NOMEM, LIMIT, IO, ... -> 413, 503 or 500. */
 enum api_step api_fail_err(struct api_req *r, enum err e);

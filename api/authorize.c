@@ -29,13 +29,18 @@ unsigned api_given_by(const struct api_kind_info *k, enum api_want want, unsigne
     return STORE_PERM_READ | STORE_PERM_WRITE;
 }
 
-bool api_is_one_of(const struct api_req *r, const struct api_names *names)
+bool api_is_any_of(const struct api_req *r, const str *names, size_t n)
 {
-    for (size_t i = 0; i < names->count; i++)
+    for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < r->who.count; j++)
-            if (str_eq(names->names[i], r->who.names[j]))
+            if (str_eq(names[i], r->who.names[j]))
                 return true;
     return false;
+}
+
+bool api_is_one_of(const struct api_req *r, const struct api_names *names)
+{
+    return api_is_any_of(r, names->names, names->count);
 }
 
 static bool settings_allow(const struct api_req *r, enum api_required required)
@@ -239,5 +244,17 @@ enum api_step api_find_principals(struct api_req *r)
         names = list;
     }
     enum err e = store_principals_resolve(r->session, r->arena, names, count, &r->who);
+    return e == OK ? STEP_NEXT : api_fail_err(r, e);
+}
+
+enum api_step api_add_principal(struct api_req *r, str principal)
+{
+    str *names = ARENA_NEW_ARRAY(r->arena, str, r->who.count + 1);
+    if (names == NULL)
+        return api_fail_err(r, ERR_NOMEM);
+    for (size_t i = 0; i < r->who.count; i++)
+        names[i] = r->who.names[i];
+    names[r->who.count] = principal;
+    enum err e = store_principals_resolve(r->session, r->arena, names, r->who.count + 1, &r->who);
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
 }

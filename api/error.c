@@ -79,6 +79,18 @@ enum api_step api_fail(struct api_req *r, enum api_error e)
     return write_error(r, e, rows[e].status, str_from(rows[e].message), STR_NONE);
 }
 
+enum api_step api_fail_titled(struct api_req *r, int status, const char *title)
+{
+    struct buf b;
+    buf_init_arena(&b, r->arena, KIB);
+    buf_printf(&b, "{\"code\":%d,\"errno\":%d,\"error\":", status, rows[API_ERR_INTERNAL].number);
+    json_write_string(&b, str_from(title));
+    buf_add_char(&b, '}');
+    r->failed = true;
+    r->out->nheaders = 0;
+    return api_arena_reply(r, status, &b);
+}
+
 /* No endpoint has been chosen: no Allow. */
 enum api_step api_fail_readonly(struct api_req *r)
 {

@@ -14,11 +14,12 @@
  *   in the session     principals  the user and its groups                          authorize.c
  *                      prepare     what an alias makes on the fly                   plugins/
  *                      resolve     an alias' own 404 and 405 come only now          here
- *                      begin       what the kind of object wants first              plugins/
+ *                      begin       what a plugin's kind wants first, for writes     plugins/
  *                      load        the object; for writes a missing parent          resource.c
  *                      negotiate   406, 415                                         negotiate.c
  *                      authorize   401, 403                                         authorize.c
  *                      parent      a missing parent, for reads                      resource.c
+ *                      begin       the same, for reads                              plugins/
  *                      origin      pages that may not call                          cors.c
  *                      validate    headers, query, body                             validate.c
  *                      handle      preconditions and the work         read.c, write.c, patch.c
@@ -144,10 +145,22 @@ static enum api_step prepare_alias(struct api_req *r)
     return r->alias && r->alias->prepare ? r->alias->prepare(r->alias->ctx, r) : STEP_NEXT;
 }
 
-static enum api_step begin_kind(struct api_req *r)
+static enum api_step begin(struct api_req *r, bool first)
 {
     const struct api_resource *resource = &api_kind_of(r)->is;
-    return resource->begin ? resource->begin(resource->ctx, r) : STEP_NEXT;
+    if (resource->begin == NULL || first != api_loads_first(r))
+        return STEP_NEXT;
+    return resource->begin(resource->ctx, r);
+}
+
+static enum api_step begin_write(struct api_req *r)
+{
+    return begin(r, true);
+}
+
+static enum api_step begin_read(struct api_req *r)
+{
+    return begin(r, false);
 }
 
 static enum api_step handle(struct api_req *r)
@@ -212,9 +225,9 @@ enum api_step api_run_in_session(struct api_req *r)
 {
     static const step first[] = {api_find_principals, prepare_alias, resolve_alias};
     static const step utility[] = {api_check_origin};
-    static const step resource[] = {
-        begin_kind,       api_load_target,  api_negotiate, api_authorize,
-        api_check_parent, api_check_origin, api_validate,  handle};
+    static const step resource[] = {begin_write,      api_load_target,  api_negotiate,
+                                    api_authorize,    api_check_parent, begin_read,
+                                    api_check_origin, api_validate,     handle};
     forget(r);
     enum api_step s = run(r, first, ARRAY_LEN(first));
     if (s != STEP_NEXT)

@@ -282,7 +282,6 @@ enum api_step api_fail_message(struct api_req *r, enum api_error e, str message)
 /* details: text of a JSON value, or none */
 enum api_step api_fail_details(struct api_req *r, enum api_error e, str details);
 enum api_step api_fail_missing(struct api_req *r, enum api_error e, str id, const char *resource);
-void api_invalid_add(struct api_req *r, const char *location, str name, str description);
 /* One answer of all that was added; status 400, 406 or 415. */
 enum api_step api_invalid_fail(struct api_req *r, int status);
 
@@ -344,8 +343,9 @@ enum api_step api_load_target(struct api_req *r);
 enum api_step api_authorize(struct api_req *r);
 enum api_step api_check_parent(struct api_req *r);
 enum err api_may_read(struct api_req *r, bool *allowed); /* the object of the URL */
-/* Is one of the caller's principals among the names? */
-bool api_is_one_of(const struct api_req *r, const struct api_names *names);
+bool api_is_one_of(const struct api_req *r, const struct api_names *names); /* api_is_any_of() */
+/* Does this request look at the object before it asks for permission? */
+bool api_loads_first(const struct api_req *r);
 /* The permissions on an object that give what is wanted of it, or of an object below it. */
 unsigned api_given_by(const struct api_kind_info *k, enum api_want want, unsigned create_perm,
                       bool itself);
@@ -366,12 +366,10 @@ void api_validate_group(struct api_req *r, struct json *data, const char *prefix
 void api_validate_collection(struct api_req *r, struct json *data, const char *prefix);
 void api_check_permissions(struct api_req *r, const struct json *permissions);
 bool api_is_falsy(const struct json *v); /* as Python sees it: null, false, 0, "", [], {} */
-/* The reference's checks of a value of the body: false when an error was added under `name`. `key`
- * is what it calls the value in its message. Text that is not empty, text that is one of "a, b", text
- * that begins with a slash; NULL where there is none. */
+/* The reference's checks of a value of the body, as api_is_text(): text that is one of "a, b", text that
+ * begins with a slash; NULL where there is none. */
 bool api_is_mapping(struct api_req *r, const struct json *v, str name);
 bool api_is_sequence(struct api_req *r, const struct json *v, str name);
-bool api_is_text(struct api_req *r, const struct json *v, str name, const char *key);
 bool api_is_choice(struct api_req *r, const struct json *v, str name, const char *key, str choices);
 bool api_is_path(struct api_req *r, const struct json *v, str name, const char *key);
 /* Of a mapping: has it no members but the known (up to NULL)? */

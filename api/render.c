@@ -110,11 +110,20 @@ str api_subset(struct arena *a, str data, const str *fields, size_t n)
 
 /* ---- objects --------------------------------------------------------------------------------- */
 
-/* {"read":["..."],"write":["..."]}: only for those who may write the object itself. */
+/* Those who may write the object itself; and who made it just now, even for somebody else, who became
+ * its writer. */
+static bool sees_permissions(const struct api_req *r, const struct store_object *o)
+{
+    bool made = !r->exists && (r->method == METHOD_POST || r->method == METHOD_PUT);
+    return store_acl_allows(o, &r->who, STORE_PERM_WRITE) ||
+           (made && r->api->conf.explicit_permissions);
+}
+
+/* {"read":["..."],"write":["..."]}, as far as the caller sees them. */
 static enum err write_permissions(struct api_req *r, const struct store_object *o, struct buf *b)
 {
     buf_add_char(b, '{');
-    if (store_acl_allows(o, &r->who, STORE_PERM_WRITE)) {
+    if (sees_permissions(r, o)) {
         const struct store_ace *acl;
         size_t n, kinds = 0;
         enum err e = store_acl_list(r->session, r->arena, o, &acl, &n);

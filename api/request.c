@@ -230,6 +230,54 @@ bool api_readonly(struct api_req *r)
     return r->api->conf.readonly;
 }
 
+bool api_is_plural(const struct api_req *r)
+{
+    return r->route->type == TYPE_PLURAL;
+}
+
+str api_url_id(const struct api_req *r)
+{
+    return r->route->type == TYPE_OBJECT ? r->levels[r->nlevels - 1].id : STR_NONE;
+}
+
+str api_object_id(const struct api_req *r)
+{
+    return r->id;
+}
+
+const struct json *api_body_json(struct api_req *r)
+{
+    api_body_parse(r);
+    return r->root;
+}
+
+const struct store_object *api_object_before(const struct api_req *r)
+{
+    return r->exists ? &r->object : NULL;
+}
+
+void api_set_author(struct api_req *r, str principal)
+{
+    r->principal = principal;
+}
+
+enum err api_read_object(struct api_req *r, struct store_list_id list, str id,
+                         struct store_object *out)
+{
+    struct store_session *session;
+    enum err e = store_read_begin(r->loop->thread, r->arena, &session);
+    if (e != OK)
+        return e;
+    e = store_get(session, r->arena, list, id, out);
+    if (e == OK) { /* it lies in the session */
+        out->id = arena_str(r->arena, out->id);
+        out->data = arena_str(r->arena, out->data);
+        out->acl = arena_str(r->arena, out->acl);
+    }
+    store_read_end(session);
+    return e == OK && arena_failed(r->arena) ? ERR_NOMEM : e;
+}
+
 void api_set_body(struct api_req *r, str body)
 {
     r->body = body;

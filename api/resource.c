@@ -24,10 +24,8 @@ enum err api_level_load(struct api_req *r, unsigned i)
     struct api_level *l = &r->levels[i];
     if (l->state != LEVEL_UNKNOWN)
         return OK;
-    bool asked_for = r->route->type == TYPE_OBJECT && i == r->nlevels - 1;
-    bool hidden = asked_for && !str_none(r->only_id) && !str_eq(l->id, r->only_id);
     for (unsigned k = 0; k <= i; k++)
-        if (hidden || !api_valid_id_of(r, r->levels[k].kind, r->levels[k].id)) {
+        if (!api_valid_id_of(r, r->levels[k].kind, r->levels[k].id)) {
             l->state = LEVEL_ABSENT; /* no such object can exist */
             return OK;
         }
@@ -55,12 +53,25 @@ static void find_posted_id(struct api_req *r)
         r->id = json_string(id);
 }
 
+/* Is there an object of that id, but not for the caller? Its permissions count all the same. */
+static bool is_hidden(const struct api_req *r)
+{
+    return !str_none(r->only_id) && !str_eq(r->id, r->only_id);
+}
+
+void api_show_only(struct api_req *r, str id)
+{
+    r->only_id = id;
+    if (r->route->type == TYPE_OBJECT && is_hidden(r))
+        r->exists = false;
+}
+
 static enum api_step load_posted(struct api_req *r)
 {
     find_posted_id(r);
     if (r->id_invalid)
         return api_fail_invalid(r, "path", STR_NONE, STR("Invalid object id"));
-    if (str_none(r->id) || (!str_none(r->only_id) && !str_eq(r->id, r->only_id)))
+    if (str_none(r->id) || is_hidden(r))
         return STEP_NEXT;
     enum err e = store_get(r->session, r->arena, r->list, r->id, &r->object);
     if (e != OK && e != ERR_NOTFOUND)
@@ -93,8 +104,7 @@ enum api_step api_check_parent(struct api_req *r)
     return STEP_NEXT;
 }
 
-/* Does this request look at the object before it asks for permission? */
-static bool loads_first(const struct api_req *r)
+bool api_loads_first(const struct api_req *r)
 {
     if (r->route->type == TYPE_PLURAL)
         return r->method == METHOD_POST;
@@ -105,7 +115,7 @@ enum api_step api_load_target(struct api_req *r)
 {
     unsigned nparents = r->route->type == TYPE_PLURAL ? r->nlevels : r->nlevels - 1;
     r->list = api_list_of(r, r->route->kind, nparents);
-    if (loads_first(r)) {
+    if (api_loads_first(r)) {
         enum api_step s = api_check_parent(r);
         if (s != STEP_NEXT)
             return s;
@@ -118,7 +128,7 @@ enum api_step api_load_target(struct api_req *r)
     enum err e = api_level_load(r, r->nlevels - 1);
     if (e != OK)
         return api_fail_err(r, e);
-    r->exists = target->state == LEVEL_PRESENT;
+    r->exists = target->state == LEVEL_PRESENT && !is_hidden(r);
     r->object = target->object;
     return STEP_NEXT;
 }

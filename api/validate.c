@@ -335,7 +335,10 @@ static void check_object_body(struct api_req *r)
         return;
     r->data = json_get(r->root, STR("data"));
     r->permissions = json_get(r->root, STR("permissions"));
-    if (r->data && api_is_mapping(r, r->data, STR("data")) && r->method != METHOD_PATCH)
+    bool whole = r->method != METHOD_PATCH;
+    if (whole && r->data == NULL && api_kind_of(r)->is.data_required)
+        api_invalid_add(r, "body", STR("data"), STR("Required"));
+    if (r->data && api_is_mapping(r, r->data, STR("data")) && whole)
         api_validate_data(r, r->data, "data.");
     if (r->permissions)
         api_check_permissions(r, r->permissions);

@@ -9,8 +9,18 @@ static const struct {
 } plugins[] = {
 #define X(name, load) {name, load},
 #include "plugins/plugins.def"
-#undef X
 };
+
+static const struct auth_policy *const policies[] = {
+#define POLICY(name) &name,
+#include "plugins/plugins.def"
+};
+
+const struct auth_policy *const *plugins_policies(size_t *n)
+{
+    *n = ARRAY_LEN(policies);
+    return policies;
+}
 
 static enum err unknown(const struct settings *s, str name, struct err_detail *d)
 {

@@ -18,6 +18,10 @@ extern const struct setting_table plugins_settings;
  */
 MUST_CHECK enum err plugins_load(struct api *a, const struct settings *s, struct err_detail *d);
 
+/* The authentication policies that plugins bring (struct api_options). They count without the plugin,
+ * too: multiauth.policies names them. Static. */
+const struct auth_policy *const *plugins_policies(size_t *n);
+
 /* Settings that no plugin of this build looks at, and that must not be ignored: UNSUPPORTED, with
  * file and line in the detail. */
 MUST_CHECK enum err plugins_settings_check(const struct settings *s, struct err_detail *d);

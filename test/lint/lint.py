@@ -26,6 +26,9 @@ SYSTEM = re.compile(
     r"|termios|time|ucontext|unistd)\.h$"
 )
 
+# Beside its main header a room may have others for a purpose of their own.
+PUBLIC = {"auth/jwt.h", "auth/password.h", "http/client.h", "http/smtp.h"}
+
 # Libraries stay behind one of our headers: each is included by the files named here only.
 LIBRARIES = {
     r"(mbedtls|psa)/": ["http/tls.c", "base/hash.c", "auth/jwks.c"],
@@ -164,7 +167,7 @@ def own_include(root, path, header):
         return "not a header of a room"
     if here == there:
         return None
-    public = there == "base" or header == f"{there}/{there}.h" or (path == "kinto.c" and header.endswith("/settings.def"))
+    public = there == "base" or header == f"{there}/{there}.h" or header in PUBLIC or (path == "kinto.c" and header.endswith("/settings.def"))
     if not public:
         return f"of another room only {there}/{there}.h"
     if here is not None and LEVELS[there] >= LEVELS[here]:

@@ -84,8 +84,8 @@ static inline enum err server_try(struct server *s, const char *ini, struct err_
         e = plugins_settings_check(s->settings, d);
     if (e == OK)
         e = store_open(&s->store, &memory, NULL, d);
-    const struct api_options o = {
-        .store = s->store, .settings = s->settings, .version = STR("1.2.3")};
+    struct api_options o = {.store = s->store, .settings = s->settings, .version = STR("1.2.3")};
+    o.policies = plugins_policies(&o.npolicies);
     if (e == OK)
         e = api_new(&s->api, &o, d);
     if (e == OK)

@@ -1,0 +1,437 @@
+/*
+ * plugins/accounts.c - users with a name and a password that they chose: `/accounts`, and the policy
+ * that knows them again.
+ *
+ * An account is an object of the kind "account" that lies in nothing; its id is the user's name, its
+ * "password" the bcrypt hash of what was sent. Everybody has only their own: for others than the
+ * administrators (kinto.account_write_principals) no other account exists. Who makes an account,
+ * anonymous or administrator, makes it for the user: "account:NAME" becomes its writer.
+ *
+ * Hashes are made and checked by a pool of threads (api_work_begin), so a flood of passwords costs
+ * others nothing but, at most, a turn in that queue. A name that nobody has is checked like any other,
+ * against a hash that fits nothing: how long it takes does not tell whether there is an account.
+ * A password that was right is remembered for kinto.account_cache_ttl_seconds from its last use, as a
+ * hash under a key made of the account's own hash: with a new password, or without the account, it is
+ * forgotten at once.
+ */
+#include "auth/auth.h"
+#include "auth/password.h"
+#include "base/hash.h"
+#include "base/rand.h"
+#include "plugins/private.h"
+
+#define PREFIX STR("account:") /* of principals, whatever the policy is called */
+
+static const struct store_list_id accounts = {STR_INIT("account"), STR_INIT("")};
+
+/* ---- names ----------------------------------------------------------------------------------- */
+
+static bool is_name_char(char c, bool first)
+{
+    return str_is_letter(c) || str_is_digit(c) || (!first && str_find(STR("+.@_-"), c) != STR_NPOS);
+}
+
+static bool valid_name(str id)
+{
+    for (size_t i = 0; i < id.n; i++)
+        if (!is_name_char(id.p[i], i == 0))
+            return false;
+    return id.n > 0 && id.n <= STORE_MAX_ID_BYTES;
+}
+
+/* The user's name: behind the prefix of whatever policy knew them. */
+static str name_of(str user_id)
+{
+    str_cut(&user_id, ':');
+    return user_id;
+}
+
+/* ---- the policy ------------------------------------------------------------------------------ */
+
+struct passwords {
+    uint64_t ttl_ms;
+    uint8_t secret[32]; /* of the cache's keys: for this run only */
+    str fits_nothing;   /* a hash that takes as long as those of accounts */
+};
+
+static enum err load_policy(struct arena *arena, struct auth_active *policy,
+                            const struct settings *s, struct err_detail *d)
+{
+    (void)d;
+    struct passwords *p = ARENA_NEW(arena, struct passwords);
+    if (p == NULL)
+        return ERR_NOMEM;
+    p->ttl_ms = 1000 * (uint64_t)settings_int(s, "kinto.account_cache_ttl_seconds", 30);
+    rand_bytes(p->secret, sizeof p->secret);
+    p->fits_nothing =
+        arena_printf(arena, "$2b$%02d$abcdefghijklmnopqrstuu0000000000000000000000000000000",
+                     (int)settings_int(s, "kinto.account_password_cost", 12));
+    policy->data = p;
+    return str_none(p->fits_nothing) ? ERR_NOMEM : OK;
+}
+
+struct check {
+    struct api_work work;
+    str password, hash;
+    bool same;
+};
+
+static enum err run_check(struct api_work *w)
+{
+    struct check *c = CONTAINER_OF(w, struct check, work);
+    return password_check(w->arena, c->password, c->hash, &c->same);
+}
+
+/* What was right is remembered under these; both are text. */
+struct memory {
+    char key[2 * HASH_SHA256_LEN + 1], value[2 * HASH_SHA256_LEN + 1];
+};
+
+static void hmac_hex(str key, str text, char out[2 * HASH_SHA256_LEN + 1])
+{
+    uint8_t mac[HASH_SHA256_LEN];
+    hash_hmac_sha256(key, text, mac);
+    hash_hex(mac, sizeof mac, out);
+}
+
+static enum err memory_of(const struct passwords *p, struct arena *a, str name, str hash,
+                          str password, struct memory *m)
+{
+    str account = ARENA_JOIN(a, name, STR(":"), hash);
+    if (str_none(account))
+        return ERR_NOMEM;
+    hmac_hex((str){(const char *)p->secret, sizeof p->secret}, account, m->key);
+    hmac_hex(str_from(m->key), password, m->value);
+    return OK;
+}
+
+/* Forgotten is no failure: then it is checked again. */
+static void remember(struct api_req *r, const struct passwords *p, const struct memory *m)
+{
+    enum err e =
+        store_cache_set(api_store(api_of(r)), str_from(m->key), str_from(m->value), p->ttl_ms);
+    (void)e;
+}
+
+static bool is_remembered(struct api_req *r, const struct memory *m)
+{
+    str value;
+    return store_cache_get(api_store(api_of(r)), api_arena(r), str_from(m->key), &value) &&
+           str_eq(value, str_from(m->value));
+}
+
+/* Sets *same; AGAIN: it is being checked. */
+static enum err check(struct api_req *r, str password, str hash, const struct memory *m, bool *same)
+{
+    str key = arena_str(api_arena(r), str_from(m->value));
+    if (str_none(key))
+        return ERR_NOMEM;
+    struct api_work *w = api_work_done(r, run_check, key);
+    if (w) {
+        *same = CONTAINER_OF(w, struct check, work)->same;
+        return w->result;
+    }
+    struct check *c = ARENA_NEW(api_arena(r), struct check);
+    if (c == NULL)
+        return ERR_NOMEM;
+    c->password = password;
+    c->hash = hash;
+    enum api_step s = api_work_begin(r, &c->work, run_check, key, POOL_COMPUTE);
+    return s == STEP_WAIT ? ERR_AGAIN : ERR_FAILED;
+}
+
+/* The hash of an account; one that fits nothing when there is no account, or none with a password. */
+static enum err find_hash(struct api_req *r, const struct passwords *p, str name, str *hash)
+{
+    struct store_object account;
+    struct json *data;
+    *hash = p->fits_nothing;
+    enum err e = api_read_object(r, accounts, name, &account);
+    if (e != OK)
+        return e == ERR_NOTFOUND ? OK : e;
+    e = json_parse(api_arena(r), account.data, &data, NULL);
+    if (e != OK)
+        return e == ERR_NOMEM ? e : ERR_CORRUPT;
+    const struct json *text = json_get_typed(data, STR("password"), JSON_STRING);
+    if (text)
+        *hash = json_string(text);
+    return OK;
+}
+
+static enum err authenticate(const struct auth_active *policy, struct auth_request *req,
+                             str *user_id)
+{
+    const struct passwords *p = policy->data;
+    struct api_req *r = req->request;
+    str name, password, hash;
+    struct memory m;
+    enum err e;
+    if (!auth_basic_credentials(req, &name, &password, &e) || !valid_name(name))
+        return e;
+    e = find_hash(r, p, name, &hash);
+    if (e == OK)
+        e = memory_of(p, req->arena, name, hash, password, &m);
+    bool same = e == OK && is_remembered(r, &m);
+    if (e == OK && !same)
+        e = check(r, password, hash, &m, &same);
+    if (e != OK || !same)
+        return e;
+    remember(r, p, &m); /* from now on */
+    *user_id = arena_str(req->arena, name);
+    return str_none(*user_id) ? ERR_NOMEM : OK;
+}
+
+const struct auth_policy accounts_policy = {
+    .name = "account",
+    .paths = "kinto.plugins.accounts.AccountsPolicy "
+             "kinto.plugins.accounts.authentication.AccountsAuthenticationPolicy "
+             "kinto.plugins.accounts.AccountsAuthenticationPolicy",
+    .load = load_policy,
+    .authenticate = authenticate,
+    .scheme = "Basic",
+    .security = "{\"type\":\"basic\"}",
+};
+
+/* ---- the resource ---------------------------------------------------------------------------- */
+
+struct accounts {
+    const str *admins; /* of the settings */
+    size_t nadmins;
+    unsigned cost; /* of hashes */
+};
+
+static bool is_admin(const struct accounts *p, struct api_req *r)
+{
+    return api_is_any_of(r, p->admins, p->nadmins);
+}
+
+/* A member of the body's "data"; NULL: there is none. */
+static const struct json *sent(struct api_req *r, str name)
+{
+    const struct json *body = api_body_json(r), *data = body ? json_get(body, STR("data")) : NULL;
+    return data ? json_get(data, name) : NULL;
+}
+
+/* The id in the body of a POST; NULL: there is none. */
+static const struct json *posted_id(struct api_req *r)
+{
+    return api_method_of(r) == METHOD_POST ? sent(r, STR("id")) : NULL;
+}
+
+/* Whom the request is about, when the user does not say so: anonymous, or an administrator. */
+static enum api_step find_owner(struct api_req *r, bool admin)
+{
+    str id = api_url_id(r);
+    if (api_is_plural(r)) {
+        const struct json *posted = posted_id(r);
+        if (api_method_of(r) == METHOD_POST && posted == NULL)
+            return api_fail_invalid(r, "body", STR("data.id"), STR("data.id in body: Required"));
+        if (posted == NULL && !admin)
+            return api_fail_titled(r, 401, "Cannot read accounts.");
+        if (posted == NULL || !json_is(posted, JSON_STRING))
+            return STEP_NEXT; /* a list; or no id, which is told later */
+        id = json_string(posted);
+    }
+    str owner = ARENA_JOIN(api_arena(r), PREFIX, id);
+    if (str_none(owner))
+        return api_fail_err(r, ERR_NOMEM);
+    api_set_author(r, owner);
+    return admin ? api_add_principal(r, owner) : STEP_NEXT;
+}
+
+static enum api_step begin(void *ctx, struct api_req *r)
+{
+    bool admin = is_admin(ctx, r);
+    if (admin || str_none(api_user_id(r)))
+        return find_owner(r, admin);
+    api_show_only(r, name_of(api_user_id(r)));
+    return STEP_NEXT;
+}
+
+static void validate(struct api_req *r, struct json *data, const char *prefix)
+{
+    str name = ARENA_JOIN(api_arena(r), str_from(prefix), STR("password"));
+    const struct json *password = json_get(data, STR("password"));
+    if (api_is_text(r, password, name, "password") && !password_is_usable(json_string(password)))
+        api_invalid_add(r, "body", name, STR("A password has 1 to 72 bytes, none of them NUL"));
+}
+
+struct hashing {
+    struct api_work work;
+    unsigned cost;
+    str password, hash;
+};
+
+static enum err run_hash(struct api_work *w)
+{
+    struct hashing *h = CONTAINER_OF(w, struct hashing, work);
+    return password_hash(w->arena, h->password, h->cost, &h->hash);
+}
+
+static enum api_step hash_password(const struct accounts *p, struct api_req *r, struct json *data)
+{
+    struct arena *a = api_arena(r);
+    str password = json_string(json_get(data, STR("password")));
+    struct api_work *w = api_work_done(r, run_hash, password);
+    if (w && w->result != OK)
+        return api_fail_err(r, w->result);
+    if (w) {
+        str hash = CONTAINER_OF(w, struct hashing, work)->hash;
+        enum err e = json_set(a, data, STR("password"), json_new_string(a, hash));
+        return e == OK ? STEP_NEXT : api_fail_err(r, e);
+    }
+    struct hashing *h = ARENA_NEW(a, struct hashing);
+    password = arena_str(a, password);
+    if (h == NULL || str_none(password))
+        return api_fail_err(r, ERR_NOMEM);
+    h->cost = p->cost;
+    h->password = password;
+    return api_work_begin(r, &h->work, run_hash, password, POOL_COMPUTE);
+}
+
+/* A JSON patch has no "data": there a password counts as sent when it is another than before. */
+static bool password_is_sent(struct api_req *r, const struct json *data)
+{
+    const struct store_object *before = api_object_before(r);
+    struct json_raw old;
+    if (json_is(api_body_json(r), JSON_OBJECT))
+        return sent(r, STR("password")) != NULL;
+    str now = json_text(api_arena(r), json_get(data, STR("password")));
+    return before == NULL || !json_scan_member(before->data, STR("password"), &old) ||
+           !str_eq(old.text, now);
+}
+
+static enum api_step refuse_id(struct api_req *r, const char *why)
+{
+    return api_fail_invalid(r, "body", STR("data.id"), str_from(why));
+}
+
+static enum api_step process(void *ctx, struct api_req *r, struct json *data)
+{
+    const struct accounts *p = ctx;
+    str user = api_user_id(r);
+    if (api_is_plural(r) && posted_id(r) == NULL)
+        return refuse_id(r, "Accounts must have an ID.");
+    if (!is_admin(p, r) && !str_none(user) && !str_eq(api_object_id(r), name_of(user)))
+        return refuse_id(r, "Username and account ID do not match.");
+    return password_is_sent(r, data) ? hash_password(p, r, data) : STEP_NEXT;
+}
+
+/* ---- loading --------------------------------------------------------------------------------- */
+
+static enum err refuse(const struct settings *s, const char *key, struct err_detail *d,
+                       const char *what, str found)
+{
+    str origin = settings_origin(s, key);
+    return err_set(d, ERR_SYNTAX, 0, STR_FMT ": %s: %s" STR_FMT, STR_ARG(origin), key, what,
+                   STR_ARG(found));
+}
+
+struct named {
+    str policy; /* that uses accounts; none: there is no such policy */
+    const struct settings *settings;
+};
+
+static void take_policy(void *arg, str key, str star, str use, str origin)
+{
+    (void)key;
+    (void)origin;
+    struct named *n = arg;
+    for (str paths = str_from(accounts_policy.paths); !str_none(paths);)
+        if (str_eq(str_cut(&paths, ' '), use))
+            n->policy = star;
+}
+
+/* The policy must be there, and asked before basicauth, which takes any credentials. */
+static enum err check_policies(const struct settings *s, struct err_detail *d)
+{
+    struct named n = {STR_NONE, s};
+    settings_each(s, "multiauth.policy.*.use", take_policy, &n);
+    if (str_none(n.policy))
+        return refuse(s, "kinto.includes", d,
+                      "kinto.plugins.accounts needs a policy that knows accounts: "
+                      "multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy",
+                      STR(""));
+    size_t count, basic = SIZE_MAX, own = SIZE_MAX;
+    const str *policies = settings_list(s, "multiauth.policies", &count);
+    for (size_t i = 0; i < count; i++) {
+        if (str_eq(policies[i], STR("basicauth")))
+            basic = MIN_OF(basic, i);
+        if (str_eq(policies[i], n.policy))
+            own = MIN_OF(own, i);
+    }
+    if (basic == SIZE_MAX || own == SIZE_MAX || basic > own)
+        return OK;
+    return refuse(s, "multiauth.policies", d,
+                  "basicauth takes any credentials, so it has to stand behind ", n.policy);
+}
+
+/* Who may create accounts for others is an administrator, and has to be named as one. */
+static enum err check_creators(const struct settings *s, struct err_detail *d)
+{
+    size_t n, nadmins;
+    const str *creators = settings_list(s, "kinto.account_create_principals", &n);
+    const str *admins = settings_list(s, "kinto.account_write_principals", &nadmins);
+    for (size_t i = 0; i < n; i++) {
+        bool found = str_eq(creators[i], STR("system.Everyone"));
+        for (size_t k = 0; k < nadmins; k++)
+            found = found || str_eq(creators[i], admins[k]);
+        if (!found)
+            return refuse(s, "kinto.account_create_principals", d,
+                          "these could create their own accounts only, unless they are in "
+                          "kinto.account_write_principals, too: ",
+                          creators[i]);
+    }
+    return OK;
+}
+
+static enum err add_resource(struct api *a, struct accounts *p)
+{
+    const unsigned reads = METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD);
+    return api_add_resource(
+        a, &(struct api_resource){
+               .name = "account",
+               .plural = "accounts",
+               .parent = KIND_NONE,
+               .create_perm = STORE_PERM_ACCOUNT_CREATE,
+               .plural_methods = reads | METHOD_BIT(METHOD_POST) | METHOD_BIT(METHOD_DELETE),
+               .object_methods = reads | METHOD_BIT(METHOD_PUT) | METHOD_BIT(METHOD_PATCH) |
+                                 METHOD_BIT(METHOD_DELETE),
+               .id_pattern = "^[a-zA-Z0-9][+.@a-zA-Z0-9_-]*$",
+               .valid_id = valid_name,
+               .data_required = true,
+               .data_schema = "{\"type\":\"object\",\"required\":[\"password\"],"
+                              "\"additionalProperties\":{},\"properties\":{"
+                              "\"id\":{\"type\":\"string\"},"
+                              "\"last_modified\":{\"type\":\"integer\"},"
+                              "\"password\":{\"type\":\"string\"}}}",
+               .ctx = p,
+               .begin = begin,
+               .validate = validate,
+               .process = process,
+               .free = free,
+           });
+}
+
+enum err accounts_load(struct api *a, const struct settings *s, struct err_detail *d)
+{
+    enum err e = check_policies(s, d);
+    if (e == OK)
+        e = check_creators(s, d);
+    if (e != OK)
+        return e;
+    struct accounts *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return ERR_NOMEM;
+    p->admins = settings_list(s, "kinto.account_write_principals", &p->nadmins);
+    p->cost = (unsigned)settings_int(s, "kinto.account_password_cost", 12);
+    e = add_resource(a, p);
+    if (e != OK) {
+        free(p);
+        return e;
+    }
+    return api_add_capability(a, "accounts",
+                              "{\"description\":\"Manage user accounts.\",\"url\":"
+                              "\"https://kinto.readthedocs.io/en/latest/api/1.x/accounts.html\","
+                              "\"validation_enabled\":false}");
+}
