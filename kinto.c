@@ -45,7 +45,8 @@ enum {
     RESTORE = 64,
     CHECK = 128,
     COMPACT = 256,
-    ALL = 511
+    USER = 512,
+    ALL = 1023
 };
 
 static int run_init(const struct cli_args *a);
@@ -56,6 +57,7 @@ static int run_backup(const struct cli_args *a);
 static int run_restore(const struct cli_args *a);
 static int run_check(const struct cli_args *a);
 static int run_compact(const struct cli_args *a);
+static int run_create_user(const struct cli_args *a);
 static int run_version(const struct cli_args *a);
 
 static const struct cli_command commands[] = {
@@ -65,6 +67,8 @@ static const struct cli_command commands[] = {
      "serve until SIGTERM or SIGINT", run_start},
     {"migrate", MIGRATE, "[--ini FILE] [--data DIR] [--dry-run]",
      "bring the data directory to the format of this version", run_migrate},
+    {"create-user", USER, "[--ini FILE] [--data DIR] [-u NAME] [-p WORD]",
+     "make an account (kinto.plugins.accounts), or give it a new password", run_create_user},
     {"purge-deleted", PURGE, "[--ini FILE] [--data DIR] RESOURCE... MAX_RETAINED",
      "of each list of these resources (record, group ...) keep the newest tombstones", run_purge},
     {"backup", BACKUP, "[--ini FILE] [--data DIR] [--since PREV] DEST",
@@ -86,7 +90,8 @@ static const struct cli_option options[] = {
     {"--port", NULL, "N", offsetof(struct cli_args, port), START,
      "port to listen on; 0: any free one [8888]"},
     {"--data", NULL, "DIR", offsetof(struct cli_args, data),
-     START | MIGRATE | PURGE | BACKUP | RESTORE | CHECK | COMPACT, "data directory [./kinto-data]"},
+     START | MIGRATE | USER | PURGE | BACKUP | RESTORE | CHECK | COMPACT,
+     "data directory [./kinto-data]"},
     {"--memory", NULL, NULL, offsetof(struct cli_args, memory), START,
      "keep nothing: for tests (--ini or $KINTO_INI, or built-in settings)"},
     {"--backend", NULL, "NAME", offsetof(struct cli_args, backend), INIT,
@@ -95,6 +100,10 @@ static const struct cli_option options[] = {
      "memory, the only one [memory]"},
     {"--dry-run", NULL, NULL, offsetof(struct cli_args, dry_run), MIGRATE,
      "say what would be done, and do not make a directory"},
+    {"--username", "-u", "NAME", offsetof(struct cli_args, username), USER,
+     "of the account [is asked for]"},
+    {"--password", "-p", "WORD", offsetof(struct cli_args, password), USER,
+     "of the account, for all to see who see the command [is asked for]"},
     {"--since", NULL, "PREV", offsetof(struct cli_args, since), BACKUP,
      "an earlier backup: what it has is linked [copy all]"},
     {"--repair", NULL, NULL, offsetof(struct cli_args, repair), CHECK,
@@ -529,6 +538,30 @@ static int run_purge(const struct cli_args *a)
         e = open_what_is_there(&r, "purge");
     if (e == OK)
         e = purge(&r, &p);
+    int status = e == OK ? STATUS_OK : failed(e, &r.detail);
+    run_close(&r);
+    return status;
+}
+
+/* A new data directory is made: the first user of a server may well come before its first start. */
+static int run_create_user(const struct cli_args *a)
+{
+    struct run r;
+    struct cli_user user;
+    struct store_options o;
+    enum err e = run_open(&r, a);
+    if (e == OK)
+        e = cli_user_allowed(r.settings, &r.detail);
+    if (e == OK)
+        e = want_data(&r, &o, "add a user to");
+    if (e == OK)
+        e = cli_user_read(a, stdin, stdout, &user, &r.detail);
+    if (e == OK)
+        e = open_store(&r);
+    if (e == OK)
+        e = cli_user_create(r.store, r.settings, &user, &r.detail);
+    if (e == OK && !a->quiet)
+        printf("%s: account of %s\n", r.data_dir, user.name);
     int status = e == OK ? STATUS_OK : failed(e, &r.detail);
     run_close(&r);
     return status;

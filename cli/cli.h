@@ -23,7 +23,7 @@
 
 /* What was given; texts borrow from argv. NULL and false: not given. */
 struct cli_args {
-    const char *ini, *port, *host, *data, *backend, *cache_backend, *since;
+    const char *ini, *port, *host, *data, *backend, *cache_backend, *since, *username, *password;
     bool memory, dry_run, repair, yes, quiet, verbose, help;
     struct cli_operands { /* the words that belong to no option, in their order */
         const char *at[CLI_MAX_WORDS];
@@ -114,6 +114,23 @@ MUST_CHECK enum err cli_purge_read(const struct cli_operands *words, struct cli_
 /* Purges; *count is what was deleted, also when it failed in the middle. */
 MUST_CHECK enum err cli_purge_run(struct store *s, const struct cli_purge *p, uint64_t *count,
                                   struct err_detail *d);
+/* ---- kinto create-user: user.c --------------------------------------------------------------- */
+
+#define CLI_MAX_WORD_BYTES 256
+struct cli_user {
+    char name[CLI_MAX_WORD_BYTES], password[CLI_MAX_WORD_BYTES];
+};
+/* Of the options; what is missing is asked for, the name until it is valid, the password (not shown
+ * when `in` is a terminal) until it was typed twice. SYNTAX; CLOSED: the input ended. */
+MUST_CHECK enum err cli_user_read(const struct cli_args *a, FILE *in, FILE *out,
+                                  struct cli_user *user, struct err_detail *d);
+struct settings;
+/* UNSUPPORTED: a server with these settings has no new users. */
+MUST_CHECK enum err cli_user_allowed(const struct settings *s, struct err_detail *d);
+/* Makes the account, or gives the one that is there the password: accounts_put(). */
+MUST_CHECK enum err cli_user_create(struct store *s, const struct settings *settings,
+                                    const struct cli_user *user, struct err_detail *d);
+
 /* ---- kinto backup, kinto restore: backup.c ---------------------------------------------------- */
 
 struct cli_copy {

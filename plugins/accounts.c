@@ -14,6 +14,7 @@
  * hash under a key made of the account's own hash: with a new password, or without the account, it is
  * forgotten at once.
  */
+#include "plugins/accounts.h"
 #include "auth/auth.h"
 #include "auth/password.h"
 #include "base/hash.h"
@@ -31,7 +32,7 @@ static bool is_name_char(char c, bool first)
     return str_is_letter(c) || str_is_digit(c) || (!first && str_find(STR("+.@_-"), c) != STR_NPOS);
 }
 
-static bool valid_name(str id)
+bool accounts_valid_name(str id)
 {
     for (size_t i = 0; i < id.n; i++)
         if (!is_name_char(id.p[i], i == 0))
@@ -166,7 +167,7 @@ static enum err authenticate(const struct auth_active *policy, struct auth_reque
     str name, password, hash;
     struct memory m;
     enum err e;
-    if (!auth_basic_credentials(req, &name, &password, &e) || !valid_name(name))
+    if (!auth_basic_credentials(req, &name, &password, &e) || !accounts_valid_name(name))
         return e;
     e = find_hash(r, p, name, &hash);
     if (e == OK)
@@ -317,6 +318,73 @@ static enum api_step process(void *ctx, struct api_req *r, struct json *data)
     return password_is_sent(r, data) ? hash_password(p, r, data) : STEP_NEXT;
 }
 
+/* ---- without a server ------------------------------------------------------------------------ */
+
+/* The permissions of the account as it is (`old`, or NULL), with its user among the writers. */
+static enum err with_owner(struct store_session *s, struct arena *a, const struct store_object *old,
+                           str name, struct store_put *put)
+{
+    const struct store_ace *acl = NULL;
+    size_t n = 0, i = 0;
+    enum err e = old ? store_acl_list(s, a, old, &acl, &n) : OK;
+    if (e != OK)
+        return e;
+    struct store_ace *aces = ARENA_NEW_ARRAY(a, struct store_ace, n + 1);
+    str owner = ARENA_JOIN(a, PREFIX, name);
+    if (aces == NULL || str_none(owner))
+        return ERR_NOMEM;
+    for (size_t k = 0; k < n; k++)
+        aces[k] = acl[k];
+    while (i < n && !str_eq(aces[i].principal, owner))
+        i++;
+    put->acl = aces;
+    put->nacl = MAX_OF(n, i + 1);
+    aces[i].principal = owner;
+    aces[i].perms |= STORE_PERM_WRITE;
+    return OK;
+}
+
+static enum err put_account(struct store_session *s, struct arena *a, str name, str hash)
+{
+    struct store_object old, ignored;
+    struct json *data = json_new_object(a);
+    struct store_put put = {.id = name, .data = data};
+    enum err e = data ? json_set(a, data, STR("password"), json_new_string(a, hash)) : ERR_NOMEM;
+    if (e != OK)
+        return e;
+    e = store_get(s, a, accounts, name, &old);
+    if (e == OK || e == ERR_NOTFOUND)
+        e = with_owner(s, a, e == OK ? &old : NULL, name, &put);
+    return e == OK ? store_put(s, a, accounts, &put, &ignored) : e;
+}
+
+enum err accounts_put(struct store_thread *t, const struct settings *s, str name, str password,
+                      struct err_detail *d)
+{
+    if (!accounts_valid_name(name))
+        return err_set(d, ERR_SYNTAX, 0,
+                       "\"" STR_FMT "\" is no user name: these are " ACCOUNTS_NAMES, STR_ARG(name));
+    if (!password_is_usable(password))
+        return err_set(d, ERR_SYNTAX, 0, "a password has 1 to %d bytes", PASSWORD_MAX_BYTES);
+    struct arena a;
+    struct store_session *session;
+    str hash;
+    arena_init(&a, NULL, 0, NULL, MIB);
+    enum err e = password_hash(&a, password,
+                               (unsigned)settings_int(s, "kinto.account_password_cost", 12), &hash);
+    if (e == OK)
+        e = store_write_begin(t, &a, &session);
+    if (e == OK) {
+        e = put_account(session, &a, name, hash);
+        if (e == OK)
+            e = store_commit_wait(session);
+        else
+            store_abort(session);
+    }
+    arena_fini(&a);
+    return e;
+}
+
 /* ---- loading --------------------------------------------------------------------------------- */
 
 static enum err refuse(const struct settings *s, const char *key, struct err_detail *d,
@@ -398,7 +466,7 @@ static enum err add_resource(struct api *a, struct accounts *p)
                .object_methods = reads | METHOD_BIT(METHOD_PUT) | METHOD_BIT(METHOD_PATCH) |
                                  METHOD_BIT(METHOD_DELETE),
                .id_pattern = "^[a-zA-Z0-9][+.@a-zA-Z0-9_-]*$",
-               .valid_id = valid_name,
+               .valid_id = accounts_valid_name,
                .data_required = true,
                .data_schema = "{\"type\":\"object\",\"required\":[\"password\"],"
                               "\"additionalProperties\":{},\"properties\":{"

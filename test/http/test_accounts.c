@@ -462,6 +462,42 @@ START_TEST(accounts_survive)
 }
 END_TEST
 
+/* kinto create-user: before the first start, and for who forgot the password. */
+START_TEST(the_command_line_makes_users)
+{
+    struct server s;
+    const struct server_options o = {.settings = FAST, .durable = true};
+    const char *output;
+    server_start(&s, &o);
+    api_use(s.url);
+    sign_up("alice");
+    call("GET", "/", NULL);
+    const char *ini = f("%s/kinto.ini", s.dir), *data = f("%s/data", s.dir);
+    const char *const make_admin[] = {"create-user", "--ini", ini,  "--data", data,
+                                      "-u",          "admin", "-p", "secret", NULL};
+    ck_assert_int_eq(server_run(NULL, make_admin, &output), 1);
+    ck_assert_msg(strstr(output, "in use by process"), "%s", output);
+    ck_assert(server_end(&s));
+    ck_assert_int_eq(server_run(NULL, make_admin, &output), 0);
+    const char *const new_password[] = {"create-user", "--ini", ini,          "--data", data,
+                                        "--username",  "alice", "--password", "better", NULL};
+    ck_assert_int_eq(server_run(NULL, new_password, &output), 0);
+    const char *const no_name[] = {"create-user", "--ini", ini,  "--data", data,
+                                   "-u",          "a b",   "-p", "secret", NULL};
+    ck_assert_int_eq(server_run(NULL, no_name, &output), 1);
+    ck_assert_msg(strstr(output, "a b"), "%s", output);
+    server_restart(&s, &o);
+    api_use(s.url);
+    as("admin");
+    want_user("account:admin");
+    call("GET", "/accounts/admin", NULL);
+    want_at("/permissions", "{'write':['account:admin']}");
+    with_password("alice", "better");
+    want_user("account:alice");
+    server_stop(&s);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/accounts");
@@ -486,6 +522,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, bad_settings, 0, (int)ARRAY_LEN(refused));
     tcase_add_test(t, a_stop_does_not_wait_for_passwords);
     tcase_add_test(t, accounts_survive);
+    tcase_add_test(t, the_command_line_makes_users);
     return s;
 }
 

@@ -27,7 +27,7 @@ SYSTEM = re.compile(
 )
 
 # Beside its main header a room may have others for a purpose of their own.
-PUBLIC = {"auth/jwt.h", "auth/password.h", "http/client.h", "http/smtp.h"}
+PUBLIC = {"auth/jwt.h", "auth/password.h", "http/client.h", "http/smtp.h", "plugins/accounts.h"}
 
 # Libraries stay behind one of our headers: each is included by the files named here only.
 LIBRARIES = {
