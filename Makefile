@@ -10,7 +10,7 @@ SANITIZE   ?=
 BUILD_ROOT ?= build
 PREFIX     ?= /usr/local
 ROOMS      := base json engine http store auth api plugins cli
-PACKAGES   := gcc libc6-dev make pkg-config check openssl libmbedtls-dev libjsmn-dev libpcre2-dev
+PACKAGES   := gcc libc6-dev make pkg-config check openssl libmbedtls-dev libjsmn-dev libpcre2-dev libc-ares-dev
 
 ifeq ($(SANITIZE),)
 VARIANT    := release
@@ -36,7 +36,7 @@ HARDEN     += -D_FORTIFY_SOURCE=2
 endif
 CFLAGS     += -std=gnu11 $(OPT) $(WARN) $(HARDEN) -I. -D_GNU_SOURCE -pthread \
               -DKINTO_VERSION='"$(VERSION)"'
-LIBS       := -lmbedtls -lmbedx509 -lmbedcrypto -lpcre2-8 -lm -pthread
+LIBS       := -lmbedtls -lmbedx509 -lmbedcrypto -lcares -lpcre2-8 -lm -pthread
 TESTLIBS   := $(shell pkg-config --libs check 2>/dev/null || echo -lcheck -lsubunit -lm -lrt)
 
 SRC        := $(foreach r,$(ROOMS),$(wildcard $(r)/*.c))
