@@ -30,7 +30,8 @@
     X(BUSY, "in use by another process")                                                           \
     X(UNSUPPORTED, "not supported")                                                                \
     X(TIMEOUT, "took too long")                                                                    \
-    X(UNTRUSTED, "not to be trusted")
+    X(UNTRUSTED, "not to be trusted")                                                              \
+    X(REFUSED, "refused by the other side")
 
 enum err {
 #define X(name, text) ERR_##name,

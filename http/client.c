@@ -300,7 +300,7 @@ static enum err connect_tunnel(struct call *c)
     if (e == OK)
         e = read_reply(c, c->ask->max_head_bytes, &reply);
     if (e == OK && (reply.status < 200 || reply.status > 299))
-        e = err_set(c->detail, ERR_FAILED, 0, "%s: the proxy answers %d to CONNECT " STR_FMT,
+        e = err_set(c->detail, ERR_REFUSED, 0, "%s: the proxy answers %d to CONNECT " STR_FMT,
                     c->dial.peer, reply.status, STR_ARG(to));
     return e;
 }
@@ -687,7 +687,7 @@ static enum err follow(struct call *c, str location)
     if (e != OK || !str_none(c->target.userinfo))
         return err_set(c->detail, ERR_CORRUPT, 0, "%s: redirects to what is no HTTP URL", peer);
     if (from.tls && !c->target.tls)
-        return err_set(c->detail, ERR_FAILED, 0, "%s: redirects from https to http", peer);
+        return err_set(c->detail, ERR_REFUSED, 0, "%s: redirects from https to http", peer);
     c->foreign |= !target_same_origin(&from, &c->target);
     return OK;
 }

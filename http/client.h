@@ -31,7 +31,7 @@
  *     CLOSED       the peer ended before its answer did
  *     CORRUPT      the answer is not HTTP
  *     LIMIT        head or body larger than the call allows; too many redirects, or file descriptors
- *     FAILED       the proxy refuses to go on; a redirect leaves https
+ *     REFUSED      the proxy refuses to go on; a redirect leaves https
  *     NOMEM        memory, or the arena's budget
  *
  * Threads: any number of calls at once on one client; an arena is one call's.

@@ -12,6 +12,8 @@
 
 #include <ares.h>
 #include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -29,6 +31,37 @@ struct lookup {
     int status;
     struct ares_addrinfo *found; /* ours; NULL unless ARES_SUCCESS */
 };
+
+/*
+ * c-ares also knows services by name, and asks libc for them, which would load shared libraries. Here
+ * ports are numbers: these stand in for libc's, so that none of that gets into a static binary. (Which
+ * of them c-ares calls depends on its version.)
+ */
+struct servent *getservbyname(const char *name, const char *proto)
+{
+    (void)name;
+    (void)proto;
+    return NULL;
+}
+
+int getservbyname_r(const char *name, const char *proto, struct servent *space, char *buf, size_t n,
+                    struct servent **out)
+{
+    (void)name;
+    (void)proto;
+    (void)space;
+    (void)buf;
+    (void)n;
+    *out = NULL;
+    return ENOENT;
+}
+
+int getservbyport_r(int port, const char *proto, struct servent *space, char *buf, size_t n,
+                    struct servent **out)
+{
+    (void)port;
+    return getservbyname_r(NULL, proto, space, buf, n, out);
+}
 
 static _Atomic(const char *) test_servers;
 

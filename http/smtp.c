@@ -104,7 +104,7 @@ static enum err read_reply(struct talk *t, const char *step, struct reply *out,
 /* Is the reply of the hundred that the step asks for? Else what it means that it is not. */
 static enum err judge(struct talk *t, const char *step, const struct reply *r, int hundred)
 {
-    enum err e = r->code >= 500 ? ERR_FAILED : r->code >= 400 ? ERR_AGAIN : ERR_CORRUPT;
+    enum err e = r->code >= 500 ? ERR_REFUSED : r->code >= 400 ? ERR_AGAIN : ERR_CORRUPT;
 
     if (r->code / 100 == hundred)
         return OK;
@@ -343,7 +343,7 @@ static void say_goodbye(struct talk *t, enum err e)
     struct reply r;
     struct err_detail *kept = t->detail;
 
-    if (e != OK && e != ERR_AGAIN && e != ERR_FAILED && e != ERR_UNSUPPORTED)
+    if (e != OK && e != ERR_AGAIN && e != ERR_REFUSED && e != ERR_UNSUPPORTED)
         return;
     t->detail = NULL;
     t->dial.deadline_ms = MIN_OF(t->dial.deadline_ms, clock_mono_ms() + QUIT_MS);

@@ -18,7 +18,7 @@
  * Errors; the detail names the server, the step, and what the server said:
  *     SYNTAX       an address, subject or body that no mail can have
  *     AGAIN        the server refuses for now (4yz): the same mail may go through later
- *     FAILED       the server refuses (5yz)
+ *     REFUSED      the server refuses (5yz)
  *     UNSUPPORTED  the server lacks what the settings ask for (STARTTLS, a way to log in)
  *     LIMIT        the mail is larger than the server takes (SIZE), or its answers are endless
  *     CORRUPT      what answers is not a mail server

@@ -49,8 +49,9 @@ enum cert {
     CERTS
 };
 
+static char certs_dir[64];
 static struct {
-    char dir[64], ca[100], cert[CERTS][100], key[CERTS][100];
+    char ca[120], cert[CERTS][120], key[CERTS][120];
     mbedtls_entropy_context entropy;
     mbedtls_ctr_drbg_context random; /* of the thread that makes them */
 } certs;
@@ -145,10 +146,10 @@ UNUSED static void certs_make(void)
         [CERT_STRANGER] = {"localhost", true, "20200101000000", "20991231235959"},
     };
     mbedtls_pk_context ca, key;
-    char unused[100];
+    char unused[120];
 
-    snprintf(certs.dir, sizeof certs.dir, "/tmp/kinto-certs-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(certs.dir));
+    snprintf(certs_dir, sizeof certs_dir, "/tmp/kinto-certs-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(certs_dir));
     mbedtls_entropy_init(&certs.entropy);
     mbedtls_ctr_drbg_init(&certs.random);
 #if MBEDTLS_VERSION_MAJOR >= 3
@@ -156,15 +157,15 @@ UNUSED static void certs_make(void)
 #endif
     ck_assert_int_eq(
         mbedtls_ctr_drbg_seed(&certs.random, mbedtls_entropy_func, &certs.entropy, NULL, 0), 0);
-    snprintf(certs.ca, sizeof certs.ca, "%s/ca.pem", certs.dir);
-    snprintf(unused, sizeof unused, "%s/ca.key", certs.dir);
+    snprintf(certs.ca, sizeof certs.ca, "%s/ca.pem", certs_dir);
+    snprintf(unused, sizeof unused, "%s/ca.key", certs_dir);
     cert_key(&ca, unused);
     unlink(unused);
     cert_write(&ca, "CN=Test CA", &ca, "CN=Test CA", &wishes[CERT_GOOD], true, certs.ca);
     for (int i = 0; i < CERTS; i++) {
         bool stranger = i == CERT_STRANGER;
-        snprintf(certs.cert[i], sizeof certs.cert[i], "%s/%d.pem", certs.dir, i);
-        snprintf(certs.key[i], sizeof certs.key[i], "%s/%d.key", certs.dir, i);
+        snprintf(certs.cert[i], sizeof certs.cert[i], "%s/%d.pem", certs_dir, i);
+        snprintf(certs.key[i], sizeof certs.key[i], "%s/%d.key", certs_dir, i);
         cert_key(&key, certs.key[i]);
         cert_write(&key, "CN=Test", stranger ? &key : &ca, stranger ? "CN=Test" : "CN=Test CA",
                    &wishes[i], false, certs.cert[i]);
@@ -180,7 +181,7 @@ UNUSED static void certs_remove(void)
         unlink(certs.key[i]);
     }
     unlink(certs.ca);
-    rmdir(certs.dir);
+    rmdir(certs_dir);
     mbedtls_ctr_drbg_free(&certs.random);
     mbedtls_entropy_free(&certs.entropy);
 }

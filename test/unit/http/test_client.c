@@ -703,9 +703,9 @@ static const struct {
     const char *text;
 } tunnels[] = {
     {{"HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n", CERT_GOOD},
-     ERR_FAILED,
+     ERR_REFUSED,
      "answers 407 to CONNECT"},
-    {{"HTTP/1.0 502 Bad\r\n\r\n", CERT_GOOD}, ERR_FAILED, "answers 502 to CONNECT"},
+    {{"HTTP/1.0 502 Bad\r\n\r\n", CERT_GOOD}, ERR_REFUSED, "answers 502 to CONNECT"},
     {{"", CERT_GOOD}, ERR_CLOSED, "closed the connection"},
     {{"HTTP/1.1 200 OK\r\n\r\nearly", CERT_GOOD}, ERR_CORRUPT, "before TLS had begun"},
     {{ESTABLISHED, CERT_OTHER},
@@ -808,7 +808,7 @@ START_TEST(leaves_no_https)
     struct peer *p = peer_start(part_tls, &part);
 
     must(call_url((struct http_call){.max_redirects = 1}, "https", "localhost", p->port, "/"),
-         ERR_FAILED);
+         ERR_REFUSED);
     must_say("redirects from https to http");
     peer_free(p);
 }
@@ -828,7 +828,7 @@ START_TEST(whom_to_trust)
     struct peer *p = peer_start(part_tls, &part);
     char path[150];
 
-    snprintf(path, sizeof path, "%s/later.pem", certs.dir);
+    snprintf(path, sizeof path, "%s/later.pem", certs_dir);
     setenv("SSL_CERT_FILE", path, 1);
     retrust(NULL);
     must(call_url((struct http_call){0}, "https", "localhost", p->port, "/"), ERR_NOTFOUND);

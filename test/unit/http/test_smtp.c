@@ -505,7 +505,7 @@ START_TEST(old_servers)
 
     must(smtp_send(&s, &mail_to_two, &arena, &detail), OK);
     s.tls = SMTP_STARTTLS;
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), ERR_FAILED);
+    must(smtp_send(&s, &mail_to_two, &arena, &detail), ERR_REFUSED);
     peer_free(p);
 }
 END_TEST
@@ -534,17 +534,17 @@ static const struct {
     bool bye; /* QUIT is said */
 } refusals[] = {
     {{.greeting = "554 go away\r\n", .steps = {BYE}},
-     ERR_FAILED,
+     ERR_REFUSED,
      "the greeting: 554 go away",
      true},
     {{.greeting = "421 busy\r\n", .steps = {BYE}}, ERR_AGAIN, "the greeting: 421 busy", true},
     {{.greeting = "220 x\r\n", .steps = {EHLO_STEP(LATER), BYE}}, ERR_AGAIN, "EHLO: 451", true},
     {{.greeting = "220 x\r\n", .steps = {EHLO_STEP(REFUSED), {"HELO", REFUSED}, BYE}},
-     ERR_FAILED,
+     ERR_REFUSED,
      "HELO: 550",
      true},
     {{.greeting = "220 x\r\n", .steps = {HELLO, {"MAIL", REFUSED}, BYE}},
-     ERR_FAILED,
+     ERR_REFUSED,
      "MAIL FROM: 550 never?[31m",
      true},
     {{.greeting = "220 x\r\n", .steps = {HELLO, {"MAIL", LATER}, BYE}},
@@ -552,7 +552,7 @@ static const struct {
      "MAIL FROM: 451 not now",
      true},
     {{.greeting = "220 x\r\n", .steps = {HELLO, FROM, {"RCPT", REFUSED}, BYE}},
-     ERR_FAILED,
+     ERR_REFUSED,
      "RCPT TO: 550",
      true},
     {{.greeting = "220 x\r\n", .steps = {HELLO, FROM, TO, {"RCPT", LATER}, BYE}},
@@ -560,7 +560,7 @@ static const struct {
      "RCPT TO: 451",
      true},
     {{.greeting = "220 x\r\n", .steps = {HELLO, FROM, TO, TO, {"DATA", REFUSED}, BYE}},
-     ERR_FAILED,
+     ERR_REFUSED,
      "DATA: 550",
      true},
     {{.greeting = "220 x\r\n", .steps = {HELLO, FROM, TO, TO, {"DATA", LATER}, BYE}},
@@ -569,7 +569,7 @@ static const struct {
      true},
     {{.greeting = "220 x\r\n",
       .steps = {HELLO, FROM, TO, TO, {"DATA", "354\r\n"}, {"(text)", REFUSED}, BYE}},
-     ERR_FAILED,
+     ERR_REFUSED,
      "the mail: 550",
      true},
     {{.greeting = "220 x\r\n",
@@ -776,7 +776,7 @@ static const struct {
      OK,
      ""},
     {{.greeting = "220 x\r\n", .steps = {EHLO_AUTH, {"AUTH PLAIN", "535 wrong\r\n"}, BYE}},
-     ERR_FAILED,
+     ERR_REFUSED,
      "AUTH: 535 wrong"},
     {{.greeting = "220 x\r\n", .steps = {EHLO_AUTH, {"AUTH PLAIN", "454 later\r\n"}, BYE}},
      ERR_AGAIN,
@@ -795,7 +795,7 @@ static const struct {
                 {"AUTH LOGIN", "334 x\r\n"},
                 {"bWU=", "535 no\r\n"},
                 BYE}},
-     ERR_FAILED,
+     ERR_REFUSED,
      "AUTH: 535 no"},
 };
 
