@@ -12,8 +12,8 @@ static struct http_answer answer;
 
 static void clear_env(void)
 {
-    static const char *const names[] = {"http_proxy", "HTTP_PROXY", "https_proxy",  "HTTPS_PROXY",
-                                        "no_proxy",   "NO_PROXY",   "SSL_CERT_FILE"};
+    static const char *const names[] = {"http_proxy", "HTTP_PROXY", "https_proxy",   "HTTPS_PROXY",
+                                        "no_proxy",   "NO_PROXY",   "SSL_CERT_FILE", "CARES_HOSTS"};
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         unsetenv(names[i]);
@@ -29,6 +29,7 @@ static void remake_client(void)
 static void setup(void)
 {
     clear_env();
+    resolve_test_servers(NULL);
     arena_init(&arena, NULL, 0, NULL, 64 * MIB);
     trust = http_trust_new(certs.ca);
     ck_assert_ptr_nonnull(trust);
@@ -393,28 +394,68 @@ START_TEST(nobody_listens)
 }
 END_TEST
 
-/* A listener whose queue is full answers nobody: the next address has its turn in time. */
+/* A listener whose queue is full: whoever connects from now on gets no answer. */
+struct full {
+    int fd, fds[32];
+};
+
+static void full_open(struct full *f, const char *ip, uint16_t port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+    socklen_t n = sizeof a;
+
+    ck_assert_int_eq(inet_pton(AF_INET, ip, &a.sin_addr), 1);
+    f->fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(f->fd, (struct sockaddr *)&a, n), 0);
+    ck_assert_int_eq(getsockname(f->fd, (struct sockaddr *)&a, &n), 0);
+    ck_assert_int_eq(listen(f->fd, 0), 0);
+    for (size_t i = 0; i < ARRAY_LEN(f->fds); i++) {
+        f->fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)!connect(f->fds[i], (struct sockaddr *)&a, sizeof a);
+    }
+}
+
+static void full_close(struct full *f)
+{
+    for (size_t i = 0; i < ARRAY_LEN(f->fds); i++)
+        close(f->fds[i]);
+    close(f->fd);
+}
+
 START_TEST(connecting_has_a_deadline)
 {
-    int fds[64];
-    uint16_t port;
-    int fd = peer_bind(SOCK_STREAM, &port);
-    struct sockaddr_in a = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct http_call call = {.connect_timeout_ms = 300};
     uint64_t start = clock_mono_ms();
+    uint16_t port = free_port();
+    struct full f;
 
-    ck_assert_int_eq(listen(fd, 0), 0);
-    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
-        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        (void)!connect(fds[i], (struct sockaddr *)&a, sizeof a);
-    }
+    full_open(&f, "127.0.0.1", port);
     must(call_url(call, "http", "127.0.0.1", port, "/"), ERR_TIMEOUT);
     must_say("cannot connect to 127.0.0.1");
     ck_assert_uint_lt(clock_mono_ms() - start, 5000);
-    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-        close(fds[i]);
-    close(fd);
+    full_close(&f);
+}
+END_TEST
+
+/* One address never answers, another refuses: the third still has its turn. */
+START_TEST(every_address_has_its_turn)
+{
+    static const char hosts[] = "127.0.0.3 kinto.example\n127.0.0.2 kinto.example\n"
+                                "127.0.0.1 kinto.example\n";
+    struct peer *p = peer_start(part_text, GOOD);
+    struct http_call call = {.connect_timeout_ms = 900};
+    struct full f;
+    char path[150];
+
+    snprintf(path, sizeof path, "%s/hosts", certs_dir);
+    cert_save(path, hosts);
+    setenv("CARES_HOSTS", path, 1);
+    full_open(&f, "127.0.0.2", p->port);
+    must(call_url(call, "http", "kinto.example", p->port, "/"), OK);
+    ck_assert_str_is(answer.body, "hello");
+    unlink(path);
+    full_close(&f);
+    peer_free(p);
 }
 END_TEST
 
@@ -948,6 +989,7 @@ static Suite *client_suite(void)
     tcase_add_test(c, nobody_reads);
     tcase_add_test(c, nobody_listens);
     tcase_add_test(c, connecting_has_a_deadline);
+    tcase_add_test(c, every_address_has_its_turn);
     tcase_add_loop_test(c, is_not_sent, 0, ARRAY_LEN(bad_calls));
     tcase_add_test(c, no_password_in_a_url);
     tcase_add_test(c, head_has_no_body);

@@ -84,6 +84,7 @@ START_TEST(from_a_hosts_file)
     ck_assert_msg(resolve(STR("alias"), 81, in_ms(5000), &a, &detail) == OK, "%s", detail.text);
     must_be(&a.at[0], "192.0.2.7", 81);
     unlink(path);
+    unsetenv("CARES_HOSTS");
 }
 END_TEST
 
@@ -170,6 +171,7 @@ static void *dns_main(void *arg)
 static void dns_start(enum dns how)
 {
     dns.how = how;
+    atomic_store(&dns.stop, false);
     dns.fd = peer_bind(SOCK_DGRAM, &dns.port);
     snprintf(dns.csv, sizeof dns.csv, "127.0.0.1:%u", dns.port);
     resolve_test_servers(dns.csv);

@@ -4,6 +4,7 @@
  */
 #include "base/hash.h"
 #include "http/smtp.h"
+#include "test/unit/http/guard.h"
 #include "test/unit/http/peer_test.h"
 
 static struct arena arena;
@@ -78,11 +79,12 @@ static const struct {
 START_TEST(mailbox)
 {
     str name, address;
-    enum err e = mail_address(str_from(mailboxes[_i].mailbox), &name, &address, &detail);
+    str box = str_from(mailboxes[_i].mailbox);
+    enum err e = mail_address((str){guarded(box), box.n}, &name, &address, &detail);
 
     ck_assert_msg(e == (mailboxes[_i].address != NULL ? OK : ERR_SYNTAX), "%s: %s",
                   mailboxes[_i].mailbox, err_text(e));
-    ck_assert_int_eq(smtp_address_valid(str_from(mailboxes[_i].mailbox)), e == OK);
+    ck_assert_int_eq(smtp_address_valid(box), e == OK);
     if (e != OK)
         return;
     ck_assert_str_is(address, mailboxes[_i].address);

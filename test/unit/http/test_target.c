@@ -1,6 +1,6 @@
 /* URLs to call, where redirects lead, and whom no proxy is asked for. */
 #include "http/outbound.h"
-#include "test/support/unit.h"
+#include "test/unit/http/guard.h"
 
 static struct arena arena;
 
@@ -66,7 +66,8 @@ static const struct {
 START_TEST(parses)
 {
     struct target t;
-    enum err e = target_parse(&arena, str_from(urls[_i].url), &t, NULL);
+    str url = str_from(urls[_i].url);
+    enum err e = target_parse(&arena, (str){guarded(url), url.n}, &t, NULL);
 
     ck_assert_msg(e == urls[_i].e, "%s: %s", urls[_i].url, err_text(e));
     if (e != OK)
@@ -146,7 +147,8 @@ START_TEST(follows)
     enum err e;
 
     ck_assert_int_eq(target_parse(&arena, str_from(refs[_i].from), &from, NULL), OK);
-    e = target_follow(&arena, &from, str_from(refs[_i].ref), &to, NULL);
+    str ref = str_from(refs[_i].ref);
+    e = target_follow(&arena, &from, (str){guarded(ref), ref.n}, &to, NULL);
     ck_assert_msg((e == OK) == (refs[_i].to != NULL), "%s: %s", refs[_i].ref, err_text(e));
     if (e != OK)
         return;
@@ -217,8 +219,9 @@ START_TEST(excludes)
     struct target t;
 
     ck_assert_int_eq(target_parse(&arena, str_from(lists[_i].url), &t, NULL), OK);
-    ck_assert_msg(proxy_excluded(str_from(lists[_i].list), &t) == lists[_i].excluded, "%s in %s",
-                  lists[_i].url, lists[_i].list);
+    str list = str_from(lists[_i].list);
+    ck_assert_msg(proxy_excluded((str){guarded(list), list.n}, &t) == lists[_i].excluded,
+                  "%s in %s", lists[_i].url, lists[_i].list);
 }
 END_TEST
 
