@@ -285,9 +285,9 @@ static void add_quoted_line(struct buf *b, str line)
 static void add_quoted(struct buf *b, str lines)
 {
     while (lines.n > 0) {
-        size_t end = str_find_str(lines, STR("\r\n")); /* there is one: add_lines */
-        add_quoted_line(b, str_sub(lines, 0, end));
-        lines = str_drop(lines, end + 2);
+        size_t lf = str_find(lines, '\n'); /* there is one, and a CR before it: add_lines */
+        add_quoted_line(b, str_sub(lines, 0, lf - 1));
+        lines = str_drop(lines, lf + 1);
     }
 }
 
