@@ -10,7 +10,7 @@ SANITIZE   ?=
 BUILD_ROOT ?= build
 PREFIX     ?= /usr/local
 ROOMS      := base json engine http store auth api plugins cli
-PACKAGES   := gcc libc6-dev make pkg-config check openssl libmbedtls-dev libjsmn-dev libpcre2-dev libcrypt-dev
+PACKAGES   := gcc libc6-dev make pkg-config check openssl libmbedtls-dev libjsmn-dev libpcre2-dev libcrypt-dev libc-ares-dev
 
 ifeq ($(SANITIZE),)
 VARIANT    := release
@@ -36,7 +36,7 @@ HARDEN     += -D_FORTIFY_SOURCE=2
 endif
 CFLAGS     += -std=gnu11 $(OPT) $(WARN) $(HARDEN) -I. -D_GNU_SOURCE -pthread \
               -DKINTO_VERSION='"$(VERSION)"'
-LIBS       := -lmbedtls -lmbedx509 -lmbedcrypto -lpcre2-8 -lcrypt -lm -pthread
+LIBS       := -lmbedtls -lmbedx509 -lmbedcrypto -lcares -lpcre2-8 -lcrypt -lm -pthread
 TESTLIBS   := $(shell pkg-config --libs check 2>/dev/null || echo -lcheck -lsubunit -lm -lrt)
 
 SRC        := $(foreach r,$(ROOMS),$(wildcard $(r)/*.c))
@@ -101,7 +101,7 @@ test-clients: deps ## the real clients, Python and JavaScript, and a SIGKILL bet
 	$(Q)$(MAKE) --no-print-directory kinto
 	$(Q)KINTO_BIN=$(abspath $(B)/kinto) ./test/clients/run.sh
 
-THREADED   := base/test_pool engine/test_threads engine/test_index engine/test_reserve engine/test_backup http/test_server http/test_stop http/test_concurrency store/test_cache auth/test_jwt api/test_extend
+THREADED   := base/test_pool engine/test_threads engine/test_index engine/test_reserve engine/test_backup http/test_server http/test_stop http/test_concurrency http/test_client store/test_cache auth/test_jwt api/test_extend
 test-threads: deps ## what has threads, under TSan
 	$(Q)$(MAKE) --no-print-directory SANITIZE=thread SUITE="$(THREADED)" check
 

@@ -28,7 +28,10 @@
     X(CLOSED, "closed")                                                                            \
     X(FAILED, "refused after an earlier failure")                                                  \
     X(BUSY, "in use by another process")                                                           \
-    X(UNSUPPORTED, "not supported")
+    X(UNSUPPORTED, "not supported")                                                                \
+    X(TIMEOUT, "took too long")                                                                    \
+    X(UNTRUSTED, "not to be trusted")                                                              \
+    X(REFUSED, "refused by the other side")
 
 enum err {
 #define X(name, text) ERR_##name,

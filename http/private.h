@@ -10,8 +10,10 @@
  *     request.c  request and response objects, their memory, http_respond and http_resume
  *     send.c     response heads, gathering, partial writes
  *     sock.c     the plain transport
- *     tls.c      the TLS transport                   (the only user of mbedtls)
+ *     tls.c      the TLS transport                   (with dial_tls.c the only user of mbedtls)
  *     url.c      percent-encoding and queries        (pure)
+ *
+ * The files that call other servers share http/outbound.h.
  *
  * All of a connection's state is touched by its loop's thread alone. What crosses threads: the
  * resume queue (loop.lock), the stop flag and the counters (atomics).
@@ -130,7 +132,12 @@ extern const struct transport transport_tls;   /* tls.c */
 ssize_t sock_read(struct conn *c, void *p, size_t n);
 ssize_t sock_write(struct conn *c, const struct iovec *v, int n);
 
-/* tls.c. One context a loop, so that no two threads share a key or a random generator. */
+/* tls.c. The versions and suites that are good enough, for the connections of both directions. The
+ * configuration keeps pointing to static memory. */
+struct mbedtls_ssl_config;
+void tls_set_policy(struct mbedtls_ssl_config *config);
+
+/* One context a loop, so that no two threads share a key or a random generator. */
 struct tls_context;
 MUST_CHECK enum err tls_context_new(struct tls_context **out, const struct http_tls_options *o,
                                     struct err_detail *d);

@@ -1,6 +1,6 @@
 /*
- * http/tls.c - TLS over mbedtls (2.28 and 3.x), as one more transport. The only file of this room
- * that includes its headers.
+ * http/tls.c - TLS over mbedtls (2.28 and 3.x), as one more transport. Of this room only this file
+ * and dial_tls.c, for connections the other way, include its headers.
  *
  * Each loop has a context of its own (configuration, chain, key, random generator): nothing is
  * shared between threads, so nothing is locked, whatever mbedtls was built with.
@@ -112,8 +112,9 @@ static enum err load_files(struct tls_context *t, const struct http_tls_options 
     return OK;
 }
 
-static void set_oldest_version(mbedtls_ssl_config *config)
+void tls_set_policy(struct mbedtls_ssl_config *config)
 {
+    mbedtls_ssl_conf_ciphersuites(config, suites);
 #if MBEDTLS_VERSION_MAJOR >= 3
     mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
 #else
@@ -133,8 +134,7 @@ static enum err configure(struct tls_context *t, struct err_detail *d)
     if (r != 0)
         return tls_error(d, ERR_NOMEM, "TLS configuration", r);
     mbedtls_ssl_conf_rng(&t->config, mbedtls_ctr_drbg_random, &t->random);
-    mbedtls_ssl_conf_ciphersuites(&t->config, suites);
-    set_oldest_version(&t->config);
+    tls_set_policy(&t->config);
     return OK;
 }
 

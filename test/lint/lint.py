@@ -18,6 +18,9 @@ import tempfile
 # Rooms from below; rooms of one level do not know each other.
 LEVELS = {"base": 0, "json": 1, "engine": 1, "http": 1, "store": 2, "auth": 3, "api": 4, "plugins": 5, "cli": 6}
 
+# Public headers beside ROOM/ROOM.h.
+ALSO_PUBLIC = {"auth/jwt.h", "auth/password.h", "http/client.h", "http/smtp.h", "plugins/accounts.h"}
+
 # Headers of the C library and the kernel: free for all.
 SYSTEM = re.compile(
     r"^(arpa|asm|linux|net|netinet|sanitizer|sys)/\w+\.h$"
@@ -26,12 +29,9 @@ SYSTEM = re.compile(
     r"|termios|time|ucontext|unistd)\.h$"
 )
 
-# Beside its main header a room may have others for a purpose of their own.
-PUBLIC = {"auth/jwt.h", "auth/password.h", "http/client.h", "http/smtp.h", "plugins/accounts.h"}
-
 # Libraries stay behind one of our headers: each is included by the files named here only.
 LIBRARIES = {
-    r"(mbedtls|psa)/": ["http/tls.c", "base/hash.c", "auth/jwks.c"],
+    r"(mbedtls|psa)/": ["http/tls.c", "http/dial_tls.c", "base/hash.c", "auth/jwks.c"],
     r"jsmn\.h$": 1,
     r"pcre2\.h$": 1,
     r"ares\.h$": 1,
@@ -167,7 +167,7 @@ def own_include(root, path, header):
         return "not a header of a room"
     if here == there:
         return None
-    public = there == "base" or header == f"{there}/{there}.h" or header in PUBLIC or (path == "kinto.c" and header.endswith("/settings.def"))
+    public = there == "base" or header == f"{there}/{there}.h" or header in ALSO_PUBLIC or (path == "kinto.c" and header.endswith("/settings.def"))
     if not public:
         return f"of another room only {there}/{there}.h"
     if here is not None and LEVELS[there] >= LEVELS[here]:

@@ -1,0 +1,159 @@
+/*
+ * http/outbound.h - what the files of the outbound half of this room share. Its public contracts are
+ * http/client.h and http/smtp.h; the server's half (http/private.h) knows nothing of it, and the two
+ * have only the parsers in common.
+ *
+ *     resolve.c   a host's addresses                  (the only user of c-ares)
+ *     dial.c      a TCP connection whose every wait ends at a deadline
+ *     dial_tls.c  TLS on it, and whom to trust        (uses mbedtls)
+ *     target.c    URLs to call, and which proxy is on the way (pure)
+ *     client.c    HTTP calls
+ *     smtp.c      handing a mail to a server
+ *     mail.c      what a mail looks like              (pure)
+ *
+ * Everything blocks, for the threads of a pool; nothing here may run on an event loop. No state is
+ * shared but struct http_trust, which locks itself.
+ */
+#ifndef HTTP_OUTBOUND_H
+#define HTTP_OUTBOUND_H
+
+#include "http/client.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+/* ---- resolve.c ------------------------------------------------------------------------------- */
+
+#define RESOLVE_MAX                                                                                \
+    16 /* addresses of a host that are tried; what a DNS answer holds beyond is not */
+
+struct address {
+    socklen_t n;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } sa;
+};
+
+struct addresses {
+    unsigned n; /* at least one */
+    struct address at[RESOLVE_MAX];
+};
+
+/*
+ * The addresses of a host, in the order to try them (IPv6 and IPv4 in turn, so that one of the two
+ * being cut off costs one attempt). "192.0.2.1" and "::1" stand for themselves; "localhost" and what
+ * ends in ".localhost" is this machine, without asking anybody (RFC 6761, 6.3); everything else is
+ * looked for in /etc/hosts and by DNS, as /etc/resolv.conf says. NOTFOUND: there is no such host.
+ * SYNTAX: that cannot be the name of a host. TIMEOUT, NOMEM, IO.
+ */
+MUST_CHECK enum err resolve(str host, uint16_t port, uint64_t deadline_ms, struct addresses *out,
+                            struct err_detail *d);
+
+/* "192.0.2.1" or "::1" (no brackets)? Then the address. */
+bool resolve_literal(str host, uint16_t port, struct address *out);
+
+/* Tests: ask these servers instead ("127.0.0.1:5353"); NULL restores. Not while a lookup runs. */
+void resolve_test_servers(const char *csv);
+
+/* ---- dial.c ---------------------------------------------------------------------------------- */
+
+#define DIAL_IN_BYTES (16 * KIB) /* and the longest line that can be read */
+
+struct dial_tls;
+
+/* A connection in the caller's memory (some 17 KiB). dial_init, then whatever, then dial_close. */
+struct dial {
+    int fd;               /* -1: none */
+    struct dial_tls *tls; /* dial_tls.c's; NULL: plain */
+    uint64_t deadline_ms; /* of the monotonic clock, for every call; may be moved between two */
+    char peer[280];       /* "example.com:443", with which every message begins */
+    size_t at, n;         /* in[at, n) was received and is not yet taken */
+    char in[DIAL_IN_BYTES];
+};
+
+void dial_init(struct dial *c, uint64_t deadline_ms);
+void dial_close(
+    struct dial *c); /* may be called twice; says goodbye to a TLS peer without waiting */
+
+/*
+ * Looks `host` up and tries its addresses one after the other; each gets its share of the time that
+ * is left, so that one that never answers does not keep the next from being tried. The error is that
+ * of the last attempt: what resolve() says, TIMEOUT, IO (sys_errno: ECONNREFUSED, ...), LIMIT (no
+ * file descriptor).
+ */
+MUST_CHECK enum err dial_open(struct dial *c, str host, uint16_t port, struct err_detail *d);
+
+/* What messages call the peer from now on; dial_open does it, too. */
+void dial_name_peer(struct dial *c, str host, uint16_t port);
+
+/* All of it. CLOSED: the peer has gone; TIMEOUT, IO. */
+MUST_CHECK enum err dial_write(struct dial *c, str bytes, struct err_detail *d);
+
+/* What has come, at least one byte; waits for it if need be. It counts as taken, and is the caller's
+ * to change until the next call. *n = 0: the peer has ended. CLOSED: it went without ending properly
+ * (a reset; under TLS: no close_notify, so that what came may have been cut). TIMEOUT, IO. */
+MUST_CHECK enum err dial_read(struct dial *c, char **p, size_t *n, struct err_detail *d);
+
+/* The next line, without its LF or CR LF; valid until the next call. CLOSED: the peer ended before
+ * the line did. LIMIT: longer than DIAL_IN_BYTES. TIMEOUT, IO. */
+MUST_CHECK enum err dial_line(struct dial *c, str *line, struct err_detail *d);
+
+/* For dial_tls.c: until the socket can be read (or written), or the deadline: TIMEOUT. */
+MUST_CHECK enum err dial_wait(struct dial *c, short events, const char *what, struct err_detail *d);
+
+/* Milliseconds to the deadline for poll(): 0 when it has passed. */
+int dial_left_ms(uint64_t deadline_ms);
+
+/* ---- dial_tls.c ------------------------------------------------------------------------------ */
+
+/*
+ * TLS 1.2 at least on an open connection; all that was received must have been taken. The
+ * certificate must lead to one of `trust` (NULL: no certificate is checked) and be good for `host`,
+ * a name or an address. UNTRUSTED: it does not, and why; CLOSED, TIMEOUT, IO; NOTFOUND, SYNTAX: the
+ * trusted certificates could not be loaded.
+ */
+MUST_CHECK enum err dial_start_tls(struct dial *c, struct http_trust *trust, str host,
+                                   struct err_detail *d);
+
+/* As recv and send on a TLS connection, blocking until the deadline: *got = 0 at the end. */
+MUST_CHECK enum err dial_tls_read(struct dial *c, char *p, size_t n, size_t *got,
+                                  struct err_detail *d);
+MUST_CHECK enum err dial_tls_write(struct dial *c, const char *p, size_t n, size_t *sent,
+                                   struct err_detail *d);
+void dial_tls_close(struct dial *c);
+
+/* ---- target.c -------------------------------------------------------------------------------- */
+
+struct target {
+    bool tls;
+    str host; /* without the brackets of an IPv6 address */
+    uint16_t port;
+    str path;     /* with its query; begins with '/' */
+    str userinfo; /* "user:password", percent-encoded; or none */
+};
+
+/* An absolute http or https URL (RFC 3986; its fragment is dropped), or SYNTAX, UNSUPPORTED (another
+ * scheme), NOMEM. Whatever is not visible ASCII is refused. Strings: the text's or the arena's. */
+MUST_CHECK enum err target_parse(struct arena *a, str url, struct target *out,
+                                 struct err_detail *d);
+/* The URL that a Location of `from` means (RFC 3986, 5.2). Errors as above. */
+MUST_CHECK enum err target_follow(struct arena *a, const struct target *from, str location,
+                                  struct target *out, struct err_detail *d);
+/* "example.com", "example.com:8080", "[::1]:8080": a Host header's value. STR_NONE: no memory. */
+str target_authority(struct arena *a, const struct target *t, bool always_port);
+/* Is it the same scheme, host and port? */
+bool target_same_origin(const struct target *a, const struct target *b);
+
+/* Is the host one of those in a no_proxy list? */
+bool proxy_excluded(str no_proxy, const struct target *t);
+
+/* ---- mail.c: see also http/smtp.h ------------------------------------------------------------ */
+
+/* The name (or none) and the bare address in "Name <user@example.com>" or "user@example.com", both
+ * slices of it; SYNTAX. */
+MUST_CHECK enum err mail_address(str mailbox, str *name, str *address, struct err_detail *d);
+bool mail_domain_valid(str domain);
+
+#endif

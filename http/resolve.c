@@ -1,0 +1,334 @@
+/*
+ * http/resolve.c - the addresses of a host, by c-ares: glibc's resolver loads shared libraries at run
+ * time, which a static binary cannot do. The only file that includes its headers.
+ *
+ * A lookup has a channel of its own, which reads /etc/resolv.conf and /etc/hosts anew: they may
+ * change while the server runs, no thread shares anything, and beside the connection that follows
+ * it costs little. c-ares tells which sockets it waits for; poll() does the waiting, as long as the
+ * deadline allows. (Its own select() would not do: a server may hold more than 1024 descriptors.)
+ */
+#include "base/clock.h"
+#include "http/outbound.h"
+
+#include <ares.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define MAX_HOST    253 /* characters of a name (RFC 1035, 2.3.4) */
+#define MAX_SOCKETS 32  /* of one lookup: two for each server */
+#define TRY_MS      1500
+#define TRIES       3
+
+struct lookup {
+    ares_channel channel;
+    struct pollfd fds[MAX_SOCKETS];
+    nfds_t nfds;
+    bool done;
+    int status;
+    struct ares_addrinfo *found; /* ours; NULL unless ARES_SUCCESS */
+};
+
+/*
+ * c-ares also knows services by name, and asks libc for them, which would load shared libraries. Here
+ * ports are numbers: these stand in for libc's, so that none of that gets into a static binary. (Which
+ * of them c-ares calls depends on its version.)
+ */
+struct servent *getservbyname(const char *name, const char *proto)
+{
+    (void)name;
+    (void)proto;
+    return NULL;
+}
+
+int getservbyname_r(const char *name, const char *proto, struct servent *space, char *buf, size_t n,
+                    struct servent **out)
+{
+    (void)name;
+    (void)proto;
+    (void)space;
+    (void)buf;
+    (void)n;
+    *out = NULL;
+    return ENOENT;
+}
+
+int getservbyport_r(int port, const char *proto, struct servent *space, char *buf, size_t n,
+                    struct servent **out)
+{
+    (void)port;
+    return getservbyname_r(NULL, proto, space, buf, n, out);
+}
+
+static _Atomic(const char *) test_servers;
+
+void resolve_test_servers(const char *csv)
+{
+    atomic_store(&test_servers, csv);
+}
+
+/* ---- what needs no asking -------------------------------------------------------------------- */
+
+static void set_port(struct address *a, uint16_t port)
+{
+    if (a->sa.any.sa_family == AF_INET6)
+        a->sa.v6.sin6_port = htons(port);
+    else
+        a->sa.v4.sin_port = htons(port);
+}
+
+bool resolve_literal(str host, uint16_t port, struct address *out)
+{
+    struct address a = {0};
+    char z[INET6_ADDRSTRLEN];
+
+    if (host.n == 0 || host.n >= sizeof z || memchr(host.p, '\0', host.n) != NULL)
+        return false;
+    memcpy(z, host.p, host.n);
+    z[host.n] = '\0';
+    if (inet_pton(AF_INET, z, &a.sa.v4.sin_addr) == 1) {
+        a.sa.v4.sin_family = AF_INET;
+        a.n = sizeof a.sa.v4;
+    } else if (inet_pton(AF_INET6, z, &a.sa.v6.sin6_addr) == 1) {
+        a.sa.v6.sin6_family = AF_INET6;
+        a.n = sizeof a.sa.v6;
+    } else {
+        return false;
+    }
+    set_port(&a, port);
+    *out = a;
+    return true;
+}
+
+static str without_last_dot(str host)
+{
+    return host.n > 1 && host.p[host.n - 1] == '.' ? str_sub(host, 0, host.n - 1) : host;
+}
+
+static bool is_localhost(str host)
+{
+    static const str suffix = STR_INIT(".localhost");
+
+    host = without_last_dot(host);
+    return str_eq_nocase(host, STR("localhost")) ||
+           (host.n > suffix.n && str_eq_nocase(str_drop(host, host.n - suffix.n), suffix));
+}
+
+static void give_localhost(uint16_t port, struct addresses *out)
+{
+    CHECK(resolve_literal(STR("::1"), port, &out->at[0]));
+    CHECK(resolve_literal(STR("127.0.0.1"), port, &out->at[1]));
+    out->n = 2;
+}
+
+static bool is_name(str host)
+{
+    if (host.n == 0 || without_last_dot(host).n > MAX_HOST)
+        return false;
+    for (size_t i = 0; i < host.n; i++)
+        if (!str_is_letter(host.p[i]) && !str_is_digit(host.p[i]) && host.p[i] != '-' &&
+            host.p[i] != '.' && host.p[i] != '_')
+            return false;
+    return true;
+}
+
+/* ---- asking ---------------------------------------------------------------------------------- */
+
+/* c-ares wants to know of this socket from now on, or no more. One too many is left alone: what is
+ * asked through it counts as not answered. */
+static void on_socket(void *arg, ares_socket_t fd, int readable, int writable)
+{
+    struct lookup *l = arg;
+    nfds_t i = 0;
+
+    while (i < l->nfds && l->fds[i].fd != fd)
+        i++;
+    if (!readable && !writable) {
+        if (i < l->nfds)
+            l->fds[i] = l->fds[--l->nfds];
+        return;
+    }
+    if (i == MAX_SOCKETS)
+        return;
+    if (i == l->nfds)
+        l->nfds++;
+    l->fds[i] = (struct pollfd){
+        .fd = fd,
+        .events = (short)((readable ? POLLIN : 0) | (writable ? POLLOUT : 0)),
+    };
+}
+
+static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *found)
+{
+    struct lookup *l = arg;
+
+    (void)timeouts;
+    l->done = true;
+    l->status = status;
+    l->found = found;
+}
+
+static void init_library(void)
+{
+    (void)ares_library_init(ARES_LIB_INIT_ALL); /* outside Windows it cannot fail */
+}
+
+static int open_channel(struct lookup *l)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct ares_options o = {
+        .timeout = TRY_MS,
+        .tries = TRIES,
+        .sock_state_cb = on_socket,
+        .sock_state_cb_data = l,
+    };
+    const char *servers = atomic_load(&test_servers);
+    int status;
+
+    pthread_once(&once, init_library);
+    status = ares_init_options(&l->channel, &o,
+                               ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+    if (status == ARES_SUCCESS && servers != NULL) {
+        status = ares_set_servers_ports_csv(l->channel, servers);
+        if (status != ARES_SUCCESS)
+            ares_destroy(l->channel);
+    }
+    return status;
+}
+
+/* One wait, and what came of it. The list is copied: c-ares changes it while it works. */
+static void turn(struct lookup *l, int left_ms)
+{
+    struct pollfd fds[MAX_SOCKETS];
+    nfds_t n = l->nfds;
+    struct timeval most = {left_ms / 1000, left_ms % 1000 * 1000}, space;
+    const struct timeval *wait = ares_timeout(l->channel, &most, &space);
+    int ready;
+
+    memcpy(fds, l->fds, n * sizeof *fds);
+    ready = poll(fds, n, (int)(wait->tv_sec * 1000 + (wait->tv_usec + 999) / 1000));
+    for (nfds_t i = 0; ready > 0 && i < n; i++) {
+        short r = fds[i].revents;
+        if (r != 0)
+            ares_process_fd(l->channel, r & ~POLLOUT ? fds[i].fd : ARES_SOCKET_BAD,
+                            r & POLLOUT ? fds[i].fd : ARES_SOCKET_BAD);
+    }
+    ares_process_fd(l->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD); /* what took too long */
+}
+
+static enum err lookup_error(int status, str host, struct err_detail *d)
+{
+    switch (status) {
+    case ARES_ENOTFOUND:
+    case ARES_ENODATA:
+        return err_set(d, ERR_NOTFOUND, 0, "cannot resolve " STR_FMT ": no such host",
+                       STR_ARG(host));
+    case ARES_ENOMEM:
+        return err_set(d, ERR_NOMEM, 0, "cannot resolve " STR_FMT ": out of memory", STR_ARG(host));
+    case ARES_EBADNAME:
+        return err_set(d, ERR_SYNTAX, 0, "cannot resolve " STR_FMT ": not the name of a host",
+                       STR_ARG(host));
+    case ARES_ETIMEOUT:
+    case ARES_ECANCELLED: /* our own deadline */
+    case ARES_EDESTRUCTION:
+        return err_set(d, ERR_TIMEOUT, 0, "cannot resolve " STR_FMT ": no answer in time",
+                       STR_ARG(host));
+    default:
+        return err_set(d, ERR_IO, 0, "cannot resolve " STR_FMT ": %s", STR_ARG(host),
+                       ares_strerror(status));
+    }
+}
+
+/* The next node of a family from `node` on. */
+static const struct ares_addrinfo_node *next_of(const struct ares_addrinfo_node *node, int family)
+{
+    while (node != NULL && node->ai_family != family)
+        node = node->ai_next;
+    return node;
+}
+
+static void take(const struct ares_addrinfo_node *node, uint16_t port, struct addresses *out)
+{
+    struct address *a = &out->at[out->n];
+
+    if (node->ai_addrlen > sizeof a->sa)
+        return;
+    memcpy(&a->sa, node->ai_addr, node->ai_addrlen);
+    a->n = (socklen_t)node->ai_addrlen;
+    set_port(a, port);
+    out->n++;
+}
+
+/* c-ares has put them in the order of RFC 6724; here the two families take turns (RFC 8305, 4). */
+static void take_in_turn(const struct ares_addrinfo *found, uint16_t port, struct addresses *out)
+{
+    int first = found->nodes != NULL && found->nodes->ai_family == AF_INET ? AF_INET : AF_INET6;
+    const struct ares_addrinfo_node *a = next_of(found->nodes, first);
+    int other = first == AF_INET ? AF_INET6 : AF_INET;
+    const struct ares_addrinfo_node *b = next_of(found->nodes, other);
+
+    out->n = 0;
+    while ((a != NULL || b != NULL) && out->n < RESOLVE_MAX) {
+        if (a != NULL) {
+            take(a, port, out);
+            a = next_of(a->ai_next, first);
+        }
+        if (b != NULL && out->n < RESOLVE_MAX) {
+            take(b, port, out);
+            b = next_of(b->ai_next, other);
+        }
+    }
+}
+
+static enum err ask(const char *name, str host, uint16_t port, uint64_t deadline_ms,
+                    struct addresses *out, struct err_detail *d)
+{
+    /* ENVHOSTS: a file that CARES_HOSTS names in the environment stands in for /etc/hosts. */
+    struct ares_addrinfo_hints hints = {
+        .ai_flags = ARES_AI_ENVHOSTS,
+        .ai_family = AF_UNSPEC,
+        .ai_socktype = SOCK_STREAM,
+    };
+    struct lookup l = {.status = ARES_SUCCESS};
+    int left, status = open_channel(&l);
+
+    if (status != ARES_SUCCESS)
+        return lookup_error(status, host, d);
+    ares_getaddrinfo(l.channel, name, NULL, &hints, on_answer, &l);
+    while (!l.done && (left = dial_left_ms(deadline_ms)) > 0)
+        turn(&l, left);
+    ares_destroy(l.channel); /* calls on_answer if nobody has yet */
+    if (l.status == ARES_SUCCESS && l.found != NULL)
+        take_in_turn(l.found, port, out);
+    if (l.found != NULL)
+        ares_freeaddrinfo(l.found);
+    if (l.status == ARES_SUCCESS && out->n == 0)
+        l.status = ARES_ENODATA;
+    return l.status == ARES_SUCCESS ? OK : lookup_error(l.status, host, d);
+}
+
+enum err resolve(str host, uint16_t port, uint64_t deadline_ms, struct addresses *out,
+                 struct err_detail *d)
+{
+    struct addresses found = {0};
+    char name[MAX_HOST + 2];
+    enum err e = OK;
+
+    if (resolve_literal(host, port, &found.at[0])) {
+        found.n = 1;
+    } else if (!is_name(host)) {
+        e = err_set(d, ERR_SYNTAX, 0, "\"" STR_FMT "\" is not the name of a host", STR_ARG(host));
+    } else if (is_localhost(host)) {
+        give_localhost(port, &found);
+    } else {
+        memcpy(name, host.p, host.n);
+        name[host.n] = '\0';
+        e = ask(name, host, port, deadline_ms, &found, d);
+    }
+    if (e == OK)
+        *out = found;
+    return e;
+}

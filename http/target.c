@@ -1,0 +1,341 @@
+/*
+ * http/target.c - URLs as a client needs them (RFC 3986), and which hosts no proxy is asked for.
+ *
+ * What is let through here is written into a request line and a Host header as it is, so that
+ * everything but visible ASCII is refused first of all.
+ */
+#include "http/outbound.h"
+
+#include <arpa/inet.h>
+
+#define MAX_URL (8 * KIB)
+
+static enum err bad(struct err_detail *d, const char *what)
+{
+    return err_set(d, ERR_SYNTAX, 0, "bad URL: %s", what);
+}
+
+/* ---- parsing --------------------------------------------------------------------------------- */
+
+static bool all_visible(str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= 0x20 || s.p[i] >= 0x7f) /* char may be signed: both sides */
+            return false;
+    return true;
+}
+
+/* Up to the first of the characters; *rest begins with it, or is empty. */
+static str cut_before(str *rest, const char *any)
+{
+    size_t n = 0;
+    str head;
+
+    while (n < rest->n && strchr(any, rest->p[n]) == NULL)
+        n++;
+    head = str_sub(*rest, 0, n);
+    *rest = str_drop(*rest, n);
+    return head;
+}
+
+static enum err parse_scheme(str *rest, bool *tls, struct err_detail *d)
+{
+    size_t at = str_find_str(*rest, STR("://"));
+    str scheme = at == STR_NPOS ? STR_NONE : str_sub(*rest, 0, at);
+
+    if (at == STR_NPOS)
+        return bad(d, "it does not begin with http:// or https://");
+    if (!str_eq_nocase(scheme, STR("http")) && !str_eq_nocase(scheme, STR("https")))
+        return err_set(d, ERR_UNSUPPORTED, 0, "\"" STR_FMT "\" URLs are not supported",
+                       STR_ARG(str_sub(scheme, 0, 32)));
+    *tls = scheme.n == 5;
+    *rest = str_drop(*rest, at + 3);
+    return OK;
+}
+
+static bool host_ok(str host)
+{
+    if (host.n == 0 || host.n > 255)
+        return false;
+    for (size_t i = 0; i < host.n; i++)
+        if (!str_is_letter(host.p[i]) && !str_is_digit(host.p[i]) && host.p[i] != '-' &&
+            host.p[i] != '.' && host.p[i] != '_')
+            return false;
+    return true;
+}
+
+static enum err parse_port(str text, struct target *t, struct err_detail *d)
+{
+    uint64_t port;
+
+    if (text.n == 0)
+        return OK; /* "http://host:/" is allowed (3.2.3) */
+    if (text.n > 5 || str_to_u64(text, &port) != OK || port == 0 || port > UINT16_MAX)
+        return bad(d, "its port is none");
+    t->port = (uint16_t)port;
+    return OK;
+}
+
+/* "user:password@host:port", all but the host optional. */
+static enum err parse_authority(str authority, struct target *t, struct err_detail *d)
+{
+    struct address ip;
+    str port = STR_NONE;
+    size_t at;
+
+    for (at = authority.n; at > 0 && authority.p[at - 1] != '@'; at--)
+        continue;
+    if (at > 0) {
+        t->userinfo = str_sub(authority, 0, at - 1);
+        authority = str_drop(authority, at);
+    }
+    if (str_starts(authority, STR("["))) {
+        size_t end = str_find(authority, ']');
+        if (end == STR_NPOS || (end + 1 < authority.n && authority.p[end + 1] != ':'))
+            return bad(d, "its host is none");
+        t->host = str_sub(authority, 1, end - 1);
+        if (!resolve_literal(t->host, 0, &ip) || ip.sa.any.sa_family != AF_INET6)
+            return bad(d, "its host is not an IPv6 address");
+        port = end + 1 < authority.n ? str_drop(authority, end + 2) : STR_NONE;
+    } else {
+        port = authority;
+        t->host = str_cut(&port, ':');
+        if (!host_ok(t->host))
+            return bad(d, "its host is none");
+    }
+    return parse_port(port, t, d);
+}
+
+enum err target_parse(struct arena *a, str url, struct target *out, struct err_detail *d)
+{
+    struct target t = {.userinfo = STR_NONE};
+    str rest = url;
+    enum err e;
+
+    if (url.n > MAX_URL)
+        return bad(d, "it is too long");
+    if (!all_visible(url))
+        return bad(d, "it holds spaces, control characters or letters beyond ASCII");
+    e = parse_scheme(&rest, &t.tls, d);
+    if (e != OK)
+        return e;
+    t.port = t.tls ? 443 : 80;
+    e = parse_authority(cut_before(&rest, "/?#"), &t, d);
+    if (e != OK)
+        return e;
+    t.path = cut_before(&rest, "#");
+    if (!str_starts(t.path, STR("/")))
+        t.path = ARENA_JOIN(a, STR("/"), t.path);
+    if (str_none(t.path))
+        return err_set(d, ERR_NOMEM, 0, "URL");
+    *out = t;
+    return OK;
+}
+
+str target_authority(struct arena *a, const struct target *t, bool always_port)
+{
+    bool v6 = str_find(t->host, ':') != STR_NPOS;
+    struct buf b;
+
+    buf_init_arena(&b, a, KIB);
+    buf_add_str(&b, v6 ? STR("[") : STR(""));
+    buf_add_str(&b, t->host);
+    buf_add_str(&b, v6 ? STR("]") : STR(""));
+    if (always_port || t->port != (t->tls ? 443 : 80)) {
+        buf_add_char(&b, ':');
+        buf_add_u64(&b, t->port);
+    }
+    return buf_failed(&b) ? STR_NONE : buf_str(&b);
+}
+
+bool target_same_origin(const struct target *a, const struct target *b)
+{
+    return a->tls == b->tls && a->port == b->port && str_eq_nocase(a->host, b->host);
+}
+
+/* ---- references ------------------------------------------------------------------------------ */
+
+/* "Name:" at the beginning, before any "/", "?" or "#"? */
+static bool has_scheme(str s)
+{
+    size_t n = 0;
+
+    while (n < s.n && (str_is_letter(s.p[n]) || (n > 0 && (str_is_digit(s.p[n]) || s.p[n] == '+' ||
+                                                           s.p[n] == '-' || s.p[n] == '.'))))
+        n++;
+    return n > 0 && n < s.n && s.p[n] == ':';
+}
+
+/* Appends an absolute path without its "." and ".." segments (5.2.4). */
+static void add_without_dots(struct buf *b, str path)
+{
+    size_t start = b->n;
+    str rest = str_drop(path, 1);
+
+    while (!str_none(rest)) {
+        str segment = str_cut(&rest, '/');
+        bool last = str_none(rest), dots = false;
+
+        if (str_eq(segment, STR(".."))) {
+            while (b->n > start && b->p[--b->n] != '/')
+                continue;
+            dots = true;
+        } else if (str_eq(segment, STR("."))) {
+            dots = true;
+        }
+        if (!dots || last)
+            buf_add_char(b, '/');
+        if (!dots)
+            buf_add_str(b, segment);
+        if (buf_failed(b))
+            return;
+    }
+}
+
+/* What stands behind the authority when `ref` is followed from `base`, a path with its query. */
+static void add_reference(struct buf *b, str base, str ref)
+{
+    str base_path = cut_before(&base, "?"); /* base is its query now */
+    str path = cut_before(&ref, "?");       /* and ref that of the reference */
+    size_t dir = base_path.n;
+
+    if (path.n == 0) {
+        buf_add_str(b, base_path);
+        buf_add_str(b, ref.n > 0 ? ref : base);
+        return;
+    }
+    if (path.p[0] == '/') {
+        add_without_dots(b, path);
+    } else {
+        struct buf merged;
+        while (dir > 0 && base_path.p[dir - 1] != '/')
+            dir--;
+        buf_init_arena(&merged, b->arena, 2 * MAX_URL);
+        buf_add_str(&merged, str_sub(base_path, 0, dir));
+        buf_add_str(&merged, path);
+        if (buf_failed(&merged))
+            b->err = merged.err;
+        else
+            add_without_dots(b, buf_str(&merged));
+    }
+    buf_add_str(b, ref);
+}
+
+enum err target_follow(struct arena *a, const struct target *from, str location, struct target *out,
+                       struct err_detail *d)
+{
+    str scheme = from->tls ? STR("https:") : STR("http:");
+    str ref = cut_before(&location, "#"), url;
+    struct buf b;
+
+    if (ref.n > MAX_URL)
+        return bad(d, "it is too long");
+    if (has_scheme(ref))
+        return target_parse(a, ref, out, d);
+    if (str_starts(ref, STR("//"))) {
+        url = ARENA_JOIN(a, scheme, ref);
+        return str_none(url) ? err_set(d, ERR_NOMEM, 0, "URL") : target_parse(a, url, out, d);
+    }
+    url = target_authority(a, from, true);
+    if (str_none(url))
+        return err_set(d, ERR_NOMEM, 0, "URL");
+    buf_init_arena(&b, a, 4 * MAX_URL);
+    buf_add_str(&b, scheme);
+    buf_add_lit(&b, "//");
+    buf_add_str(&b, url);
+    add_reference(&b, from->path, ref);
+    if (buf_failed(&b))
+        return err_set(d, b.err, 0, "URL");
+    return target_parse(a, buf_str(&b), out, d);
+}
+
+/* ---- no_proxy -------------------------------------------------------------------------------- */
+
+static bool same_bits(const uint8_t *a, const uint8_t *b, uint64_t bits)
+{
+    size_t whole = (size_t)(bits / 8);
+    unsigned rest = (unsigned)(bits % 8);
+
+    return memcmp(a, b, whole) == 0 && (rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0);
+}
+
+/* Is the address the entry, or in it ("10.0.0.0/8")? */
+static bool in_network(const struct address *host, str entry)
+{
+    str bits = entry;
+    str base = str_cut(&bits, '/');
+    struct address net;
+    uint64_t n = 0, most;
+
+    if (!resolve_literal(base, 0, &net) || net.sa.any.sa_family != host->sa.any.sa_family)
+        return false;
+    most = host->sa.any.sa_family == AF_INET6 ? 128 : 32;
+    if (str_none(bits))
+        n = most;
+    else if (str_to_u64(bits, &n) != OK || n > most)
+        return false;
+    if (most == 128)
+        return same_bits(host->sa.v6.sin6_addr.s6_addr, net.sa.v6.sin6_addr.s6_addr, n);
+    return same_bits((const uint8_t *)&host->sa.v4.sin_addr, (const uint8_t *)&net.sa.v4.sin_addr,
+                     n);
+}
+
+/* "example.com" and ".example.com" stand for themselves and for what is below. */
+static bool in_domain(str host, str entry)
+{
+    if (str_starts(entry, STR(".")))
+        entry = str_drop(entry, 1);
+    if (host.n > 1 && host.p[host.n - 1] == '.')
+        host.n--;
+    if (entry.n == 0 || host.n < entry.n || !str_eq_nocase(str_drop(host, host.n - entry.n), entry))
+        return false;
+    return host.n == entry.n || host.p[host.n - entry.n - 1] == '.';
+}
+
+/* Takes the port off "host:port" and "[v6]:port"; 0 when there is none. */
+static uint16_t cut_port(str *entry)
+{
+    size_t colon = str_find(*entry, ':');
+    bool bracket = str_starts(*entry, STR("["));
+    uint64_t port;
+    str host;
+
+    if (bracket) {
+        size_t end = str_find(*entry, ']');
+        if (end == STR_NPOS)
+            return 0;
+        host = str_sub(*entry, 1, end - 1);
+        colon = end + 1 < entry->n && entry->p[end + 1] == ':' ? end + 1 : STR_NPOS;
+    } else {
+        host = colon == STR_NPOS ? *entry : str_sub(*entry, 0, colon);
+        if (colon != STR_NPOS && str_find(str_drop(*entry, colon + 1), ':') != STR_NPOS)
+            return 0; /* a bare IPv6 address */
+    }
+    if (colon == STR_NPOS) {
+        *entry = host;
+        return 0;
+    }
+    if (str_to_u64(str_drop(*entry, colon + 1), &port) != OK || port > UINT16_MAX)
+        return 0;
+    *entry = host;
+    return (uint16_t)port;
+}
+
+bool proxy_excluded(str no_proxy, const struct target *t)
+{
+    struct address ip;
+    bool is_ip = resolve_literal(t->host, 0, &ip);
+    str entry;
+
+    while (str_next_word(&no_proxy, &entry)) {
+        uint16_t port;
+        if (str_eq(entry, STR("*")))
+            return true;
+        port = cut_port(&entry);
+        if (port != 0 && port != t->port)
+            continue;
+        if (is_ip ? in_network(&ip, entry) : in_domain(t->host, entry))
+            return true;
+    }
+    return false;
+}
