@@ -230,6 +230,29 @@ bool api_readonly(struct api_req *r)
     return r->api->conf.readonly;
 }
 
+const struct store_principals *api_principals(struct api_req *r)
+{
+    return &r->who;
+}
+
+bool api_explicit_permissions(struct api_req *r)
+{
+    return r->api->conf.explicit_permissions;
+}
+
+const struct store_object *api_object(struct api_req *r)
+{
+    return r->exists ? &r->object : NULL;
+}
+
+void api_only_since(struct api_req *r, int64_t timestamp)
+{
+    int64_t *since = ARENA_NEW(r->arena, int64_t);
+    if (since)
+        *since = timestamp; /* else no answer leaves: the arena remembers */
+    r->only_since = since;
+}
+
 void api_set_body(struct api_req *r, str body)
 {
     r->body = body;
