@@ -142,14 +142,14 @@ static enum api_kind kind_of_name(const struct api *a, str name)
     return api_kind_named(a, str_sub(name, 0, name.n - strlen("_id")));
 }
 
-static void add_path_parameters(struct buf *b, const struct api *a, const struct api_route *route)
+void openapi_add_path_parameters(struct buf *b, const struct api *a, const struct api_route *route)
 {
     enum api_kind named[MAX_LEVELS];
     unsigned n = api_route_ids(a, route, named), i = 0;
     str name;
     for (size_t at = 0; api_route_next_name(route->path, &at, &name); i++) {
         enum api_kind kind = i < n ? named[i] : kind_of_name(a, name);
-        buf_printf(b, "%s{\"name\":\"", i ? "," : "\"parameters\":[");
+        buf_printf(b, "%s{\"name\":\"", i ? "," : "");
         if (i < n)
             add_id_name(b, a, route, named, i, n);
         else
@@ -160,7 +160,6 @@ static void add_path_parameters(struct buf *b, const struct api *a, const struct
             buf_printf(b, ",\"pattern\":\"%s\"", api_id_pattern(a, kind));
         buf_add_char(b, '}');
     }
-    buf_add_str(b, i ? STR("],") : STR(""));
 }
 
 void openapi_add_tag(struct buf *b, const struct api *a, const struct api_route *route)
@@ -220,7 +219,11 @@ static void add_path_item(struct buf *b, const struct api *a, const struct api_r
     unsigned on = described_methods(a, route);
     bool first = true;
     buf_add_char(b, '{');
-    add_path_parameters(b, a, route);
+    if (route->kind != KIND_NONE) {
+        buf_add_lit(b, "\"parameters\":[");
+        openapi_add_path_parameters(b, a, route);
+        buf_add_lit(b, "],");
+    }
     for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
         if (!(on & METHOD_BIT(methods[i].method)))
             continue;

@@ -174,18 +174,24 @@ static void add_answer(struct buf *b, int status, const char *description, const
     buf_add_lit(b, "},");
 }
 
-static void add_on_utility(struct buf *b, const struct api *a, const struct api_doc *doc)
+static void add_on_utility(struct buf *b, const struct api *a, const struct api_route *route)
 {
+    const struct api_doc *doc = &route->doc;
     unsigned errors = E(INVALID);
     if (doc->body)
         errors |= E(UNSUPPORTED);
     if (doc->asks_who)
         errors |= E(UNAUTHORIZED) | E(FORBIDDEN) | E(NOT_FOUND);
-    if (doc->body) {
+    bool in_path = strchr(route->path, '{') != NULL;
+    if (doc->body || in_path)
         buf_add_lit(b, ",\"parameters\":[");
+    openapi_add_path_parameters(b, a, route);
+    if (doc->body) {
+        buf_add_str(b, in_path ? STR(",") : STR(""));
         add_body_parameter(b, doc->body, doc->body, NULL);
-        buf_add_char(b, ']');
     }
+    if (doc->body || in_path)
+        buf_add_char(b, ']');
     buf_add_lit(b, ",\"responses\":{");
     add_answer(b, doc->status ? doc->status : 200, "Done.", doc->answer);
     if (doc->answers_503)
@@ -213,7 +219,7 @@ void openapi_add_operation(struct buf *b, const struct api *a, const struct api_
         if (route->type == TYPE_PLURAL)
             add_on_made_list(b, a, doc);
         else
-            add_on_utility(b, a, doc);
+            add_on_utility(b, a, route);
     }
     buf_add_char(b, '}');
 }
