@@ -87,11 +87,13 @@ struct api_doc {
     const char *answer;    /* definition of what is answered; NULL: any object */
     int status;            /* of that answer; 0: 200 */
     bool answers_503;      /* with a body of that form, too */
+    bool asks_who;         /* not everybody may: 401, 403; and 404 */
 };
 
-/* A utility endpoint without parameters. `methods` is a set of METHOD_BITs (HEAD comes with GET),
- * of which one beside HEAD; a writing one runs in a write transaction. `path` is static, without
- * the version prefix. */
+/* A utility endpoint. `methods` is a set of METHOD_BITs (HEAD comes with GET), of which one beside
+ * HEAD; a writing one runs in a write transaction. `path` is static, without the version prefix; in
+ * it "{name}" stands for text without a slash, as much as there is: api_path_value(). "bucket_id"
+ * and its like are ids of that kind. */
 struct api_endpoint {
     const char *path;
     unsigned methods;
@@ -111,6 +113,12 @@ MUST_CHECK enum err api_add_endpoint(struct api *a, const struct api_endpoint *e
  * that lies in another comes behind it.
  */
 enum api_kind { KIND_BUCKET, KIND_GROUP, KIND_COLLECTION, KIND_RECORD, KIND_NONE = 16 };
+
+struct api_shown {
+    str data;
+    str permissions; /* text of an object; none: what the caller may see of the object's own. Has no
+                        meaning in lists */
+};
 
 /*
  * A kind of objects with endpoints of their own: `<parent>/<plural>` and `<parent>/<plural>/{id}`.
@@ -134,17 +142,33 @@ struct api_resource {
     bool data_required; /* a POST or PUT has to bring "data" */
     /* The fields that lists may be filtered by, sorted by and cut to, up to NULL; or NULL: any. */
     const char *const *fields;
+    /* Those of them that hold text which may look like a number, up to NULL; or NULL: a filter that
+     * gives an integer there means its digits. */
+    const char *const *text_fields;
     const char *data_schema; /* OpenAPI 2.0 schema of its "data" */
+    /* Is put before its names in the description of the API, where several kinds have the same; or
+     * NULL. And what a POST on one of its objects does: a sentence. */
+    const char *described_prefix, *post_summary;
 
     void *ctx; /* for the functions, each of which may be NULL */
-    /* Inside the session: of requests that write an object before it is looked up, of others behind
-     * the authorisation. May use "for plugins: a request on their objects" below. */
+    /* Inside the session, of requests that may write one object: before it is looked up. May use "for
+     * plugins: a request on their objects" below. */
     enum api_step (*begin)(void *ctx, struct api_req *r);
     /* Checks the data of a body, and may convert it in place; api_invalid_add() adds what is wrong.
      * `prefix` is put before the names of wrong fields ("data." or ""). */
     void (*validate)(struct api_req *r, struct json *data, const char *prefix);
     /* The data that will be stored, last: may change them, or refuse. */
     enum api_step (*process)(void *ctx, struct api_req *r, struct json *data);
+    /* Finds what the URL means by an id; NULL: the object of that id. NOTFOUND. */
+    enum err (*find)(void *ctx, struct api_req *r, struct store_list_id list, str id,
+                     struct store_object *out);
+    /* The caller may do this: may still refuse, or cut the list by api_only_since(). */
+    enum api_step (*allowed)(void *ctx, struct api_req *r);
+    /* What the caller gets to see of an object, whose text is in *out: may put another in its place. */
+    enum err (*show)(void *ctx, struct api_req *r, const struct store_object *o, bool listed,
+                     struct api_shown *out);
+    /* Answers a POST on an object, in a write transaction; who may read the object may ask. */
+    enum api_step (*post)(void *ctx, struct api_req *r);
     void (*free)(void *ctx);
 };
 /* LIMIT: too many kinds. */
@@ -203,6 +227,10 @@ struct store_session *api_session(struct api_req *r);
 str api_path(struct api_req *r); /* decoded, without the version prefix */
 str api_body(struct api_req *r);
 bool api_readonly(struct api_req *r);
+str api_path_value(struct api_req *r, const char *name); /* of an endpoint with parameters */
+const struct store_principals *api_principals(struct api_req *r);
+/* Do the permissions of an object lie with it alone (kinto.explicit_permissions)? */
+bool api_explicit_permissions(struct api_req *r);
 
 /* Is one of the caller's principals among the names? In a session. */
 bool api_is_any_of(const struct api_req *r, const str *names, size_t n);
@@ -213,8 +241,25 @@ MUST_CHECK enum err api_read_object(struct api_req *r, struct store_list_id list
 void api_set_body(struct api_req *r, str body); /* borrowed */
 void api_rewrite(struct api_req *r, str path);  /* decoded path, borrowed */
 
+/*
+ * A request on objects of a plugin's kind. The object that the URL names: NULL, there is none; and
+ * then api_require_object() is its answer (400, 404), else NEXT.
+ */
+const struct store_object *api_object(struct api_req *r);
+enum api_step api_require_object(struct api_req *r);
+/* The request lists only what was changed at that time or later. */
+void api_only_since(struct api_req *r, int64_t timestamp);
+/*
+ * Answers as if the request had been that method, PUT or PATCH, on the object of that path, with that
+ * body: permissions, preconditions, validation, listeners and all else come with it. In a write
+ * transaction; path and body lie in the arena.
+ */
+enum api_step api_handle_as(struct api_req *r, enum api_method method, str path, str body);
+
 /* Makes the bucket or collection of that URI unless it is there; the user becomes its writer. */
 enum api_step api_create_if_absent(struct api_req *r, str bucket_id, str collection_id_or_none);
+/* Has an id the form that those of the kind must have? */
+bool api_valid_id_of(const struct api_req *r, enum api_kind kind, str id);
 bool api_valid_collection_id(const struct api_req *r, str id);
 
 /* ---- for plugins: a request on their objects ------------------------------------------------- */
@@ -223,8 +268,6 @@ bool api_is_plural(const struct api_req *r);         /* on a list */
 str api_url_id(const struct api_req *r);             /* of the object in the URL; none: a list */
 str api_object_id(const struct api_req *r);          /* of the object that is written */
 const struct json *api_body_json(struct api_req *r); /* NULL: the body is none */
-/* The object as it was before this request; NULL: it is new. */
-const struct store_object *api_object_before(const struct api_req *r);
 /* Of the list only the object with that id is there for the caller. */
 void api_show_only(struct api_req *r, str id);
 /* Who becomes a writer of what the request writes, instead of the user. */
@@ -291,6 +334,8 @@ enum api_step api_fail(struct api_req *r, enum api_error e);
 /* An error without a number of its own (999), without a message, and with that title. */
 enum api_step api_fail_titled(struct api_req *r, int status, const char *title);
 enum api_step api_fail_readonly(struct api_req *r); /* 405 of a read-only server */
+/* With "details" that name the kind of object and its id. */
+enum api_step api_fail_missing(struct api_req *r, enum api_error e, str id, const char *resource);
 /* A failure below: NOMEM, LIMIT, IO, ... -> 413, 503 or 500. */
 enum api_step api_fail_err(struct api_req *r, enum err e);
 /* 400 with one detail; name may be none (null). */

@@ -185,7 +185,8 @@ static enum err decide(struct api_req *r, bool *allowed)
         return plural ? may_list(r, WANT_READ, REQUIRED_READ, allowed)
                       : granted(r, r->nlevels, WANT_READ_ATTRIBUTES, allowed);
     case METHOD_POST:
-        return may_post(r, allowed);
+        return plural ? may_post(r, allowed)
+                      : granted(r, r->nlevels, WANT_READ_ATTRIBUTES, allowed);
     case METHOD_PUT:
         return may_put(r, allowed);
     case METHOD_PATCH:

@@ -74,10 +74,12 @@ void openapi_add_filled(struct buf *b, const char *text, const struct api_resour
         if (p[0] == '%' && (p[1] == 's' || p[1] == 'p')) {
             CHECK(kind);
             p++;
+            add_text(b, kind->described_prefix ? kind->described_prefix : "");
             add_text(b, *p == 's' ? kind->name : kind->plural);
         } else if (p[0] == '*') {
             CHECK(kind);
-            add_title(b, kind->name);
+            add_title(b, kind->described_prefix ? kind->described_prefix : kind->name);
+            add_text(b, kind->described_prefix ? kind->name : "");
         } else {
             buf_add_char(b, *p);
         }
@@ -132,22 +134,32 @@ static void add_path(struct buf *b, const struct api *a, const struct api_route 
     }
 }
 
-static void add_path_parameters(struct buf *b, const struct api *a, const struct api_route *route)
+/* "bucket_id": of a bucket. */
+static enum api_kind kind_of_name(const struct api *a, str name)
+{
+    if (!str_ends(name, STR("_id")))
+        return KIND_NONE;
+    return api_kind_named(a, str_sub(name, 0, name.n - strlen("_id")));
+}
+
+void openapi_add_path_parameters(struct buf *b, const struct api *a, const struct api_route *route)
 {
     enum api_kind named[MAX_LEVELS];
-    unsigned n = api_route_ids(a, route, named);
-    if (n == 0)
-        return;
-    buf_add_lit(b, "\"parameters\":[");
-    for (unsigned i = 0; i < n; i++) {
+    unsigned n = api_route_ids(a, route, named), i = 0;
+    str name;
+    for (size_t at = 0; api_route_next_name(route->path, &at, &name); i++) {
+        enum api_kind kind = i < n ? named[i] : kind_of_name(a, name);
         buf_printf(b, "%s{\"name\":\"", i ? "," : "");
-        add_id_name(b, a, route, named, i, n);
-        buf_printf(b,
-                   "\",\"in\":\"path\",\"required\":true,\"type\":\"string\",\"maxLength\":%d,"
-                   "\"pattern\":\"%s\"}",
-                   STORE_MAX_ID_BYTES, api_id_pattern(a, named[i]));
+        if (i < n)
+            add_id_name(b, a, route, named, i, n);
+        else
+            buf_add_str(b, name);
+        buf_printf(b, "\",\"in\":\"path\",\"required\":true,\"type\":\"string\",\"maxLength\":%d",
+                   STORE_MAX_ID_BYTES);
+        if (kind != KIND_NONE)
+            buf_printf(b, ",\"pattern\":\"%s\"", api_id_pattern(a, kind));
+        buf_add_char(b, '}');
     }
-    buf_add_lit(b, "],");
 }
 
 void openapi_add_tag(struct buf *b, const struct api *a, const struct api_route *route)
@@ -158,11 +170,11 @@ void openapi_add_tag(struct buf *b, const struct api *a, const struct api_route 
         add_title(b, a->kinds[route->kind].is.plural);
 }
 
-static bool same_tag(const struct api_route *x, const struct api_route *y)
+static bool same_tag(const struct api *a, const struct api_route *x, const struct api_route *y)
 {
-    if (x->kind != KIND_NONE || y->kind != KIND_NONE)
-        return x->kind == y->kind;
-    return strcmp(x->doc.tag, y->doc.tag) == 0;
+    if (x->kind == KIND_NONE || y->kind == KIND_NONE)
+        return x->kind == y->kind && strcmp(x->doc.tag, y->doc.tag) == 0;
+    return strcmp(a->kinds[x->kind].is.plural, a->kinds[y->kind].is.plural) == 0;
 }
 
 /* ---- the parts of the document --------------------------------------------------------------- */
@@ -181,7 +193,7 @@ static bool tag_is_known(const struct api *a, size_t i)
 {
     for (size_t k = 0; k < i; k++)
         if (described_methods(a, api_route_at(a, k)) &&
-            same_tag(api_route_at(a, k), api_route_at(a, i)))
+            same_tag(a, api_route_at(a, k), api_route_at(a, i)))
             return true;
     return false;
 }
@@ -207,7 +219,11 @@ static void add_path_item(struct buf *b, const struct api *a, const struct api_r
     unsigned on = described_methods(a, route);
     bool first = true;
     buf_add_char(b, '{');
-    add_path_parameters(b, a, route);
+    if (route->kind != KIND_NONE) {
+        buf_add_lit(b, "\"parameters\":[");
+        openapi_add_path_parameters(b, a, route);
+        buf_add_lit(b, "],");
+    }
     for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
         if (!(on & METHOD_BIT(methods[i].method)))
             continue;

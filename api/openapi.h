@@ -51,6 +51,8 @@ void openapi_add_member(struct buf *b, const char *name, const char *text,
 /* {"$ref":"#/definitions/BucketObject"} of "*Object" */
 void openapi_add_ref(struct buf *b, const char *definition, const struct api_resource *kind);
 /* The tag of a route's operations: Buckets */
+/* What its path holds, one behind the other: those of an object's path belong to all its methods. */
+void openapi_add_path_parameters(struct buf *b, const struct api *a, const struct api_route *route);
 void openapi_add_tag(struct buf *b, const struct api *a, const struct api_route *route);
 
 /* ---- openapi_operation.c --------------------------------------------------------------------- */

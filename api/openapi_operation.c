@@ -141,6 +141,8 @@ static void add_on_resource(struct buf *b, const struct api *a, const struct api
 {
     struct operation o = *find_operation(route->type, method);
     const struct api_resource *kind = &a->kinds[route->kind].is;
+    if (o.type == TYPE_OBJECT && method == METHOD_POST && kind->post_summary)
+        o.summary = kind->post_summary;
     if (api_route_ids(a, route, (enum api_kind[MAX_LEVELS]){0}) == 0)
         o.errors &= ~E(NOT_FOUND); /* a list that lies in nothing is always there */
     openapi_add_member(b, "operationId", o.id, kind);
@@ -172,19 +174,34 @@ static void add_answer(struct buf *b, int status, const char *description, const
     buf_add_lit(b, "},");
 }
 
-static void add_on_utility(struct buf *b, const struct api_doc *doc)
+static void add_on_utility(struct buf *b, const struct api *a, const struct api_route *route)
 {
-    if (doc->body) {
+    const struct api_doc *doc = &route->doc;
+    unsigned errors = E(INVALID);
+    if (doc->body)
+        errors |= E(UNSUPPORTED);
+    if (doc->asks_who)
+        errors |= E(UNAUTHORIZED) | E(FORBIDDEN) | E(NOT_FOUND);
+    bool in_path = strchr(route->path, '{') != NULL;
+    if (doc->body || in_path)
         buf_add_lit(b, ",\"parameters\":[");
+    openapi_add_path_parameters(b, a, route);
+    if (doc->body) {
+        buf_add_str(b, in_path ? STR(",") : STR(""));
         add_body_parameter(b, doc->body, doc->body, NULL);
-        buf_add_char(b, ']');
     }
+    if (doc->body || in_path)
+        buf_add_char(b, ']');
     buf_add_lit(b, ",\"responses\":{");
     add_answer(b, doc->status ? doc->status : 200, "Done.", doc->answer);
     if (doc->answers_503)
         add_answer(b, 503, "Something does not work.", doc->answer);
-    add_errors(b, doc->body ? E(INVALID) | E(UNSUPPORTED) : E(INVALID));
-    buf_add_lit(b, "},\"security\":[]");
+    add_errors(b, errors);
+    buf_add_char(b, '}');
+    if (doc->asks_who)
+        add_security(b, a);
+    else
+        buf_add_lit(b, ",\"security\":[]");
 }
 
 void openapi_add_operation(struct buf *b, const struct api *a, const struct api_route *route,
@@ -202,7 +219,7 @@ void openapi_add_operation(struct buf *b, const struct api *a, const struct api_
         if (route->type == TYPE_PLURAL)
             add_on_made_list(b, a, doc);
         else
-            add_on_utility(b, doc);
+            add_on_utility(b, a, route);
     }
     buf_add_char(b, '}');
 }

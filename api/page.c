@@ -113,17 +113,28 @@ static bool all_of_type(const struct json *list, enum json_type type)
     return true;
 }
 
+static bool is_named(const char *const *names, str name)
+{
+    for (; *names; names++)
+        if (str_eq(name, str_from(*names)))
+            return true;
+    return false;
+}
+
 /* Some lists know the fields of their objects; of a dotted name the first part counts. */
 static bool known_field(const struct api_req *r, str field)
 {
     const char *const *known = r->shape ? r->shape->fields : api_kind_of(r)->is.fields;
-    if (known == NULL)
-        return true;
-    str first = str_cut(&field, '.');
-    for (; *known; known++)
-        if (str_eq(first, str_from(*known)))
-            return true;
-    return false;
+    return known == NULL || is_named(known, str_cut(&field, '.'));
+}
+
+/* What is compared with text that looks like a number is text, too. */
+static void value_as_text(struct api_req *r, struct store_filter *f)
+{
+    const char *const *names = r->shape ? NULL : api_kind_of(r)->is.text_fields;
+    if (names && json_is(f->value, JSON_NUMBER) && json_number_is_integer(f->value) &&
+        is_named(names, f->field))
+        f->value = json_new_string(r->arena, json_number(f->value));
 }
 
 /* An ordinary filter: operator, field and value must go together. */
@@ -182,6 +193,7 @@ static enum api_step add_filter(struct api_req *r, const struct api_param *p,
     split_operator(name, f);
     f->value = p->value;
     enum api_step s = check_filter(r, name, f);
+    value_as_text(r, f);
     if (s == STEP_NEXT && f->op == STORE_HAS)
         f->value = json_new_bool(r->arena, !api_is_falsy(p->value)); /* any value will do */
     return s;
@@ -210,13 +222,16 @@ static enum api_step build_filters(struct api_req *r, struct api_page *page)
     size_t most = count_filters(r);
     if (most > MAX_FILTERS)
         return wrong(r, STR_NONE, "Too many filters");
-    struct store_filter *filters = ARENA_NEW_ARRAY(r->arena, struct store_filter, most + 1);
+    struct store_filter *filters = ARENA_NEW_ARRAY(r->arena, struct store_filter, most + 2);
     if (filters == NULL)
         return api_fail_err(r, ERR_NOMEM);
     size_t n = 0;
     if (!str_none(r->only_id))
         filters[n++] =
             (struct store_filter){STR("id"), STORE_EQ, json_new_string(r->arena, r->only_id)};
+    if (r->only_since)
+        filters[n++] = (struct store_filter){STR("last_modified"), STORE_MIN,
+                                             json_new_i64(r->arena, *r->only_since)};
     for (size_t i = 0; i < r->q.count; i++) {
         if (!is_filter(&r->q.params[i]))
             continue;

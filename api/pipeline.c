@@ -19,7 +19,7 @@
  *                      negotiate   406, 415                                         negotiate.c
  *                      authorize   401, 403                                         authorize.c
  *                      parent      a missing parent, for reads                      resource.c
- *                      begin       the same, for reads                              plugins/
+ *                      allowed     what the kind of object wants then               plugins/
  *                      origin      pages that may not call                          cors.c
  *                      validate    headers, query, body                             validate.c
  *                      handle      preconditions and the work         read.c, write.c, patch.c
@@ -145,22 +145,25 @@ static enum api_step prepare_alias(struct api_req *r)
     return r->alias && r->alias->prepare ? r->alias->prepare(r->alias->ctx, r) : STEP_NEXT;
 }
 
-static enum api_step begin(struct api_req *r, bool first)
-{
-    const struct api_resource *resource = &api_kind_of(r)->is;
-    if (resource->begin == NULL || first != api_loads_first(r))
-        return STEP_NEXT;
-    return resource->begin(resource->ctx, r);
-}
-
+/* Only where the object is looked at before it is known whether the caller may. */
 static enum api_step begin_write(struct api_req *r)
 {
-    return begin(r, true);
+    const struct api_resource *resource = &api_kind_of(r)->is;
+    bool first = resource->begin && api_loads_first(r);
+    return first ? resource->begin(resource->ctx, r) : STEP_NEXT;
 }
 
-static enum api_step begin_read(struct api_req *r)
+static enum api_step is_allowed(struct api_req *r)
 {
-    return begin(r, false);
+    const struct api_resource *resource = &api_kind_of(r)->is;
+    return resource->allowed ? resource->allowed(resource->ctx, r) : STEP_NEXT;
+}
+
+static enum api_step post_on_object(struct api_req *r)
+{
+    const struct api_resource *resource = &api_kind_of(r)->is;
+    CHECK(resource->post);
+    return resource->post(resource->ctx, r);
 }
 
 static enum api_step handle(struct api_req *r)
@@ -171,7 +174,7 @@ static enum api_step handle(struct api_req *r)
     case METHOD_HEAD:
         return plural ? api_get_plural(r) : api_get_object(r);
     case METHOD_POST:
-        return api_post(r);
+        return plural ? api_post(r) : post_on_object(r);
     case METHOD_PUT:
         return api_put(r);
     case METHOD_PATCH:
@@ -203,6 +206,14 @@ enum api_step api_run_before_session(struct api_req *r)
     return run(r, steps, ARRAY_LEN(steps));
 }
 
+static enum api_step run_on_resource(struct api_req *r)
+{
+    static const step steps[] = {begin_write,      api_load_target,  api_negotiate,
+                                 api_authorize,    api_check_parent, is_allowed,
+                                 api_check_origin, api_validate,     handle};
+    return run(r, steps, ARRAY_LEN(steps));
+}
+
 /* What an earlier run left behind must not be believed in the next session; and a run in a write
  * transaction may have changed the body's values on their way to the store. */
 static void forget(struct api_req *r)
@@ -216,6 +227,7 @@ static void forget(struct api_req *r)
         r->levels[i].state = LEVEL_UNKNOWN;
     r->exists = r->shared_only = r->failed = r->inline_permissions = false;
     r->only_id = STR_NONE;
+    r->only_since = NULL;
     r->invalid = NULL;
     r->out->nheaders = 0;
     r->out->status = 0;
@@ -225,17 +237,38 @@ enum api_step api_run_in_session(struct api_req *r)
 {
     static const step first[] = {api_find_principals, prepare_alias, resolve_alias};
     static const step utility[] = {api_check_origin};
-    static const step resource[] = {begin_write,      api_load_target,  api_negotiate,
-                                    api_authorize,    api_check_parent, begin_read,
-                                    api_check_origin, api_validate,     handle};
     forget(r);
     enum api_step s = run(r, first, ARRAY_LEN(first));
     if (s != STEP_NEXT)
         return s;
     if (on_resource(r))
-        return run(r, resource, ARRAY_LEN(resource));
+        return run_on_resource(r);
     s = run(r, utility, ARRAY_LEN(utility));
     return s == STEP_NEXT ? r->route->handler(r) : s;
+}
+
+/* What the session has learned of the request's own target means nothing for the other one; and if
+ * the steps are run again they begin with the request as it was. */
+enum api_step api_handle_as(struct api_req *r, enum api_method method, str path, str body)
+{
+    const struct api_req was = *r;
+    CHECK(store_is_writing(r->session));
+    r->method = method;
+    r->patch = PATCH_PLAIN;
+    api_rewrite(r, path);
+    api_set_body(r, body);
+    api_route_lookup(r);
+    CHECK(r->route && r->route->type == TYPE_OBJECT);
+    enum api_step s = check_method(r);
+    if (s == STEP_NEXT)
+        s = run_on_resource(r);
+    r->method = was.method;
+    r->route = was.route;
+    r->nlevels = was.nlevels;
+    memcpy(r->levels, was.levels, sizeof r->levels);
+    api_rewrite(r, was.path);
+    api_set_body(r, was.body);
+    return s;
 }
 
 bool api_needs_write(const struct api_req *r)

@@ -59,7 +59,7 @@ struct api_level {
     enum { LEVEL_UNKNOWN, LEVEL_ABSENT, LEVEL_PRESENT } state;
     struct store_object object;
 };
-#define MAX_LEVELS 3
+#define MAX_LEVELS 4
 
 /* ---- routes ---------------------------------------------------------------------------------- */
 
@@ -206,8 +206,9 @@ struct api_req {
     bool exists;
     int64_t list_clock;            /* of a list that is read or deleted from */
     const struct api_shape *shape; /* of a list that is not one of stored objects, or NULL */
-    str only_id;      /* the one object of the list that is there for the caller, or none */
-    bool shared_only; /* a list: only what is shared with the caller */
+    str only_id; /* the one object of the list that is there for the caller, or none */
+    const int64_t *only_since; /* or NULL */
+    bool shared_only;          /* a list: only what is shared with the caller */
     unsigned shared_perms;
 
     struct json *root; /* parsed body: set by whoever looks first */
@@ -281,7 +282,6 @@ enum api_error api_error_of_status(int status); /* the first row with it; else B
 enum api_step api_fail_message(struct api_req *r, enum api_error e, str message);
 /* details: text of a JSON value, or none */
 enum api_step api_fail_details(struct api_req *r, enum api_error e, str details);
-enum api_step api_fail_missing(struct api_req *r, enum api_error e, str id, const char *resource);
 /* One answer of all that was added; status 400, 406 or 415. */
 enum api_step api_invalid_fail(struct api_req *r, int status);
 
@@ -317,6 +317,8 @@ const struct api_route *api_route_at(const struct api *a, size_t i);
 unsigned api_route_ids(const struct api *a, const struct api_route *route,
                        enum api_kind kinds[MAX_LEVELS]);
 enum api_step api_route_parse_target(struct api_req *r);
+/* The name in a path's "{name}", which *at is behind or stands before; false: there is none any more. */
+bool api_route_next_name(const char *path, size_t *at, str *name);
 enum api_step api_redirect(struct api_req *r, str location, int64_t cache_seconds);
 void api_cache_seconds(struct api_req *r, int64_t seconds);
 
@@ -327,7 +329,6 @@ const struct api_kind_info *api_kind_of(const struct api_req *r); /* of the requ
 enum api_kind api_kind_named(const struct api *a, str name);      /* KIND_NONE: there is none */
 /* Has an id the form that a resource takes if its generator asks for no other? */
 bool api_valid_id(str id);
-bool api_valid_id_of(const struct api_req *r, enum api_kind k, str id);
 /* Which ids are valid, as a regular expression that JSON can hold as it is. */
 const char *api_id_pattern(const struct api *a, enum api_kind k);
 str api_new_id(struct api_req *r);
@@ -425,8 +426,6 @@ enum api_step api_put(struct api_req *r);
 enum api_step api_patch_object(struct api_req *r);
 enum api_step api_delete_object(struct api_req *r);
 enum api_step api_delete_plural(struct api_req *r);
-/* 400 when the id has no valid form, 404 when there is no such object. */
-enum api_step api_require_object(struct api_req *r);
 /* 400 when the data name another id than the URL. */
 enum api_step api_check_same_id(struct api_req *r, const struct json *data);
 /* Preconditions against the list's timestamp. */

@@ -149,25 +149,40 @@ static enum err write_permissions(struct api_req *r, const struct store_object *
     return OK;
 }
 
+/* What the caller gets to see of it. */
+static enum err show(struct api_req *r, const struct store_object *o, bool listed,
+                     struct api_shown *out)
+{
+    const struct api_resource *resource = &api_kind_of(r)->is;
+    *out = (struct api_shown){o->data, STR_NONE};
+    if (resource->show == NULL || o->deleted)
+        return OK;
+    return resource->show(resource->ctx, r, o, listed, out);
+}
+
 enum api_step api_reply_object(struct api_req *r, int status, const struct store_object *o)
 {
     struct buf b;
     buf_init_arena(&b, r->arena, SIZE_MAX / 2);
-    str data = o->data;
+    struct api_shown shown;
+    enum err e = show(r, o, false, &shown);
+    if (e == OK && r->q.fields) {
+        shown.data = api_subset(r->arena, shown.data, r->q.fields, r->q.nfields);
+        e = str_none(shown.data) ? ERR_NOMEM : OK;
+    }
     buf_add_char(&b, '{');
-    if (r->q.fields) {
-        data = api_subset(r->arena, o->data, r->q.fields, r->q.nfields);
-        if (str_none(data))
-            return api_fail_err(r, ERR_NOMEM);
-    } else if (!o->deleted) {
+    if (e == OK && !r->q.fields && !o->deleted) {
         buf_add_lit(&b, "\"permissions\":");
-        enum err e = write_permissions(r, o, &b);
-        if (e != OK)
-            return api_fail_err(r, e);
+        if (str_none(shown.permissions))
+            e = write_permissions(r, o, &b);
+        else
+            buf_add_str(&b, shown.permissions);
         buf_add_char(&b, ',');
     }
+    if (e != OK)
+        return api_fail_err(r, e);
     buf_add_lit(&b, "\"data\":");
-    buf_add_str(&b, data);
+    buf_add_str(&b, shown.data);
     buf_add_char(&b, '}');
     return api_arena_reply(r, status, &b);
 }
@@ -195,12 +210,17 @@ enum api_step api_reply_list(struct api_req *r, const struct store_object *objec
         return api_fail_err(r, e);
     buf_add_lit(&b, "{\"data\":[");
     for (size_t i = 0; i < n; i++) {
+        struct api_shown shown = {objects[i].data, STR_NONE};
+        if (r->route->kind != KIND_NONE)
+            e = show(r, &objects[i], true, &shown);
+        if (e != OK)
+            return api_fail_err(r, e);
         if (i)
             buf_add_char(&b, ',');
         if (r->q.fields)
-            buf_add_str(&b, api_subset(r->arena, objects[i].data, r->q.fields, r->q.nfields));
+            buf_add_str(&b, api_subset(r->arena, shown.data, r->q.fields, r->q.nfields));
         else
-            buf_add_str(&b, objects[i].data);
+            buf_add_str(&b, shown.data);
     }
     buf_add_lit(&b, "]}");
     return api_arena_reply(r, 200, &b);

@@ -251,7 +251,17 @@ const struct json *api_body_json(struct api_req *r)
     return r->root;
 }
 
-const struct store_object *api_object_before(const struct api_req *r)
+const struct store_principals *api_principals(struct api_req *r)
+{
+    return &r->who;
+}
+
+bool api_explicit_permissions(struct api_req *r)
+{
+    return r->api->conf.explicit_permissions;
+}
+
+const struct store_object *api_object(struct api_req *r)
 {
     return r->exists ? &r->object : NULL;
 }
@@ -276,6 +286,14 @@ enum err api_read_object(struct api_req *r, struct store_list_id list, str id,
     }
     store_read_end(session);
     return e == OK && arena_failed(r->arena) ? ERR_NOMEM : e;
+}
+
+void api_only_since(struct api_req *r, int64_t timestamp)
+{
+    int64_t *since = ARENA_NEW(r->arena, int64_t);
+    if (since)
+        *since = timestamp; /* else no answer leaves: the arena remembers */
+    r->only_since = since;
 }
 
 void api_set_body(struct api_req *r, str body)

@@ -29,7 +29,10 @@ enum err api_level_load(struct api_req *r, unsigned i)
             l->state = LEVEL_ABSENT; /* no such object can exist */
             return OK;
         }
-    enum err e = store_get(r->session, r->arena, api_list_of(r, l->kind, i), l->id, &l->object);
+    const struct api_resource *resource = &r->api->kinds[l->kind].is;
+    struct store_list_id list = api_list_of(r, l->kind, i);
+    enum err e = resource->find ? resource->find(resource->ctx, r, list, l->id, &l->object)
+                                : store_get(r->session, r->arena, list, l->id, &l->object);
     if (e == OK)
         l->state = LEVEL_PRESENT;
     else if (e == ERR_NOTFOUND)

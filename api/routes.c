@@ -16,17 +16,58 @@ static const struct api_route core_routes[] = {
 #undef X
 };
 
+bool api_route_next_name(const char *path, size_t *at, str *name)
+{
+    str rest = str_drop(str_from(path), *at);
+    size_t open = str_find(rest, '{');
+    if (open == STR_NPOS)
+        return false;
+    str inner = str_drop(rest, open + 1);
+    size_t close = str_find(inner, '}');
+    CHECK(close != STR_NPOS);
+    *name = str_sub(inner, 0, close);
+    *at += open + 1 + close + 1;
+    return true;
+}
+
+/* A segment of a path against its pattern, in which each "{...}" stands for as much as it can, and for
+ * something. Puts what the one called `wanted` stands for into *value. */
+static bool segment_matches(str want, str have, str wanted, str *value)
+{
+    size_t open = str_find(want, '{');
+    if (open == STR_NPOS)
+        return str_eq(want, have);
+    if (have.n <= open || memcmp(want.p, have.p, open) != 0)
+        return false;
+    str rest = str_drop(want, open), name = str_cut(&rest, '}');
+    have = str_drop(have, open);
+    for (size_t n = have.n; n > 0; n--) {
+        if (rest.n == 0 && n < have.n)
+            return false;
+        if (!segment_matches(rest, str_drop(have, n), wanted, value))
+            continue;
+        if (str_eq(str_drop(name, 1), wanted))
+            *value = str_sub(have, 0, n);
+        return true;
+    }
+    return false;
+}
+
 /* True if the path has the form of the pattern. */
-static bool matches(const char *pattern, str path)
+static bool matches(const char *pattern, str path, str wanted, str *value)
 {
     str want = str_from(pattern), have = path;
-    while (!str_none(want) && !str_none(have)) {
-        str w = str_cut(&want, '/'), h = str_cut(&have, '/');
-        bool same = str_eq(w, STR("{}")) ? h.n > 0 : str_eq(w, h);
-        if (!same)
+    while (!str_none(want) && !str_none(have))
+        if (!segment_matches(str_cut(&want, '/'), str_cut(&have, '/'), wanted, value))
             return false;
-    }
     return str_none(want) && str_none(have);
+}
+
+str api_path_value(struct api_req *r, const char *name)
+{
+    str value = STR_NONE;
+    CHECK(matches(r->route->path, r->path, str_from(name), &value));
+    return value;
 }
 
 const struct api_route *api_route_at(const struct api *a, size_t i)
@@ -40,8 +81,9 @@ const struct api_route *api_route_at(const struct api *a, size_t i)
 static const struct api_route *find(const struct api *a, str path)
 {
     const struct api_route *route;
+    str none = STR_NONE;
     for (size_t i = 0; (route = api_route_at(a, i)) != NULL; i++)
-        if (matches(route->path, path))
+        if (matches(route->path, path, none, &none))
             return route;
     return NULL;
 }

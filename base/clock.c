@@ -1,5 +1,5 @@
 /*
- * base/clock.c - the two clocks, and the date as HTTP writes it.
+ * base/clock.c - the two clocks, and dates as HTTP and JSON write them.
  *
  * The calendar is computed here: gmtime_r takes glibc's time zone lock and may read a file, which a
  * loop that dates every response should not do.
@@ -16,15 +16,20 @@ void clock_test_wall(int64_t (*fn)(void))
     atomic_store(&test_wall, fn);
 }
 
-int64_t clock_wall_ms(void)
+int64_t clock_wall_us(void)
 {
     int64_t (*fn)(void) = atomic_load_explicit(&test_wall, memory_order_relaxed);
     struct timespec t;
 
     if (UNLIKELY(fn != NULL))
-        return fn();
+        return fn() * 1000;
     CHECK(clock_gettime(CLOCK_REALTIME, &t) == 0);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+int64_t clock_wall_ms(void)
+{
+    return clock_wall_us() / 1000;
 }
 
 uint64_t clock_mono_ns(void)
@@ -69,28 +74,62 @@ static char *put_digits(char *p, unsigned v, unsigned width)
     return p + width;
 }
 
-void clock_http_date(int64_t seconds, char out[30])
+/* A moment in the parts that dates are written in. */
+struct moment {
+    struct date date;
+    unsigned weekday, second; /* from Sunday; of the day */
+};
+
+static struct moment moment_of(int64_t seconds)
 {
     static const int64_t first = INT64_C(-62167219200), last = INT64_C(253402300799);
     int64_t s = seconds < first ? first : seconds > last ? last : seconds;
     int64_t days = s / 86400 - (s % 86400 < 0);
-    unsigned t = (unsigned)(s - days * 86400);
     unsigned weekday = (unsigned)((days + 719528 + 6) % 7); /* 0000-01-01 was a Saturday */
-    struct date d = date_of(days);
+
+    return (struct moment){date_of(days), weekday, (unsigned)(s - days * 86400)};
+}
+
+/* "08:49:37" */
+static char *put_time(char *p, unsigned second)
+{
+    p = put_digits(p, second / 3600, 2);
+    *p++ = ':';
+    p = put_digits(p, second / 60 % 60, 2);
+    *p++ = ':';
+    return put_digits(p, second % 60, 2);
+}
+
+void clock_http_date(int64_t seconds, char out[30])
+{
+    struct moment m = moment_of(seconds);
     char *p = out;
 
-    memcpy(p, &"SunMonTueWedThuFriSat"[3 * weekday], 3);
+    memcpy(p, &"SunMonTueWedThuFriSat"[3 * m.weekday], 3);
     memcpy(p + 3, ", ", 2);
-    p = put_digits(p + 5, d.day, 2);
+    p = put_digits(p + 5, m.date.day, 2);
     *p++ = ' ';
-    memcpy(p, &"JanFebMarAprMayJunJulAugSepOctNovDec"[3 * d.month], 3);
+    memcpy(p, &"JanFebMarAprMayJunJulAugSepOctNovDec"[3 * m.date.month], 3);
     p[3] = ' ';
-    p = put_digits(p + 4, d.year, 4);
+    p = put_digits(p + 4, m.date.year, 4);
     *p++ = ' ';
-    p = put_digits(p, t / 3600, 2);
-    *p++ = ':';
-    p = put_digits(p, t / 60 % 60, 2);
-    *p++ = ':';
-    p = put_digits(p, t % 60, 2);
+    p = put_time(p, m.second);
     memcpy(p, " GMT", 5);
+}
+
+void clock_iso_date(int64_t us, char out[33])
+{
+    int64_t seconds = us / 1000000 - (us % 1000000 < 0);
+    struct moment m = moment_of(seconds);
+    char *p = put_digits(out, m.date.year, 4);
+
+    *p++ = '-';
+    p = put_digits(p, m.date.month + 1, 2);
+    *p++ = '-';
+    p = put_digits(p, m.date.day, 2);
+    *p++ = 'T';
+    p = put_time(p, m.second);
+    *p++ = '.';
+    p = put_digits(p, (unsigned)(us - seconds * 1000000), 6);
+    memcpy(p, "+00:00", 7);
 }

@@ -249,6 +249,14 @@ static enum api_step begin(void *ctx, struct api_req *r)
     return STEP_NEXT;
 }
 
+/* Of lists and reads. */
+static enum api_step allowed(void *ctx, struct api_req *r)
+{
+    enum api_method m = api_method_of(r);
+    bool reads = m == METHOD_GET || m == METHOD_HEAD;
+    return reads || (m == METHOD_DELETE && api_is_plural(r)) ? begin(ctx, r) : STEP_NEXT;
+}
+
 static void validate(struct api_req *r, struct json *data, const char *prefix)
 {
     str name = ARENA_JOIN(api_arena(r), str_from(prefix), STR("password"));
@@ -293,7 +301,7 @@ static enum api_step hash_password(const struct accounts *p, struct api_req *r, 
 /* A JSON patch has no "data": there a password counts as sent when it is another than before. */
 static bool password_is_sent(struct api_req *r, const struct json *data)
 {
-    const struct store_object *before = api_object_before(r);
+    const struct store_object *before = api_object(r);
     struct json_raw old;
     if (json_is(api_body_json(r), JSON_OBJECT))
         return sent(r, STR("password")) != NULL;
@@ -475,6 +483,7 @@ static enum err add_resource(struct api *a, struct accounts *p)
                               "\"password\":{\"type\":\"string\"}}}",
                .ctx = p,
                .begin = begin,
+               .allowed = allowed,
                .validate = validate,
                .process = process,
                .free = free,

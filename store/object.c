@@ -324,3 +324,24 @@ enum err store_delete(struct store_session *s, struct arena *a, struct store_lis
         *out = after.o;
     return store_fail(s, e);
 }
+
+enum err store_forget(struct store_session *s, struct arena *a, struct store_list_id list, str id)
+{
+    struct object before;
+    struct key k;
+    struct list *l;
+    enum err e = find(s, a, list, id, &l, &before);
+
+    if (e != OK)
+        return e;
+    store_time_key(&k, l->number, &before);
+    e = store_db_del(s, &k);
+    store_id_key(&k, l->number, before.o.id);
+    if (e == OK)
+        e = store_db_del(s, &k);
+    if (e == OK)
+        e = store_share(s, l->number, &before, NULL);
+    if (e == OK)
+        count(l, &before, -1);
+    return store_fail(s, e);
+}

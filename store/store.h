@@ -203,6 +203,11 @@ MUST_CHECK enum err store_delete(struct store_session *s, struct arena *a,
                                  struct store_list_id list, str id, const int64_t *last_modified,
                                  struct store_object *out);
 
+/* Deletes one object and its permissions without a tombstone: as if it had never been there, but that
+ * the list's clock stays. For what nobody synchronises. NOTFOUND. */
+MUST_CHECK enum err store_forget(struct store_session *s, struct arena *a,
+                                 struct store_list_id list, str id);
+
 /* Everything below an object that goes away: all lists whose parent is `uri` or begins with `uri` +
  * "/", with their objects, tombstones, permissions and clocks, and the memberships of `uri` itself
  * (when it is a group) and of groups below it. */

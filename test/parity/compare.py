@@ -31,6 +31,7 @@ UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 NAME = re.compile(r"^[A-Za-z0-9_-]{8}$")
 # messages that print a set, or an object, whose members have any order
 SET_TEXT = re.compile(r"not found in|should be one of|do not exist|is not equal to tested value")
+DATE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00$")
 TOKEN = re.compile(r"([?&]_token=)[^&]*")
 
 
@@ -88,6 +89,8 @@ class Context:
 
     def same_stamp(self, scope, ref, our):
         if self.near(ref) and self.near(our):
+            if scope is None:
+                return True
             return self.scopes.setdefault(scope, Scope()).same(ref, our)
         return ref == our
 
@@ -131,7 +134,8 @@ class Comparison:
         if isinstance(ref, list) and isinstance(our, list):
             return self.array(where, ref, our)
         if isinstance(ref, str) and isinstance(our, str):
-            if not self.same_text(ref, our) and not self.generated(where, ref, our) and not same_microsecond(where, ref, our):
+            if not self.same_text(ref, our) and not self.generated(where, ref, our) and not same_microsecond(where, ref, our) \
+                    and not self.same_date(where, ref, our):
                 self.differ(where, ref, our)
         elif type(ref) is not type(our):
             self.differ(where, ref, our)
@@ -146,12 +150,21 @@ class Comparison:
 
     def generated(self, where, ref, our):
         """A new object's id that the server made."""
-        if not where.endswith("data.id") or our in self.context.ids or ref in self.context.aliases.values():
+        new = where.endswith("data.id") or where.endswith("data[].id") and self.in_history()
+        if not new or our in self.context.ids or ref in self.context.aliases.values():
             return False
         if not any(form.match(ref) and form.match(our) for form in (UUID, NAME)):
             return False
         self.context.ids[our] = ref
         return True
+
+    def in_history(self):
+        return self.scope is not None and self.scope.endswith("/history")
+
+    def same_date(self, where, ref, our):
+        """When an entry of the history was made."""
+        return where.endswith(".date") and self.in_history() and all(
+            DATE.match(v) and self.context.near(int(datetime.datetime.fromisoformat(v).timestamp() * 1000)) for v in (ref, our))
 
     def mapping(self, where, ref, our):
         for key in ref:
@@ -163,8 +176,11 @@ class Comparison:
         for key in ref:
             if key not in our:
                 continue
+            if key == "target" and self.in_history():
+                self.of_target("%s.%s" % (where, key), ref, our)
+                continue
             name = "*" if where.endswith("permissions") else key
-            if key == "schema" and isinstance(ref[key], int) and self.scope.endswith("/records"):
+            if key == "schema" and isinstance(ref[key], int) and self.scope and self.scope.endswith("/records"):
                 self.of_collection("%s.%s" % (where, name), ref[key], our[key])
                 continue
             if where.endswith("permissions") or key in ("permissions", "principals"):
@@ -176,6 +192,13 @@ class Comparison:
         """The `schema` of a record is a timestamp of its collection."""
         scope, self.scope = self.scope, self.scope.rsplit("/", 2)[0]
         self.value(where, ref, our)
+        self.scope = scope
+
+    def of_target(self, where, ref, our):
+        """The object in an entry of the history: its times are of its own list; None: which one is not told."""
+        scope = self.scope
+        self.scope = self.context.scope(ref["uri"], None) if "uri" in ref else None
+        self.value(where, ref["target"], our["target"])
         self.scope = scope
 
     def as_set(self, found):

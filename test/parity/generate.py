@@ -70,6 +70,25 @@ RIGHTS_VALUES = {
     "record_id": ("r-1", "r-2", "x"),
     "id": ("b-1", "c-1", "g-1", "r-1", "x"),
 }
+HISTORY_VALUES = {
+    "uri": ("/buckets/b-1", "/buckets/b-1/collections/c-1", "/buckets/b-1/collections/c-1/records/r-1", "/buckets/b-1/groups/g-1", "*c-1*", "records"),
+    "action": ("create", "update", "delete", "x"),
+    "resource_name": ("bucket", "collection", "group", "record", "x"),
+    "user_id": ("basicauth:x", "null", "*basic*"),
+    "bucket_id": ("b-1", "b-2", "1"),
+    "collection_id": ("c-1", "c-2", "1", "12.5"),
+    "group_id": ("g-1", "g-2", "1"),
+    "record_id": ("r-1", "r-2", "r-3", "1"),
+    "target.data.id": ("r-1", "c-1", "b-1"),
+    "target.data.n": ("1", "2", "a"),
+    "target.data.deleted": ("true",),
+    "deleted": ("true", "false"),
+    "date": ("2020-01-01", "2999", "x"),
+    "id": ("x", "r-1"),
+    "n": ("1",),
+    "target": ("1",),
+    "target.permissions.read": ("system.Everyone",),
+}
 BAD_PERMISSIONS = (
     1, [], None, "read", True, {"foo": []}, {"read": 1}, {"read": "x"}, {"read": [1]}, {"read": None}, {"read": [""]},
     {"read": [None, "a"]}, {"read": {}}, {"write": {"a": 1}}, {"bucket:create": ["a"]}, {"record:create": ["a"]},
@@ -583,6 +602,65 @@ class Generator:
             for _ in range(self.pick((1, 2, 3))):
                 self.add("GET", "⟨next:%d⟩" % first["id"], first["user"], [], plural)
 
+    def history_query(self, history):
+        """Of the entries' own fields, which are all that the list knows, and now and then others."""
+        parts = []
+        while self.chance(0.45) and len(parts) < 3:
+            field = self.pick(sorted(HISTORY_VALUES))
+            op = self.pick(("", "", "", "", "not_", "in_", "exclude_", "like_", "min_", "lt_"))
+            if op in ("min_", "lt_") and field.startswith("target"):
+                op = ""
+            if op == "like_":
+                field = "uri"
+            value = self.pick(HISTORY_VALUES[field])
+            if op in ("in_", "exclude_"):
+                value += "," + self.pick(HISTORY_VALUES[field])
+            parts.append("%s%s=%s" % (op, field, self.query_value(value)))
+        if self.chance(0.15):
+            parts.insert(0, "has_%s=%s" % (self.pick(sorted(HISTORY_VALUES)), self.pick(("true", "false"))))
+        if self.chance(0.2):
+            parts.append(self.time_filter(history))
+        if self.chance(0.25):
+            fields = ("last_modified", "date", "uri", "action", "resource_name", "record_id", "collection_id", "n")
+            parts.append("_sort=" + ",".join(("-" if self.chance(0.4) else "") + f for f in self.rng.sample(fields, self.pick((1, 1, 2)))))
+        if self.chance(0.3):
+            parts.append("_limit=%d" % self.pick((1, 2, 3, 0, 10)))
+        if self.chance(0.15):
+            parts.append("_fields=" + self.pick(("uri", "uri,target", "target.data.n", "target.data,action", "user_id,foo", "n", "id", "target.permissions")))
+        if self.chance(0.05):
+            parts.append(self.pick(BAD_CONTROLS))
+        return "?" + "&".join(parts) if parts else ""
+
+    def do_history(self):
+        """Changes, and then what is told of them: the list, from page to page, a part of it deleted; or a collection as it was."""
+        bucket = "/v1/buckets/" + self.holder("/v1/buckets", self.buckets)
+        history = bucket + "/history"
+        user = self.who(bucket)
+        for _ in range(self.pick((0, 1, 3))):
+            kind, plural, target = self.existing()
+            if kind != "bucket" and self.chance(0.8):
+                self.write(self.pick(("PUT", "PATCH")), kind, plural, target, self.who(target), None, [])
+            elif kind == "record":
+                self.add("DELETE", target, self.who(target), [], plural)
+        r = self.rng.random()
+        if r < 0.3:
+            records = "%s/collections/%s/records" % (bucket, self.pick(COLLECTIONS))
+            stamp = "⟨%s⟩" % self.stamp(records, ("", "", "", ":-1", ":+1")) if self.chance(0.9) else self.pick(
+                ("0", "9999999999999", "x", "-1", "1.5", "", "99999999999999999999"))
+            collection = records.rsplit("/", 2)[1] if self.chance(0.95) else self.pick(BAD_PATH_IDS)
+            method = "GET" if self.chance(0.9) else self.pick(METHODS)
+            self.add(method, "%s/snapshot/collections/%s@%s" % (bucket, collection, stamp), user, [], records)
+        elif r < 0.38:
+            self.add("DELETE", history + (self.history_query(history) or "?action=update"), user, self.headers("DELETE", history, 0.1), history)
+        elif r < 0.44:
+            self.add(self.pick(METHODS), history + self.pick(("", "/x", "/")), user, [], None)
+        else:
+            first = self.add(self.pick(("GET", "GET", "GET", "GET", "HEAD")), history + self.history_query(history), user,
+                             self.headers("GET", history, 0.2, history), history)
+            if "_limit" in first["target"] and first["method"] == "GET":
+                for _ in range(self.pick((1, 2, 5))):
+                    first = self.add("GET", "⟨next:%d⟩" % first["id"], user, [], history)
+
     def do_chain(self):
         """A list followed from page to page; sometimes with a write between two of them."""
         kind, plural = self.plural()
@@ -674,6 +752,10 @@ class Generator:
         parts = []
         for record in self.rng.sample(RECORDS, self.pick((3, 4, 5))) + ["x-%d" % i for i in range(self.pick((0, 0, 4, 9)))]:
             parts.append({"path": "%s/%s" % (plural, record), "body": {"data": {f: self.field_value(f) for f in ("n", "s", "l", "o") if self.chance(0.7)}}})
+        if "history" in self.profile.lean:  # which is told of a batch in another way: one by one
+            for part in parts[:4]:
+                self.add("PUT", part["path"], user, [], plural, json=part["body"])
+            return
         limit = int(self.profile.settings.get("kinto.batch_max_requests", "25"))
         self.add("POST", "/v1/batch", user, [], None, json={"defaults": {"method": "PUT"}, "requests": parts[:limit]})
         for record in RECORDS[:3]:
@@ -861,7 +943,7 @@ class Generator:
 
     def sequence(self):
         self.setup()
-        kinds = self.KIND_WEIGHTS + ((("schemas", 1),) if "schemas" in self.profile.lean else ())
+        kinds = self.KIND_WEIGHTS + tuple((kind, 1) for kind in ("schemas", "history") if kind in self.profile.lean)
         names = [k for k, _ in kinds]
         weights = [w * self.profile.lean.get(k, 1) for k, w in kinds]
         while len(self.requests) < self.size:

@@ -17,6 +17,9 @@ BASE = {
 }
 
 
+HISTORY = {"kinto.includes": BASE["kinto.includes"] + " kinto.plugins.history"}
+
+
 class Profile:
     def __init__(self, settings=None, users=(2, 10, 4, 2), lean=None):
         self.settings = dict(BASE, **(settings or {}))
@@ -111,6 +114,17 @@ PROFILES = {
     }, lean={"misc": 6, "cors": 4}),
     "schemas": Profile({"kinto.experimental_collection_schema_validation": "true"}, users=(0, 10, 0, 0),
                        lean={"schemas": 120, "misc": 0, "cors": 0, "batch": 0, "chain": 0, "plural_delete": 0}),
+    "history": Profile(dict(HISTORY), users=(2, 10, 4, 3), lean={"history": 45, "misc": 0.3, "cors": 0.3, "batch": 0.2}),
+    # What is left out, and who reads it by the settings.
+    "changes": Profile(dict(HISTORY, **{
+        "kinto.explicit_permissions": "false",
+        "kinto.history.exclude_resources": "/buckets/b-2/groups/g-1 /buckets/b-1/collections/c-2",
+        "kinto.history.exclude_user_ids": "{carol}",
+        "kinto.history_read_principals": "{bob}",
+        "kinto.history_cache_expires_seconds": "60",
+        "kinto.plural_history_delete_enabled": "false",
+        "kinto.paginate_by": "4",
+    }), users=(3, 10, 4, 4), lean={"history": 45, "misc": 0.3, "cors": 0.3, "batch": 0.2, "plural_delete": 0.2}),
     "eos": Profile({"kinto.eos": "2020-01-01"}, lean={"misc": 4}),
     # Values that switch something off or are written in another way.
     "spellings": Profile({

@@ -7,6 +7,7 @@ tells users about it. What no row explains is a failure.
     judging.py     JSON Schema
     values.py      numbers, text, times, ids, bodies
     lists.py       filters and pages
+    history.py     the history and its snapshots
     access.py      permissions, what a user may see, CORS
     protocol.py    URLs, headers, batches, the default bucket, descriptions of oneself
 
@@ -17,5 +18,5 @@ row that matches gets the difference.
 
 from .look import Difference, Look, patches
 from .rule import RULES
-from . import errors, judging, values, lists, access, protocol
+from . import errors, judging, values, lists, access, protocol, history
 from .protocol import late_effects

@@ -98,13 +98,13 @@ def named_like_collection(look, d):
     return d.is_status and d.ref == 404 and look.any_part(misses)
 
 
-@rule("kind of id", "Default bucket", "an invalid id under /buckets/default is called that of a collection, or of an object; 406 and 415 come before it")
+@rule("kind of id", "Default bucket", "an invalid id under /buckets/default is called that of a collection, or of an object; 403, 406 and 415 come before it")
 def kind_of_id(look, d):
     told = ("Invalid collection id", "Invalid object id")
     if "/buckets/default/collections/" not in look.asked.path:
         return False
     if d.is_status:
-        return d.pair in ((400, 406), (400, 415)) and told[0].encode() in look.ref.body
+        return d.pair in ((400, 406), (400, 415), (400, 403)) and told[0].encode() in look.ref.body
     return d.is_told and look.statuses[1] == 400 and all(str(v).endswith(told) for v in d.pair)
 
 

@@ -1,0 +1,91 @@
+/*
+ * plugins/change.c - a change in JSON, as the history and the revisions keep it.
+ */
+#include "plugins/history.h"
+
+#include "base/clock.h"
+
+struct json *change_date(struct api_req *r)
+{
+    char date[33];
+    clock_iso_date(clock_wall_us(), date);
+    str text = arena_str(api_arena(r), str_from(date));
+    return str_none(text) ? NULL : json_new_string(api_arena(r), text);
+}
+
+struct json *change_user(struct api_req *r)
+{
+    str user = api_user_id(r);
+    return str_none(user) ? json_new_null(api_arena(r)) : json_new_string(api_arena(r), user);
+}
+
+const char *change_action(enum api_action action)
+{
+    switch (action) {
+    case ACTION_CREATE:
+        return "create";
+    case ACTION_UPDATE:
+        return "update";
+    case ACTION_DELETE:
+        break;
+    }
+    return "delete";
+}
+
+struct json *change_data(struct api_req *r, const struct store_object *o)
+{
+    struct json *data;
+    return json_parse(api_arena(r), o->data, &data, NULL) == OK ? data : NULL;
+}
+
+/* The principals that hold one permission; none: nothing is added. */
+static enum err add_principals(struct arena *a, struct json *out, enum store_perm perm,
+                               const struct store_ace *acl, size_t n)
+{
+    struct json *list = json_new_array(a);
+    enum err e = list ? OK : ERR_NOMEM;
+    for (size_t i = 0; i < n && e == OK; i++)
+        if (acl[i].perms & perm)
+            e = json_push(a, list, json_new_string(a, acl[i].principal));
+    return e == OK && json_count(list) ? json_set(a, out, store_perm_name(perm), list) : e;
+}
+
+struct json *change_permissions(struct api_req *r, const struct store_object *o)
+{
+    struct arena *a = api_arena(r);
+    struct json *out = json_new_object(a);
+    const struct store_ace *acl = NULL;
+    size_t n = 0;
+    enum err e = o->deleted ? OK : store_acl_list(api_session(r), a, o, &acl, &n);
+    for (unsigned bit = 0; bit < STORE_PERM_COUNT && e == OK; bit++)
+        e = out ? add_principals(a, out, (enum store_perm)(1u << bit), acl, n) : ERR_NOMEM;
+    return e == OK ? out : NULL;
+}
+
+bool change_place(str uri, struct change_place *out)
+{
+    static const struct {
+        str plural, resource;
+        size_t level;
+    } kinds[] = {{STR_INIT("buckets"), STR_INIT("bucket"), 0},
+                 {STR_INIT("groups"), STR_INIT("group"), 1},
+                 {STR_INIT("collections"), STR_INIT("collection"), 1},
+                 {STR_INIT("records"), STR_INIT("record"), 2}};
+    *out = (struct change_place){.n = 0};
+    str parent = STR("");
+    for (str rest = str_drop(uri, 1); !str_none(rest);) {
+        str plural = str_cut(&rest, '/'), id = str_none(rest) ? STR_NONE : str_cut(&rest, '/');
+        size_t k = 0;
+        while (k < ARRAY_LEN(kinds) &&
+               !(kinds[k].level == out->n && str_eq(kinds[k].plural, plural)))
+            k++;
+        bool below_group = out->n == 2 && str_eq(out->lists[1].resource, STR("group"));
+        if (k == ARRAY_LEN(kinds) || below_group || str_none(id) || id.n == 0)
+            return false;
+        str own = str_sub(uri, 0, (size_t)(id.p + id.n - uri.p));
+        out->lists[out->n] = (struct store_list_id){kinds[k].resource, parent};
+        out->uris[out->n] = parent = own;
+        out->ids[out->n++] = id;
+    }
+    return out->n > 0 && str_starts(uri, STR("/"));
+}

@@ -1,0 +1,70 @@
+/*
+ * plugins/history.h - what the files of kinto.plugins.history and kinto.plugins.revisions share.
+ *
+ *     change.c      a change in JSON: who, when, what; both plugins write that down
+ *     history.c     kinto.plugins.history: one list of changes a bucket
+ *     trim.c        ... of which only the newest stay
+ *     snapshot.c    ... out of which a collection is read as it was
+ *     revisions.c   kinto.plugins.revisions: one list a changed object, and what was can come back
+ */
+#ifndef PLUGINS_HISTORY_H
+#define PLUGINS_HISTORY_H
+
+#include "plugins/private.h"
+
+/* ---- change.c: into the request's arena; NULL, none: no memory -------------------------------- */
+
+struct json *change_date(struct api_req *r); /* now */
+struct json *change_user(struct api_req *r); /* null: nobody */
+const char *change_action(enum api_action action);
+struct json *change_data(struct api_req *r, const struct store_object *o);
+/* {"write": [principal, ...]}; of a tombstone {}. */
+struct json *change_permissions(struct api_req *r, const struct store_object *o);
+
+#define CHANGE_MAX_IDS 3
+struct change_place { /* of an object: the objects named by its URI, from the bucket to itself */
+    struct store_list_id lists[CHANGE_MAX_IDS];
+    str uris[CHANGE_MAX_IDS], ids[CHANGE_MAX_IDS];
+    size_t n;
+};
+/* Slices of the URI of a bucket, group, collection or record. False: it is none. */
+bool change_place(str uri, struct change_place *out);
+
+/* ---- history.c -------------------------------------------------------------------------------- */
+
+struct history { /* the settings */
+    struct arena arena;
+    const str *excluded, *excluded_users;
+    size_t nexcluded, nexcluded_users;
+    int64_t max_count, threshold; /* max_count <= 0: everything stays */
+    const str *trimmed_users;     /* none: those of everybody are trimmed */
+    size_t ntrimmed_users;
+};
+/* The list of a bucket's entries. */
+struct store_list_id history_list(str bucket_uri);
+
+/* ---- trim.c ----------------------------------------------------------------------------------- */
+
+struct trim_counter { /* entries of one kind of object, by one user (none: by anybody) */
+    str resource, user;
+    int64_t n, from;
+};
+struct trim { /* while an entry is added */
+    bool on;
+    str bucket_uri;
+    struct trim_counter *counters;
+    size_t n;
+};
+/* Before an entry is put into the list of the bucket, and behind it. */
+MUST_CHECK enum err trim_begin(const struct history *h, struct api_req *r, str bucket_uri,
+                               struct trim *t);
+MUST_CHECK enum err trim_end(const struct history *h, struct api_req *r, struct trim *t,
+                             const char *resource);
+/* Entries were taken out of the list by somebody else: they are counted anew next time. */
+MUST_CHECK enum err trim_forget(struct api_req *r, str bucket_uri);
+
+/* ---- snapshot.c ------------------------------------------------------------------------------- */
+
+MUST_CHECK enum err snapshot_load(struct api *a); /* adds the endpoint */
+
+#endif
