@@ -173,6 +173,7 @@ struct api_resource {
 };
 /* LIMIT: too many kinds. */
 MUST_CHECK enum err api_add_resource(struct api *a, const struct api_resource *resource);
+enum api_kind api_kind_named(const struct api *a, str name); /* KIND_NONE: there is none */
 
 /* ---- for plugins: changes -------------------------------------------------------------------- */
 
@@ -255,6 +256,14 @@ void api_only_since(struct api_req *r, int64_t timestamp);
  * transaction; path and body lie in the arena.
  */
 enum api_step api_handle_as(struct api_req *r, enum api_method method, str path, str body);
+
+/* A change of a plugin's own, beside the request: stores the object as it is, with the permissions that
+ * it has (a new one has none), and tells the listeners. In a write transaction; `out` lies in the arena. */
+enum api_step api_put_object(struct api_req *r, enum api_kind kind, str parent, str id,
+                             const struct json *data, struct store_object *out);
+/* Calls fn(ctx) when what the request has written is durable (never, if it is undone): on a thread
+ * that must not be kept waiting. NOMEM. */
+MUST_CHECK enum err api_after_commit(struct api_req *r, void (*fn)(void *ctx), void *ctx);
 
 /* Makes the bucket or collection of that URI unless it is there; the user becomes its writer. */
 enum api_step api_create_if_absent(struct api_req *r, str bucket_id, str collection_id_or_none);

@@ -13,6 +13,7 @@
 
 #define API_PREFIX "v1"
 
+struct api_after;   /* pipeline.c */
 struct api_batch;   /* batch.c */
 struct api_schemas; /* schema.c */
 
@@ -196,8 +197,9 @@ struct api_req {
     enum { WORKING, COMMITTING } phase; /* while it is parked */
     bool found;                         /* the steps before the session are done */
     bool written;                       /* the steps in it ran in a write transaction before */
-    struct api_work *works,
-        *todo; /* of the outermost: what was done for it, what is to be done next */
+    struct api_after *afters;           /* of the outermost: to be done behind the commit */
+    /* Of the outermost: what was done for it, and what is to be done next. */
+    struct api_work *works, *todo;
 
     struct store_list_id list;
     str id;          /* of the object asked for: URL, or body of a POST; none */
@@ -326,7 +328,6 @@ void api_cache_seconds(struct api_req *r, int64_t seconds);
 
 enum err api_add_core_resources(struct api *a);                   /* NOMEM */
 const struct api_kind_info *api_kind_of(const struct api_req *r); /* of the request's route */
-enum api_kind api_kind_named(const struct api *a, str name);      /* KIND_NONE: there is none */
 /* Has an id the form that a resource takes if its generator asks for no other? */
 bool api_valid_id(str id);
 /* Which ids are valid, as a regular expression that JSON can hold as it is. */

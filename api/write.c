@@ -280,6 +280,21 @@ enum api_step api_delete_plural(struct api_req *r)
 
 /* ---- for plugins ----------------------------------------------------------------------------- */
 
+enum api_step api_put_object(struct api_req *r, enum api_kind kind, str parent, str id,
+                             const struct json *data, struct store_object *out)
+{
+    const struct store_list_id list = {str_from(r->api->kinds[kind].is.name), parent};
+    const struct store_put put = {.id = id, .data = data};
+    struct store_object old;
+    struct api_change change;
+    enum err e = store_get(r->session, r->arena, list, id, &old);
+    if (e == OK || e == ERR_NOTFOUND)
+        e = api_change_begin(r, kind, list, id, e == OK ? &old : NULL, &change);
+    if (e == OK)
+        e = store_put(r->session, r->arena, list, &put, out);
+    return e == OK ? api_change_end(r, &change, out, data) : api_fail_err(r, e);
+}
+
 /* Makes one object with no data of its own, with the caller as its writer. */
 static enum api_step create_empty(struct api_req *r, enum api_kind kind, struct store_list_id list,
                                   str id)

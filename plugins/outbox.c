@@ -1,0 +1,349 @@
+/*
+ * plugins/outbox.c - the outbox: objects of the list ("mail", ""), which no endpoint shows.
+ *     {"from","to","subject","body", "expires": ms, "tries": n, "next": ms, not before that}
+ * A mail that is sent, refused or too old is forgotten without a tombstone. One that the server does
+ * not take now is put off, each time twice as long. When the server itself cannot be reached nothing
+ * else is tried for a while.
+ */
+#include "plugins/outbox.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rand.h"
+#include "http/smtp.h"
+#include "plugins/private.h"
+#include <pthread.h>
+
+#define ROUND          20 /* mails that are looked at together */
+#define FIRST_PAUSE_MS INT64_C(5000)
+#define LAST_PAUSE_MS  (INT64_C(15) * 60 * 1000)
+#define ARENA_BYTES    (16 * MIB)
+
+struct outbox {
+    struct store *store;
+    struct store_thread *reader;
+    struct http_trust *trust;
+    struct smtp_settings smtp;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool stop, added; /* under the lock */
+    /* The thread's: how long the server is left alone, which could not be reached, or 0; and whether
+     * there are mails at all. */
+    int64_t pause_ms;
+    bool any;
+};
+
+static const struct store_list_id mails = {STR_INIT("mail"), STR_INIT("")};
+
+/* ---- adding ---------------------------------------------------------------------------------- */
+
+static void wake(void *ctx)
+{
+    struct outbox *o = ctx;
+    pthread_mutex_lock(&o->lock);
+    o->added = true;
+    pthread_cond_signal(&o->wake);
+    pthread_mutex_unlock(&o->lock);
+}
+
+static enum err set_text(struct arena *a, struct json *mail, const char *name, str value)
+{
+    return json_set(a, mail, str_from(name), json_new_string(a, value));
+}
+
+static enum err set_number(struct arena *a, struct json *mail, const char *name, int64_t value)
+{
+    return json_set(a, mail, str_from(name), json_new_i64(a, value));
+}
+
+static str first_line(str text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if ((unsigned char)text.p[i] < ' ')
+            return str_sub(text, 0, i);
+    return text;
+}
+
+static enum err fill(struct arena *a, struct json *json, const struct outbox_mail *mail)
+{
+    int64_t now = clock_wall_ms();
+    enum err e = set_text(a, json, "from", mail->from);
+    if (e == OK)
+        e = set_text(a, json, "to", mail->to);
+    if (e == OK)
+        e = set_text(a, json, "subject", first_line(mail->subject));
+    if (e == OK)
+        e = set_text(a, json, "body", mail->body);
+    if (e == OK)
+        e = set_number(a, json, "expires", now + mail->ttl_ms);
+    if (e == OK)
+        e = set_number(a, json, "tries", 0);
+    return e == OK ? set_number(a, json, "next", now) : e;
+}
+
+enum err outbox_add(struct outbox *o, struct api_req *r, const struct outbox_mail *mail)
+{
+    char id[37];
+    struct arena *a = api_arena(r);
+    struct store_object ignored;
+    struct json *json = json_new_object(a);
+    enum err e = json ? fill(a, json, mail) : ERR_NOMEM;
+    if (e != OK)
+        return e;
+    rand_uuid4(id);
+    const struct store_put put = {.id = str_from(id), .data = json};
+    e = store_put(api_session(r), a, mails, &put, &ignored);
+    return e == OK ? api_after_commit(r, wake, o) : e;
+}
+
+/* ---- sending --------------------------------------------------------------------------------- */
+
+struct letter {
+    str id;
+    struct json *json;
+    struct smtp_mail mail;
+    str to;
+};
+
+static str text_of(const struct json *json, const char *name)
+{
+    const struct json *v = json_get_typed(json, str_from(name), JSON_STRING);
+    return v ? json_string(v) : STR("");
+}
+
+static int64_t number_of(const struct json *json, const char *name)
+{
+    int64_t n = 0;
+    const struct json *v = json_get_typed(json, str_from(name), JSON_NUMBER);
+    return v && json_to_i64(v, &n) == OK ? n : 0;
+}
+
+static enum err read_letter(struct arena *a, const struct store_object *o, struct letter *out)
+{
+    *out = (struct letter){.id = arena_str(a, o->id)};
+    enum err e = json_parse(a, o->data, &out->json, NULL);
+    if (e != OK || str_none(out->id))
+        return e == OK ? ERR_NOMEM : e;
+    out->to = text_of(out->json, "to");
+    out->mail = (struct smtp_mail){.from = text_of(out->json, "from"),
+                                   .nto = 1,
+                                   .subject = text_of(out->json, "subject"),
+                                   .body = text_of(out->json, "body")};
+    return OK;
+}
+
+/* Those that may be tried now, the oldest first. *any: there are some at all. */
+static enum err find_due(struct outbox *o, struct arena *a, struct letter *letters, size_t *n,
+                         bool *any)
+{
+    struct store_session *s;
+    struct store_result found;
+    *n = 0;
+    enum err e = store_read_begin(o->reader, a, &s);
+    if (e != OK)
+        return e;
+    const struct store_filter due = {STR("next"), STORE_MAX, json_new_i64(a, clock_wall_ms())};
+    const struct store_sort order = {STR("last_modified"), false};
+    const struct store_query q = {
+        .filters = &due, .nfilters = 1, .sort = &order, .nsort = 1, .limit = ROUND};
+    const struct store_query one = {.limit = 1};
+    e = due.value ? store_query(s, a, mails, &one, &found) : ERR_NOMEM;
+    *any = e != OK || found.count > 0;
+    if (e == OK)
+        e = store_query(s, a, mails, &q, &found);
+    for (size_t i = 0; e == OK && i < found.count; i++)
+        e = read_letter(a, &found.objects[i], &letters[(*n)++]);
+    store_read_end(s);
+    return e;
+}
+
+/* Forgets it, or, with a time for the next attempt, puts it off. */
+static enum err settle(struct outbox *o, struct arena *a, const struct letter *l, int64_t next)
+{
+    struct store_session *s;
+    struct store_object ignored;
+    enum err e = store_write_begin(o->reader, a, &s);
+    if (e != OK)
+        return e;
+    if (next == 0) {
+        e = store_forget(s, a, mails, l->id);
+    } else {
+        const struct store_put put = {.id = l->id, .data = l->json};
+        e = set_number(a, l->json, "next", next);
+        if (e == OK)
+            e = set_number(a, l->json, "tries", number_of(l->json, "tries") + 1);
+        if (e == OK)
+            e = store_put(s, a, mails, &put, &ignored);
+    }
+    if (e == OK)
+        return store_commit_wait(s);
+    store_abort(s);
+    return e == ERR_NOTFOUND ? OK : e; /* deleted meanwhile: everything was flushed */
+}
+
+static int64_t later(int64_t tries)
+{
+    int64_t pause = FIRST_PAUSE_MS;
+    for (int64_t i = 0; i < tries && pause < LAST_PAUSE_MS; i++)
+        pause *= 2;
+    return MIN_OF(pause, LAST_PAUSE_MS);
+}
+
+/* Not what it said; but the server's words may name whom it was for. */
+static void tell(enum log_level level, const char *event, const struct letter *l,
+                 const struct err_detail *d)
+{
+    log_event(level, event, "id=" STR_FMT " tries=%lld what=\"%s\"", STR_ARG(l->id),
+              (long long)number_of(l->json, "tries") + 1, d->text);
+}
+
+/* OK: on to the next one. Anything else: not now. */
+static enum err deliver(struct outbox *o, struct arena *a, struct letter *l)
+{
+    struct err_detail d = {.text = ""};
+    if (number_of(l->json, "expires") <= clock_wall_ms()) {
+        tell(LOG_ERROR, "mail_expired", l, &d);
+        return settle(o, a, l, 0);
+    }
+    l->mail.to = &l->to;
+    enum err e = smtp_send(&o->smtp, &l->mail, a, &d);
+    switch (e) {
+    case OK:
+        return settle(o, a, l, 0);
+    case ERR_SYNTAX:
+    case ERR_REFUSED:
+    case ERR_LIMIT:
+        tell(LOG_ERROR, "mail_refused", l, &d);
+        return settle(o, a, l, 0);
+    case ERR_AGAIN:
+        tell(LOG_WARN, "mail_later", l, &d);
+        return settle(o, a, l, clock_wall_ms() + later(number_of(l->json, "tries")));
+    default:
+        tell(LOG_WARN, "mail_server", l, &d);
+        return e;
+    }
+}
+
+static bool is_stopping(struct outbox *o)
+{
+    pthread_mutex_lock(&o->lock);
+    bool stop = o->stop;
+    pthread_mutex_unlock(&o->lock);
+    return stop;
+}
+
+/* OK: nothing is due any more. AGAIN: there may be more. */
+static enum err one_round(struct outbox *o)
+{
+    struct arena a;
+    struct letter letters[ROUND];
+    size_t n;
+    arena_init(&a, NULL, 0, NULL, ARENA_BYTES);
+    enum err e = find_due(o, &a, letters, &n, &o->any);
+    for (size_t i = 0; e == OK && i < n && !is_stopping(o); i++)
+        e = deliver(o, &a, &letters[i]);
+    arena_fini(&a);
+    return e == OK && n == ROUND ? ERR_AGAIN : e;
+}
+
+/* Until something was added, or it is time to try again what was put off. False: the end. */
+static bool wait_for_work(struct outbox *o)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (o->pause_ms ? o->pause_ms : FIRST_PAUSE_MS) / 1000;
+    pthread_mutex_lock(&o->lock);
+    int timed = 0;
+    while (!o->stop && !(o->added && o->pause_ms == 0) && timed == 0)
+        timed = o->any ? pthread_cond_timedwait(&o->wake, &o->lock, &until)
+                       : pthread_cond_wait(&o->wake, &o->lock);
+    o->added = false;
+    bool stop = o->stop;
+    pthread_mutex_unlock(&o->lock);
+    return !stop;
+}
+
+static void *run(void *arg)
+{
+    struct outbox *o = arg;
+    do {
+        enum err e;
+        do
+            e = one_round(o);
+        while (e == ERR_AGAIN && !is_stopping(o));
+        o->pause_ms = e == OK ? 0 : MIN_OF(MAX_OF(2 * o->pause_ms, FIRST_PAUSE_MS), LAST_PAUSE_MS);
+    } while (wait_for_work(o));
+    return NULL;
+}
+
+/* ---- settings and life ------------------------------------------------------------------------ */
+
+static enum err load(struct outbox *o, const struct settings *s, struct err_detail *d)
+{
+    bool tls = settings_bool(s, "mail.tls"), ssl = settings_bool(s, "mail.ssl");
+    if (tls && ssl)
+        return err_set(d, ERR_SYNTAX, 0,
+                       STR_FMT
+                       ": mail.tls is TLS on a plain connection (STARTTLS), mail.ssl from the "
+                       "first byte on: only one of them can be",
+                       STR_ARG(settings_origin(s, "mail.ssl")));
+    o->trust = http_trust_new(NULL);
+    o->smtp = (struct smtp_settings){
+        .host = settings_str(s, "mail.host"),
+        .port = (uint16_t)settings_int(s, "mail.port", 0),
+        .tls = tls   ? SMTP_STARTTLS
+               : ssl ? SMTP_TLS
+                     : SMTP_PLAIN,
+        .trust = o->trust,
+        .user = settings_str(s, "mail.username"),
+        .password = settings_str(s, "mail.password"),
+        .sender = settings_str(s, "mail.default_sender"),
+    };
+    return o->trust ? OK : ERR_NOMEM;
+}
+
+enum err outbox_new(struct outbox **out, struct api *a, const struct settings *s,
+                    struct err_detail *d)
+{
+    struct outbox *o = calloc(1, sizeof *o);
+    if (o == NULL)
+        return ERR_NOMEM;
+    CHECK(pthread_mutex_init(&o->lock, NULL) == 0);
+    pthread_condattr_t monotonic;
+    CHECK(pthread_condattr_init(&monotonic) == 0);
+    CHECK(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
+    CHECK(pthread_cond_init(&o->wake, &monotonic) == 0);
+    CHECK(pthread_condattr_destroy(&monotonic) == 0);
+    o->store = api_store(a);
+    enum err e = load(o, s, d);
+    if (e == OK)
+        e = store_thread_new(o->store, &o->reader);
+    bool running = e == OK && pthread_create(&o->thread, NULL, run, o) == 0;
+    if (running) {
+        *out = o;
+        return OK;
+    }
+    o->stop = true;
+    if (o->reader)
+        store_thread_free(o->reader);
+    http_trust_free(o->trust);
+    free(o);
+    return e == OK ? ERR_AGAIN : e;
+}
+
+void outbox_free(struct outbox *o)
+{
+    if (o == NULL)
+        return;
+    pthread_mutex_lock(&o->lock);
+    o->stop = true;
+    pthread_cond_signal(&o->wake);
+    pthread_mutex_unlock(&o->lock);
+    CHECK(pthread_join(o->thread, NULL) == 0);
+    store_thread_free(o->reader);
+    http_trust_free(o->trust);
+    pthread_cond_destroy(&o->wake);
+    pthread_mutex_destroy(&o->lock);
+    free(o);
+}
