@@ -271,6 +271,7 @@ static void respond(struct api_req *r)
                   STR_ARG(r->method_name), STR_ARG(r->raw_path), r->out->status,
                   STR_ARG(r->user.id), STR_ARG(api_req_header(r, "X-Request-Id")),
                   STR_ARG(api_req_header(r, "User-Agent")));
+    api_observe_tell(r);
     http_respond(r->http);
 }
 
@@ -338,6 +339,7 @@ void api_request_handle(struct api_loop *loop, struct http_req *http)
         http_respond(http);
         return;
     }
+    api_observe_begin(r);
     enum api_step s = api_eos_refused(r) ? STEP_DONE : api_run_before_session(r);
     if (s == STEP_NEXT && !api_needs_write(r))
         s = run_reading(r);

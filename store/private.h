@@ -129,7 +129,21 @@ struct store_cache;
 struct store {
     struct engine *engine;
     struct store_cache *cache;
+    struct store_observer observer; /* timed NULL: there is none */
 };
+
+/* Tells the observer what the rest of the block takes. */
+struct timing {
+    const struct store *store;
+    enum store_timed what;
+    uint64_t began_ns;
+};
+struct timing store_timing_begin(const struct store *s, enum store_timed what);
+void store_timing_end(const struct timing *t);
+#define STORE_TIME(store, name)                                                                    \
+    __attribute__((cleanup(store_timing_end))) struct timing timing =                              \
+        store_timing_begin((store), STORE_TIMED_##name);                                           \
+    (void)timing
 
 struct store_thread {
     struct store *store;
