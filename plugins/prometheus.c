@@ -29,7 +29,7 @@
 #define MAX_BOUNDS       64
 #define MAX_KEY_BYTES    1024 /* of a series; those with longer labels count as OTHER */
 #define OTHER            STR("_other")
-#define BOUNDED_SERIES   ((size_t)4096) /* room for those that strangers do not choose */
+#define MAX_KNOWN_SERIES ((size_t)4096) /* of each metric: those that no stranger chooses */
 
 enum form { COUNTER, HISTOGRAM, SUMMARY };
 
@@ -197,13 +197,13 @@ static struct series *of_request(const struct prometheus *p, enum metric m, cons
     if (t == NULL)
         return NULL;
     struct series *s =
-        k->over ? NULL : series_get(t, key_str(k), bounded ? SIZE_MAX : p->max_series);
+        k->over ? NULL : series_get(t, key_str(k), bounded ? SERIES_KNOWN : SERIES_CHOSEN);
     if (LIKELY(s != NULL) || bounded)
         return s;
     request_key(p, f, true, &plain);
     if (m == METRIC_REQUESTS)
         key_add_status(&plain, f->status);
-    return plain.over ? NULL : series_get(t, key_str(&plain), SIZE_MAX);
+    return plain.over ? NULL : series_get(t, key_str(&plain), SERIES_KNOWN);
 }
 
 static void count_request(struct prometheus *p, const struct api_finished *f)
@@ -224,7 +224,7 @@ static void count_request(struct prometheus *p, const struct api_finished *f)
         add(p, METRIC_REQUESTS, s, CELL_COUNT, 1);
 }
 
-static struct series *of_user(struct prometheus *p, str policy, str user, size_t most)
+static struct series *of_user(struct prometheus *p, str policy, str user, enum series_kind kind)
 {
     struct key k;
     key_init(&k);
@@ -234,15 +234,15 @@ static struct series *of_user(struct prometheus *p, str policy, str user, size_t
     for (; at < k.n; at++) /* as in the reference */
         if (k.p[at] == ':')
             k.p[at] = '.';
-    return k.over ? NULL : series_get(p->tables[METRIC_USERS], key_str(&k), most);
+    return k.over ? NULL : series_get(p->tables[METRIC_USERS], key_str(&k), kind);
 }
 
 static void count_user(struct prometheus *p, const struct api_finished *f)
 {
     if (p->tables[METRIC_USERS]) {
-        struct series *s = of_user(p, f->policy, f->user, p->max_series);
+        struct series *s = of_user(p, f->policy, f->user, SERIES_CHOSEN);
         if (s == NULL)
-            s = of_user(p, f->policy, OTHER, SIZE_MAX);
+            s = of_user(p, f->policy, OTHER, SERIES_KNOWN);
         if (s)
             add(p, METRIC_USERS, s, CELL_COUNT, 1);
     }
@@ -251,7 +251,7 @@ static void count_user(struct prometheus *p, const struct api_finished *f)
         key_init(&k);
         key_add_label(&k, STR("type"), f->policy);
         struct series *s =
-            k.over ? NULL : series_get(p->tables[METRIC_AUTHENTICATION], key_str(&k), SIZE_MAX);
+            k.over ? NULL : series_get(p->tables[METRIC_AUTHENTICATION], key_str(&k), SERIES_KNOWN);
         if (s)
             add(p, METRIC_AUTHENTICATION, s, CELL_COUNT, 1);
     }
@@ -541,19 +541,21 @@ static enum err load_labels(struct prometheus *p, const struct settings *s, stru
     return OK;
 }
 
-/* As short as can be, without being another number: "0.01", "1.0". */
+/* As prometheus_client does, so that both servers' series are the same: as short as can be without being
+ * another number, "0.01", "100.0", "2.5e+06". */
 static str write_bound(struct arena *a, double v)
 {
     char text[40];
-    int n = 0;
-    for (int digits = 1; digits <= 17; digits++) {
-        n = snprintf(text, sizeof text, "%.*g", digits, v);
+    int digits = 1;
+    while (digits < 17) {
+        (void)snprintf(text, sizeof text, "%.*e", digits - 1, v);
         if (strtod(text, NULL) == v)
             break;
+        digits++;
     }
-    str s = {text, (size_t)n};
-    bool whole = str_find(s, '.') == STR_NPOS && str_find(s, 'e') == STR_NPOS;
-    return ARENA_JOIN(a, s, whole ? STR(".0") : STR(""));
+    if (v >= 1e6)
+        return arena_printf(a, "%.*e", digits - 1, v);
+    return floor(v) == v ? arena_printf(a, "%.1f", v) : arena_printf(a, "%.*g", digits, v);
 }
 
 static bool is_infinity(str s)
@@ -608,8 +610,8 @@ static enum err make_tables(struct prometheus *p, const struct settings *s)
     for (enum metric m = 0; m < METRIC_COUNT; m++) {
         if (is_disabled(p, s, str_from(metrics[m].name)))
             continue;
-        enum err e =
-            series_table_new(&p->tables[m], p->max_series + BOUNDED_SERIES, cells[metrics[m].form]);
+        enum err e = series_table_new(&p->tables[m], MAX_KNOWN_SERIES, p->max_series,
+                                      cells[metrics[m].form]);
         if (e != OK)
             return e;
     }
@@ -636,7 +638,7 @@ static enum err make_store_series(struct prometheus *p)
         key_init(&k);
         key_add_label(&k, STR("method"), timed[i].operation);
         p->store[i].metric = m;
-        p->store[i].series = series_get(p->tables[m], key_str(&k), SIZE_MAX);
+        p->store[i].series = series_get(p->tables[m], key_str(&k), SERIES_KNOWN);
         if (p->store[i].series == NULL)
             return ERR_NOMEM;
     }

@@ -27,10 +27,11 @@ struct series {
 };
 
 struct series_table {
-    size_t max, stripes, stride; /* stride: cells from one stripe to the next */
-    size_t mask;                 /* slots - 1 */
+    size_t stripes, stride; /* stride: cells from one stripe to the next */
+    size_t mask;            /* slots - 1 */
+    size_t max[2];          /* of each kind */
     pthread_mutex_t lock;
-    atomic_size_t count;
+    atomic_size_t count[2]; /* changes under the lock */
     _Atomic(struct series *) first;
     struct series *last; /* under the lock */
     _Atomic(struct series *) *slots;
@@ -52,11 +53,13 @@ static size_t stripes_wanted(void)
     return cpus < 1 ? 1 : MIN_OF((size_t)cpus, MAX_STRIPES);
 }
 
-enum err series_table_new(struct series_table **out, size_t max, size_t cells)
+enum err series_table_new(struct series_table **out, size_t max_known, size_t max_chosen,
+                          size_t cells)
 {
     static const size_t in_line = LINE_BYTES / sizeof(atomic_uint_fast64_t);
     size_t slots = 16, wanted;
-    if (!size_mul(max, 2, &wanted) || wanted > SIZE_MAX / sizeof(void *) / 4)
+    if (!size_add(max_known, max_chosen, &wanted) || !size_mul(wanted, 2, &wanted) ||
+        wanted > SIZE_MAX / sizeof(void *) / 4)
         return ERR_NOMEM;
     while (slots < wanted)
         slots *= 2;
@@ -68,7 +71,8 @@ enum err series_table_new(struct series_table **out, size_t max, size_t cells)
         free(t);
         return ERR_NOMEM;
     }
-    t->max = max;
+    t->max[SERIES_KNOWN] = max_known;
+    t->max[SERIES_CHOSEN] = max_chosen;
     t->mask = slots - 1;
     t->stripes = stripes_wanted();
     t->stride = (cells + in_line - 1) / in_line * in_line;
@@ -120,28 +124,32 @@ static struct series *make(const struct series_table *t, str key, uint64_t hash)
     return s;
 }
 
-static void append(struct series_table *t, struct series *s, size_t slot)
+static void append(struct series_table *t, struct series *s, size_t slot, enum series_kind kind)
 {
     atomic_store_explicit(t->last ? &t->last->next : &t->first, s, memory_order_release);
     t->last = s;
     atomic_store_explicit(&t->slots[slot], s, memory_order_release);
-    atomic_fetch_add_explicit(&t->count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&t->count[kind], 1, memory_order_relaxed);
 }
 
-struct series *series_get(struct series_table *t, str key, size_t most)
+static bool is_full(const struct series_table *t, enum series_kind kind)
+{
+    return atomic_load_explicit(&t->count[kind], memory_order_relaxed) >= t->max[kind];
+}
+
+struct series *series_get(struct series_table *t, str key, enum series_kind kind)
 {
     uint64_t hash = map_hash(key);
     size_t slot;
     struct series *s = find(t, key, hash, &slot);
-    most = MIN_OF(most, t->max);
-    if (LIKELY(s != NULL) || atomic_load_explicit(&t->count, memory_order_relaxed) >= most)
+    if (LIKELY(s != NULL) || is_full(t, kind))
         return s;
     pthread_mutex_lock(&t->lock);
     s = find(t, key, hash, &slot);
-    if (s == NULL && atomic_load_explicit(&t->count, memory_order_relaxed) < most) {
+    if (s == NULL && !is_full(t, kind)) {
         s = make(t, key, hash);
         if (s)
-            append(t, s, slot);
+            append(t, s, slot, kind);
     }
     pthread_mutex_unlock(&t->lock);
     return s;
