@@ -133,7 +133,7 @@ struct api_named { /* an object that the path names */
     str id;
 };
 
-struct api_finished {
+struct api_finished { /* valid during the call */
     enum api_method method;
     /* "record-object", "bucket-plural", "hello", ...: out of a small set, whatever is asked for.
      * "unknown": a 404 without endpoint; "redirect_to_version": a path without version; "unnamed":

@@ -23,6 +23,7 @@
  *                      handle      preconditions and the work         read.c, write.c, patch.c
  *   commit             writes: wait until it is durable                             store/
  *   respond            the headers that every answer has                            here
+ *                      observers are told                                           observe.c
  *
  * A step answers NEXT, DONE (a response stands), or WRITE: it has to change something (the first
  * look at a list gives it a clock; an alias makes a bucket) but runs on a snapshot. Then the

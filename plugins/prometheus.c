@@ -27,7 +27,7 @@
 #define CONTENT_TYPE     "text/plain; version=1.0.0; charset=utf-8"
 #define MAX_ANSWER_BYTES (64 * MIB)
 #define MAX_BOUNDS       64
-#define MAX_KEY_BYTES    1024 /* of a series; those with longer labels count as OTHER */
+#define MAX_KEY_BYTES    512 /* of a series; those with longer labels count as OTHER */
 #define OTHER            STR("_other")
 #define MAX_KNOWN_SERIES ((size_t)4096) /* of each metric: those that no stranger chooses */
 
@@ -107,30 +107,38 @@ static void key_add(struct key *k, str s)
 
 static void key_add_escaped(struct key *k, str value)
 {
+    size_t done = 0;
     for (size_t i = 0; i < value.n; i++) {
         char c = value.p[i];
-        if (c == '\\')
-            key_add(k, STR("\\\\"));
-        else if (c == '"')
-            key_add(k, STR("\\\""));
-        else if (c == '\n')
-            key_add(k, STR("\\n"));
-        else
-            key_add(k, (str){&c, 1});
+        if (c != '\\' && c != '"' && c != '\n')
+            continue;
+        key_add(k, str_sub(value, done, i - done));
+        key_add(k, c == '\n' ? STR("\\n") : c == '"' ? STR("\\\"") : STR("\\\\"));
+        done = i + 1;
     }
+    key_add(k, str_drop(value, done));
 }
 
-static void key_add_label(struct key *k, str name, str value)
+static void key_add_name(struct key *k, str name)
 {
     if (k->n)
         key_add(k, STR(","));
     key_add(k, name);
     key_add(k, STR("=\""));
-    if (memchr(value.p, '\\', value.n) || memchr(value.p, '"', value.n) ||
-        memchr(value.p, '\n', value.n))
-        key_add_escaped(k, value);
-    else
-        key_add(k, value);
+}
+
+/* A value of our own: nothing in it has to be escaped. */
+static void key_add_plain(struct key *k, str name, str value)
+{
+    key_add_name(k, name);
+    key_add(k, value);
+    key_add(k, STR("\""));
+}
+
+static void key_add_label(struct key *k, str name, str value)
+{
+    key_add_name(k, name);
+    key_add_escaped(k, value);
     key_add(k, STR("\""));
 }
 
@@ -147,19 +155,16 @@ static bool request_key(const struct prometheus *p, const struct api_finished *f
     bool bounded = true;
     key_init(k);
     for (size_t i = 0; i < p->nlabels; i++) {
-        str name = p->labels[i], value;
+        str name = p->labels[i];
         if (str_eq(name, STR("endpoint"))) {
-            value = f->endpoint;
+            key_add_plain(k, name, f->endpoint);
         } else if (str_eq(name, STR("method"))) {
-            value = metrics_method(f->method);
+            key_add_plain(k, name, metrics_method(f->method));
         } else {
-            value = metrics_field(f, name);
-            if (value.n && plain)
-                value = OTHER;
-            else if (value.n)
-                bounded = false;
+            str value = metrics_field(f, name);
+            bounded = bounded && (value.n == 0 || plain);
+            key_add_label(k, name, value.n && plain ? OTHER : value);
         }
-        key_add_label(k, name, value);
     }
     return bounded;
 }
@@ -184,7 +189,7 @@ static void key_add_status(struct key *k, int status)
 {
     char digits[3] = {(char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10),
                       (char)('0' + status % 10)};
-    key_add_label(k, STR("status"), (str){digits, sizeof digits});
+    key_add_plain(k, STR("status"), (str){digits, sizeof digits});
 }
 
 /* The series of the key, or else that of the same request with OTHER in it. NULL: the metric is
@@ -636,7 +641,7 @@ static enum err make_store_series(struct prometheus *p)
         if (p->tables[m] == NULL)
             continue;
         key_init(&k);
-        key_add_label(&k, STR("method"), timed[i].operation);
+        key_add_plain(&k, STR("method"), timed[i].operation);
         p->store[i].metric = m;
         p->store[i].series = series_get(p->tables[m], key_str(&k), SERIES_KNOWN);
         if (p->store[i].series == NULL)

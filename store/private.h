@@ -138,8 +138,17 @@ struct timing {
     enum store_timed what;
     uint64_t began_ns;
 };
-struct timing store_timing_begin(const struct store *s, enum store_timed what);
-void store_timing_end(const struct timing *t);
+static inline struct timing store_timing_begin(const struct store *s, enum store_timed what)
+{
+    return (struct timing){s, what, s->observer.timed != NULL ? clock_mono_ns() : 0};
+}
+static inline void store_timing_end(const struct timing *t)
+{
+    const struct store_observer *o = &t->store->observer;
+
+    if (o->timed != NULL)
+        o->timed(o->ctx, t->what, clock_mono_ns() - t->began_ns);
+}
 #define STORE_TIME(store, name)                                                                    \
     __attribute__((cleanup(store_timing_end))) struct timing timing =                              \
         store_timing_begin((store), STORE_TIMED_##name);                                           \

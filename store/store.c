@@ -109,19 +109,6 @@ void store_observe(struct store *s, const struct store_observer *o)
     s->observer = o != NULL ? *o : (struct store_observer){NULL, NULL};
 }
 
-struct timing store_timing_begin(const struct store *s, enum store_timed what)
-{
-    return (struct timing){s, what, s->observer.timed != NULL ? clock_mono_ns() : 0};
-}
-
-void store_timing_end(const struct timing *t)
-{
-    const struct store_observer *o = &t->store->observer;
-
-    if (o->timed != NULL)
-        o->timed(o->ctx, t->what, clock_mono_ns() - t->began_ns);
-}
-
 enum err store_compact(struct store *s, uint64_t *before, uint64_t *after)
 {
     struct engine_stats stats;

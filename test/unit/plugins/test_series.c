@@ -128,6 +128,12 @@ START_TEST(threads_lose_nothing)
     open_table(2, MAX, 2);
     for (size_t i = 0; i < THREADS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, work, (void *)(uintptr_t)i), 0);
+    for (uint64_t last = 0, now; last < THREADS * TURNS * KEYS / 2; last = now) { /* meanwhile */
+        now = 0;
+        for (const struct series *s = NULL; (s = series_next(table, s)) != NULL;)
+            now += series_key(s).n ? series_sum(table, s, 0) : 0;
+        ck_assert_uint_ge(now, last);
+    }
     for (size_t i = 0; i < THREADS; i++)
         ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
     for (const struct series *s = NULL; (s = series_next(table, s)) != NULL;) {
