@@ -54,6 +54,7 @@ static enum err add_permissions_endpoint(struct api *a)
                              .check_accept = true,
                              .handler = api_list_permissions,
                              .doc = {.operation = "get_permissionss",
+                                     .endpoint = "permissions-plural",
                                      .tag = "Permissionss",
                                      .summary = "List what the user may do, and on which objects.",
                                      .answer = "PermissionList"},
@@ -136,6 +137,11 @@ void api_free(struct api *a)
     for (unsigned k = 0; k < a->nkinds; k++)
         if (a->kinds[k].is.free)
             a->kinds[k].is.free(a->kinds[k].is.ctx);
+    if (a->nobservers)
+        store_observe(a->store, NULL);
+    for (size_t i = 0; i < a->nobservers; i++)
+        if (a->observers[i].free)
+            a->observers[i].free(a->observers[i].ctx);
     auth_free(a->auth);
     api_schemas_free(a->schemas);
     arena_fini(&a->arena);
@@ -167,6 +173,7 @@ enum err api_add_endpoint(struct api *a, const struct api_endpoint *e)
                                 .writes = e->writes ? methods : 0,
                                 .handler = e->handler,
                                 .doc = e->doc,
+                                .ctx = e->ctx,
                             });
 }
 
@@ -190,6 +197,19 @@ enum err api_add_listener(struct api *a, const struct api_listener *listener)
         return ERR_NOMEM;
     listeners[a->nlisteners++] = *listener;
     a->listeners = listeners;
+    return OK;
+}
+
+enum err api_add_observer(struct api *a, const struct api_observer *o)
+{
+    struct api_observer *all = arena_extend(&a->arena, a->observers, a->nobservers * sizeof *all,
+                                            (a->nobservers + 1) * sizeof *all);
+    if (all == NULL)
+        return ERR_NOMEM;
+    all[a->nobservers++] = *o;
+    a->observers = all;
+    if (o->store_timed)
+        store_observe(a->store, &(struct store_observer){a, api_observe_store});
     return OK;
 }
 

@@ -81,10 +81,12 @@ typedef enum api_step (*api_handler)(struct api_req *r);
  * quotes, and name definitions of openapi.def. */
 struct api_doc {
     const char *operation; /* unique; the name of a method in generated clients: "create_flush" */
+    const char *endpoint;  /* what observers are told; NULL: the operation */
     const char *tag;       /* the group that it is listed in */
     const char *summary;   /* one sentence */
     const char *body;      /* definition of what is sent; NULL: nothing is */
     const char *answer;    /* definition of what is answered; NULL: any object */
+    const char *media;     /* media type of that; NULL: JSON */
     int status;            /* of that answer; 0: 200 */
     bool answers_503;      /* with a body of that form, too */
     bool asks_who;         /* not everybody may: 401, 403; and 404 */
@@ -100,6 +102,7 @@ struct api_endpoint {
     bool writes;
     api_handler handler;
     struct api_doc doc;
+    void *ctx; /* the plugin's: api_endpoint_ctx */
 };
 
 /* One entry of "capabilities" in the root URL; `json` is the text of an object. Static strings. */
@@ -213,14 +216,56 @@ struct api_alias {
     /* More members for "user" in the root URL. */
     enum err (*user_info)(void *ctx, struct api_req *r, struct json *user);
     void (*free)(void *ctx);
+    /* What observers are told of a path that it claims: static. NULL: nothing but the real path. */
+    const char *(*endpoint)(void *ctx, str path);
 };
 MUST_CHECK enum err api_add_alias(struct api *a, const struct api_alias *alias);
+
+/*
+ * An observer is told of each request whose answer is ready: the request's own thread, before the
+ * answer leaves, also after it was parked. It must not block, and costs the request what it takes.
+ * Without an observer nothing is measured.
+ *
+ * Told are: the request; for a batch that was answered as one its parts, before it, but for those that
+ * an error stopped; for a request by way of an alias both the alias and the real path, the latter
+ * unless it ended in an error. (So does the reference.) Not told: what the server refuses before it
+ * is a request.
+ */
+struct api_named { /* an object that the path names */
+    const char *kind;
+    str id;
+};
+
+struct api_finished { /* valid during the call */
+    enum api_method method;
+    /* "record-object", "bucket-plural", "hello", ...: out of a small set, whatever is asked for.
+     * "unknown": a 404 without endpoint; "redirect_to_version": a path without version; "unnamed":
+     * others without endpoint. */
+    str endpoint;
+    const struct api_named *named; /* from the bucket down; none if status is 400 or above */
+    size_t nnamed;
+    bool own_id; /* the last of them is the object asked for */
+    int status;
+    uint64_t ns;         /* from the request being read to the answer, commit included */
+    size_t answer_bytes; /* of the body, as it would be to a GET */
+    str policy, user;    /* who asked, without the prefix; none: nobody, or it did not matter */
+};
+
+struct api_observer {
+    void *ctx;
+    void (*finished)(void *ctx, const struct api_finished *f);
+    /* An operation of the store has ended, inside a request or not. NULL: need not know. */
+    void (*store_timed)(void *ctx, enum store_timed what, uint64_t ns);
+    void (*free)(void *ctx);
+};
+MUST_CHECK enum err api_add_observer(struct api *a, const struct api_observer *o);
 
 struct store *api_store(struct api *a);
 
 /* ---- for plugins: a request ------------------------------------------------------------------ */
 
 struct api *api_of(struct api_req *r);
+void *api_endpoint_ctx(struct api_req *r); /* of the endpoint that answers */
 struct arena *api_arena(struct api_req *r);
 enum api_method api_method_of(struct api_req *r);
 str api_user_id(struct api_req *r); /* prefixed user id, or none */
@@ -333,6 +378,7 @@ enum api_step api_work_begin(struct api_req *r, struct api_work *w, api_work_fn 
 /* ---- for plugins: answers -------------------------------------------------------------------- */
 
 enum api_step api_reply_json(struct api_req *r, int status, str body); /* body is borrowed */
+enum api_step api_reply(struct api_req *r, int status, str content_type, str body); /* both are */
 /* X(constant): see errors.def */
 enum api_error {
 #define X(name, status, errno_, title, message) API_ERR_##name,

@@ -360,7 +360,10 @@ static enum api_step run_in_batch(struct api_req *r, struct api_req *part, enum 
     if (step != STEP_NEXT)
         return step;
     part->session = r->session;
-    return api_run_in_session(part);
+    api_observe_begin(part);
+    enum api_step s = api_run_in_session(part);
+    api_observe_end(part);
+    return s;
 }
 
 /* One answer for all parts; nothing of the batch stays. */
@@ -387,6 +390,11 @@ static enum api_step run_part(struct api_req *r, struct api_batch_part *p)
     return fail_batch(r, status == 409   ? API_ERR_CONFLICT
                          : status == 503 ? API_ERR_UNAVAILABLE
                                          : API_ERR_INTERNAL);
+}
+
+struct api_req *api_batch_answered(const struct api_req *r, size_t i)
+{
+    return r->batch->parts[i].answered;
 }
 
 size_t api_batch_parts(const struct api_req *r)

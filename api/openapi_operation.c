@@ -27,9 +27,9 @@ static const struct operation operations[] = {
 
 /* ---- the parts of an operation --------------------------------------------------------------- */
 
-static void add_media_types(struct buf *b, bool body, bool patch)
+static void add_media_types(struct buf *b, const char *answer, bool body, bool patch)
 {
-    buf_add_lit(b, ",\"produces\":[\"application/json\"]");
+    buf_printf(b, ",\"produces\":[\"%s\"]", answer);
     if (body)
         buf_printf(b, ",\"consumes\":[\"application/json\"%s]",
                    patch ? ",\"application/merge-patch+json\"" : "");
@@ -148,7 +148,7 @@ static void add_on_resource(struct buf *b, const struct api *a, const struct api
     openapi_add_member(b, "operationId", o.id, kind);
     buf_add_char(b, ',');
     openapi_add_member(b, "summary", o.summary, kind);
-    add_media_types(b, o.body != NULL, method == METHOD_PATCH);
+    add_media_types(b, "application/json", o.body != NULL, method == METHOD_PATCH);
     add_parameters(b, &o, kind);
     add_responses(b, &o, kind);
     add_security(b, a);
@@ -215,7 +215,7 @@ void openapi_add_operation(struct buf *b, const struct api *a, const struct api_
     } else {
         const struct api_doc *doc = &route->doc;
         buf_printf(b, "\"operationId\":\"%s\",\"summary\":\"%s\"", doc->operation, doc->summary);
-        add_media_types(b, doc->body != NULL, false);
+        add_media_types(b, doc->media ? doc->media : "application/json", doc->body != NULL, false);
         if (route->type == TYPE_PLURAL)
             add_on_made_list(b, a, doc);
         else

@@ -25,6 +25,7 @@
  *                      handle      preconditions and the work         read.c, write.c, patch.c
  *   commit             writes: wait until it is durable                             store/
  *   respond            the headers that every answer has                            here
+ *                      observers are told                                           observe.c
  *
  * A step answers NEXT, DONE (a response stands), or WRITE: it has to change something (the first
  * look at a list gives it a clock; an alias makes a bucket) but runs on a snapshot. Then the
@@ -336,6 +337,7 @@ static void respond(struct api_req *r)
                   STR_ARG(r->method_name), STR_ARG(r->raw_path), r->out->status,
                   STR_ARG(r->user.id), STR_ARG(api_req_header(r, "X-Request-Id")),
                   STR_ARG(api_req_header(r, "User-Agent")));
+    api_observe_tell(r);
     http_respond(r->http);
 }
 
@@ -459,6 +461,7 @@ void api_request_handle(struct api_loop *loop, struct http_req *http)
         http_respond(http);
         return;
     }
+    api_observe_begin(r);
     if (api_eos_refused(r))
         respond(r);
     else

@@ -76,6 +76,7 @@ struct api_route {
     bool check_accept;
     api_handler handler; /* of a utility */
     struct api_doc doc;  /* of what is no resource */
+    void *ctx;           /* of the plugin that added it */
 };
 
 /* ---- configuration (read once) --------------------------------------------------------------- */
@@ -118,6 +119,8 @@ struct api {
     struct api_listener *listeners;
     size_t nlisteners;
     struct pool *pools[POOL_COUNT];
+    struct api_observer *observers;
+    size_t nobservers;
     str version;
     str description; /* what /__api__ answers, from behind the host on (openapi.c) */
 };
@@ -185,6 +188,7 @@ struct api_req {
 
     const struct api_route *route;
     const struct api_alias *alias;
+    const char *alias_endpoint; /* what observers are told of the path that it claimed, or NULL */
     struct api_level levels[MAX_LEVELS];
     unsigned nlevels;
 
@@ -229,6 +233,8 @@ struct api_req {
     uint64_t schema_steps;   /* that its schemas have taken, those of its parts included */
     struct http_response *out;
     bool failed; /* the response is an error or a redirect */
+
+    uint64_t began_ns, took_ns; /* for observers */
 };
 
 /* ---- api.c ----------------------------------------------------------------------------------- */
@@ -275,6 +281,14 @@ enum err api_pools_new(struct api *a); /* NOMEM */
 void api_pools_free(struct api *a);
 /* Hands over what the request waits for; it will be resumed. AGAIN: there is too much to do. */
 MUST_CHECK enum err api_work_submit(struct api_req *r);
+
+/* ---- observe.c ------------------------------------------------------------------------------- */
+
+/* Around the work for a request, or for a part of a batch; without observers these do nothing. */
+void api_observe_begin(struct api_req *r);
+void api_observe_end(struct api_req *r);
+void api_observe_tell(struct api_req *r); /* the answer of a request is ready */
+void api_observe_store(void *api, enum store_timed what, uint64_t ns); /* of store_observer */
 
 /* ---- error.c --------------------------------------------------------------------------------- */
 
@@ -449,6 +463,8 @@ size_t api_batch_parts(const struct api_req *r); /* of a batch that has begun */
 enum api_step
 api_batch_prepare(struct api_req *r); /* checks it, runs its parts up to the session */
 bool api_batch_writes(const struct api_req *r);
+/* The request that gave the answer of the i-th part; NULL: it has none. */
+struct api_req *api_batch_answered(const struct api_req *r, size_t i);
 
 /* ---- render.c -------------------------------------------------------------------------------- */
 

@@ -119,6 +119,12 @@ enum api_step api_reply_json(struct api_req *r, int status, str body)
     return STEP_DONE;
 }
 
+enum api_step api_reply(struct api_req *r, int status, str content_type, str body)
+{
+    http_header_add(r->out, STR("Content-Type"), content_type);
+    return api_reply_json(r, status, body);
+}
+
 enum api_step api_arena_reply(struct api_req *r, int status, struct buf *b)
 {
     if (!buf_failed(b))
@@ -193,6 +199,11 @@ void api_eos_alert(struct api_req *r)
 struct api *api_of(struct api_req *r)
 {
     return r->api;
+}
+
+void *api_endpoint_ctx(struct api_req *r)
+{
+    return r->route->ctx;
 }
 
 struct arena *api_arena(struct api_req *r)

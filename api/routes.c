@@ -11,7 +11,7 @@
 
 static const struct api_route core_routes[] = {
 #define X(path, type, kind, methods, writes, json_body, accept, handler, doc)                      \
-    {path, TYPE_##type, KIND_##kind, methods, writes, json_body, accept, handler, doc},
+    {path, TYPE_##type, KIND_##kind, methods, writes, json_body, accept, handler, doc, NULL},
 #include "api/routes.def"
 #undef X
 };
@@ -216,8 +216,10 @@ enum api_step api_route_find(struct api_req *r)
     r->alias = NULL;
     for (size_t i = 0; i < r->api->naliases; i++) {
         const struct api_alias *a = &r->api->aliases[i];
-        if (a->claims && a->claims(a->ctx, r->path))
+        if (a->claims && a->claims(a->ctx, r->path)) {
             r->alias = a;
+            r->alias_endpoint = a->endpoint ? a->endpoint(a->ctx, r->path) : NULL;
+        }
     }
     return r->route || r->alias ? STEP_NEXT : api_route_not_found(r);
 }

@@ -53,6 +53,7 @@ enum err counters_load(struct api *a, const struct settings *s, struct err_detai
         .methods = METHOD_BIT(METHOD_GET),
         .handler = count,
         .doc = {.operation = "get_counters",
+                .endpoint = "counters",
                 .tag = "Counters",
                 .summary = "How many objects and tombstones of each kind there are."},
     };

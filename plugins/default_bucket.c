@@ -126,6 +126,12 @@ static enum err user_info(void *ctx, struct api_req *r, struct json *user)
     return json_set(a, user, STR("bucket"), json_new_string(a, bucket_id(ctx, a, api_user_id(r))));
 }
 
+static const char *endpoint(void *ctx, str path)
+{
+    (void)ctx;
+    return path.n == alias_path.n ? "default_bucket" : "default_bucket_collection";
+}
+
 enum err default_bucket_load(struct api *a, const struct settings *s, struct err_detail *d)
 {
     (void)d;
@@ -137,7 +143,7 @@ enum err default_bucket_load(struct api *a, const struct settings *s, struct err
         log_event(LOG_WARN, "default_bucket_secret",
                   "key=kinto.default_bucket_hmac_secret what=\"unset: whoever knows a user's id "
                   "can guess the id of its default bucket\"");
-    struct api_alias alias = {p, claims, rewrite, prepare, user_info, free};
+    struct api_alias alias = {p, claims, rewrite, prepare, user_info, free, endpoint};
     enum err e = api_add_alias(a, &alias);
     if (e != OK) {
         free(p);

@@ -23,6 +23,7 @@ enum err flush_load(struct api *a, const struct settings *s, struct err_detail *
         .writes = true,
         .handler = flush,
         .doc = {.operation = "create_flush",
+                .endpoint = "flush",
                 .tag = "Flush",
                 .summary = "Remove all data.",
                 .status = 202},

@@ -2,6 +2,7 @@
  * plugins/settings.c - the rows of plugins/settings.def. plugins_load checks kinto.includes; here
  * is the check of what no plugin looks at.
  */
+#include "base/log.h"
 #include "plugins/plugins.h"
 
 static const struct setting_row rows[] = {
@@ -13,8 +14,25 @@ static const struct setting_row rows[] = {
 
 const struct setting_table plugins_settings = {rows, ARRAY_LEN(rows)};
 
+/* In the reference, too, the plugin is what sends; older INIs have the URL only. */
+static void warn_of_unused_url(const struct settings *s)
+{
+    static const char key[] = "kinto.statsd_url";
+    size_t n;
+    const str *names = settings_list(s, "kinto.includes", &n);
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(names[i], STR("kinto.plugins.statsd")))
+            return;
+    if (settings_str(s, key).n)
+        log_event(LOG_WARN, "setting_without_effect",
+                  "key=%s from=\"" STR_FMT "\" why=\"kinto.plugins.statsd is not in "
+                  "kinto.includes: nothing is sent\"",
+                  key, STR_ARG(settings_origin(s, key)));
+}
+
 enum err plugins_settings_check(const struct settings *s, struct err_detail *d)
 {
+    warn_of_unused_url(s);
     size_t n;
     const str *names = settings_list(s, "kinto.event_listeners", &n);
     if (n == 0)

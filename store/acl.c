@@ -168,6 +168,7 @@ unsigned store_acl_held(const struct store_object *o, const struct store_princip
 enum err store_acl_list(struct store_session *s, struct arena *a, const struct store_object *o,
                         const struct store_ace **out, size_t *n)
 {
+    STORE_TIME(s->thread->store, ACL_LIST);
     struct reader r = store_reader(o->acl);
     struct store_ace *list;
     struct ace ace;
@@ -403,6 +404,7 @@ enum err store_shared_lists(struct store_session *s, struct arena *a,
                             const struct store_principals *p, const struct store_list_id **out,
                             size_t *n)
 {
+    STORE_TIME(s->thread->store, SHARED_LISTS);
     struct store_list_id *lists = NULL;
     size_t count = 0, cap = 0;
     uint32_t at = 1;

@@ -110,6 +110,7 @@ static enum err entry_new(str key, str value, uint64_t ttl_ms, struct entry_of_c
 
 enum err store_cache_set(struct store *s, str key, str value, uint64_t ttl_ms)
 {
+    STORE_TIME(s, CACHE_SET);
     struct store_cache *c = s->cache;
     struct entry_of_cache *fresh, *old;
     enum err err = entry_new(key, value, ttl_ms, &fresh);
@@ -137,6 +138,7 @@ enum err store_cache_set(struct store *s, str key, str value, uint64_t ttl_ms)
 
 bool store_cache_get(struct store *s, struct arena *a, str key, str *value)
 {
+    STORE_TIME(s, CACHE_GET);
     struct store_cache *c = s->cache;
     struct entry_of_cache *e;
     str copy = STR_NONE;
@@ -157,6 +159,7 @@ bool store_cache_get(struct store *s, struct arena *a, str key, str *value)
 
 bool store_cache_delete(struct store *s, str key)
 {
+    STORE_TIME(s, CACHE_DELETE);
     struct store_cache *c = s->cache;
     struct entry_of_cache *e;
 
@@ -170,6 +173,7 @@ bool store_cache_delete(struct store *s, str key)
 
 void store_cache_flush(struct store *s)
 {
+    STORE_TIME(s, CACHE_FLUSH);
     pthread_mutex_lock(&s->cache->lock);
     drop_all(s->cache);
     pthread_mutex_unlock(&s->cache->lock);

@@ -137,6 +137,7 @@ enum err store_group_set(struct store_session *s, str uri, const str *members, s
 enum err store_groups_of(struct store_session *s, struct arena *a, str principal, const str **uris,
                          size_t *n)
 {
+    STORE_TIME(s->thread->store, GROUPS_OF);
     struct engine_cursor c;
     struct key prefix;
     str *list = NULL;

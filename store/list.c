@@ -290,6 +290,7 @@ int64_t store_list_stamp(struct list *l, const int64_t *asked)
 
 enum err store_timestamp(struct store_session *s, struct store_list_id list, int64_t *out)
 {
+    STORE_TIME(s->thread->store, TIMESTAMP);
     struct list *l;
     enum err e = store_list_find(s, list, &l);
 
@@ -401,6 +402,7 @@ static enum err lists_delete_below(struct store_session *s, str uri)
 
 enum err store_delete_below(struct store_session *s, str uri)
 {
+    STORE_TIME(s->thread->store, DELETE_BELOW);
     enum err e = lists_delete_below(s, uri);
 
     if (e == OK)
@@ -410,6 +412,7 @@ enum err store_delete_below(struct store_session *s, str uri)
 
 enum err store_delete_everything(struct store_session *s)
 {
+    STORE_TIME(s->thread->store, FLUSH);
     static const enum key_tag tags[] = {KEY_PRINCIPAL,   KEY_PRINCIPAL_NAME, KEY_LIST,
                                         KEY_SHARED_LIST, KEY_MEMBER,         KEY_GROUP,
                                         KEY_LIST_NAME,   KEY_OBJECT};

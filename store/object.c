@@ -60,6 +60,7 @@ static enum err get(struct store_session *s, struct arena *a, struct store_list_
 enum err store_get(struct store_session *s, struct arena *a, struct store_list_id list, str id,
                    struct store_object *out)
 {
+    STORE_TIME(s->thread->store, GET);
     return get(s, a, list, id, false, out);
 }
 
@@ -227,8 +228,9 @@ static const int64_t *asked_for_update(const int64_t *asked, const struct object
     return stale ? NULL : asked;
 }
 
+/* `timed` becomes UPDATE if the object is there. */
 static enum err put(struct store_session *s, struct arena *a, struct store_list_id list,
-                    const struct store_put *put, struct object *out)
+                    const struct store_put *put, struct object *out, enum store_timed *timed)
 {
     struct value_parts parts = {.id = put->id, .acl = STR(""), .data = put->data};
     struct object before, *there = NULL, *live = NULL;
@@ -240,6 +242,8 @@ static enum err put(struct store_session *s, struct arena *a, struct store_list_
     if (e == OK) {
         there = &before;
         live = before.o.deleted ? NULL : &before;
+        if (live != NULL)
+            *timed = STORE_TIMED_UPDATE;
     } else if (e == ERR_NOTFOUND) {
         e = OK;
     }
@@ -255,6 +259,7 @@ static enum err put(struct store_session *s, struct arena *a, struct store_list_
 enum err store_put(struct store_session *s, struct arena *a, struct store_list_id list,
                    const struct store_put *p, struct store_object *out)
 {
+    STORE_TIME(s->thread->store, CREATE);
     struct object after;
     enum err e = store_list_check(list);
 
@@ -265,7 +270,7 @@ enum err store_put(struct store_session *s, struct arena *a, struct store_list_i
         e = time_check(p->last_modified);
     if (e != OK)
         return e;
-    e = put(s, a, list, p, &after);
+    e = put(s, a, list, p, &after, &timing.what);
     if (e == OK)
         *out = after.o;
     return store_fail(s, e);
@@ -287,6 +292,7 @@ static enum err find(struct store_session *s, struct arena *a, struct store_list
 enum err store_set_acl(struct store_session *s, struct arena *a, struct store_list_id list, str id,
                        const struct store_ace *acl, size_t nacl)
 {
+    STORE_TIME(s->thread->store, ACL_SET);
     struct value_parts parts = {.data = NULL};
     struct object before, after;
     struct list *l;
@@ -307,6 +313,7 @@ enum err store_set_acl(struct store_session *s, struct arena *a, struct store_li
 enum err store_delete(struct store_session *s, struct arena *a, struct store_list_id list, str id,
                       const int64_t *last_modified, struct store_object *out)
 {
+    STORE_TIME(s->thread->store, DELETE);
     struct value_parts parts = {.acl = STR("")};
     struct object before, after;
     struct list *l;

@@ -129,7 +129,30 @@ struct store_cache;
 struct store {
     struct engine *engine;
     struct store_cache *cache;
+    struct store_observer observer; /* timed NULL: there is none */
 };
+
+/* Tells the observer what the rest of the block takes. */
+struct timing {
+    const struct store *store;
+    enum store_timed what;
+    uint64_t began_ns;
+};
+static inline struct timing store_timing_begin(const struct store *s, enum store_timed what)
+{
+    return (struct timing){s, what, s->observer.timed != NULL ? clock_mono_ns() : 0};
+}
+static inline void store_timing_end(const struct timing *t)
+{
+    const struct store_observer *o = &t->store->observer;
+
+    if (o->timed != NULL)
+        o->timed(o->ctx, t->what, clock_mono_ns() - t->began_ns);
+}
+#define STORE_TIME(store, name)                                                                    \
+    __attribute__((cleanup(store_timing_end))) struct timing timing =                              \
+        store_timing_begin((store), STORE_TIMED_##name);                                           \
+    (void)timing
 
 struct store_thread {
     struct store *store;

@@ -413,6 +413,7 @@ uint64_t store_work(const struct store_session *s)
 enum err store_query(struct store_session *s, struct arena *a, struct store_list_id list,
                      const struct store_query *q, struct store_result *out)
 {
+    STORE_TIME(s->thread->store, LIST);
     struct store_result result = {.count = 0};
     struct query_run r = {.s = s, .a = a, .q = q};
     struct list *l;

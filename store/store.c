@@ -104,6 +104,11 @@ bool store_healthy(const struct store *s)
     return engine_state(s->engine) == ENGINE_OK;
 }
 
+void store_observe(struct store *s, const struct store_observer *o)
+{
+    s->observer = o != NULL ? *o : (struct store_observer){NULL, NULL};
+}
+
 enum err store_compact(struct store *s, uint64_t *before, uint64_t *after)
 {
     struct engine_stats stats;

@@ -57,6 +57,43 @@ MUST_CHECK enum err store_compact(struct store *s, uint64_t *before, uint64_t *a
 MUST_CHECK enum err store_thread_new(struct store *s, struct store_thread **out);
 void store_thread_free(struct store_thread *t);
 
+/* ---- what takes how long, for who measures --------------------------------------------------- */
+
+/* X(constant, backend, operation). The names are the reference's for what does the same. */
+#define STORE_TIMED_TABLE(X)                                                                       \
+    X(GET, "storage", "get")                                                                       \
+    X(CREATE, "storage", "create")                                                                 \
+    X(UPDATE, "storage", "update")                                                                 \
+    X(DELETE, "storage", "delete")                                                                 \
+    X(DELETE_BELOW, "storage", "delete_all")                                                       \
+    X(LIST, "storage", "list_all")                                                                 \
+    X(TIMESTAMP, "storage", "resource_timestamp")                                                  \
+    X(FLUSH, "storage", "flush")                                                                   \
+    X(ACL_LIST, "permission", "get_object_permissions")                                            \
+    X(ACL_SET, "permission", "replace_object_permissions")                                         \
+    X(SHARED_LISTS, "permission", "get_accessible_objects")                                        \
+    X(GROUPS_OF, "permission", "get_user_principals")                                              \
+    X(CACHE_GET, "cache", "get")                                                                   \
+    X(CACHE_SET, "cache", "set")                                                                   \
+    X(CACHE_DELETE, "cache", "delete")                                                             \
+    X(CACHE_FLUSH, "cache", "flush")
+
+enum store_timed {
+#define X(name, backend, operation) STORE_TIMED_##name,
+    STORE_TIMED_TABLE(X)
+#undef X
+        STORE_TIMED_COUNT
+};
+
+struct store_observer {
+    void *ctx;
+    /* An operation has ended, also with an error; on its thread. Must not call the store. */
+    void (*timed)(void *ctx, enum store_timed what, uint64_t ns);
+};
+/* One, copied, before the first thread of the store; NULL takes it away, behind the last one. Without
+ * one nothing is measured. */
+void store_observe(struct store *s, const struct store_observer *o);
+
 /* ---- sessions -------------------------------------------------------------------------------- */
 
 /* A snapshot of what is durable. `arena` is borrowed until the end and holds the session itself.

@@ -90,9 +90,13 @@ run_clients() {
         node "$here/kinto_js_client.mjs" "$url" "$work/js.json" "$1"
 }
 
+run_scraper() {
+    run_client "prometheus_client, $1" "$clients/venv/bin/python" "$here/prometheus_scraper.py" "$url"
+}
+
 cat >"$work/kinto.ini" <<INI
 [app:main]
-kinto.includes = kinto.plugins.default_bucket kinto.plugins.flush
+kinto.includes = kinto.plugins.default_bucket kinto.plugins.flush kinto.plugins.prometheus
 kinto.userid_hmac_secret = a secret of the test
 kinto.bucket_create_principals = system.Authenticated
 multiauth.policies = basicauth
@@ -110,10 +114,12 @@ if [ -n "${TEST_SERVER:-}" ]; then
     run_clients verify
 elif start_server 0; then
     run_clients work
+    run_scraper work
     kill -9 "$server_pid"
     wait "$server_pid" 2>/dev/null
     if start_server "${url##*:}"; then
         run_clients verify
+        run_scraper verify
         kill -TERM "$server_pid"
         wait "$server_pid" || {
             echo "FAIL the server ended with status $?"

@@ -25,10 +25,11 @@ import time
 sys.dont_write_bytecode = True
 
 import generate
+import metrics
 from play import Player, Shrinker
 from profiles import PROFILES, ini_text
 from report import describe
-from servers import REFERENCE, NotStarted, Server, find_reference, start_ours, start_reference
+from servers import REFERENCE, NotStarted, Server, find_reference, has_metrics, start_ours, start_reference
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SIZE = 45  # requests in a sequence
@@ -86,6 +87,7 @@ class Run:
         self.groups = {} if groups is None else groups
         self.known = collections.Counter()
         self.ref = self.our = self.player = None
+        self.metrics = []  # what differs in them
 
     def start(self):
         users = principals()
@@ -129,6 +131,9 @@ class Run:
             number += 1
             if self.options.first and self.groups:
                 break
+
+        if self.profile.metrics:
+            self.metrics = metrics.compare(self.ref, self.our)
 
     def sequence(self, seed, requests):
         found = list(self.player.play(requests))
@@ -208,7 +213,7 @@ def one_profile(name, options, reference, groups):
             run.run()
         except NotStarted as problem:
             print("parity: %-10s NOT STARTED: %s" % (name, problem), flush=True)
-            return None
+            return None, []
         finally:
             run.stop()
     print("parity: %-10s %6d requests, %5.1f s, %d differences in %d kinds, %d meant" % (
@@ -216,7 +221,9 @@ def one_profile(name, options, reference, groups):
         sum(g.profiles[name] > 0 for g in groups.values()), sum(run.known.values())), flush=True)
     for rule, count in run.known.most_common():
         print("    %6d  %s" % (count, rule), flush=True)
-    return run.player.sent
+    for difference in run.metrics:
+        print("    metrics: " + difference, flush=True)
+    return run.player.sent, run.metrics
 
 
 def main(argv):
@@ -230,21 +237,26 @@ def main(argv):
     if reference is None:
         print("\n*** parity: SKIPPED. The reference (%s) could not be installed. Nothing was compared. ***\n" % REFERENCE)
         return 0
-    groups, total, broken = {}, 0, 0
-    for name in options.profile or PROFILES:
-        sent = one_profile(name, options, reference, groups)
+    names = list(options.profile or PROFILES)
+    if any(PROFILES[name].metrics for name in names) and not has_metrics(reference):
+        print("\n*** parity: metrics are SKIPPED. There is no prometheus_client beside the reference. ***\n")
+        names = [name for name in names if not PROFILES[name].metrics]
+    groups, total, broken, counting = {}, 0, 0, set()
+    for name in names:
+        sent, differences = one_profile(name, options, reference, groups)
         total += sent or 0
         broken += sent is None
+        if differences:
+            counting.add(name)
     text = describe(groups, failures(groups))
     print(text, flush=True)
     if options.report:
         with open(options.report, "w") as out:
             out.write(text)
-    differing = {name for group in failures(groups).values() for name in group.profiles}
+    differing = counting | {name for group in failures(groups).values() for name in group.profiles}
     print("parity: %d requests, %d differences, %d profiles not started" % (total, len(failures(groups)), broken))
-    names = options.profile or PROFILES
     print("%d passed, %d failed" % (len(names) - len(differing) - broken, len(differing) + broken))
-    return 1 if failures(groups) or broken else 0
+    return 1 if differing or broken else 0
 
 
 if __name__ == "__main__":

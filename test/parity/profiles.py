@@ -1,7 +1,8 @@
 """Profiles: the settings that both servers are started with, and what the generator leans to under each.
 
 `settings` goes into [app:main] on top of BASE. `users` are weights of (anonymous, alice, bob, carol).
-`lean` multiplies the weights of the generator's request kinds.
+`lean` multiplies the weights of the generator's request kinds. With `metrics`, /v1/__metrics__ is compared behind the
+last request (metrics.py).
 """
 
 BASE = {
@@ -21,10 +22,11 @@ HISTORY = {"kinto.includes": BASE["kinto.includes"] + " kinto.plugins.history"}
 
 
 class Profile:
-    def __init__(self, settings=None, users=(2, 10, 4, 2), lean=None):
+    def __init__(self, settings=None, users=(2, 10, 4, 2), lean=None, metrics=False):
         self.settings = dict(BASE, **(settings or {}))
         self.users = users
         self.lean = lean or {}
+        self.metrics = metrics
 
 
 PROFILES = {
@@ -125,6 +127,12 @@ PROFILES = {
         "kinto.plural_history_delete_enabled": "false",
         "kinto.paginate_by": "4",
     }), users=(3, 10, 4, 4), lean={"history": 45, "misc": 0.3, "cors": 0.3, "batch": 0.2, "plural_delete": 0.2}),
+    "metrics": Profile({
+        "kinto.includes": BASE["kinto.includes"] + " kinto.plugins.prometheus",
+        "kinto.metrics_matchdict_fields": "bucket_id collection_id",
+        "kinto.prometheus_histogram_buckets": "0.001 5 2.5e3",
+        "kinto.prometheus_max_series": "10000",
+    }, lean={"misc": 3, "batch": 2}, metrics=True),
     "eos": Profile({"kinto.eos": "2020-01-01"}, lean={"misc": 4}),
     # Values that switch something off or are written in another way.
     "spellings": Profile({

@@ -20,6 +20,7 @@ import time
 
 sys.dont_write_bytecode = True
 
+import metrics
 import parity
 from profiles import PROFILES
 from servers import Client, Server, find_reference, start_reference
@@ -300,7 +301,8 @@ def main(argv):
     if reference is None:
         print("\n*** selftest: SKIPPED. The reference could not be installed. ***\n")
         return 0
-    tried = survived = 0
+    tried, survived = len(metrics.SPOILT), len(metrics.surviving_mistakes())
+    print("  metrics: %d of %d mistakes found" % (tried - survived, tried), flush=True)
     with tempfile.TemporaryDirectory(prefix="parity-") as scratch:
         for profile in ("default", "cache"):
             ini = os.path.join(scratch, "behind-%s.ini" % profile)

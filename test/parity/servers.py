@@ -241,6 +241,12 @@ def installed(folder, packages, version=None):
     return programs
 
 
+def has_metrics(reference):
+    """Can it load kinto.plugins.prometheus? A folder that was given (PARITY_REFERENCE) may lack what that needs."""
+    python = os.path.join(reference, "python")
+    return subprocess.run([python, "-c", "import prometheus_client"], stderr=subprocess.DEVNULL).returncode == 0
+
+
 def find_reference(scratch):
     """The bin folder of an environment that holds the reference; None, with a loud message, if there is none."""
     given = os.environ.get("PARITY_REFERENCE")
@@ -248,4 +254,4 @@ def find_reference(scratch):
         if os.access(os.path.join(given, "kinto"), os.X_OK):
             return given
         raise SystemExit("parity: PARITY_REFERENCE=%s holds no program named kinto" % given)
-    return installed(os.path.join(scratch, "reference"), [REFERENCE, "setuptools<81"])
+    return installed(os.path.join(scratch, "reference"), [REFERENCE, "setuptools<81", "prometheus-client"])

@@ -124,6 +124,11 @@ def not_described(look, d):
     return d.our == "(absent)" and d.where.endswith(("body.paths./batch", "body.tags.Batch", "body.paths./__flush__", "body.tags.Flush"))
 
 
+@rule("metrics, described", "The description of the API", "the endpoint of a plugin is in it")
+def metrics_described(look, d):
+    return d.where.endswith("body.paths./__metrics__") and of_description(look)
+
+
 @rule("conditions of /permissions", "The description of the API", "/permissions has no If-Match and If-None-Match, which mean nothing there")
 def unconditional(look, d):
     return "body.paths./permissions." in d.where and d.where.endswith(".parameters[] length") and \

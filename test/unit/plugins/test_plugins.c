@@ -66,6 +66,40 @@ START_TEST(named_twice_is_loaded_once)
 }
 END_TEST
 
+/* Each plugin in turn gets no memory at its first, second, ... chunk: the start says so, and nothing is
+ * left (a leak checker looks). */
+START_TEST(no_memory_to_load_with)
+{
+    static const char *const plugins[] = {"counters", "default_bucket", "flush", "prometheus",
+                                          "statsd"};
+    for (size_t i = 0; i < ARRAY_LEN(plugins); i++) {
+        str ini = arena_printf(&keep,
+                               NO_INCLUDES "kinto.includes = kinto.plugins.%s\n"
+                                           "kinto.statsd_url = udp://127.0.0.1:9\n",
+                               plugins[i]);
+        enum err e = ERR_NOMEM;
+        for (unsigned n = 1; e != OK; n++) {
+            struct err_detail d = {.text = ""};
+            struct server s;
+            const struct store_options memory = {.dir = NULL};
+            ck_assert_ok(server_load(&s, ini.p, &d));
+            ck_assert_ok(store_open(&s.store, &memory, NULL, &d));
+            const struct api_options o = {
+                .store = s.store, .settings = s.settings, .version = STR("1")};
+            ck_assert_ok(api_new(&s.api, &o, &d));
+            while (!arena_failed(&s.api->arena) && s.api->arena.end - s.api->arena.at >= 64)
+                (void)arena_alloc(&s.api->arena, 64); /* what is added needs a chunk */
+            arena_test_fail_chunk(n);
+            e = plugins_load(s.api, s.settings, &d);
+            arena_test_fail_chunk(0);
+            ck_assert_msg(e == OK || e == ERR_NOMEM, "%s, %u: %s", plugins[i], n, err_text(e));
+            ck_assert_msg(e != OK || n > 1, "%s: nothing failed", plugins[i]);
+            server_stop(&s);
+        }
+    }
+}
+END_TEST
+
 /* ---- the default bucket ---------------------------------------------------------------------- */
 
 START_TEST(the_id_of_a_user)
@@ -212,7 +246,8 @@ END_TEST
 static Suite *make_suite(void)
 {
     const TTest *const bare[] = {unknown_names_are_refused, a_long_name_is_refused,
-                                 nothing_is_on_by_itself, named_twice_is_loaded_once};
+                                 nothing_is_on_by_itself, named_twice_is_loaded_once,
+                                 no_memory_to_load_with};
     const TTest *const tests[] = {the_id_of_a_user, nobody_has_no_default_bucket,
                                   long_ids_in_a_body, a_flush_leaves_nothing};
     Suite *s = suite_create("plugins/plugins");

@@ -1,0 +1,291 @@
+/*
+ * plugins/statsd.c - sends what happens to a statsd server, by UDP.
+ *
+ * The names and values are the reference's (by the Python library statsd): labels become parts of a
+ * name, or the value of a set. What a thread has to tell gathers in its packet, one metric a line, and
+ * leaves when a request is finished, or before the packet gets too large for an Ethernet frame. Sending
+ * never blocks: what the socket does not take is lost, as UDP may lose it anywhere.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "plugins/metrics.h"
+#include "plugins/private.h"
+
+#define MAX_PACKET_BYTES 1400
+#define MAX_LINE_BYTES   1000 /* longer ones are not sent */
+#define DEFAULT_PORT     8125
+
+struct statsd {
+    int fd;     /* connected; -1: none */
+    str prefix; /* or "" */
+    const str *fields;
+    size_t nfields;
+};
+
+/* ---- packets --------------------------------------------------------------------------------- */
+
+struct packet {
+    size_t n;
+    char p[MAX_PACKET_BYTES];
+};
+static _Thread_local struct packet packet;
+
+static void send_packet(const struct statsd *s)
+{
+    if (packet.n)
+        (void)!send(s->fd, packet.p, packet.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    packet.n = 0;
+}
+
+struct line {
+    size_t n;
+    char p[MAX_LINE_BYTES];
+    bool over;
+};
+
+static void line_add(struct line *l, str s)
+{
+    if (s.n > sizeof l->p - l->n) {
+        l->over = true;
+    } else if (s.n) {
+        memcpy(l->p + l->n, s.p, s.n);
+        l->n += s.n;
+    }
+}
+
+static void line_begin(struct line *l, const struct statsd *s, const char *name)
+{
+    l->n = 0;
+    l->over = false;
+    line_add(l, s->prefix);
+    line_add(l, s->prefix.n ? STR(".") : STR(""));
+    line_add(l, str_from(name));
+}
+
+static void line_printf(struct line *l, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static void line_printf(struct line *l, const char *fmt, ...)
+{
+    char text[64];
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    CHECK(n >= 0 && (size_t)n < sizeof text);
+    line_add(l, (str){text, (size_t)n});
+}
+
+/* "name.value", behind a dot if there is something before it. What would end a value early is left
+ * out: colons, bars and control characters. */
+static void line_add_label(struct line *l, str name, str value)
+{
+    if (l->n && l->p[l->n - 1] != ':')
+        line_add(l, STR("."));
+    line_add(l, name);
+    line_add(l, STR("."));
+    for (size_t i = 0; i < value.n; i++)
+        if ((unsigned char)value.p[i] >= ' ' && !memchr(":|\x7f", value.p[i], 3))
+            line_add(l, str_sub(value, i, 1));
+}
+
+/* Puts the line into the packet. */
+static void line_end(const struct line *l, const struct statsd *s)
+{
+    if (l->over)
+        return;
+    if (packet.n + 1 + l->n > sizeof packet.p)
+        send_packet(s);
+    if (packet.n)
+        packet.p[packet.n++] = '\n';
+    memcpy(packet.p + packet.n, l->p, l->n);
+    packet.n += l->n;
+}
+
+/* ---- what is told ---------------------------------------------------------------------------- */
+
+static void add_request_labels(struct line *l, const struct statsd *s, const struct api_finished *f)
+{
+    line_add_label(l, STR("method"), metrics_method(f->method));
+    line_add_label(l, STR("endpoint"), f->endpoint);
+    for (size_t i = 0; i < s->nfields; i++)
+        line_add_label(l, s->fields[i], metrics_field(f, s->fields[i]));
+}
+
+static void tell_user(const struct statsd *s, const struct api_finished *f)
+{
+    struct line l;
+    line_begin(&l, s, "users:");
+    line_add_label(&l, STR("auth"), f->policy);
+    line_add(&l, STR(".userid."));
+    for (str rest = f->user; !str_none(rest);) { /* "a:b" is told as "a.b" */
+        struct line part = {.n = 0};
+        line_add_label(&part, STR(""), str_cut(&rest, ':'));
+        line_add(&l, str_drop((str){part.p, part.n}, 1));
+        line_add(&l, str_none(rest) ? STR("") : STR("."));
+    }
+    line_add(&l, STR("|s"));
+    line_end(&l, s);
+}
+
+static void tell_request(const struct statsd *s, const struct api_finished *f)
+{
+    struct line l;
+    line_begin(&l, s, "request_summary:");
+    add_request_labels(&l, s, f);
+    line_printf(&l, ".status.%d|s", f->status);
+    line_end(&l, s);
+    line_begin(&l, s, "request_duration_seconds");
+    add_request_labels(&l, s, f);
+    line_printf(&l, ":%.6f|ms", (double)f->ns / 1e6);
+    line_end(&l, s);
+    line_begin(&l, s, "request_size");
+    line_printf(&l, ":%zu|g", f->answer_bytes);
+    line_end(&l, s);
+}
+
+static void finished(void *ctx, const struct api_finished *f)
+{
+    const struct statsd *s = ctx;
+    bool known = !str_none(f->user);
+    struct line l;
+    if (known)
+        tell_user(s, f);
+    tell_request(s, f);
+    if (known) {
+        line_begin(&l, s, "authentication:");
+        line_add_label(&l, STR("type"), f->policy);
+        line_add(&l, STR("|s"));
+        line_end(&l, s);
+    }
+    send_packet(s);
+}
+
+static void store_timed(void *ctx, enum store_timed what, uint64_t ns)
+{
+    static const char *const names[] = {
+#define X(name, backend, operation) "backend." backend ".seconds.method." operation,
+        STORE_TIMED_TABLE(X)
+#undef X
+    };
+    const struct statsd *s = ctx;
+    struct line l;
+    line_begin(&l, s, names[what]);
+    line_printf(&l, ":%.6f|ms", (double)ns / 1e6);
+    line_end(&l, s);
+}
+
+/* ---- setting up ------------------------------------------------------------------------------ */
+
+struct address {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } of;
+    socklen_t n;
+};
+
+/* The only place where a name becomes an address. NOTFOUND. */
+static enum err resolve(str host, uint16_t port, struct address *out)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct address a;
+    memset(&a, 0, sizeof a);
+    if (str_eq_nocase(host, STR("localhost")))
+        host = STR("127.0.0.1");
+    if (host.n == 0 || host.n >= sizeof text)
+        return ERR_NOTFOUND;
+    memcpy(text, host.p, host.n);
+    text[host.n] = '\0';
+    if (inet_pton(AF_INET, text, &a.of.v4.sin_addr) == 1) {
+        a.of.v4.sin_family = AF_INET;
+        a.of.v4.sin_port = htons(port);
+        a.n = sizeof a.of.v4;
+    } else if (inet_pton(AF_INET6, text, &a.of.v6.sin6_addr) == 1) {
+        a.of.v6.sin6_family = AF_INET6;
+        a.of.v6.sin6_port = htons(port);
+        a.n = sizeof a.of.v6;
+    } else {
+        return ERR_NOTFOUND;
+    }
+    *out = a;
+    return OK;
+}
+
+/* "udp://host:port", "udp://[::1]:port", the port may be missing; a path behind it means nothing. */
+static enum err parse_url(str url, str *host, uint16_t *port)
+{
+    static const str scheme = STR_INIT("udp://");
+    uint64_t number = DEFAULT_PORT;
+    if (!str_starts(url, scheme))
+        return ERR_SYNTAX;
+    str rest = str_drop(url, scheme.n);
+    str place = str_cut(&rest, '/');
+    bool brackets = str_starts(place, STR("["));
+    str digits = brackets ? str_drop(place, 1) : place;
+    *host = str_cut(&digits, brackets ? ']' : ':');
+    if (brackets && (str_none(digits) || (digits.n && digits.p[0] != ':')))
+        return ERR_SYNTAX;
+    if (brackets)
+        digits = digits.n ? str_drop(digits, 1) : STR_NONE;
+    if (!str_none(digits) && (str_to_u64(digits, &number) != OK || number < 1 || number > 65535))
+        return ERR_SYNTAX;
+    *port = (uint16_t)number;
+    return host->n ? OK : ERR_SYNTAX;
+}
+
+static enum err refuse(const struct settings *s, const char *what, struct err_detail *d)
+{
+    static const char key[] = "kinto.statsd_url";
+    return err_set(d, ERR_UNSUPPORTED, 0, STR_FMT ": %s: \"" STR_FMT "\": %s",
+                   STR_ARG(settings_origin(s, key)), key, STR_ARG(settings_str(s, key)), what);
+}
+
+static enum err open_socket(struct statsd *p, const struct settings *s, struct err_detail *d)
+{
+    str url = settings_str(s, "kinto.statsd_url"), host;
+    struct address a;
+    uint16_t port;
+    if (url.n == 0)
+        return err_set(d, ERR_UNSUPPORTED, 0,
+                       "kinto.includes: kinto.plugins.statsd needs kinto.statsd_url, as "
+                       "udp://127.0.0.1:8125");
+    if (parse_url(url, &host, &port) != OK)
+        return refuse(s, "has to be udp://HOST:PORT", d);
+    if (resolve(host, port, &a) != OK)
+        return refuse(s, "names are not looked up, but for localhost; give an address", d);
+    p->fd = socket(a.of.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (p->fd < 0 || connect(p->fd, &a.of.any, a.n) != 0)
+        return err_set(d, ERR_IO, errno, "kinto.statsd_url: " STR_FMT, STR_ARG(url));
+    return OK;
+}
+
+static void statsd_free(void *ctx)
+{
+    struct statsd *p = ctx;
+    if (p->fd >= 0)
+        close(p->fd);
+    free(p);
+}
+
+enum err statsd_load(struct api *a, const struct settings *s, struct err_detail *d)
+{
+    struct statsd *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return ERR_NOMEM;
+    p->fd = -1;
+    p->fields = settings_list(s, "kinto.metrics_matchdict_fields", &p->nfields);
+    p->prefix = settings_str(s, "kinto.project_name");
+    if (p->prefix.n == 0)
+        p->prefix = settings_str(s, "kinto.statsd_prefix");
+    enum err e = open_socket(p, s, d);
+    if (e == OK)
+        e = api_add_observer(a, &(struct api_observer){p, finished, store_timed, statsd_free});
+    if (e != OK)
+        statsd_free(p);
+    return e;
+}
