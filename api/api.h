@@ -388,6 +388,7 @@ enum api_error {
 enum api_step api_fail(struct api_req *r, enum api_error e);
 /* An error without a number of its own (999), without a message, and with that title. */
 enum api_step api_fail_titled(struct api_req *r, int status, const char *title);
+enum api_step api_fail_message(struct api_req *r, enum api_error e, str message);
 enum api_step api_fail_readonly(struct api_req *r); /* 405 of a read-only server */
 /* With "details" that name the kind of object and its id. */
 enum api_step api_fail_missing(struct api_req *r, enum api_error e, str id, const char *resource);

@@ -295,7 +295,6 @@ void api_observe_store(void *api, enum store_timed what, uint64_t ns); /* of sto
 /* 503, made of nothing: when there is no memory for anything else. */
 void api_fail_bare(struct http_response *out, bool too_large);
 enum api_error api_error_of_status(int status); /* the first row with it; else BAD_REQUEST */
-enum api_step api_fail_message(struct api_req *r, enum api_error e, str message);
 /* details: text of a JSON value, or none */
 enum api_step api_fail_details(struct api_req *r, enum api_error e, str details);
 /* One answer of all that was added; status 400, 406 or 415. */

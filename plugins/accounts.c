@@ -19,6 +19,7 @@
 #include "auth/password.h"
 #include "base/hash.h"
 #include "base/rand.h"
+#include "plugins/account_mail.h"
 #include "plugins/private.h"
 
 #define PREFIX STR("account:") /* of principals, whatever the policy is called */
@@ -50,6 +51,7 @@ static str name_of(str user_id)
 /* ---- the policy ------------------------------------------------------------------------------ */
 
 struct passwords {
+    bool by_mail; /* kinto.account_validation */
     uint64_t ttl_ms;
     uint8_t secret[32]; /* of the cache's keys: for this run only */
     str fits_nothing;   /* a hash that takes as long as those of accounts */
@@ -62,6 +64,7 @@ static enum err load_policy(struct arena *arena, struct auth_active *policy,
     struct passwords *p = ARENA_NEW(arena, struct passwords);
     if (p == NULL)
         return ERR_NOMEM;
+    p->by_mail = settings_bool(s, "kinto.account_validation");
     p->ttl_ms = 1000 * (uint64_t)settings_int(s, "kinto.account_cache_ttl_seconds", 30);
     rand_bytes(p->secret, sizeof p->secret);
     p->fits_nothing =
@@ -154,9 +157,18 @@ static enum err find_hash(struct api_req *r, const struct passwords *p, str name
     if (e != OK)
         return e == ERR_NOMEM ? e : ERR_CORRUPT;
     const struct json *text = json_get_typed(data, STR("password"), JSON_STRING);
-    if (text)
+    if (text && (!p->by_mail || account_is_valid(data)))
         *hash = json_string(text);
     return OK;
+}
+
+/* A password that was sent by mail does one thing only. */
+static enum err fits_reset(struct api_req *r, const struct passwords *p, str name, str hash,
+                           str password, bool *fits)
+{
+    *fits = false;
+    bool valid = !str_eq(hash, p->fits_nothing);
+    return p->by_mail && valid ? account_reset_fits(r, name, password, fits) : OK;
 }
 
 static enum err authenticate(const struct auth_active *policy, struct auth_request *req,
@@ -175,9 +187,12 @@ static enum err authenticate(const struct auth_active *policy, struct auth_reque
     bool same = e == OK && is_remembered(r, &m);
     if (e == OK && !same)
         e = check(r, password, hash, &m, &same);
+    if (e == OK && same)
+        remember(r, p, &m); /* from now on */
+    else if (e == OK)
+        e = fits_reset(r, p, name, hash, password, &same);
     if (e != OK || !same)
         return e;
-    remember(r, p, &m); /* from now on */
     *user_id = arena_str(req->arena, name);
     return str_none(*user_id) ? ERR_NOMEM : OK;
 }
@@ -198,7 +213,8 @@ const struct auth_policy accounts_policy = {
 struct accounts {
     const str *admins; /* of the settings */
     size_t nadmins;
-    unsigned cost; /* of hashes */
+    unsigned cost;             /* of hashes */
+    struct account_mail *mail; /* NULL: kinto.account_validation is off */
 };
 
 static bool is_admin(const struct accounts *p, struct api_req *r)
@@ -315,6 +331,22 @@ static enum api_step refuse_id(struct api_req *r, const char *why)
     return api_fail_invalid(r, "body", STR("data.id"), str_from(why));
 }
 
+/* A new account whose user still has to show that the address is theirs. */
+static enum api_step unproven(struct account_mail *m, struct api_req *r, struct json *data)
+{
+    struct arena *a = api_arena(r);
+    bool address;
+    enum err e = account_mail_is_address(m, r, api_object_id(r), &address);
+    if (e == OK && !address)
+        return api_fail_invalid(
+            r, "body", STR("data.id"),
+            ARENA_JOIN(a, STR("Account validation is enabled, and user id should match "),
+                       str_from(account_mail_regexp(m))));
+    if (e == OK)
+        e = json_set(a, data, STR("validated"), json_new_bool(a, false));
+    return e == OK ? STEP_NEXT : api_fail_err(r, e);
+}
+
 static enum api_step process(void *ctx, struct api_req *r, struct json *data)
 {
     const struct accounts *p = ctx;
@@ -323,7 +355,15 @@ static enum api_step process(void *ctx, struct api_req *r, struct json *data)
         return refuse_id(r, "Accounts must have an ID.");
     if (!is_admin(p, r) && !str_none(user) && !str_eq(api_object_id(r), name_of(user)))
         return refuse_id(r, "Username and account ID do not match.");
-    return password_is_sent(r, data) ? hash_password(p, r, data) : STEP_NEXT;
+    enum api_step s = p->mail && api_object(r) == NULL ? unproven(p->mail, r, data) : STEP_NEXT;
+    return s == STEP_NEXT && password_is_sent(r, data) ? hash_password(p, r, data) : s;
+}
+
+static enum api_step changed(void *ctx, struct api_req *r, const struct api_change *c)
+{
+    const struct accounts *p = ctx;
+    bool account = str_eq(str_from(c->resource), accounts.resource);
+    return account ? account_mail_changed(p->mail, r, c) : STEP_NEXT;
 }
 
 /* ---- without a server ------------------------------------------------------------------------ */
@@ -461,6 +501,13 @@ static enum err check_creators(const struct settings *s, struct err_detail *d)
     return OK;
 }
 
+static void free_accounts(void *ctx)
+{
+    struct accounts *p = ctx;
+    account_mail_free(p->mail);
+    free(p);
+}
+
 static enum err add_resource(struct api *a, struct accounts *p)
 {
     const unsigned reads = METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD);
@@ -486,9 +533,14 @@ static enum err add_resource(struct api *a, struct accounts *p)
                .allowed = allowed,
                .validate = validate,
                .process = process,
-               .free = free,
+               .free = free_accounts,
            });
 }
+
+#define CAPABILITY(validation)                                                                     \
+    "{\"description\":\"Manage user accounts.\",\"url\":"                                          \
+    "\"https://kinto.readthedocs.io/en/latest/api/1.x/accounts.html\","                            \
+    "\"validation_enabled\":" validation "}"
 
 enum err accounts_load(struct api *a, const struct settings *s, struct err_detail *d)
 {
@@ -502,13 +554,15 @@ enum err accounts_load(struct api *a, const struct settings *s, struct err_detai
         return ERR_NOMEM;
     p->admins = settings_list(s, "kinto.account_write_principals", &p->nadmins);
     p->cost = (unsigned)settings_int(s, "kinto.account_password_cost", 12);
-    e = add_resource(a, p);
+    e = account_mail_new(&p->mail, a, s, d);
+    if (e == OK)
+        e = add_resource(a, p);
     if (e != OK) {
-        free(p);
+        free_accounts(p);
         return e;
     }
-    return api_add_capability(a, "accounts",
-                              "{\"description\":\"Manage user accounts.\",\"url\":"
-                              "\"https://kinto.readthedocs.io/en/latest/api/1.x/accounts.html\","
-                              "\"validation_enabled\":false}");
+    e = api_add_listener(a, &(struct api_listener){.ctx = p, .changed = changed});
+    return e == OK ? api_add_capability(a, "accounts",
+                                        p->mail ? CAPABILITY("true") : CAPABILITY("false"))
+                   : e;
 }

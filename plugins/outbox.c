@@ -15,7 +15,7 @@
 #include <pthread.h>
 
 #define ROUND          20 /* mails that are looked at together */
-#define FIRST_PAUSE_MS INT64_C(5000)
+#define FIRST_PAUSE_MS INT64_C(1000)
 #define LAST_PAUSE_MS  (INT64_C(15) * 60 * 1000)
 #define ARENA_BYTES    (16 * MIB)
 
@@ -203,7 +203,8 @@ static enum err deliver(struct outbox *o, struct arena *a, struct letter *l)
 {
     struct err_detail d = {.text = ""};
     if (number_of(l->json, "expires") <= clock_wall_ms()) {
-        tell(LOG_ERROR, "mail_expired", l, &d);
+        if (l->to.n > 0)
+            tell(LOG_ERROR, "mail_expired", l, &d);
         return settle(o, a, l, 0);
     }
     l->mail.to = &l->to;

@@ -22,8 +22,9 @@ void outbox_free(struct outbox *o);
 
 struct outbox_mail {
     str from, to, subject, body; /* UTF-8; a subject is cut at its first line break */
-    int64_t ttl_ms;              /* not sent later than that */
+    int64_t ttl_ms;              /* not sent later than that; OUTBOX_NEVER: not at all */
 };
+#define OUTBOX_NEVER INT64_C(-1)
 /* In the request's write transaction. */
 MUST_CHECK enum err outbox_add(struct outbox *o, struct api_req *r, const struct outbox_mail *mail);
 
