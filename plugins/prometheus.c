@@ -8,7 +8,7 @@
  *
  * Bounds: endpoints, methods, statuses and policies are few. Ids and users are chosen by strangers: of
  * each metric they make no more than kinto.prometheus_max_series series. From then on those that are
- * new count as OTHER, which is neither an id nor the name of a user.
+ * new count as OTHER, which no id can be.
  */
 #include <inttypes.h>
 #include <math.h>
