@@ -87,8 +87,8 @@ START_TEST(no_memory_to_load_with)
             const struct api_options o = {
                 .store = s.store, .settings = s.settings, .version = STR("1")};
             ck_assert_ok(api_new(&s.api, &o, &d));
-            while (!arena_failed(&s.api->arena) && s.api->arena.end - s.api->arena.at >= 64)
-                (void)arena_alloc(&s.api->arena, 64); /* what is added needs a chunk */
+            while (!arena_failed(&s.api->arena) && s.api->arena.end - s.api->arena.at >= 16)
+                (void)arena_alloc(&s.api->arena, 16); /* what is added needs a chunk */
             arena_test_fail_chunk(n);
             e = plugins_load(s.api, s.settings, &d);
             arena_test_fail_chunk(0);
