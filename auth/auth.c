@@ -116,7 +116,7 @@ static enum err add_policy(struct auth *a, const struct known *k, const struct s
                        STR_ARG(l.origin), AUTH_MAX_POLICIES);
     struct auth_active *active = &a->active[a->count++];
     *active = (struct auth_active){.name = name, .policy = p};
-    active->prefix = in_lower_case(&a->arena, name);
+    active->prefix = p->prefix ? str_from(p->prefix) : in_lower_case(&a->arena, name);
     enum err e = p->load(&a->arena, active, s, d);
     if (e == OK)
         e = add_challenge(a, active, s, d);

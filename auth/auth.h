@@ -65,7 +65,9 @@ struct auth_active { /* a policy in force */
 };
 
 struct auth_policy {
-    const char *name;  /* that means it without a `use` */
+    const char *name; /* that means it without a `use` */
+    const char
+        *prefix; /* of its user ids, always; NULL: its name in multiauth.policies, in lower case */
     const char *paths; /* that mean it in `use`: separated by blanks */
     /* Reads the settings of a policy in force; may set its data, which is released by free() (or lies
      * in the arena). SYNTAX, NOMEM. */

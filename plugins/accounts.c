@@ -199,6 +199,7 @@ static enum err authenticate(const struct auth_active *policy, struct auth_reque
 
 const struct auth_policy accounts_policy = {
     .name = "account",
+    .prefix = "account",
     .paths = "kinto.plugins.accounts.AccountsPolicy "
              "kinto.plugins.accounts.authentication.AccountsAuthenticationPolicy "
              "kinto.plugins.accounts.AccountsAuthenticationPolicy",

@@ -362,6 +362,27 @@ START_TEST(permissions_name_accounts)
 }
 END_TEST
 
+START_TEST(the_policy_may_have_any_name)
+{
+    struct server s;
+    server_start(&s, &(struct server_options){
+                         .settings = "kinto.includes = kinto.plugins.accounts\n"
+                                     "multiauth.policies = Mine\n"
+                                     "multiauth.policy.Mine.use = "
+                                     "kinto.plugins.accounts.authentication."
+                                     "AccountsAuthenticationPolicy\n"
+                                     "kinto.account_create_principals = system.Everyone\n"
+                                     "kinto.account_password_cost = 4\n"});
+    api_use(s.url);
+    sign_up("alice");
+    as("alice");
+    want_user("account:alice");
+    call("GET", "/accounts/alice", NULL);
+    want(200);
+    server_stop(&s);
+}
+END_TEST
+
 /* ---- what is told at the start --------------------------------------------------------------- */
 
 static const struct {
@@ -519,6 +540,7 @@ static Suite *suite(void)
     tcase_add_test(t, wrong_passwords_hold_up_nobody);
     t = api_case_own(s, "own");
     tcase_add_test(t, permissions_name_accounts);
+    tcase_add_test(t, the_policy_may_have_any_name);
     tcase_add_loop_test(t, bad_settings, 0, (int)ARRAY_LEN(refused));
     tcase_add_test(t, a_stop_does_not_wait_for_passwords);
     tcase_add_test(t, accounts_survive);
