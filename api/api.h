@@ -25,6 +25,7 @@
 
 struct api;
 struct api_req;
+struct auth;
 struct auth_policy;
 
 extern const struct setting_table api_settings;
@@ -85,13 +86,15 @@ struct api_doc {
     const char *summary;   /* one sentence */
     const char *body;      /* definition of what is sent; NULL: nothing is */
     const char *answer;    /* definition of what is answered; NULL: any object */
-    int status;            /* of that answer; 0: 200 */
+    int status;            /* of that answer; 0: 200. 307: a redirect, without a body */
     bool answers_503;      /* with a body of that form, too */
+    /* Parameters: OpenAPI 2.0 Parameter Objects with commas between them; NULL: none. */
+    const char *parameters;
 };
 
-/* A utility endpoint without parameters. `methods` is a set of METHOD_BITs (HEAD comes with GET),
- * of which one beside HEAD; a writing one runs in a write transaction. `path` is static, without
- * the version prefix. */
+/* A utility endpoint. `methods` is a set of METHOD_BITs (HEAD comes with GET), of which one beside
+ * HEAD; a writing one runs in a write transaction. `path` is static, without the version prefix; a
+ * segment in braces ("{provider}") stands for any, and is one of the doc's parameters. */
 struct api_endpoint {
     const char *path;
     unsigned methods;
@@ -102,6 +105,11 @@ struct api_endpoint {
 
 /* One entry of "capabilities" in the root URL; `json` is the text of an object. Static strings. */
 MUST_CHECK enum err api_add_capability(struct api *a, const char *name, const char *json);
+/* What is known of that capability only later: fill() completes the copy that goes out in an answer. It
+ * must not wait. NOTFOUND: there is no capability of that name; NOMEM. */
+MUST_CHECK enum err api_fill_capability(struct api *a, const char *name,
+                                        enum err (*fill)(struct api_req *r,
+                                                         struct json *capability));
 MUST_CHECK enum err api_add_endpoint(struct api *a, const struct api_endpoint *e);
 
 /* ---- for plugins: kinds of objects ----------------------------------------------------------- */
@@ -192,6 +200,7 @@ struct api_alias {
 MUST_CHECK enum err api_add_alias(struct api *a, const struct api_alias *alias);
 
 struct store *api_store(struct api *a);
+const struct auth *api_auth(struct api *a);
 
 /* ---- for plugins: a request ------------------------------------------------------------------ */
 
@@ -201,6 +210,9 @@ enum api_method api_method_of(struct api_req *r);
 str api_user_id(struct api_req *r); /* prefixed user id, or none */
 struct store_session *api_session(struct api_req *r);
 str api_path(struct api_req *r); /* decoded, without the version prefix */
+str api_query(struct api_req *r); /* percent-encoded; or none */
+str api_req_header(struct api_req *r, const char *name); /* STR_NONE: absent */
+str api_origin(struct api_req *r); /* "https://host", of which absolute URLs are made */
 str api_body(struct api_req *r);
 bool api_readonly(struct api_req *r);
 
@@ -259,6 +271,7 @@ enum api_pool {
     POOL_COUNT
 };
 struct api_work;
+typedef enum err (*api_share_fn)(struct api_work *w, const struct api_work *done);
 /* On a thread of the pool: may use w->arena, which is the request's, and what is anybody's. */
 typedef enum err (*api_work_fn)(struct api_work *w);
 struct api_work {
@@ -266,17 +279,30 @@ struct api_work {
     struct arena *arena;
     /* The rest is private. */
     api_work_fn run;
+    api_share_fn share; /* NULL: it is nobody else's */
     str key;
     enum api_pool pool;
     struct pool_job job;
     struct api_req *req;
     struct api_work *next;
+    struct api_work *waiting; /* for its result: the first one, then each one's own next */
+    struct api_work *next_shared;
 };
 /* What this request has had done by that function under that key; NULL: not yet. */
 struct api_work *api_work_done(struct api_req *r, api_work_fn run, str key);
 /* Has it done: return the WAIT that this answers. The work and the key lie in the request's arena. */
 enum api_step api_work_begin(struct api_req *r, struct api_work *w, api_work_fn run, str key,
                              enum api_pool pool);
+/*
+ * The same for work that several requests may want at once: while it is done for one, the others that
+ * come with that function and key wait for the same result, without a thread. share() gives it to
+ * them: it copies what run() left in `done` into `w` and its arena, on the thread of the pool, when the
+ * result is OK.
+ */
+enum api_step api_work_begin_shared(struct api_req *r, struct api_work *w, api_work_fn run,
+                                    api_share_fn share, str key, enum api_pool pool);
+/* Work that no request waits for (base/pool.h). AGAIN: there is too much to do. */
+MUST_CHECK enum err api_run_aside(struct api *a, enum api_pool pool, struct pool_job *job);
 
 /* ---- for plugins: answers -------------------------------------------------------------------- */
 
@@ -293,6 +319,12 @@ enum api_step api_fail_titled(struct api_req *r, int status, const char *title);
 enum api_step api_fail_readonly(struct api_req *r); /* 405 of a read-only server */
 /* A failure below: NOMEM, LIMIT, IO, ... -> 413, 503 or 500. */
 enum api_step api_fail_err(struct api_req *r, enum err e);
+/* An error in words of its own; details: text of a JSON value, or none. */
+enum api_step api_fail_told(struct api_req *r, enum api_error e, str message, str details);
+/* One answer of all that api_invalid_add() added; status 400, 406 or 415. */
+enum api_step api_invalid_fail(struct api_req *r, int status);
+/* 307 to an absolute URL: no character in it but visible ASCII. */
+enum api_step api_redirect_to(struct api_req *r, str url);
 /* 400 with one detail; name may be none (null). */
 enum api_step api_fail_invalid(struct api_req *r, const char *location, str name, str description);
 

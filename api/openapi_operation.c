@@ -179,8 +179,14 @@ static void add_on_utility(struct buf *b, const struct api_doc *doc)
         add_body_parameter(b, doc->body, doc->body, NULL);
         buf_add_char(b, ']');
     }
+    if (doc->parameters)
+        buf_printf(b, ",\"parameters\":[%s]", doc->parameters);
     buf_add_lit(b, ",\"responses\":{");
-    add_answer(b, doc->status ? doc->status : 200, "Done.", doc->answer);
+    if (doc->status == 307)
+        buf_add_lit(b, "\"307\":{\"description\":\"Where to go on.\",\"headers\":{"
+                       "\"Location\":{\"type\":\"string\"}}},");
+    else
+        add_answer(b, doc->status ? doc->status : 200, "Done.", doc->answer);
     if (doc->answers_503)
         add_answer(b, 503, "Something does not work.", doc->answer);
     add_errors(b, doc->body ? E(INVALID) | E(UNSUPPORTED) : E(INVALID));
