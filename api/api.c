@@ -93,6 +93,7 @@ enum err api_new(struct api **out, const struct api_options *o, struct err_detai
     if (a == NULL)
         return ERR_NOMEM;
     arena_init(&a->arena, NULL, 0, NULL, PROCESS_ARENA_BYTES);
+    CHECK(pthread_mutex_init(&a->sharing, NULL) == 0);
     a->store = o->store;
     a->settings = o->settings;
     a->version = arena_str(&a->arena, o->version);
@@ -143,6 +144,7 @@ void api_free(struct api *a)
         if (a->observers[i].free)
             a->observers[i].free(a->observers[i].ctx);
     auth_free(a->auth);
+    pthread_mutex_destroy(&a->sharing);
     api_schemas_free(a->schemas);
     arena_fini(&a->arena);
     free(a);
@@ -158,10 +160,25 @@ enum err api_add_capability(struct api *a, const char *name, const char *json)
     return e == OK ? json_set(&a->arena, a->capabilities, str_from(name), value) : e;
 }
 
+enum err api_fill_capability(struct api *a, const char *name,
+                             enum err (*fill)(struct api_req *r, struct json *capability))
+{
+    if (json_get_typed(a->capabilities, str_from(name), JSON_OBJECT) == NULL)
+        return ERR_NOTFOUND;
+    struct api_filler *fillers = arena_extend(&a->arena, a->fillers, a->nfillers * sizeof *fillers,
+                                              (a->nfillers + 1) * sizeof *fillers);
+    if (fillers == NULL)
+        return ERR_NOMEM;
+    fillers[a->nfillers++] = (struct api_filler){name, fill};
+    a->fillers = fillers;
+    return OK;
+}
+
 enum err api_add_endpoint(struct api *a, const struct api_endpoint *e)
 {
     unsigned methods = e->methods, described = methods & ~METHOD_BIT(METHOD_HEAD);
     CHECK(e->doc.operation && e->doc.tag && e->doc.summary);
+    CHECK(e->doc.body == NULL || e->doc.parameters == NULL);
     CHECK((described & (described - 1)) == 0); /* one name, so one method */
     if (methods & METHOD_BIT(METHOD_GET))
         methods |= METHOD_BIT(METHOD_HEAD);
@@ -211,6 +228,11 @@ enum err api_add_observer(struct api *a, const struct api_observer *o)
     if (o->store_timed)
         store_observe(a->store, &(struct store_observer){a, api_observe_store});
     return OK;
+}
+
+const struct auth *api_auth(struct api *a)
+{
+    return a->auth;
 }
 
 struct store *api_store(struct api *a)

@@ -25,6 +25,7 @@
 
 struct api;
 struct api_req;
+struct auth;
 struct auth_policy;
 
 extern const struct setting_table api_settings;
@@ -87,9 +88,11 @@ struct api_doc {
     const char *body;      /* definition of what is sent; NULL: nothing is */
     const char *answer;    /* definition of what is answered; NULL: any object */
     const char *media;     /* media type of that; NULL: JSON */
-    int status;            /* of that answer; 0: 200 */
+    int status;            /* of that answer; 0: 200. 307: a redirect, without a body */
     bool answers_503;      /* with a body of that form, too */
     bool asks_who;         /* not everybody may: 401, 403; and 404 */
+    /* Of the query: OpenAPI 2.0 Parameter Objects with commas between them; NULL: none. */
+    const char *parameters;
 };
 
 /* A utility endpoint. `methods` is a set of METHOD_BITs (HEAD comes with GET), of which one beside
@@ -107,6 +110,11 @@ struct api_endpoint {
 
 /* One entry of "capabilities" in the root URL; `json` is the text of an object. Static strings. */
 MUST_CHECK enum err api_add_capability(struct api *a, const char *name, const char *json);
+/* What is known of that capability only later: fill() completes the copy that goes out in an answer. It
+ * must not wait. NOTFOUND: there is no capability of that name; NOMEM. */
+MUST_CHECK enum err api_fill_capability(struct api *a, const char *name,
+                                        enum err (*fill)(struct api_req *r,
+                                                         struct json *capability));
 MUST_CHECK enum err api_add_endpoint(struct api *a, const struct api_endpoint *e);
 
 /* ---- for plugins: kinds of objects ----------------------------------------------------------- */
@@ -261,6 +269,7 @@ struct api_observer {
 MUST_CHECK enum err api_add_observer(struct api *a, const struct api_observer *o);
 
 struct store *api_store(struct api *a);
+const struct auth *api_auth(struct api *a);
 
 /* ---- for plugins: a request ------------------------------------------------------------------ */
 
@@ -270,7 +279,10 @@ struct arena *api_arena(struct api_req *r);
 enum api_method api_method_of(struct api_req *r);
 str api_user_id(struct api_req *r); /* prefixed user id, or none */
 struct store_session *api_session(struct api_req *r);
-str api_path(struct api_req *r); /* decoded, without the version prefix */
+str api_path(struct api_req *r);                         /* decoded, without the version prefix */
+str api_query(struct api_req *r);                        /* percent-encoded; or none */
+str api_req_header(struct api_req *r, const char *name); /* STR_NONE: absent */
+str api_origin(struct api_req *r); /* "https://host", of which absolute URLs are made */
 str api_body(struct api_req *r);
 bool api_readonly(struct api_req *r);
 str api_path_value(struct api_req *r, const char *name); /* of an endpoint with parameters */
@@ -356,6 +368,7 @@ enum api_pool {
     POOL_COUNT
 };
 struct api_work;
+typedef enum err (*api_share_fn)(struct api_work *w, const struct api_work *done);
 /* On a thread of the pool: may use w->arena, which is the request's, and what is anybody's. */
 typedef enum err (*api_work_fn)(struct api_work *w);
 struct api_work {
@@ -363,17 +376,30 @@ struct api_work {
     struct arena *arena;
     /* The rest is private. */
     api_work_fn run;
+    api_share_fn share; /* NULL: it is nobody else's */
     str key;
     enum api_pool pool;
     struct pool_job job;
     struct api_req *req;
     struct api_work *next;
+    struct api_work *waiting; /* for its result: the first one, then each one's own next */
+    struct api_work *next_shared;
 };
 /* What this request has had done by that function under that key; NULL: not yet. */
 struct api_work *api_work_done(struct api_req *r, api_work_fn run, str key);
 /* Has it done: return the WAIT that this answers. The work and the key lie in the request's arena. */
 enum api_step api_work_begin(struct api_req *r, struct api_work *w, api_work_fn run, str key,
                              enum api_pool pool);
+/*
+ * The same for work that several requests may want at once: while it is done for one, the others that
+ * come with that function and key wait for the same result, without a thread. share() gives it to
+ * them: it copies what run() left in `done` into `w` and its arena, on the thread of the pool, when the
+ * result is OK.
+ */
+enum api_step api_work_begin_shared(struct api_req *r, struct api_work *w, api_work_fn run,
+                                    api_share_fn share, str key, enum api_pool pool);
+/* Work that no request waits for (base/pool.h). AGAIN: there is too much to do. */
+MUST_CHECK enum err api_run_aside(struct api *a, enum api_pool pool, struct pool_job *job);
 
 /* ---- for plugins: answers -------------------------------------------------------------------- */
 
@@ -394,6 +420,12 @@ enum api_step api_fail_readonly(struct api_req *r); /* 405 of a read-only server
 enum api_step api_fail_missing(struct api_req *r, enum api_error e, str id, const char *resource);
 /* A failure below: NOMEM, LIMIT, IO, ... -> 413, 503 or 500. */
 enum api_step api_fail_err(struct api_req *r, enum err e);
+/* An error in words of its own; details: text of a JSON value, or none. */
+enum api_step api_fail_told(struct api_req *r, enum api_error e, str message, str details);
+/* One answer of all that api_invalid_add() added; status 400, 406 or 415. */
+enum api_step api_invalid_fail(struct api_req *r, int status);
+/* 307 to an absolute URL: no character in it but visible ASCII. */
+enum api_step api_redirect_to(struct api_req *r, str url);
 /* 400 with one detail; name may be none (null). */
 enum api_step api_fail_invalid(struct api_req *r, const char *location, str name, str description);
 

@@ -108,6 +108,11 @@ enum api_step api_fail_details(struct api_req *r, enum api_error e, str details)
     return write_error(r, e, rows[e].status, str_from(rows[e].message), details);
 }
 
+enum api_step api_fail_told(struct api_req *r, enum api_error e, str message, str details)
+{
+    return write_error(r, e, rows[e].status, message, details);
+}
+
 enum api_step api_fail_missing(struct api_req *r, enum api_error e, str id, const char *resource)
 {
     struct buf b;

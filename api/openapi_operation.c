@@ -183,17 +183,23 @@ static void add_on_utility(struct buf *b, const struct api *a, const struct api_
     if (doc->asks_who)
         errors |= E(UNAUTHORIZED) | E(FORBIDDEN) | E(NOT_FOUND);
     bool in_path = strchr(route->path, '{') != NULL;
-    if (doc->body || in_path)
+    if (doc->body || in_path || doc->parameters)
         buf_add_lit(b, ",\"parameters\":[");
     openapi_add_path_parameters(b, a, route);
     if (doc->body) {
         buf_add_str(b, in_path ? STR(",") : STR(""));
         add_body_parameter(b, doc->body, doc->body, NULL);
     }
-    if (doc->body || in_path)
+    if (doc->parameters)
+        buf_printf(b, "%s%s", doc->body || in_path ? "," : "", doc->parameters);
+    if (doc->body || in_path || doc->parameters)
         buf_add_char(b, ']');
     buf_add_lit(b, ",\"responses\":{");
-    add_answer(b, doc->status ? doc->status : 200, "Done.", doc->answer);
+    if (doc->status == 307)
+        buf_add_lit(b, "\"307\":{\"description\":\"Where to go on.\",\"headers\":{"
+                       "\"Location\":{\"type\":\"string\"}}},");
+    else
+        add_answer(b, doc->status ? doc->status : 200, "Done.", doc->answer);
     if (doc->answers_503)
         add_answer(b, 503, "Something does not work.", doc->answer);
     add_errors(b, errors);

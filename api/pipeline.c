@@ -70,6 +70,8 @@ static enum api_step identify(struct api_req *r)
     enum err e = auth_authenticate(r->api->auth, &a, &r->user);
     if (e == ERR_AGAIN && outer->todo)
         return STEP_WAIT;
+    if (e == ERR_TIMEOUT) /* whom a policy has to ask is not there: that is not our failure */
+        return api_fail(r, API_ERR_UNAVAILABLE);
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
 }
 

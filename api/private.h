@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "base/rand.h"
 
+#include <pthread.h>
+
 #define API_PREFIX "v1"
 
 struct api_after;   /* pipeline.c */
@@ -111,6 +113,11 @@ struct api {
     struct api_kind_info kinds[MAX_KINDS];
     unsigned nkinds;
     struct json *capabilities;
+    struct api_filler {
+        const char *name;
+        enum err (*fill)(struct api_req *r, struct json *capability);
+    } * fillers;
+    size_t nfillers;
     struct json *hello_config;
     struct api_route *extra;
     size_t nextra;
@@ -121,6 +128,8 @@ struct api {
     struct pool *pools[POOL_COUNT];
     struct api_observer *observers;
     size_t nobservers;
+    pthread_mutex_t sharing; /* of the list of work that others may wait for */
+    struct api_work *shared;
     str version;
     str description; /* what /__api__ answers, from behind the host on (openapi.c) */
 };
@@ -250,11 +259,9 @@ enum err api_config_load(struct api *a, struct err_detail *d); /* SYNTAX: a date
 struct api_req *api_req_new(struct api_loop *loop, struct http_req *http); /* NULL: no memory */
 /* A part of a batch; `target` is "/v1/path?query". NULL: no memory. */
 struct api_req *api_req_part(struct api_req *parent, str method, str target);
-str api_req_header(struct api_req *r, const char *name); /* STR_NONE: absent */
 struct api_req *api_outermost(struct api_req *r); /* that came over the wire: the batch of a part */
 str api_host(struct api_req *r);                  /* "example.org:8888" */
 str api_scheme(struct api_req *r);                /* "https" */
-str api_origin(struct api_req *r); /* "https://host", of which absolute URLs are made */
 str api_answer_header(const struct http_response *out, const char *name); /* STR_NONE: absent */
 bool api_eos_refused(struct api_req *r);                                  /* true: a 410 stands */
 void api_eos_alert(struct api_req *r);
@@ -297,8 +304,6 @@ void api_fail_bare(struct http_response *out, bool too_large);
 enum api_error api_error_of_status(int status); /* the first row with it; else BAD_REQUEST */
 /* details: text of a JSON value, or none */
 enum api_step api_fail_details(struct api_req *r, enum api_error e, str details);
-/* One answer of all that was added; status 400, 406 or 415. */
-enum api_step api_invalid_fail(struct api_req *r, int status);
 
 /* 400 with one detail, whose name may be any value. */
 enum api_step api_fail_invalid_value(struct api_req *r, const char *location,

@@ -231,6 +231,11 @@ str api_path(struct api_req *r)
     return r->path;
 }
 
+str api_query(struct api_req *r)
+{
+    return r->query;
+}
+
 str api_body(struct api_req *r)
 {
     return r->body;

@@ -27,6 +27,17 @@ static struct json *user_info(struct api_req *r)
     return e == OK ? user : NULL;
 }
 
+static struct json *capabilities(struct api_req *r)
+{
+    struct json *all = json_copy(r->arena, r->api->capabilities);
+    enum err e = all ? OK : ERR_NOMEM;
+    for (size_t i = 0; e == OK && i < r->api->nfillers; i++) {
+        const struct api_filler *f = &r->api->fillers[i];
+        e = f->fill(r, json_get(all, str_from(f->name)));
+    }
+    return e == OK ? all : NULL;
+}
+
 static struct json *public_settings(struct api_req *r)
 {
     struct arena *a = r->arena;
@@ -63,7 +74,7 @@ enum api_step api_hello(struct api_req *r)
     if (e == OK && !str_none(r->user.id))
         e = json_set(a, o, STR("user"), user_info(r));
     if (e == OK)
-        e = json_set(a, o, STR("capabilities"), json_copy(a, r->api->capabilities));
+        e = json_set(a, o, STR("capabilities"), capabilities(r));
     if (e != OK)
         return api_fail_err(r, e);
     if (c->readonly)

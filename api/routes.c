@@ -304,19 +304,31 @@ static str redirect_body(struct api_req *r, str location, struct buf *b)
     return STR("text/plain; charset=UTF-8");
 }
 
-enum api_step api_redirect(struct api_req *r, str location, int64_t cache_seconds)
+/* `told`: where to, in the text; `location`: in the header. */
+static enum api_step redirect(struct api_req *r, str told, str location, int64_t cache_seconds)
 {
     struct buf b;
     buf_init_arena(&b, r->arena, MIB);
-    str type = redirect_body(r, location, &b);
+    str type = redirect_body(r, told, &b);
     if (buf_failed(&b) || str_none(location))
         return api_fail_err(r, ERR_NOMEM);
     r->failed = true;
     r->out->status = 307;
     r->out->body = buf_str(&b);
     http_header_add(r->out, STR("Content-Type"), type);
-    http_header_add(r->out, STR("Location"), ARENA_JOIN(r->arena, api_origin(r), location));
+    http_header_add(r->out, STR("Location"), location);
     if (cache_seconds >= 0)
         api_cache_seconds(r, cache_seconds);
     return STEP_DONE;
+}
+
+enum api_step api_redirect(struct api_req *r, str location, int64_t cache_seconds)
+{
+    str url = str_none(location) ? location : ARENA_JOIN(r->arena, api_origin(r), location);
+    return redirect(r, location, url, cache_seconds);
+}
+
+enum api_step api_redirect_to(struct api_req *r, str url)
+{
+    return redirect(r, url, url, -1);
 }

@@ -6,6 +6,9 @@
  * answers WAIT; the session is given back, the work is done, and the steps run again from the start
  * of where they were: before the session, or inside a new one. This time the result is there. So a
  * step is written as if the work took no time, and no session is ever open while it is done.
+ *
+ * Many requests may need the same of others at once (a thousand with one token). Shared work is done
+ * for the first of them; the rest hang in its list until it is done, and cost no thread.
  */
 #include "api/private.h"
 #include "base/map.h"
@@ -40,11 +43,59 @@ enum api_step api_work_begin(struct api_req *r, struct api_work *w, api_work_fn 
     return STEP_WAIT;
 }
 
+enum api_step api_work_begin_shared(struct api_req *r, struct api_work *w, api_work_fn run,
+                                    api_share_fn share, str key, enum api_pool pool)
+{
+    enum api_step s = api_work_begin(r, w, run, key, pool);
+    w->share = share;
+    return s;
+}
+
+/* ---- work that several wait for -------------------------------------------------------------- */
+
+/* True if the same work is under way: `w` gets its result. Else others may wait for `w` from now on. */
+static bool join(struct api *a, struct api_work *w)
+{
+    pthread_mutex_lock(&a->sharing);
+    struct api_work *s = a->shared;
+    while (s && (s->run != w->run || !str_eq(s->key, w->key)))
+        s = s->next_shared;
+    if (s) {
+        w->waiting = s->waiting;
+        s->waiting = w;
+    } else {
+        w->next_shared = a->shared;
+        a->shared = w;
+    }
+    pthread_mutex_unlock(&a->sharing);
+    return s != NULL;
+}
+
+/* Nobody can wait for it any more; those who do get its result and go on. */
+static void part(struct api *a, struct api_work *done)
+{
+    pthread_mutex_lock(&a->sharing);
+    struct api_work **at = &a->shared;
+    while (*at != done)
+        at = &(*at)->next_shared;
+    *at = done->next_shared;
+    pthread_mutex_unlock(&a->sharing);
+    for (struct api_work *w = done->waiting, *next; w; w = next) {
+        next = w->waiting; /* its memory is its request's, which goes on now */
+        w->result = done->result == OK ? w->share(w, done) : done->result;
+        http_resume(w->req->http);
+    }
+}
+
+/* ---- doing it -------------------------------------------------------------------------------- */
+
 /* On a thread of the pool. */
 static void run_work(struct pool_job *job, bool dropped)
 {
     struct api_work *w = CONTAINER_OF(job, struct api_work, job);
     w->result = dropped ? ERR_AGAIN : w->run(w);
+    if (w->share)
+        part(w->req->api, w);
     http_resume(w->req->http);
 }
 
@@ -56,7 +107,19 @@ enum err api_work_submit(struct api_req *r)
     w->next = r->works;
     r->works = w;
     w->job.run = run_work;
-    return pool_submit(r->api->pools[w->pool], &w->job, map_hash(network_of(r->http->peer)));
+    if (w->share && join(r->api, w))
+        return OK;
+    enum err e = pool_submit(r->api->pools[w->pool], &w->job, map_hash(network_of(r->http->peer)));
+    if (e != OK && w->share) {
+        w->result = e;
+        part(r->api, w);
+    }
+    return e;
+}
+
+enum err api_run_aside(struct api *a, enum api_pool pool, struct pool_job *job)
+{
+    return pool_submit(a->pools[pool], job, 0);
 }
 
 enum err api_pools_new(struct api *a)
@@ -77,6 +140,7 @@ enum err api_pools_new(struct api *a)
 
 void api_stop(struct api *a)
 {
+    auth_stop(a->auth);
     for (unsigned i = 0; i < POOL_COUNT; i++)
         pool_stop(a->pools[i]);
 }

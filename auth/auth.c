@@ -91,16 +91,16 @@ static enum err add_challenge(struct auth *a, struct auth_active *p, const struc
                               struct err_detail *d)
 {
     struct auth_setting l = auth_setting(s, "multiauth.policy.*.realm", p->name);
-    if (p->policy->scheme == NULL)
+    if (str_none(p->scheme))
         return OK;
     if (!is_quotable(l.value))
         return err_set(d, ERR_SYNTAX, 0,
                        STR_FMT ": multiauth.policy." STR_FMT ".realm: found \"" STR_FMT
                                "\", allowed is ASCII text without quotes",
                        STR_ARG(l.origin), STR_ARG(p->name), STR_ARG(str_sub(l.value, 0, 80)));
-    a->challenge = ARENA_JOIN(&a->arena, a->challenge, str_none(a->challenge) ? STR("") : STR(", "),
-                              str_from(p->policy->scheme), STR(" realm=\""),
-                              str_none(l.value) ? STR("Realm") : l.value, STR("\""));
+    a->challenge =
+        ARENA_JOIN(&a->arena, a->challenge, str_none(a->challenge) ? STR("") : STR(", "), p->scheme,
+                   STR(" realm=\""), str_none(l.value) ? STR("Realm") : l.value, STR("\""));
     return OK;
 }
 
@@ -115,7 +115,7 @@ static enum err add_policy(struct auth *a, const struct known *k, const struct s
         return err_set(d, ERR_LIMIT, 0, STR_FMT ": multiauth.policies: more than %d policies",
                        STR_ARG(l.origin), AUTH_MAX_POLICIES);
     struct auth_active *active = &a->active[a->count++];
-    *active = (struct auth_active){.name = name, .policy = p};
+    *active = (struct auth_active){.name = name, .policy = p, .scheme = str_from(p->scheme)};
     active->prefix = p->prefix ? str_from(p->prefix) : in_lower_case(&a->arena, name);
     enum err e = p->load(&a->arena, active, s, d);
     if (e == OK)
@@ -157,18 +157,32 @@ void auth_free(struct auth *a)
 enum err auth_authenticate(const struct auth *a, struct auth_request *req, struct auth_user *user)
 {
     *user = (struct auth_user){STR_NONE, STR_NONE};
+    bool unsure = false;
     for (size_t i = 0; i < a->count; i++) {
         str id = STR_NONE;
         enum err e = a->active[i].policy->authenticate(&a->active[i], req, &id);
-        if (e != OK)
+        if (e != OK && e != ERR_TIMEOUT)
             return e;
-        if (str_none(id))
+        unsure |= e == ERR_TIMEOUT;
+        if (e != OK || str_none(id))
             continue;
         user->policy = a->active[i].prefix;
         user->id = ARENA_JOIN(req->arena, user->policy, STR(":"), id);
         return str_none(user->id) ? ERR_NOMEM : OK;
     }
-    return OK;
+    return unsure ? ERR_TIMEOUT : OK;
+}
+
+const struct auth_active *auth_active_at(const struct auth *a, size_t i)
+{
+    return i < a->count ? &a->active[i] : NULL;
+}
+
+void auth_stop(const struct auth *a)
+{
+    for (size_t i = 0; i < a->count; i++)
+        if (a->active[i].policy->stop)
+            a->active[i].policy->stop(a->active[i].data);
 }
 
 str auth_challenge(const struct auth *a)

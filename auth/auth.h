@@ -43,7 +43,8 @@ struct auth_user {
 };
 
 /* Fills `user` (strings in the arena). AGAIN: a policy has begun work whose result it needs; ask once
- * more when that is done. NOMEM, and what the store answers. */
+ * more when that is done. TIMEOUT: nobody recognised the credentials, but a policy cannot tell now.
+ * NOMEM, and what the store answers. */
 MUST_CHECK enum err auth_authenticate(const struct auth *a, struct auth_request *req,
                                       struct auth_user *user);
 
@@ -54,12 +55,17 @@ bool auth_has_policy(const struct auth *a, str name);
 /* The i-th policy in force: its name, and how clients authenticate by it (text of an OpenAPI 2.0
  * Security Scheme Object, or NULL). false: there are not that many. */
 bool auth_policy_at(const struct auth *a, size_t i, str *name, const char **security);
+/* The i-th policy in force itself; NULL: there are not that many. */
+const struct auth_active *auth_active_at(const struct auth *a, size_t i);
+/* Before a stop: policies that wait for others give up. Any thread; they recognise nobody new then. */
+void auth_stop(const struct auth *a);
 
 /* ---- policies -------------------------------------------------------------------------------- */
 
 struct auth_active { /* a policy in force */
     str name;        /* as multiauth.policies calls it */
     str prefix;      /* of user ids: the name in lower case */
+    str scheme;      /* of its challenge in WWW-Authenticate: the policy's, unless load() sets another */
     const struct auth_policy *policy;
     void *data; /* the policy's own */
 };
@@ -74,9 +80,11 @@ struct auth_policy {
     enum err (*load)(struct arena *arena, struct auth_active *policy, const struct settings *s,
                      struct err_detail *d);
     /* Sets *user_id (without prefix, in the request's arena) when it recognises the credentials,
-     * leaves it alone when not. NOMEM; AGAIN: see auth_authenticate. */
+     * leaves it alone when not. NOMEM; AGAIN: see auth_authenticate. TIMEOUT: it cannot tell, whom it
+     * would have to ask does not answer; the policies behind it are asked all the same. */
     enum err (*authenticate)(const struct auth_active *policy, struct auth_request *req,
                              str *user_id);
+    void (*stop)(void *data); /* see auth_stop; or NULL */
     void (*free)(void *data); /* or NULL */
     const char *scheme;       /* of its challenge in WWW-Authenticate; NULL: has none */
     const char *security;     /* an OpenAPI 2.0 Security Scheme Object, or NULL */

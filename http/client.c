@@ -18,6 +18,10 @@
 #include "http/outbound.h"
 #include "http/private.h"
 
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #define TIMEOUT_MS         10000
 #define CONNECT_TIMEOUT_MS 5000
 #define HEAD_BYTES         (32 * KIB)
@@ -30,6 +34,7 @@ struct http_client {
     /* Of the environment; NULL: there is none. */
     char *http_proxy, *https_proxy, *no_proxy;
     char *user_agent;
+    int cancel_fd; /* an eventfd: can be read once the client was cancelled */
 };
 
 /* A call at work. */
@@ -83,9 +88,10 @@ struct http_client *http_client_new(struct http_trust *trust, const char *user_a
     if (c == NULL)
         return NULL;
     c->trust = trust;
+    c->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (user_agent != NULL)
         c->user_agent = strdup(user_agent);
-    if ((user_agent != NULL && c->user_agent == NULL) ||
+    if (c->cancel_fd < 0 || (user_agent != NULL && c->user_agent == NULL) ||
         !copy_env(&c->http_proxy, "http_proxy", NULL) ||
         !copy_env(&c->https_proxy, "https_proxy", "HTTPS_PROXY") ||
         !copy_env(&c->no_proxy, "no_proxy", "NO_PROXY")) {
@@ -103,7 +109,19 @@ void http_client_free(struct http_client *c)
     free(c->https_proxy);
     free(c->no_proxy);
     free(c->user_agent);
+    if (c->cancel_fd >= 0)
+        close(c->cancel_fd);
     free(c);
+}
+
+void http_client_cancel(struct http_client *c)
+{
+    const uint64_t one = 1;
+    ssize_t n;
+
+    do
+        n = write(c->cancel_fd, &one, sizeof one);
+    while (n < 0 && errno == EINTR);
 }
 
 /* ---- what may be sent ------------------------------------------------------------------------ */
@@ -312,6 +330,7 @@ static enum err open_route(struct call *c)
     enum err e;
 
     dial_init(&c->dial, MIN_OF(connected, c->deadline_ms));
+    c->dial.cancel_fd = c->client->cancel_fd;
     e = dial_open(&c->dial, next->host, next->port, c->detail);
     if (e == OK && c->has_proxy && c->target.tls)
         e = connect_tunnel(c);

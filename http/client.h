@@ -32,6 +32,7 @@
  *     CORRUPT      the answer is not HTTP
  *     LIMIT        head or body larger than the call allows; too many redirects, or file descriptors
  *     REFUSED      the proxy refuses to go on; a redirect leaves https
+ *     AGAIN        http_client_cancel()
  *     NOMEM        memory, or the arena's budget
  *
  * Threads: any number of calls at once on one client; an arena is one call's.
@@ -57,9 +58,13 @@ void http_trust_free(struct http_trust *t); /* NULL is fine */
 /* ---- calls ----------------------------------------------------------------------------------- */
 
 struct http_client;
-/* `trust` is borrowed. `user_agent` (NULL: none is sent) is copied. NULL: out of memory. */
+/* `trust` is borrowed. `user_agent` (NULL: none is sent) is copied. NULL: out of memory, or
+ * of file descriptors, of which a client keeps one. */
 struct http_client *http_client_new(struct http_trust *trust, const char *user_agent);
 void http_client_free(struct http_client *c); /* no call may be running; NULL is fine */
+/* Ends what the client waits for, at once and for good: its calls answer AGAIN, also those that are
+ * still to come. For a stop, which should not take as long as a deadline. Any thread. */
+void http_client_cancel(struct http_client *c);
 
 /* What to ask. Zero or none takes the default in brackets; everything is borrowed for the call. */
 struct http_call {

@@ -28,6 +28,7 @@ void dial_init(struct dial *c, uint64_t deadline_ms)
 {
     c->fd = -1;
     c->tls = NULL;
+    c->cancel_fd = -1;
     c->deadline_ms = deadline_ms;
     c->peer[0] = '\0';
     c->at = c->n = 0;
@@ -44,29 +45,34 @@ void dial_close(struct dial *c)
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
-/* 1: the socket is ready (or broken, as the next call on it will tell); 0: the deadline; -1: errno. */
-static int wait_for(int fd, short events, uint64_t deadline_ms)
+/* 1: the socket is ready (or broken, as the next call on it will tell); 0: the deadline; -1: errno,
+ * ECANCELED when cancel_fd can be read. */
+static int wait_for(int fd, short events, uint64_t deadline_ms, int cancel_fd)
 {
-    struct pollfd p = {.fd = fd, .events = events};
+    struct pollfd p[] = {{.fd = fd, .events = events}, {.fd = cancel_fd, .events = POLLIN}};
     int r, left;
 
     do {
         left = dial_left_ms(deadline_ms);
         /* Not even a look then: a peer that never makes us wait must not keep us for ever. */
-        r = left > 0 ? poll(&p, 1, left) : 0;
+        r = left > 0 ? poll(p, ARRAY_LEN(p), left) : 0;
     } while ((r < 0 && errno == EINTR) || (r == 0 && left > 0));
+    if (r > 0 && p[1].revents != 0) {
+        errno = ECANCELED;
+        return -1;
+    }
     return r;
 }
 
 enum err dial_wait(struct dial *c, short events, const char *what, struct err_detail *d)
 {
-    int r = wait_for(c->fd, events, c->deadline_ms);
+    int r = wait_for(c->fd, events, c->deadline_ms, c->cancel_fd);
 
     if (r > 0)
         return OK;
     if (r == 0)
         return err_set(d, ERR_TIMEOUT, 0, "%s: %s took too long", c->peer, what);
-    return err_set(d, ERR_IO, errno, "%s: %s", c->peer, what);
+    return err_set(d, errno == ECANCELED ? ERR_AGAIN : ERR_IO, errno, "%s: %s", c->peer, what);
 }
 
 /* ---- connecting ------------------------------------------------------------------------------ */
@@ -80,9 +86,9 @@ void dial_name_peer(struct dial *c, str host, uint16_t port)
 }
 
 /* 0, or the errno of a connection that did not come about (ETIMEDOUT: not before the deadline). */
-static int finish_connect(int fd, uint64_t deadline_ms)
+static int finish_connect(int fd, uint64_t deadline_ms, int cancel_fd)
 {
-    int r = wait_for(fd, POLLOUT, deadline_ms), failure = 0;
+    int r = wait_for(fd, POLLOUT, deadline_ms, cancel_fd), failure = 0;
     socklen_t n = sizeof failure;
 
     if (r == 0)
@@ -92,7 +98,7 @@ static int finish_connect(int fd, uint64_t deadline_ms)
     return failure;
 }
 
-static int connect_one(const struct address *a, uint64_t deadline_ms, int *out)
+static int connect_one(const struct address *a, uint64_t deadline_ms, int cancel_fd, int *out)
 {
     int one = 1, failure = 0;
     int fd = socket(a->sa.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -101,7 +107,9 @@ static int connect_one(const struct address *a, uint64_t deadline_ms, int *out)
         return errno;
     (void)!setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* only speed is at stake */
     if (connect(fd, &a->sa.any, a->n) != 0)
-        failure = errno == EINPROGRESS || errno == EINTR ? finish_connect(fd, deadline_ms) : errno;
+        failure = errno == EINPROGRESS || errno == EINTR
+                      ? finish_connect(fd, deadline_ms, cancel_fd)
+                      : errno;
     if (failure != 0)
         close(fd);
     else
@@ -115,9 +123,11 @@ static enum err connect_error(const struct dial *c, const struct address *a, int
     char text[INET6_ADDRSTRLEN] = "?";
     const void *bytes = a->sa.any.sa_family == AF_INET6 ? (const void *)&a->sa.v6.sin6_addr
                                                         : (const void *)&a->sa.v4.sin_addr;
-    enum err e = failure == ETIMEDOUT ? ERR_TIMEOUT : err_from_errno(failure);
+    enum err e = failure == ETIMEDOUT   ? ERR_TIMEOUT
+                 : failure == ECANCELED ? ERR_AGAIN
+                                        : err_from_errno(failure);
 
-    if (e != ERR_TIMEOUT && e != ERR_LIMIT && e != ERR_NOMEM)
+    if (e != ERR_TIMEOUT && e != ERR_LIMIT && e != ERR_NOMEM && failure != ECANCELED)
         e = ERR_IO;
     (void)inet_ntop(a->sa.any.sa_family, bytes, text, sizeof text);
     return err_set(d, e, failure, "%s: cannot connect to %s", c->peer, text);
@@ -129,15 +139,15 @@ enum err dial_open(struct dial *c, str host, uint16_t port, struct err_detail *d
     enum err e;
 
     dial_name_peer(c, host, port);
-    e = resolve(host, port, c->deadline_ms, &found, d);
+    e = resolve_unless(host, port, c->deadline_ms, c->cancel_fd, &found, d);
     for (unsigned i = 0; e == OK && i < found.n; i++) {
         uint64_t share = (uint64_t)dial_left_ms(c->deadline_ms) / (found.n - i);
-        int failure = connect_one(&found.at[i], clock_mono_ms() + share, &c->fd);
+        int failure = connect_one(&found.at[i], clock_mono_ms() + share, c->cancel_fd, &c->fd);
 
         if (failure == 0)
             return OK;
-        if (i + 1 == found.n)
-            e = connect_error(c, &found.at[i], failure, d);
+        if (i + 1 == found.n || failure == ECANCELED)
+            return connect_error(c, &found.at[i], failure, d);
     }
     return e;
 }

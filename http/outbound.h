@@ -50,6 +50,9 @@ struct addresses {
  */
 MUST_CHECK enum err resolve(str host, uint16_t port, uint64_t deadline_ms, struct addresses *out,
                             struct err_detail *d);
+/* The same; as soon as cancel_fd (-1: none) can be read: AGAIN. */
+MUST_CHECK enum err resolve_unless(str host, uint16_t port, uint64_t deadline_ms, int cancel_fd,
+                                   struct addresses *out, struct err_detail *d);
 
 /* "192.0.2.1" or "::1" (no brackets)? Then the address. */
 bool resolve_literal(str host, uint16_t port, struct address *out);
@@ -67,6 +70,7 @@ struct dial_tls;
 struct dial {
     int fd;               /* -1: none */
     struct dial_tls *tls; /* dial_tls.c's; NULL: plain */
+    int cancel_fd;        /* once it can be read, every wait ends with AGAIN; -1 (dial_init): none */
     uint64_t deadline_ms; /* of the monotonic clock, for every call; may be moved between two */
     char peer[280];       /* "example.com:443", with which every message begins */
     size_t at, n;         /* in[at, n) was received and is not yet taken */

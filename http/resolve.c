@@ -25,9 +25,10 @@
 
 struct lookup {
     ares_channel channel;
+    int cancel_fd;               /* readable: give up; or -1 */
     struct pollfd fds[MAX_SOCKETS];
     nfds_t nfds;
-    bool done;
+    bool done, cancelled;
     int status;
     struct ares_addrinfo *found; /* ours; NULL unless ARES_SUCCESS */
 };
@@ -202,14 +203,16 @@ static int open_channel(struct lookup *l)
 /* One wait, and what came of it. The list is copied: c-ares changes it while it works. */
 static void turn(struct lookup *l, int left_ms)
 {
-    struct pollfd fds[MAX_SOCKETS];
+    struct pollfd fds[MAX_SOCKETS + 1];
     nfds_t n = l->nfds;
     struct timeval most = {left_ms / 1000, left_ms % 1000 * 1000}, space;
     const struct timeval *wait = ares_timeout(l->channel, &most, &space);
     int ready;
 
     memcpy(fds, l->fds, n * sizeof *fds);
-    ready = poll(fds, n, (int)(wait->tv_sec * 1000 + (wait->tv_usec + 999) / 1000));
+    fds[n] = (struct pollfd){.fd = l->cancel_fd, .events = POLLIN}; /* -1 is passed over */
+    ready = poll(fds, n + 1, (int)(wait->tv_sec * 1000 + (wait->tv_usec + 999) / 1000));
+    l->cancelled = ready > 0 && fds[n].revents != 0;
     for (nfds_t i = 0; ready > 0 && i < n; i++) {
         short r = fds[i].revents;
         if (r != 0)
@@ -283,7 +286,7 @@ static void take_in_turn(const struct ares_addrinfo *found, uint16_t port, struc
     }
 }
 
-static enum err ask(const char *name, str host, uint16_t port, uint64_t deadline_ms,
+static enum err ask(const char *name, str host, uint16_t port, uint64_t deadline_ms, int cancel_fd,
                     struct addresses *out, struct err_detail *d)
 {
     /* ENVHOSTS: a file that CARES_HOSTS names in the environment stands in for /etc/hosts. */
@@ -292,19 +295,21 @@ static enum err ask(const char *name, str host, uint16_t port, uint64_t deadline
         .ai_family = AF_UNSPEC,
         .ai_socktype = SOCK_STREAM,
     };
-    struct lookup l = {.status = ARES_SUCCESS};
+    struct lookup l = {.status = ARES_SUCCESS, .cancel_fd = cancel_fd};
     int left, status = open_channel(&l);
 
     if (status != ARES_SUCCESS)
         return lookup_error(status, host, d);
     ares_getaddrinfo(l.channel, name, NULL, &hints, on_answer, &l);
-    while (!l.done && (left = dial_left_ms(deadline_ms)) > 0)
+    while (!l.done && !l.cancelled && (left = dial_left_ms(deadline_ms)) > 0)
         turn(&l, left);
     ares_destroy(l.channel); /* calls on_answer if nobody has yet */
     if (l.status == ARES_SUCCESS && l.found != NULL)
         take_in_turn(l.found, port, out);
     if (l.found != NULL)
         ares_freeaddrinfo(l.found);
+    if (l.cancelled)
+        return err_set(d, ERR_AGAIN, 0, "cannot resolve " STR_FMT ": cancelled", STR_ARG(host));
     if (l.status == ARES_SUCCESS && out->n == 0)
         l.status = ARES_ENODATA;
     return l.status == ARES_SUCCESS ? OK : lookup_error(l.status, host, d);
@@ -312,6 +317,12 @@ static enum err ask(const char *name, str host, uint16_t port, uint64_t deadline
 
 enum err resolve(str host, uint16_t port, uint64_t deadline_ms, struct addresses *out,
                  struct err_detail *d)
+{
+    return resolve_unless(host, port, deadline_ms, -1, out, d);
+}
+
+enum err resolve_unless(str host, uint16_t port, uint64_t deadline_ms, int cancel_fd,
+                        struct addresses *out, struct err_detail *d)
 {
     struct addresses found = {0};
     char name[MAX_HOST + 2];
@@ -326,7 +337,7 @@ enum err resolve(str host, uint16_t port, uint64_t deadline_ms, struct addresses
     } else {
         memcpy(name, host.p, host.n);
         name[host.n] = '\0';
-        e = ask(name, host, port, deadline_ms, &found, d);
+        e = ask(name, host, port, deadline_ms, cancel_fd, &found, d);
     }
     if (e == OK)
         *out = found;
