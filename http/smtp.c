@@ -394,6 +394,8 @@ enum err smtp_send(const struct smtp_settings *s, const struct smtp_mail *mail, 
     enum err e;
 
     dial_init(&t.dial, clock_mono_ms() + (s->timeout_ms != 0 ? s->timeout_ms : TIMEOUT_MS));
+    if (s->cancel_fd != NULL)
+        t.dial.cancel_fd = *s->cancel_fd;
     if (str_none(filled.from))
         filled.from = s->sender;
     e = check_settings(&t);

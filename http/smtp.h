@@ -49,6 +49,7 @@ struct smtp_settings {
     str local_name;           /* how this machine introduces itself [the host's name] */
     unsigned timeout_ms;      /* for all of it [30,000] */
     unsigned connect_timeout_ms; /* for name, connection and TLS [10,000] */
+    const int *cancel_fd;        /* once it can be read, the call ends with AGAIN [never] */
 };
 
 /* Addresses are "user@example.com" or "Name <user@example.com>", in ASCII but for the name. */

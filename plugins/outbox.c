@@ -13,6 +13,8 @@
 #include "http/smtp.h"
 #include "plugins/private.h"
 #include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define ROUND          20 /* mails that are looked at together */
 #define FIRST_PAUSE_MS INT64_C(1000)
@@ -25,6 +27,7 @@ struct outbox {
     struct http_trust *trust;
     struct smtp_settings smtp;
     pthread_t thread;
+    int cancel_fd; /* an eventfd: can be read once it has to stop */
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stop, added; /* under the lock */
@@ -198,6 +201,14 @@ static void tell(enum log_level level, const char *event, const struct letter *l
               (long long)number_of(l->json, "tries") + 1, d->text);
 }
 
+static bool is_stopping(struct outbox *o)
+{
+    pthread_mutex_lock(&o->lock);
+    bool stop = o->stop;
+    pthread_mutex_unlock(&o->lock);
+    return stop;
+}
+
 /* OK: on to the next one. Anything else: not now. */
 static enum err deliver(struct outbox *o, struct arena *a, struct letter *l)
 {
@@ -209,6 +220,8 @@ static enum err deliver(struct outbox *o, struct arena *a, struct letter *l)
     }
     l->mail.to = &l->to;
     enum err e = smtp_send(&o->smtp, &l->mail, a, &d);
+    if (e == ERR_AGAIN && is_stopping(o))
+        return e; /* nothing has become of it: the next run goes on */
     switch (e) {
     case OK:
         return settle(o, a, l, 0);
@@ -224,14 +237,6 @@ static enum err deliver(struct outbox *o, struct arena *a, struct letter *l)
         tell(LOG_WARN, "mail_server", l, &d);
         return e;
     }
-}
-
-static bool is_stopping(struct outbox *o)
-{
-    pthread_mutex_lock(&o->lock);
-    bool stop = o->stop;
-    pthread_mutex_unlock(&o->lock);
-    return stop;
 }
 
 /* OK: nothing is due any more. AGAIN: there may be more. */
@@ -300,8 +305,24 @@ static enum err load(struct outbox *o, const struct settings *s, struct err_deta
         .user = settings_str(s, "mail.username"),
         .password = settings_str(s, "mail.password"),
         .sender = settings_str(s, "mail.default_sender"),
+        .cancel_fd = &o->cancel_fd,
     };
+    o->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (o->cancel_fd < 0)
+        return ERR_LIMIT;
     return o->trust ? OK : ERR_NOMEM;
+}
+
+static void release(struct outbox *o)
+{
+    if (o->reader)
+        store_thread_free(o->reader);
+    http_trust_free(o->trust);
+    if (o->cancel_fd >= 0)
+        close(o->cancel_fd);
+    pthread_cond_destroy(&o->wake);
+    pthread_mutex_destroy(&o->lock);
+    free(o);
 }
 
 enum err outbox_new(struct outbox **out, struct api *a, const struct settings *s,
@@ -310,6 +331,7 @@ enum err outbox_new(struct outbox **out, struct api *a, const struct settings *s
     struct outbox *o = calloc(1, sizeof *o);
     if (o == NULL)
         return ERR_NOMEM;
+    o->cancel_fd = -1;
     CHECK(pthread_mutex_init(&o->lock, NULL) == 0);
     pthread_condattr_t monotonic;
     CHECK(pthread_condattr_init(&monotonic) == 0);
@@ -326,10 +348,7 @@ enum err outbox_new(struct outbox **out, struct api *a, const struct settings *s
         return OK;
     }
     o->stop = true;
-    if (o->reader)
-        store_thread_free(o->reader);
-    http_trust_free(o->trust);
-    free(o);
+    release(o);
     return e == OK ? ERR_AGAIN : e;
 }
 
@@ -341,10 +360,7 @@ void outbox_free(struct outbox *o)
     o->stop = true;
     pthread_cond_signal(&o->wake);
     pthread_mutex_unlock(&o->lock);
+    CHECK(eventfd_write(o->cancel_fd, 1) == 0);
     CHECK(pthread_join(o->thread, NULL) == 0);
-    store_thread_free(o->reader);
-    http_trust_free(o->trust);
-    pthread_cond_destroy(&o->wake);
-    pthread_mutex_destroy(&o->lock);
-    free(o);
+    release(o);
 }
