@@ -70,11 +70,14 @@ END_TEST
  * left (a leak checker looks). */
 START_TEST(no_memory_to_load_with)
 {
-    static const char *const plugins[] = {"counters", "default_bucket", "flush", "prometheus",
-                                          "statsd"};
+    static const char *const plugins[] = {"accounts", "counters",   "default_bucket", "flush",
+                                          "history",  "prometheus", "statsd"};
     for (size_t i = 0; i < ARRAY_LEN(plugins); i++) {
         str ini = arena_printf(&keep,
                                NO_INCLUDES "kinto.includes = kinto.plugins.%s\n"
+                                           "multiauth.policy.account.use = "
+                                           "kinto.plugins.accounts.AccountsPolicy\n"
+                                           "kinto.account_validation = true\n"
                                            "kinto.statsd_url = udp://127.0.0.1:9\n",
                                plugins[i]);
         enum err e = ERR_NOMEM;
