@@ -186,6 +186,8 @@ struct api_alias {
 MUST_CHECK enum err api_add_alias(struct api *a, const struct api_alias *alias);
 
 struct store *api_store(struct api *a);
+/* A header that plugins add to answers, and that pages of other origins may read. Static. NOMEM. */
+MUST_CHECK enum err api_expose_header(struct api *a, const char *name);
 
 /* ---- for plugins: a request ------------------------------------------------------------------ */
 
@@ -243,6 +245,9 @@ struct api_work *api_work_done(struct api_req *r, api_work_fn run, str key);
 enum api_step api_work_begin(struct api_req *r, struct api_work *w, api_work_fn run, str key,
                              enum api_pool pool);
 
+/* A header of the answer (an error that comes later goes out without it), in the place of the one
+ * of that name, if there is one. Both are borrowed. */
+void api_set_header(struct api_req *r, str name, str value);
 enum api_step api_reply_json(struct api_req *r, int status, str body); /* body is borrowed */
 /* X(constant): see errors.def */
 enum api_error {
@@ -251,6 +256,7 @@ enum api_error {
 #undef X
 };
 enum api_step api_fail(struct api_req *r, enum api_error e);
+enum api_step api_fail_message(struct api_req *r, enum api_error e, str message);
 enum api_step api_fail_readonly(struct api_req *r); /* 405 of a read-only server */
 /* A failure below: NOMEM, LIMIT, IO, ... -> 413, 503 or 500. */
 enum api_step api_fail_err(struct api_req *r, enum err e);

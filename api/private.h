@@ -99,6 +99,9 @@ struct api_config {
     unsigned permissions_methods;              /* METHOD_BITs */
 };
 
+/* The headers that pages of other origins may read. */
+enum api_exposed { EXPOSED_BASE, EXPOSED_OBJECT, EXPOSED_LIST, EXPOSED_COUNTS, EXPOSED_COUNT };
+
 struct api {
     struct store *store;
     const struct settings *settings;
@@ -117,6 +120,7 @@ struct api {
     struct api_listener *listeners;
     size_t nlisteners;
     struct pool *pools[POOL_COUNT];
+    str exposed[EXPOSED_COUNT]; /* none: those of the core (cors.c) */
     str version;
     str description; /* what /__api__ answers, from behind the host on (openapi.c) */
 };
@@ -278,7 +282,6 @@ MUST_CHECK enum err api_work_submit(struct api_req *r);
 /* 503, made of nothing: when there is no memory for anything else. */
 void api_fail_bare(struct http_response *out, bool too_large);
 enum api_error api_error_of_status(int status); /* the first row with it; else BAD_REQUEST */
-enum api_step api_fail_message(struct api_req *r, enum api_error e, str message);
 /* details: text of a JSON value, or none */
 enum api_step api_fail_details(struct api_req *r, enum api_error e, str details);
 enum api_step api_fail_missing(struct api_req *r, enum api_error e, str id, const char *resource);
