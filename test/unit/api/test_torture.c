@@ -154,7 +154,9 @@ static const struct row rows[] = {
     {"me:x", "PUT", R "/r1", "Content-Type: text/plain\n", "x", 415, 0},
 };
 
-static const char ini[] = PLAIN_INI "kinto.backoff = 10\n"
+static const char ini[] = PLAIN_INI "   kinto.plugins.quotas\n"
+                                    "kinto.quotas.bucket_max_bytes = 100000\n"
+                                    "kinto.backoff = 10\n"
                                     "kinto.eos = 2031-01-01\n"
                                     "kinto.eos_message = end\n"
                                     "kinto.cors_origins = http://a.b http://c.*\n";
