@@ -84,6 +84,7 @@ struct api_doc {
     const char *answer;    /* definition of what is answered; NULL: any object */
     int status;            /* of that answer; 0: 200 */
     bool answers_503;      /* with a body of that form, too */
+    const char *parameter; /* what "{}" in the path stands for; NULL: there is none */
 };
 
 /* A utility endpoint without parameters. `methods` is a set of METHOD_BITs (HEAD comes with GET),

@@ -125,6 +125,8 @@ static void add_path(struct buf *b, const struct api *a, const struct api_route 
     unsigned n = api_route_ids(a, route, named), i = 0;
     for (const char *p = route->path; *p; p++) {
         buf_add_char(b, *p);
+        if (*p == '{' && route->doc.parameter)
+            add_text(b, route->doc.parameter);
         if (*p == '{' && i < n) {
             add_id_name(b, a, route, named, i, n);
             i++;
@@ -136,6 +138,11 @@ static void add_path_parameters(struct buf *b, const struct api *a, const struct
 {
     enum api_kind named[MAX_LEVELS];
     unsigned n = api_route_ids(a, route, named);
+    if (route->doc.parameter)
+        buf_printf(b,
+                   "\"parameters\":[{\"name\":\"%s\",\"in\":\"path\",\"required\":true,"
+                   "\"type\":\"string\"}],",
+                   route->doc.parameter);
     if (n == 0)
         return;
     buf_add_lit(b, "\"parameters\":[");

@@ -145,6 +145,17 @@ MUST_CHECK enum err store_shared_lists(struct store_session *s, struct arena *a,
                                        const struct store_principals *p,
                                        const struct store_list_id **out, size_t *n);
 
+/* One of these lists after the other, by their numbers, as store_list_next does it, in the memory of one:
+ * for who changes what is shared meanwhile. The name is borrowed while reading, in the arena while
+ * writing. */
+MUST_CHECK enum err store_shared_list_next(struct store_session *s, struct arena *a,
+                                           const struct store_principals *p, uint32_t *number,
+                                           struct store_list_id *out);
+
+/* Nothing is kept of a principal that holds no permission any more, not even its name. EXISTS: it
+ * holds some. OK also when it was never seen. */
+MUST_CHECK enum err store_principal_forget(struct store_session *s, str name);
+
 /* ---- objects --------------------------------------------------------------------------------- */
 
 struct store_object {
