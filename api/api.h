@@ -161,7 +161,9 @@ struct api_change {
 };
 
 /* Is told of each change by a request, in its transaction and right behind the change. What it
- * answers but NEXT is the answer of the request; a status of 409 or of 500 and more undoes it all. */
+ * answers but NEXT is the answer of the request; a status of 409 or of 500 and more undoes it all.
+ * Of a request that changes many objects (the erasure of a user) what was made in the arena for one
+ * of them, and headers that were set then, may be gone when the next is told. */
 struct api_listener {
     void *ctx;
     enum api_step (*changed)(void *ctx, struct api_req *r, const struct api_change *c);
