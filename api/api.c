@@ -77,6 +77,8 @@ static enum err add_core_capabilities(struct api *a)
             "{\"description\":\"Validates collection records with JSON schemas.\",\"url\":"
             "\"https://kinto.readthedocs.io/en/latest/api/1.x/collections.html"
             "#collection-json-schema\"}");
+    if (e == OK)
+        e = api_add_user_data(a);
     if (e == OK && settings_bool(a->settings, "kinto.experimental_permissions_endpoint"))
         e = add_permissions_endpoint(a);
     if (e != OK || !auth_has_policy(a->auth, STR("basicauth")))

@@ -202,7 +202,9 @@ struct api_change {
 };
 
 /* Is told of each change by a request, in its transaction and right behind the change. What it
- * answers but NEXT is the answer of the request; a status of 409 or of 500 and more undoes it all. */
+ * answers but NEXT is the answer of the request; a status of 409 or of 500 and more undoes it all.
+ * Of a request that changes many objects (the erasure of a user) what was made in the arena for one
+ * of them, and headers that were set then, may be gone when the next is told. */
 struct api_listener {
     void *ctx;
     enum api_step (*changed)(void *ctx, struct api_req *r, const struct api_change *c);
@@ -270,6 +272,8 @@ MUST_CHECK enum err api_add_observer(struct api *a, const struct api_observer *o
 
 struct store *api_store(struct api *a);
 const struct auth *api_auth(struct api *a);
+/* A header that plugins add to answers, and that pages of other origins may read. Static. NOMEM. */
+MUST_CHECK enum err api_expose_header(struct api *a, const char *name);
 
 /* ---- for plugins: a request ------------------------------------------------------------------ */
 
@@ -403,6 +407,9 @@ MUST_CHECK enum err api_run_aside(struct api *a, enum api_pool pool, struct pool
 
 /* ---- for plugins: answers -------------------------------------------------------------------- */
 
+/* A header of the answer (an error that comes later goes out without it), in the place of the one
+ * of that name, if there is one. Both are borrowed. */
+void api_set_header(struct api_req *r, str name, str value);
 enum api_step api_reply_json(struct api_req *r, int status, str body); /* body is borrowed */
 enum api_step api_reply(struct api_req *r, int status, str content_type, str body); /* both are */
 /* X(constant): see errors.def */

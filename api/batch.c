@@ -373,6 +373,17 @@ static enum api_step fail_batch(struct api_req *r, enum api_error e)
     return api_fail(r, e);
 }
 
+/* What a part could not do becomes the answer of the batch. */
+static enum api_step fail_as(struct api_req *r, const struct api_req *part)
+{
+    int status = part->out->status;
+    if (status == 409 || status == 500 || status == 503)
+        return fail_batch(r, api_error_of_status(status));
+    r->out->nheaders = 0;
+    r->failed = true;
+    return api_reply_json(r, status, part->out->body);
+}
+
 /* NEXT: the part has its answer. */
 static enum api_step run_part(struct api_req *r, struct api_batch_part *p)
 {
@@ -387,9 +398,7 @@ static enum api_step run_part(struct api_req *r, struct api_batch_part *p)
     int status = p->answered->out->status;
     if (status != 409 && status < 500)
         return STEP_NEXT;
-    return fail_batch(r, status == 409   ? API_ERR_CONFLICT
-                         : status == 503 ? API_ERR_UNAVAILABLE
-                                         : API_ERR_INTERNAL);
+    return fail_as(r, p->answered);
 }
 
 struct api_req *api_batch_answered(const struct api_req *r, size_t i)

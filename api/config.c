@@ -109,6 +109,13 @@ static void load_redirects(struct api_config *c, const struct settings *s)
     c->version_redirect_ttl = settings_int(s, "kinto.version_prefix_redirect_ttl_seconds", -1);
 }
 
+static void load_user_data(struct api_config *c, const struct settings *s)
+{
+    c->erasers = names_setting(s, "kinto.user-data_delete_principals");
+    if (!c->readonly && settings_bool(s, "kinto.object_user-data_delete_enabled"))
+        c->erase_methods |= METHOD_BIT(METHOD_DELETE);
+}
+
 static void load_permissions_list(struct api_config *c, const struct settings *s)
 {
     c->permissions_readers = names_setting(s, "kinto.permissions_read_principals");
@@ -149,6 +156,7 @@ enum err api_config_load(struct api *a, struct err_detail *d)
     c->http_api = settings_str(s, "kinto.http_api_version");
     c->version_path = settings_str(s, "kinto.version_json_path");
     load_permissions_list(c, s);
+    load_user_data(c, s);
     load_redirects(c, s);
     enum err e = load_record_cache(a);
     return e == OK ? load_end_of_service(a, d) : e;

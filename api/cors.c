@@ -11,17 +11,40 @@
 #define LIST_HEADERS   OBJECT_HEADERS ", Next-Page"
 #define COUNT_HEADERS  LIST_HEADERS ", Total-Objects, Total-Records"
 
-static str exposed(const struct api_req *r)
+static const str core_headers[EXPOSED_COUNT] = {
+    [EXPOSED_BASE] = STR_INIT(BASE_HEADERS),
+    [EXPOSED_OBJECT] = STR_INIT(OBJECT_HEADERS),
+    [EXPOSED_LIST] = STR_INIT(LIST_HEADERS),
+    [EXPOSED_COUNTS] = STR_INIT(COUNT_HEADERS),
+};
+
+static str headers_of(const struct api *a, enum api_exposed e)
+{
+    return str_none(a->exposed[e]) ? core_headers[e] : a->exposed[e];
+}
+
+enum err api_expose_header(struct api *a, const char *name)
+{
+    for (unsigned i = 0; i < EXPOSED_COUNT; i++) {
+        str all = ARENA_JOIN(&a->arena, headers_of(a, i), STR(", "), str_from(name));
+        if (str_none(all))
+            return ERR_NOMEM;
+        a->exposed[i] = all;
+    }
+    return OK;
+}
+
+static enum api_exposed exposed(const struct api_req *r)
 {
     if (r->route == NULL || r->route->type == TYPE_UTILITY)
-        return STR(BASE_HEADERS);
+        return EXPOSED_BASE;
     if (r->method != METHOD_GET && r->method != METHOD_HEAD)
-        return STR(BASE_HEADERS);
+        return EXPOSED_BASE;
     if (r->alias && r->out->status == 401) /* the alias is of nobody: it leads to no endpoint */
-        return STR(BASE_HEADERS);
+        return EXPOSED_BASE;
     if (r->route->type == TYPE_OBJECT)
-        return STR(OBJECT_HEADERS);
-    return r->method == METHOD_HEAD ? STR(COUNT_HEADERS) : STR(LIST_HEADERS);
+        return EXPOSED_OBJECT;
+    return r->method == METHOD_HEAD ? EXPOSED_COUNTS : EXPOSED_LIST;
 }
 
 /*
@@ -115,7 +138,8 @@ void api_cors_headers(struct api_req *r)
             http_header_add(r->out, STR("Vary"), STR("Origin"));
     }
     if (!names_no_headers(r))
-        http_header_add(r->out, STR("Access-Control-Expose-Headers"), exposed(r));
+        http_header_add(r->out, STR("Access-Control-Expose-Headers"),
+                        headers_of(r->api, exposed(r)));
 }
 
 str api_method_list(struct api_req *r, const char *separator)
@@ -155,20 +179,20 @@ static bool has_word(str list, str word)
 }
 
 /* Everything that any method of the endpoint exposes. */
-static str all_exposed(const struct api_req *r)
+static enum api_exposed all_exposed(const struct api_req *r)
 {
     unsigned methods = api_route_methods(r);
     if (r->route->type == TYPE_PLURAL && (methods & METHOD_BIT(METHOD_HEAD)))
-        return STR(COUNT_HEADERS);
+        return EXPOSED_COUNTS;
     if (r->route->type == TYPE_UTILITY || !(methods & METHOD_BIT(METHOD_GET)))
-        return STR(BASE_HEADERS);
-    return r->route->type == TYPE_OBJECT ? STR(OBJECT_HEADERS) : STR(LIST_HEADERS);
+        return EXPOSED_BASE;
+    return r->route->type == TYPE_OBJECT ? EXPOSED_OBJECT : EXPOSED_LIST;
 }
 
 /* That, and what the page asks for. */
 static str allowed_headers(struct api_req *r)
 {
-    const str all = all_exposed(r);
+    const str all = headers_of(r->api, all_exposed(r));
     struct buf b;
     buf_init_arena(&b, r->arena, 64 * KIB);
     buf_add_str(&b, all);

@@ -353,6 +353,8 @@ enum api_step api_list_permissions(struct api_req *r)
     r->shape = &shape;
     enum api_step s = authorize(r);
     if (s == STEP_NEXT)
+        s = api_check_origin(r);
+    if (s == STEP_NEXT)
         s = api_validate(r);
     if (s == STEP_NEXT)
         s = add_headers(r);

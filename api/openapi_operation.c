@@ -115,6 +115,13 @@ void openapi_add_policies(struct buf *b, const struct api *a, bool defined)
     }
 }
 
+static void add_answer(struct buf *b, int status, const char *description, const char *schema)
+{
+    buf_printf(b, "\"%d\":{\"description\":\"%s\",\"schema\":", status, description);
+    openapi_add_ref(b, schema ? schema : "Any", NULL);
+    buf_add_lit(b, "},");
+}
+
 /* Any of the policies in force will do. */
 static void add_security(struct buf *b, const struct api *a)
 {
@@ -167,11 +174,18 @@ static void add_on_made_list(struct buf *b, const struct api *a, const struct ap
     add_security(b, a);
 }
 
-static void add_answer(struct buf *b, int status, const char *description, const char *schema)
+/* An object that is made for the answer: what is not there is no error. */
+static void add_on_made_object(struct buf *b, const struct api *a, const struct api_doc *doc,
+                               enum api_method method)
 {
-    buf_printf(b, "\"%d\":{\"description\":\"%s\",\"schema\":", status, description);
-    openapi_add_ref(b, schema ? schema : "Any", NULL);
-    buf_add_lit(b, "},");
+    struct operation o = *find_operation(TYPE_OBJECT, method);
+    o.errors &= ~(E(NOT_FOUND) | E(MODIFIED));
+    add_parameters(b, &o, NULL);
+    buf_add_lit(b, ",\"responses\":{");
+    add_answer(b, 200, "Done.", doc->answer);
+    add_errors(b, o.errors);
+    buf_add_char(b, '}');
+    add_security(b, a);
 }
 
 static void add_on_utility(struct buf *b, const struct api *a, const struct api_route *route)
@@ -224,6 +238,8 @@ void openapi_add_operation(struct buf *b, const struct api *a, const struct api_
         add_media_types(b, doc->media ? doc->media : "application/json", doc->body != NULL, false);
         if (route->type == TYPE_PLURAL)
             add_on_made_list(b, a, doc);
+        else if (route->type == TYPE_OBJECT)
+            add_on_made_object(b, a, doc, method);
         else
             add_on_utility(b, a, route);
     }

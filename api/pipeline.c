@@ -138,7 +138,7 @@ static enum api_step prepare_parts(struct api_req *r)
  * with it is told later (validate), where the reference tells it. */
 static enum api_step parse_body(struct api_req *r)
 {
-    if (api_reads_body(r) && r->route && on_resource(r))
+    if (api_reads_body(r) && r->route && r->route->type != TYPE_UTILITY)
         api_body_parse(r);
     return STEP_NEXT;
 }
@@ -239,14 +239,14 @@ static void forget(struct api_req *r)
 enum api_step api_run_in_session(struct api_req *r)
 {
     static const step first[] = {api_find_principals, prepare_alias, resolve_alias};
-    static const step utility[] = {api_check_origin};
     forget(r);
     enum api_step s = run(r, first, ARRAY_LEN(first));
     if (s != STEP_NEXT)
         return s;
     if (on_resource(r))
         return run_on_resource(r);
-    s = run(r, utility, ARRAY_LEN(utility));
+    if (r->route->type == TYPE_UTILITY) /* others do it when they know that they may answer */
+        s = api_check_origin(r);
     return s == STEP_NEXT ? r->route->handler(r) : s;
 }
 

@@ -101,7 +101,12 @@ struct api_config {
     struct api_names permissions_readers;      /* of /permissions */
     int64_t permissions_cache;                 /* seconds; < 0: unset */
     unsigned permissions_methods;              /* METHOD_BITs */
+    struct api_names erasers;                  /* of user data */
+    unsigned erase_methods;                    /* METHOD_BITs */
 };
+
+/* The headers that pages of other origins may read. */
+enum api_exposed { EXPOSED_BASE, EXPOSED_OBJECT, EXPOSED_LIST, EXPOSED_COUNTS, EXPOSED_COUNT };
 
 struct api {
     struct store *store;
@@ -130,6 +135,7 @@ struct api {
     size_t nobservers;
     pthread_mutex_t sharing; /* of the list of work that others may wait for */
     struct api_work *shared;
+    str exposed[EXPOSED_COUNT]; /* none: those of the core (cors.c) */
     str version;
     str description; /* what /__api__ answers, from behind the host on (openapi.c) */
 };
@@ -456,6 +462,13 @@ enum api_step api_take_inline_permissions(struct api_req *r, struct json *data,
 enum api_step api_store_object(struct api_req *r, struct json *data, const struct json *permissions,
                                unsigned replaced, struct store_object *out);
 
+/* Deletes an object of any list, with what follows from it. `o` is borrowed from the session, but for
+ * its id. */
+enum api_step api_delete_stored(struct api_req *r, enum api_kind kind, struct store_list_id list,
+                                const struct store_object *o, const int64_t *time,
+                                struct store_object *tombstone);
+
+enum err api_add_user_data(struct api *a); /* user_data.c: NOMEM */
 enum api_step api_hello(struct api_req *r);
 enum api_step api_heartbeat(struct api_req *r);
 enum api_step api_lbheartbeat(struct api_req *r);

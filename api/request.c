@@ -112,6 +112,14 @@ str api_answer_header(const struct http_response *out, const char *name)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
+void api_set_header(struct api_req *r, str name, str value)
+{
+    for (unsigned i = 0; i < r->out->nheaders; i++)
+        if (str_eq_nocase(r->out->headers[i].name, name))
+            r->out->headers[i--] = r->out->headers[--r->out->nheaders];
+    http_header_add(r->out, name, value);
+}
+
 enum api_step api_reply_json(struct api_req *r, int status, str body)
 {
     r->out->status = status;

@@ -189,14 +189,21 @@ static enum api_step asked_deletion_time(struct api_req *r, int64_t *value, cons
     return STEP_NEXT;
 }
 
+enum api_step api_delete_stored(struct api_req *r, enum api_kind kind, struct store_list_id list,
+                                const struct store_object *o, const int64_t *time,
+                                struct store_object *tombstone)
+{
+    struct api_change change;
+    enum err e = api_change_begin(r, kind, list, o->id, o, &change);
+    if (e == OK)
+        e = store_delete(r->session, r->arena, list, o->id, time, tombstone);
+    return e == OK ? api_change_end(r, &change, tombstone, NULL) : api_fail_err(r, e);
+}
+
 static enum api_step delete_one(struct api_req *r, const struct store_object *o,
                                 const int64_t *time, struct store_object *tombstone)
 {
-    struct api_change change;
-    enum err e = api_change_begin(r, r->route->kind, r->list, o->id, o, &change);
-    if (e == OK)
-        e = store_delete(r->session, r->arena, r->list, o->id, time, tombstone);
-    return e == OK ? api_change_end(r, &change, tombstone, NULL) : api_fail_err(r, e);
+    return api_delete_stored(r, r->route->kind, r->list, o, time, tombstone);
 }
 
 enum api_step api_delete_object(struct api_req *r)

@@ -99,6 +99,30 @@ static enum err principal_name(struct store_session *s, struct arena *a, uint32_
     return e == ERR_NOTFOUND ? ERR_CORRUPT : e;
 }
 
+enum err store_principal_forget(struct store_session *s, str name)
+{
+    struct key k;
+    uint32_t number;
+    bool holds_some;
+    enum err e = principal_find(s, name, &number);
+
+    if (e != OK)
+        return e == ERR_NOTFOUND ? OK : e;
+    store_key_init(&k, KEY_SHARED_LIST);
+    store_key_add_u32(&k, number);
+    e = store_db_any(s, &k, &holds_some);
+    if (e == OK && holds_some)
+        e = ERR_EXISTS;
+    if (e != OK)
+        return e;
+    store_key_init(&k, KEY_PRINCIPAL_NAME);
+    store_key_add_u32(&k, number);
+    e = store_db_del(s, &k);
+    store_key_init(&k, KEY_PRINCIPAL);
+    store_key_add_text(&k, name);
+    return e == OK ? store_db_del(s, &k) : e;
+}
+
 enum err store_principals_resolve(struct store_session *s, struct arena *a, const str *names,
                                   size_t n, struct store_principals *out)
 {
@@ -367,7 +391,7 @@ enum err store_share_forget(struct store_session *s, uint32_t list)
     }
 }
 
-/* The lowest number >= *list of a list that is shared with one of them; 0: none. */
+/* The lowest number >= from of a list that is shared with one of them; 0: none. */
 static enum err shared_list_from(struct store_session *s, const struct store_principals *p,
                                  uint32_t from, uint32_t *out)
 {
@@ -400,6 +424,22 @@ static enum err shared_list_from(struct store_session *s, const struct store_pri
     return OK;
 }
 
+enum err store_shared_list_next(struct store_session *s, struct arena *a,
+                                const struct store_principals *p, uint32_t *number,
+                                struct store_list_id *out)
+{
+    uint32_t at;
+    enum err e = shared_list_from(s, p, *number, &at);
+
+    if (e == OK && at == 0)
+        e = ERR_NOTFOUND;
+    if (e == OK)
+        e = store_list_name(s, a, at, out);
+    if (e == OK)
+        *number = at;
+    return e;
+}
+
 enum err store_shared_lists(struct store_session *s, struct arena *a,
                             const struct store_principals *p, const struct store_list_id **out,
                             size_t *n)
@@ -407,14 +447,12 @@ enum err store_shared_lists(struct store_session *s, struct arena *a,
     STORE_TIME(s->thread->store, SHARED_LISTS);
     struct store_list_id *lists = NULL;
     size_t count = 0, cap = 0;
-    uint32_t at = 1;
+    enum err e = OK;
 
-    for (;
-         ;) { /* every range is in the order of the numbers: the next one of all, again and again */
-        enum err e = shared_list_from(s, p, at, &at);
+    for (uint32_t at = 1; e == OK && at != 0; at++) {
+        struct store_list_id list;
+        e = store_shared_list_next(s, a, p, &at, &list);
         if (e != OK)
-            return e;
-        if (at == 0)
             break;
         if (count == cap) {
             size_t more = cap == 0 ? 16 : 2 * cap;
@@ -423,12 +461,10 @@ enum err store_shared_lists(struct store_session *s, struct arena *a,
                 return ERR_NOMEM;
             cap = more;
         }
-        e = store_list_name(s, a, at, &lists[count++]);
-        if (e != OK)
-            return e;
-        if (at++ == UINT32_MAX)
-            break;
+        lists[count++] = list;
     }
+    if (e != OK && e != ERR_NOTFOUND)
+        return e;
     *out = lists;
     *n = count;
     return OK;

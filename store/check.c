@@ -400,6 +400,8 @@ enum err store_repair(struct store_thread *t, const struct store_audit_options *
     arena_init(&arena, NULL, 0, NULL, 8 * (size_t)ENGINE_MAX_VALUE_BYTES);
     e = store_write_wait(t, &arena, &a.s);
     if (e == OK)
+        e = store_notes_doubt(a.s); /* what they were made from is missing, or will be */
+    if (e == OK)
         e = walk_everything(&a);
     if (e == OK)
         e = store_commit_wait(a.s);

@@ -403,10 +403,14 @@ static enum err lists_delete_below(struct store_session *s, str uri)
 enum err store_delete_below(struct store_session *s, str uri)
 {
     STORE_TIME(s->thread->store, DELETE_BELOW);
-    enum err e = lists_delete_below(s, uri);
+    enum err e = store_notes_changed(s);
 
     if (e == OK)
+        e = lists_delete_below(s, uri);
+    if (e == OK)
         e = store_groups_delete_below(s, uri);
+    if (e == OK)
+        e = store_notes_delete_below(s, uri);
     return store_fail(s, e);
 }
 
@@ -415,9 +419,9 @@ enum err store_delete_everything(struct store_session *s)
     STORE_TIME(s->thread->store, FLUSH);
     static const enum key_tag tags[] = {KEY_PRINCIPAL,   KEY_PRINCIPAL_NAME, KEY_LIST,
                                         KEY_SHARED_LIST, KEY_MEMBER,         KEY_GROUP,
-                                        KEY_LIST_NAME,   KEY_OBJECT};
+                                        KEY_LIST_NAME,   KEY_NOTE,           KEY_OBJECT};
     struct key k;
-    enum err e = OK;
+    enum err e = store_notes_changed(s);
 
     s->nlists = s->evict = 0;
     for (size_t i = 0; i < ARRAY_LEN(tags) && e == OK; i++) {

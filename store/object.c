@@ -208,10 +208,11 @@ static enum err write_object(struct store_session *s, struct arena *a, struct li
 {
     struct object after;
     struct buf b;
-    enum err e;
+    enum err e = store_notes_changed(s);
 
     buf_init_arena(&b, a, ENGINE_MAX_VALUE_BYTES);
-    e = store_value_encode(&b, parts);
+    if (e == OK)
+        e = store_value_encode(&b, parts);
     if (e == OK)
         e = store_value_decode(buf_str(&b), &after);
     if (e == OK)

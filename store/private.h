@@ -12,6 +12,7 @@
  *     rules.c    the rules, one a kind of key
  *     acl.c      principals and permissions, and the index of what is shared with whom
  *     group.c    members of groups
+ *     note.c     notes, and whether they are right
  *     scan.c     ranges of objects in the order of time
  *     query.c    how a query is answered
  *     select.c   the same for rows that are made, and walks through whole lists
@@ -29,6 +30,7 @@
  *     06 n TEXT(member)[n] PATH(uri) -> group uri, member
  *     07 PATH(uri) 00 TEXT(member)   -> the same value
  *     08 list                        -> the same value as 04
+ *     09 PATH(uri) 00 name           a note
  *     10 list 00                     -> clock and counts
  *     10 list 01 ID                  -> object or tombstone
  *     10 list 02 TIME                -> the same value; objects only
@@ -68,6 +70,7 @@ enum key_tag {
     KEY_MEMBER = 0x06,
     KEY_GROUP = 0x07,
     KEY_LIST_NAME = 0x08,
+    KEY_NOTE = 0x09,
     KEY_OBJECT = 0x10
 };
 enum key_sub { SUB_STATE, SUB_ID, SUB_TIME, SUB_SHARED, SUB_FIELD, SUB_TOMBSTONE };
@@ -125,11 +128,15 @@ struct list { /* a list's state within a session */
 };
 #define SESSION_LISTS 8
 
+#define MAX_CLAIMS 8
 struct store_cache;
 struct store {
     struct engine *engine;
     struct store_cache *cache;
     struct store_observer observer; /* timed NULL: there is none */
+    const char *claims[MAX_CLAIMS]; /* names of notes that this process keeps up */
+    unsigned nclaims;
+    bool unclaimed; /* there are marks of others */
 };
 
 /* Tells the observer what the rest of the block takes. */
@@ -181,12 +188,8 @@ struct store_session {
     struct list lists[SESSION_LISTS];
     unsigned nlists, evict;
     struct work work;
+    bool notes_seen; /* the marks of others are gone */
 };
-
-/* store_write_begin for who can wait until the engine has written down what it holds in memory, where
- * that says AGAIN. */
-MUST_CHECK enum err store_write_wait(struct store_thread *t, struct arena *arena,
-                                     struct store_session **out);
 
 MUST_CHECK enum err store_db_get(struct store_session *s, const struct key *k, str *value);
 /* NOTFOUND becomes *found = false. */
@@ -203,6 +206,7 @@ MUST_CHECK enum err store_db_del_prefix(struct store_session *s, const struct ke
  */
 enum err store_fail(struct store_session *s, enum err e);
 #define META_LAYOUT       "layout"
+#define META_NOTES        "notes:"
 #define COUNTER_LIST      "list"
 #define COUNTER_PRINCIPAL "principal"
 #define LAYOUT_VERSION    1
@@ -250,6 +254,17 @@ MUST_CHECK enum err store_below_init(struct below *b, struct store_session *s, e
                                      str uri);
 /* OK and a value, borrowed; NOTFOUND at the end; CORRUPT. */
 MUST_CHECK enum err store_below_next(struct below *b, str *value);
+
+/* ---- note.c ---------------------------------------------------------------------------------- */
+
+/* Has a name a mark? */
+MUST_CHECK enum err store_notes_marked(const struct engine_view *view, bool *marked);
+/* Before objects are changed. */
+MUST_CHECK enum err store_notes_changed(struct store_session *s);
+/* No note is known to be right any more (a repair). */
+MUST_CHECK enum err store_notes_doubt(struct store_session *s);
+MUST_CHECK enum err store_notes_delete_below(struct store_session *s, str uri);
+bool store_note_key_sound(str key);
 
 /* ---- value.c --------------------------------------------------------------------------------- */
 

@@ -663,6 +663,15 @@ static enum err rule_membership(struct audit *a, str key, str value)
     return store_audit_put_both(a, &keys[own], &keys[1 - own], value);
 }
 
+/* ---- notes: 09. What they say is known to those who keep them. ------------------------------- */
+
+static enum err rule_note(struct audit *a, str key, str value)
+{
+    bool sound = !str_none(value) && store_note_key_sound(key);
+
+    return sound ? OK : store_audit_drop(a, key, "a damaged note");
+}
+
 /* ---- counters and version: 01 ---------------------------------------------------------------- */
 
 static enum err rule_meta(struct audit *a, str key, str value)
@@ -672,6 +681,8 @@ static enum err rule_meta(struct audit *a, str key, str value)
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (str_eq(str_drop(key, 1), str_from(names[i])))
             return OK; /* looked at in the end */
+    if (str_starts(str_drop(key, 1), STR(META_NOTES)))
+        return OK;
     return store_rule_stranger(a, key, value);
 }
 
@@ -734,6 +745,7 @@ const struct store_rule_row store_rules[] = {
     {KEY_SHARED_LIST, rule_shared_list},
     {KEY_MEMBER, rule_membership},
     {KEY_GROUP, rule_membership},
+    {KEY_NOTE, rule_note},
     {KEY_META, rule_meta},
 };
 const size_t store_rules_count = ARRAY_LEN(store_rules);

@@ -30,8 +30,9 @@ static enum err layout_check(str value, struct err_detail *detail)
 }
 
 /* Looks at the version of the layout; an engine without one is new and gets it. That is waited for: a reader
- * would not see it before, and a disk that has no room for it should not be found out later. */
-static enum err layout_open(struct engine *engine, struct err_detail *detail)
+ * would not see it before, and a disk that has no room for it should not be found out later. *marked:
+ * notes have been kept. */
+static enum err layout_open(struct engine *engine, struct err_detail *detail, bool *marked)
 {
     static const char version = LAYOUT_VERSION;
     struct engine_txn *txn;
@@ -48,6 +49,8 @@ static enum err layout_open(struct engine *engine, struct err_detail *detail)
         e = layout_check(value, detail);
     else if (e == ERR_NOTFOUND)
         e = engine_put(txn, key_str(&k), (str){&version, 1});
+    if (e == OK)
+        e = store_notes_marked(engine_txn_view(txn), marked);
     if (e == OK)
         return engine_txn_commit_wait(txn);
     engine_txn_abort(txn);
@@ -71,13 +74,13 @@ enum err store_open(struct store **out, const struct store_options *options,
     if (e == OK)
         e = engine_open(&s->engine, &eo, &found, detail);
     if (e == OK)
-        e = layout_open(s->engine, detail);
+        e = layout_open(s->engine, detail, &s->unclaimed);
     if (e == ERR_CORRUPT && s->engine != NULL) { /* of the index, perhaps, which an opening mends */
         engine_close(s->engine);
         s->engine = NULL;
         e = engine_open(&s->engine, &eo, &found, detail);
         if (e == OK)
-            e = layout_open(s->engine, detail);
+            e = layout_open(s->engine, detail, &s->unclaimed);
     }
     if (e != OK) {
         store_close(s);

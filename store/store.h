@@ -107,6 +107,10 @@ void store_read_end(struct store_session *s);
  */
 MUST_CHECK enum err store_write_begin(struct store_thread *t, struct arena *arena,
                                       struct store_session **out);
+/* The same for who can wait until the engine has written down what it holds in memory, where that says
+ * AGAIN. */
+MUST_CHECK enum err store_write_wait(struct store_thread *t, struct arena *arena,
+                                     struct store_session **out);
 /* Ends it; done(arg, result) is called once all that it wrote or saw is durable (or will not be),
  * on another thread or before this returns. done must not block. The session is gone at return. */
 void store_commit(struct store_session *s, void (*done)(void *arg, enum err result), void *arg);
@@ -177,6 +181,17 @@ MUST_CHECK enum err store_count(struct store_session *s, const str *resources, s
 MUST_CHECK enum err store_shared_lists(struct store_session *s, struct arena *a,
                                        const struct store_principals *p,
                                        const struct store_list_id **out, size_t *n);
+
+/* One of these lists after the other, by their numbers, as store_list_next does it, in the memory of one:
+ * for who changes what is shared meanwhile. The name is borrowed while reading, in the arena while
+ * writing. */
+MUST_CHECK enum err store_shared_list_next(struct store_session *s, struct arena *a,
+                                           const struct store_principals *p, uint32_t *number,
+                                           struct store_list_id *out);
+
+/* Nothing is kept of a principal that holds no permission any more, not even its name. EXISTS: it
+ * holds some. OK also when it was never seen. */
+MUST_CHECK enum err store_principal_forget(struct store_session *s, str name);
 
 /* ---- objects --------------------------------------------------------------------------------- */
 
@@ -387,6 +402,34 @@ MUST_CHECK enum err store_group_set(struct store_session *s, str uri, const str 
 /* The groups that a principal is a member of (in the arena; *uris may be NULL when *n is 0). */
 MUST_CHECK enum err store_groups_of(struct store_session *s, struct arena *a, str principal,
                                     const str **uris, size_t *n);
+
+/* ---- notes ----------------------------------------------------------------------------------- */
+
+/*
+ * Small values that somebody above keeps at the URIs of objects, and that follow from them: sums,
+ * say. Each belongs to a name (of whoever keeps it; static text). They are written in the
+ * transactions that change the objects, so they are as durable and as exact as these. What lies
+ * below something that goes away (store_delete_below) loses its notes, too; that of the thing itself
+ * is its keeper's to delete, who may want to read it first.
+ *
+ * Before the first change of objects a process claims the names that it keeps up (before others
+ * have sessions; the store remembers the pointer). *current: the notes are right. False: there never
+ * were any, or objects have been changed since by a process that did not keep them up (or by a
+ * repair). Then all notes of the name have been deleted: they are made anew, and with the last of
+ * them goes a store_notes_settle(). Until it is durable nothing counts as made.
+ *
+ * Claiming begins sessions of its own where notes are deleted, and waits for each. LIMIT: too many
+ * names.
+ */
+#define STORE_MAX_NOTE_NAME 32
+MUST_CHECK enum err store_notes_claim(struct store_thread *t, const char *name, bool *current);
+MUST_CHECK enum err store_notes_settle(struct store_session *s, const char *name);
+/* `value` as it was put: borrowed while reading, in the arena while writing. NOTFOUND; LIMIT: no such
+ * URI can be. */
+MUST_CHECK enum err store_note_get(struct store_session *s, struct arena *a, str uri,
+                                   const char *name, str *value);
+MUST_CHECK enum err store_note_put(struct store_session *s, str uri, const char *name, str value);
+MUST_CHECK enum err store_note_delete(struct store_session *s, str uri, const char *name);
 
 /* ---- cache: forgets when full, when the time is over, and at a restart. Any thread. ---------- */
 

@@ -875,7 +875,35 @@ class Generator:
             given = [["Authorization", self.pick(CREDENTIALS)] for _ in range(self.pick((1, 1, 1, 2)))]
             self.add(self.pick(("GET", "POST", "PUT")), self.pick((plural, target)), None, given, plural)
         else:
-            self.add("DELETE", "/v1/__user_data__/" + self.pick(self.principals).replace("/", "%2F"), self.user(), [], None)
+            self.erase(self.user())
+
+    def erase(self, user):
+        """Mostly as it is meant; or another method, a header that means something elsewhere, a body, no principal at all."""
+        principal = self.pick(self.principals)
+        target = "/v1/__user_data__/" + quote(principal, safe=self.pick(("", ":", ":/")))
+        if self.chance(0.1):
+            target = self.pick(("/v1/__user_data__", target + "/", target + "?" + self.pick(BAD_CONTROLS)))
+        method = "DELETE" if self.chance(0.85) else self.pick(METHODS)
+        headers = self.headers("GET", "", 0.1)
+        if self.chance(0.1):
+            self.add("POST", "/v1/batch", user, [], None, json={"requests": [
+                {"method": method, "path": target[3:]}, {"method": self.pick(("GET", "DELETE")), "path": target[3:]}]})
+        else:
+            self.add(method, target, user, headers, None, **({"raw": self.pick(("{}", "{", "[]"))} if self.chance(0.05) else {}))
+
+    def do_erase(self):
+        """What is somebody's alone goes; then what is left of it, for everybody."""
+        for _ in range(self.pick((0, 1, 2, 3))):
+            self.do_share()
+        if self.chance(0.6):
+            kind, plural, target = self.object()
+            self.write("PUT", kind, plural, target, self.user(), None)
+        self.erase(self.user() if self.chance(0.2) else "alice")
+        for _ in range(self.pick((2, 4, 6))):
+            kind, plural, target = self.existing()
+            self.add("GET", self.pick((target, target, plural, plural + "?_since=0")), self.user(), [], plural)
+        if self.by_id:
+            self.add("GET", "/v1/permissions", self.user(), [], "/v1/permissions")
 
     def do_schemas(self):
         """Somebody gives a collection or its bucket a schema, and then tries to write what fits and what does not."""
@@ -943,7 +971,7 @@ class Generator:
 
     def sequence(self):
         self.setup()
-        kinds = self.KIND_WEIGHTS + tuple((kind, 1) for kind in ("schemas", "history") if kind in self.profile.lean)
+        kinds = self.KIND_WEIGHTS + tuple((kind, 1) for kind in ("schemas", "history", "erase") if kind in self.profile.lean)
         names = [k for k, _ in kinds]
         weights = [w * self.profile.lean.get(k, 1) for k, w in kinds]
         while len(self.requests) < self.size:

@@ -72,6 +72,10 @@ PROFILES = {
         "kinto.permissions_read_principals": "system.Authenticated",
         "kinto.user-data_delete_principals": "{alice}",
     }, users=(3, 6, 5, 6), lean={"share": 2}),
+    "erase": Profile({
+        "kinto.user-data_delete_principals": "{alice} {bob}",
+        "kinto.cors_origins": "https://a.example",
+    }, users=(3, 8, 8, 6), lean={"erase": 25, "share": 2}),
     "implicit": Profile({"kinto.explicit_permissions": "false", "kinto.bucket_write_principals": "{alice}"},
                         users=(2, 10, 5, 2), lean={"share": 3}),
     "anonymous": Profile({

@@ -1,4 +1,4 @@
-"""Permissions · Privacy · CORS"""
+"""Permissions · Erasing a principal · Privacy · CORS"""
 
 import json
 
@@ -50,6 +50,10 @@ def permissions_in_full(look, d):
         and look.any_part(lambda p: "if-none-match" in p.headers and p.path.endswith("/permissions"))
 
 
+def erases(part):
+    return part.method == "DELETE" and "/__user_data__/" in part.path
+
+
 def groups_before(look):
     """Was a bucket deleted that had groups with members?"""
     touched = set()
@@ -58,7 +62,8 @@ def groups_before(look):
             steps = plain(part.path).split("/")
             if "groups" in steps and part.stores and "members" in json.dumps(part.body):
                 touched.add(steps[2])
-            if part.method == "DELETE" and touched and (steps[1:] == ["buckets"] or len(steps) == 3 and steps[2] in touched):
+            if part.method == "DELETE" and touched and (
+                    steps[1:] == ["buckets"] or len(steps) == 3 and steps[2] in touched or erases(part)):
                 return True
     return False
 
@@ -84,6 +89,25 @@ def unseen_permissions(look, d):
     if d.where.startswith("body.permissions.") and d.where.endswith("[] length"):
         return set(d.ref) < set(d.our)
     return d.where.startswith("body.permissions.") and d.ref == "(absent)"
+
+
+# -- Erasing a principal
+
+def erased_before(look):
+    return any(erases(part) for request in look.so_far for part in parts_of(request, request["target"]))
+
+
+@rule("members after an erasure", "Erasing a principal", "groups that held the principal are updated; the reference leaves it in what they say")
+def members_after_erasure(look, d):
+    return "/groups" in look.asked.path and erased_before(look)
+
+
+@rule("order of an erasure", "Erasing a principal", "objects of one list are deleted from the oldest to the newest; in the reference in any order")
+def erasure_order(look, d):
+    if not d.where.startswith("body.data[]") or not erased_before(look):
+        return False
+    ref, our = ([(o.get("id"), o.get("deleted")) for o in body["data"]] for body in look.bodies)
+    return sorted(ref, key=str) == sorted(our, key=str) and any(deleted for _, deleted in our)
 
 
 # -- Privacy

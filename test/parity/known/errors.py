@@ -1,4 +1,4 @@
-"""Not there yet · Server errors · Wording of JSON errors · Order of errors"""
+"""Server errors · Wording of JSON errors · Order of errors"""
 
 import json
 import re
@@ -6,14 +6,6 @@ from urllib.parse import unquote
 
 from .look import json_of
 from .rule import failing, rule
-
-
-@rule("not there yet", "Not there yet", "endpoints that are still to come")
-def not_there_yet(look, d):
-    if d.where.endswith(("body.paths./__user_data__/{principal}", "body.tags.User-datas")):
-        return d.our == "(absent)"
-    ref, our = look.statuses
-    return ref != 404 and our == 404 and look.any_part(lambda p: "/__user_data__/" in p.path)
 
 
 # -- Server errors: 500 in the reference, an answer here

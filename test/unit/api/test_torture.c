@@ -32,6 +32,7 @@ struct row {
 #define JSON_PATCH  "Content-Type: application/json-patch+json\n"
 #define MERGE_PATCH "Content-Type: application/merge-patch+json\n"
 
+#define ME "basicauth:3fcfef121c84e3b2f7f8096524cf20a808ef062cacaf9952728caff34c0fa7aa"
 static const struct row rows[] = {
     {"me:x", "GET", "/v1/", NULL, NULL, 200, 0},
     {NULL, "GET", "/v1/", NULL, NULL, 200, 0},
@@ -152,9 +153,15 @@ static const struct row rows[] = {
     {"me:x", "PUT", R "/r1", "If-Match: \"5\"\n", NULL, 412, 0},
     {"me:x", "PUT", R "/r1", "If-None-Match: *\n", NULL, 412, 0},
     {"me:x", "PUT", R "/r1", "Content-Type: text/plain\n", "x", 415, 0},
+    {"me:x", "DELETE", "/v1/__user_data__/" ME, NULL, NULL, 200, 0},
+    {"me:x", "DELETE", "/v1/__user_data__/a", NULL, NULL, 200, 0},
+    {"me:x", "DELETE", "/v1/__user_data__/system.Authenticated", NULL, NULL, 200, 0},
 };
 
-static const char ini[] = PLAIN_INI "kinto.backoff = 10\n"
+static const char ini[] = PLAIN_INI "   kinto.plugins.quotas\n"
+                                    "kinto.quotas.bucket_max_bytes = 100000\n"
+                                    "kinto.user-data_delete_principals = system.Authenticated\n"
+                                    "kinto.backoff = 10\n"
                                     "kinto.eos = 2031-01-01\n"
                                     "kinto.eos_message = end\n"
                                     "kinto.cors_origins = http://a.b http://c.*\n";

@@ -335,6 +335,68 @@ START_TEST(a_big_acl)
 }
 END_TEST
 
+/* The name of a principal is kept as long as it holds something, and its number is not given out
+ * again. */
+START_TEST(a_principal_is_forgotten)
+{
+    const struct store_ace acl[] = {{me, STORE_PERM_READ}, {you, STORE_PERM_WRITE}};
+    const struct store_list_id other = {STR("collection"), STR("/buckets/b")};
+    struct store_audit_result found;
+
+    begin_write();
+    put_for(records, "x", acl, 2);
+    put_for(other, "c", acl, 1);
+    uint32_t number = resolve(&me, 1).ids[0];
+    ck_assert_err(store_principal_forget(session, me), ERR_EXISTS);
+    ck_assert_ok(store_set_acl(session, &arena, records, STR("x"), acl + 1, 1));
+    ck_assert_err(store_principal_forget(session, me), ERR_EXISTS);
+    ck_assert_ok(store_set_acl(session, &arena, other, STR("c"), NULL, 0));
+    ck_assert_ok(store_principal_forget(session, me));
+    ck_assert_ok(store_principal_forget(session, me));
+    ck_assert_ok(store_principal_forget(session, STR("never seen")));
+    ck_assert_uint_eq(resolve(&me, 1).ids[0], 0);
+    ck_assert_uint_ne(resolve(&you, 1).ids[0], 0);
+    put_for(records, "y", acl, 1);
+    ck_assert_uint_gt(resolve(&me, 1).ids[0], number);
+    commit();
+    begin_read();
+    ck_assert_ok(store_check(session, NULL, &found));
+    ck_assert_uint_eq(found.problems, 0);
+    end_read();
+}
+END_TEST
+
+/* Each once, also when what is found goes away meanwhile. */
+START_TEST(shared_lists_one_after_the_other)
+{
+    const struct store_ace acl[] = {{me, STORE_PERM_READ}, {you, STORE_PERM_WRITE}};
+    str names[] = {me, you};
+    char parent[32];
+    unsigned seen = 0;
+
+    begin_write();
+    for (unsigned i = 0; i < 10; i++) {
+        snprintf(parent, sizeof parent, "/buckets/%u", i);
+        put_for((struct store_list_id){STR("group"), str_from(parent)}, "g", acl + i % 2, 1);
+    }
+    struct store_principals p = resolve(names, 2);
+    struct store_list_id list;
+    enum err e = OK;
+    for (uint32_t number = 1; e == OK; number++) {
+        e = store_shared_list_next(session, &arena, &p, &number, &list);
+        if (e != OK)
+            break;
+        snprintf(parent, sizeof parent, "/buckets/%u", seen++);
+        ck_assert_str_is(list.parent, parent);
+        ck_assert_ok(store_set_acl(session, &arena, list, STR("g"), NULL, 0));
+    }
+    ck_assert_err(e, ERR_NOTFOUND);
+    ck_assert_uint_eq(seen, 10);
+    ck_assert_str_is(shared_lists(me), "");
+    commit();
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     const TTest *const tests[] = {names_of_permissions,
@@ -347,7 +409,9 @@ static Suite *make_suite(void)
                                   sharing_is_by_permission_and_in_time_order,
                                   sharing_with_equal_times,
                                   lists_that_are_shared,
-                                  a_big_acl};
+                                  a_big_acl,
+                                  a_principal_is_forgotten,
+                                  shared_lists_one_after_the_other};
     return suite_of("store/acl", setup, teardown, tests, ARRAY_LEN(tests));
 }
 

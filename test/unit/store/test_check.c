@@ -332,7 +332,7 @@ static const struct {
 } strangers[] = {
     {K("\x00"), K("x"), "means nothing (key 00)"},
     {K("\xff\xff"), K(""), "means nothing (key ffff)"},
-    {K("\x09"
+    {K("\x0a"
        "abc"),
      K(""), "means nothing"},
     {K("\x11"), K(""), "means nothing"},

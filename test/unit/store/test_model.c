@@ -835,6 +835,7 @@ static void check_keys(void)
         case KEY_META:
         case KEY_PRINCIPAL:
         case KEY_PRINCIPAL_NAME:
+        case KEY_NOTE:
             break;
         }
     }
