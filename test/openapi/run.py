@@ -38,6 +38,7 @@ EVERYTHING = """kinto.includes = kinto.plugins.default_bucket kinto.plugins.flus
 kinto.experimental_permissions_endpoint = true
 kinto.experimental_collection_schema_validation = true
 kinto.bucket_write_principals = system.Authenticated
+kinto.user-data_delete_principals = system.Authenticated
 """
 SETTINGS = {
     "plain": "",

@@ -75,6 +75,21 @@ static void keep_text(char out[160], const struct store_object *o)
     snprintf(out, 160, STR_FMT, STR_ARG(o ? o->data : STR("")));
 }
 
+static const char *kept_for; /* a principal that may read what the listener keeps of deletions */
+
+/* As a plugin does that keeps a history. In a list that may lie before or behind those of the
+ * request. */
+static void keep_trace(struct api_req *r, const struct api_change *c)
+{
+    const struct store_ace ace = {str_from(kept_for), STORE_PERM_READ};
+    const struct store_put put_ = {
+        .id = STR("trace"), .data = json_new_object(api_arena(r)), .acl = &ace, .nacl = 1};
+    struct store_object o;
+
+    ck_assert_ok(store_put(api_session(r), api_arena(r),
+                           (struct store_list_id){STR("trace"), c->list.parent}, &put_, &o));
+}
+
 static enum api_step listen(void *ctx, struct api_req *r, const struct api_change *c)
 {
     (void)ctx;
@@ -85,6 +100,9 @@ static enum api_step listen(void *ctx, struct api_req *r, const struct api_chang
     keep_text(told.now[told.n], c->now);
     told.n++;
     ck_assert(store_is_writing(api_session(r)));
+    api_set_header(r, STR("Told"), arena_printf(api_arena(r), "%u", told.n));
+    if (kept_for && c->action != ACTION_CREATE)
+        keep_trace(r, c);
     return refused && str_eq(c->uri, str_from(refused)) ? api_fail(r, API_ERR_INTERNAL) : STEP_NEXT;
 }
 
@@ -135,8 +153,8 @@ static void setup_note(void)
     more_settings = (struct setting_table){note_settings, ARRAY_LEN(note_settings)};
     loop_thread = pthread_self();
     doublings = told.n = 0;
-    refused = NULL;
-    server_start(PLAIN_INI);
+    refused = kept_for = NULL;
+    server_start(PLAIN_INI "kinto.user-data_delete_principals = system.Authenticated\n");
     ck_assert_ok(api_add_resource(server.api, &note));
     ck_assert_ok(api_add_endpoint(server.api, &doubles));
     ck_assert_ok(api_add_listener(server.api, &(struct api_listener){.changed = listen}));
@@ -258,6 +276,78 @@ START_TEST(a_listener_can_undo_everything)
 }
 END_TEST
 
+static const char *header_of(const struct fake_answer *a, const char *name)
+{
+    for (unsigned i = 0; i < a->nheaders; i++)
+        if (str_eq_nocase(a->headers[i].name, str_from(name)))
+            return arena_cstr(&keep, a->headers[i].value);
+    return NULL;
+}
+
+START_TEST(a_header_of_a_listener)
+{
+    ck_assert_ok(api_expose_header(server.api, "Told"));
+    struct fake_answer *a = want(201, "PUT", C "/records/r", NULL);
+    ck_assert_str_eq(header_of(a, "Told"), "1");
+    ck_assert_ptr_nonnull(strstr(header_of(a, "Access-Control-Expose-Headers"), ", Told"));
+    want(201, "PUT", C "/records/s", NULL);
+    a = want(200, "DELETE", C "/records", NULL); /* two changes, one header: the last */
+    ck_assert_str_eq(header_of(a, "Told"), "4");
+    unsigned n = 0;
+    for (unsigned i = 0; i < a->nheaders; i++)
+        n += str_eq(a->headers[i].name, STR("Told"));
+    ck_assert_uint_eq(n, 1);
+    refused = "/buckets/b/collections/c/records/t";
+    ck_assert_ptr_null(header_of(want(500, "PUT", C "/records/t", NULL), "Told"));
+}
+END_TEST
+
+/* What listeners share with the principal while it is erased goes, too. */
+START_TEST(an_erasure_with_a_listener)
+{
+    static const char *const own[] = {"/v1/buckets/b/groups/g", C "/records/r", "/v1/buckets/own"};
+    struct store_thread *t;
+    struct store_session *s;
+    struct store_principals p;
+
+    want(200, "PATCH", "/v1/buckets/b",
+         "{\"permissions\":{\"group:create\":[\"system.Authenticated\"]}}");
+    want(200, "PATCH", C, "{\"permissions\":{\"record:create\":[\"system.Authenticated\"]}}");
+    user = "bob:x";
+    str bob = json_string(
+        json_get(json_get(want(200, "GET", "/v1/", NULL)->json, STR("user")), STR("id")));
+    for (size_t i = 0; i < ARRAY_LEN(own); i++)
+        want(201, "PUT", own[i], "{\"data\":{\"members\":[]}}");
+    user = "alice:x";
+    want(201, "PUT", "/v1/buckets/b/groups/member",
+         arena_printf(&keep, "{\"data\":{\"members\":[\"" STR_FMT "\"]}}", STR_ARG(bob)).p);
+    kept_for = arena_cstr(&keep, bob);
+    const char *target = arena_printf(&keep, "/v1/__user_data__/" STR_FMT, STR_ARG(bob)).p;
+    refused = "/buckets/b/groups/member"; /* the last of all */
+    want(500, "DELETE", target, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+        user = "bob:x";
+        want(200, "GET", own[i], NULL);
+    }
+    user = "alice:x";
+    refused = NULL;
+    told.n = 0;
+    struct fake_answer *a = want(200, "DELETE", target, NULL);
+    ck_assert_ptr_null(header_of(a, "Told"));
+    ck_assert_uint_eq(told.n, 4);
+    told_of(0, ACTION_DELETE, "/buckets/own");
+    told_of(1, ACTION_DELETE, "/buckets/b/groups/g");
+    told_of(2, ACTION_DELETE, "/buckets/b/collections/c/records/r");
+    told_of(3, ACTION_UPDATE, "/buckets/b/groups/member");
+    ck_assert_ok(store_thread_new(server.store, &t));
+    ck_assert_ok(store_read_begin(t, &keep, &s));
+    ck_assert_ok(store_principals_resolve(s, &keep, &bob, 1, &p));
+    ck_assert_uint_eq(p.ids[0], 0); /* not even its name */
+    store_read_end(s);
+    store_thread_free(t);
+}
+END_TEST
+
 /* ---- work ------------------------------------------------------------------------------------ */
 
 START_TEST(work_is_done_once_a_request)
@@ -327,6 +417,8 @@ static Suite *make_suite(void)
                                   a_kind_is_allowed_as_its_place_says,
                                   listeners_are_told_of_each_change,
                                   a_listener_can_undo_everything,
+                                  a_header_of_a_listener,
+                                  an_erasure_with_a_listener,
                                   work_is_done_once_a_request,
                                   work_inside_a_transaction_leaves_nothing_behind,
                                   work_in_a_batch,
