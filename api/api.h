@@ -132,6 +132,9 @@ struct api_resource {
     const char *id_pattern;
     bool (*valid_id)(str id);
     bool data_required; /* a POST or PUT has to bring "data" */
+    /* One list of users who need not trust each other: a last_modified in the future, which would
+     * move the clock of all, is as if there were none. */
+    bool time_is_ours;
     /* The fields that lists may be filtered by, sorted by and cut to, up to NULL; or NULL: any. */
     const char *const *fields;
     const char *data_schema; /* OpenAPI 2.0 schema of its "data" */

@@ -158,6 +158,24 @@ START_TEST(many_sign_up_in_one_batch)
 }
 END_TEST
 
+/* Who may read hashes cannot tell who chose the same password. */
+START_TEST(equal_passwords_of_a_batch_have_hashes_of_their_own)
+{
+    as(NULL);
+    call("POST", "/batch",
+         "{'requests':["
+         "{'method':'PUT','path':'/accounts/a','body':{'data':{'password':'secret'}}},"
+         "{'method':'PUT','path':'/accounts/b','body':{'data':{'password':'secret'}}}]}");
+    want(200);
+    want_at("/responses/1/status", "201");
+    char *first = strdup(at("/responses/0/body/data/password"));
+    ck_assert_str_ne(first, at("/responses/1/body/data/password"));
+    free(first);
+    as("b");
+    want_user("account:b");
+}
+END_TEST
+
 /* Each part with credentials of its own. */
 START_TEST(users_of_a_batch)
 {
@@ -291,6 +309,27 @@ START_TEST(others_are_not_there)
     want_ids("-bob");
     as("alice");
     want_user("account:alice");
+}
+END_TEST
+
+/* All accounts share a clock: nobody may move it for the others. */
+START_TEST(times_ahead_are_not_taken)
+{
+    as(NULL);
+    call("PUT", "/accounts/a", "{'data':{'password':'secret','last_modified':99999999999999}}");
+    want(201);
+    as("a");
+    call("PATCH", "/accounts/a", "{'data':{'last_modified':99999999999999}}");
+    want(200);
+    call("DELETE", "/accounts/a?last_modified=99999999999999", NULL);
+    want(200);
+    as(NULL);
+    call("PUT", "/accounts/b", "{'data':{'password':'secret'}}");
+    want(201);
+    ck_assert_uint_eq(strlen(at("/data/last_modified")), 13);
+    call("PUT", "/accounts/c", "{'data':{'password':'secret','last_modified':1234}}");
+    want(201);
+    want_at("/data/last_modified", "1234");
 }
 END_TEST
 
@@ -508,12 +547,14 @@ static Suite *suite(void)
     tcase_add_test(t, passwords_that_bcrypt_would_cut);
     tcase_add_test(t, a_name_is_taken_once);
     tcase_add_test(t, many_sign_up_in_one_batch);
+    tcase_add_test(t, equal_passwords_of_a_batch_have_hashes_of_their_own);
     tcase_add_test(t, users_of_a_batch);
     tcase_add_test(t, a_new_password);
     tcase_add_test(t, a_password_by_json_patch);
     tcase_add_test(t, without_data_nothing_changes);
     tcase_add_test(t, an_account_is_deleted);
     tcase_add_test(t, others_are_not_there);
+    tcase_add_test(t, times_ahead_are_not_taken);
     tcase_add_test(t, strangers_read_nothing);
     tcase_add_test(t, administrators_manage_all);
     tcase_add_test(t, wrong_passwords_hold_up_nobody);

@@ -8,6 +8,7 @@ tells users about it. What no row explains is a failure.
     values.py      numbers, text, times, ids, bodies
     lists.py       filters and pages
     access.py      permissions, what a user may see, CORS
+    accounts.py    kinto.plugins.accounts
     protocol.py    URLs, headers, batches, the default bucket, descriptions of oneself
 
 A row's `match` sees one difference (where, the reference's value, ours) and a Look at everything around it. Where the
@@ -17,5 +18,5 @@ row that matches gets the difference.
 
 from .look import Difference, Look, patches
 from .rule import RULES
-from . import errors, judging, values, lists, access, protocol
+from . import errors, judging, values, lists, access, accounts, protocol
 from .protocol import late_effects
