@@ -117,6 +117,7 @@ struct api {
     struct api_listener *listeners;
     size_t nlisteners;
     struct pool *pools[POOL_COUNT];
+    _Atomic uint64_t told_full_ms; /* when the log was told that they are full; 0: never */
     str version;
     str description; /* what /__api__ answers, from behind the host on (openapi.c) */
 };
@@ -198,6 +199,7 @@ struct api_req {
     bool written;                       /* the steps in it ran in a write transaction before */
     struct api_work *works,
         *todo; /* of the outermost: what was done for it, what is to be done next */
+    struct arena_spares *spares; /* its arena's, while that is with another thread */
 
     struct store_list_id list;
     str id;          /* of the object asked for: URL, or body of a POST; none */
@@ -272,6 +274,8 @@ enum err api_pools_new(struct api *a); /* NOMEM */
 void api_pools_free(struct api *a);
 /* Hands over what the request waits for; it will be resumed. AGAIN: there is too much to do. */
 MUST_CHECK enum err api_work_submit(struct api_req *r);
+enum api_step api_work_refuse(struct api_req *r); /* 503 when it was not taken */
+void api_work_end(struct api_req *r); /* first when it is resumed: its arena is the loop's again */
 
 /* ---- error.c --------------------------------------------------------------------------------- */
 

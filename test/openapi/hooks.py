@@ -74,7 +74,8 @@ def make(base, path):
     if path not in there:
         alice = {"Authorization": authorization("alice")}
         user = session.get(base + "/", headers=alice).json()["user"]["id"]
-        session.put(base + path, headers=alice, json={"permissions": {"write": [user]}})
+        data = {"data": {"password": "secret"}} if path.startswith("/accounts/") else {}
+        session.put(base + path, headers=alice, json=dict(data, permissions={"write": [user]}))
         there.add(path)
 
 
