@@ -472,11 +472,12 @@ static enum err add_resource(struct api *a, struct accounts *p)
                .valid_id = accounts_valid_name,
                .data_required = true,
                .time_is_ours = true,
-               .data_schema = "{\"type\":\"object\",\"required\":[\"password\"],"
-                              "\"additionalProperties\":{},\"properties\":{"
+               /* Of answers, too: what is cut to some fields may have no password. */
+               .data_schema = "{\"type\":\"object\",\"additionalProperties\":{},\"properties\":{"
                               "\"id\":{\"type\":\"string\"},"
                               "\"last_modified\":{\"type\":\"integer\"},"
-                              "\"password\":{\"type\":\"string\"}}}",
+                              "\"password\":{\"type\":\"string\",\"minLength\":1,"
+                              "\"maxLength\":72}}}",
                .ctx = p,
                .begin = begin,
                .validate = validate,
