@@ -272,6 +272,7 @@ struct api_work {
     str key;
     enum api_pool pool;
     struct pool_job job;
+    bool dropped;
     struct api_req *req;
     struct api_work *next;
 };

@@ -138,6 +138,8 @@ enum api_step api_fail_err(struct api_req *r, enum err e)
     case ERR_CLOSED:
     case ERR_FAILED:
     case ERR_BUSY:
+        if (e == ERR_AGAIN && api_work_dropped(r)) /* as it should be */
+            return api_fail(r, API_ERR_UNAVAILABLE);
         log_event(LOG_ERROR, "backend", "error=\"%s\" path=\"" STR_FMT "\"", err_text(e),
                   STR_ARG(r->path));
         return api_fail(r, API_ERR_UNAVAILABLE);

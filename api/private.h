@@ -274,6 +274,7 @@ enum err api_pools_new(struct api *a); /* NOMEM */
 void api_pools_free(struct api *a);
 /* Hands over what the request waits for; it will be resumed. AGAIN: there is too much to do. */
 MUST_CHECK enum err api_work_submit(struct api_req *r);
+bool api_work_dropped(struct api_req *r); /* Was its last work not done, for the server stops? */
 enum api_step api_work_refuse(struct api_req *r); /* 503 when it was not taken */
 void api_work_end(struct api_req *r); /* first when it is resumed: its arena is the loop's again */
 

@@ -45,6 +45,7 @@ enum api_step api_work_begin(struct api_req *r, struct api_work *w, api_work_fn 
 static void run_work(struct pool_job *job, bool dropped)
 {
     struct api_work *w = CONTAINER_OF(job, struct api_work, job);
+    w->dropped = dropped;
     w->result = dropped ? ERR_AGAIN : w->run(w);
     http_resume(w->req->http);
 }
@@ -55,6 +56,12 @@ static void lend_arena(struct api_req *r)
 {
     r->spares = r->arena->spares;
     r->arena->spares = NULL;
+}
+
+bool api_work_dropped(struct api_req *r)
+{
+    const struct api_work *newest = api_outermost(r)->works;
+    return newest && newest->dropped;
 }
 
 void api_work_end(struct api_req *r)

@@ -519,9 +519,11 @@ START_TEST(a_stop_does_not_wait_for_passwords)
         c[i] = raw_open();
         ck_assert(http_send(c[i], request, strlen(request)));
     }
-    server_stop(&s);
+    ck_assert(server_end(&s));
     for (unsigned i = 0; i < ARRAY_LEN(c); i++)
         http_close(c[i]);
+    ck_assert_uint_eq(count_lines(f("%s/stderr", s.dir), "ERROR"), 0);
+    server_remove(&s);
 }
 END_TEST
 
