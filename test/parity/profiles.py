@@ -153,7 +153,7 @@ PROFILES = {
         "kinto.account_create_principals": "",
         "kinto.account_write_principals": "account:admin {carol} {admin}",
         "kinto.account_read_principals": "{bob} account:alice system.Authenticated",
-        "kinto.paginate_by": "3",
+        "kinto.paginate_by": "5",
     }), users=(3, 8, 6, 4, 8), accounts=True),
     "closed": Profile({
         "kinto.cors_origins": "",
