@@ -151,6 +151,9 @@ struct api_resource {
     const char *id_pattern;
     bool (*valid_id)(str id);
     bool data_required; /* a POST or PUT has to bring "data" */
+    /* One list of users who need not trust each other: a last_modified in the future, which would
+     * move the clock of all, is as if there were none. */
+    bool time_is_ours;
     /* The fields that lists may be filtered by, sorted by and cut to, up to NULL; or NULL: any. */
     const char *const *fields;
     /* Those of them that hold text which may look like a number, up to NULL; or NULL: a filter that
@@ -384,6 +387,7 @@ struct api_work {
     str key;
     enum api_pool pool;
     struct pool_job job;
+    bool dropped;
     struct api_req *req;
     struct api_work *next;
     struct api_work *waiting; /* for its result: the first one, then each one's own next */

@@ -219,7 +219,7 @@ static void add_path_item(struct buf *b, const struct api *a, const struct api_r
     unsigned on = described_methods(a, route);
     bool first = true;
     buf_add_char(b, '{');
-    if (route->kind != KIND_NONE) {
+    if (route->type != TYPE_UTILITY && strchr(route->path, '{')) {
         buf_add_lit(b, "\"parameters\":[");
         openapi_add_path_parameters(b, a, route);
         buf_add_lit(b, "],");

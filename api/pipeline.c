@@ -430,10 +430,9 @@ static void proceed(struct api_req *r)
     enum outcome o = run_steps(r);
     if (o == WAITS) {
         r->phase = WORKING;
-        enum err e = api_work_submit(r);
-        if (e == OK)
+        if (api_work_submit(r) == OK)
             return;
-        api_fail_err(r, e);
+        api_work_refuse(r);
     }
     if (o != PARKED)
         respond(r);
@@ -443,6 +442,7 @@ void api_request_resume(struct http_req *http)
 {
     struct api_req *r = http->app_data;
     if (r->phase == WORKING) {
+        api_work_end(r);
         proceed(r);
         return;
     }

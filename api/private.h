@@ -135,7 +135,8 @@ struct api {
     size_t nobservers;
     pthread_mutex_t sharing; /* of the list of work that others may wait for */
     struct api_work *shared;
-    str exposed[EXPOSED_COUNT]; /* none: those of the core (cors.c) */
+    str exposed[EXPOSED_COUNT];    /* none: those of the core (cors.c) */
+    _Atomic uint64_t told_full_ms; /* when the log was told that they are full; 0: never */
     str version;
     str description; /* what /__api__ answers, from behind the host on (openapi.c) */
 };
@@ -219,6 +220,7 @@ struct api_req {
     struct api_after *afters;           /* of the outermost: to be done behind the commit */
     /* Of the outermost: what was done for it, and what is to be done next. */
     struct api_work *works, *todo;
+    struct arena_spares *spares; /* its arena's, while that is with another thread */
 
     struct store_list_id list;
     str id;          /* of the object asked for: URL, or body of a POST; none */
@@ -294,6 +296,9 @@ enum err api_pools_new(struct api *a); /* NOMEM */
 void api_pools_free(struct api *a);
 /* Hands over what the request waits for; it will be resumed. AGAIN: there is too much to do. */
 MUST_CHECK enum err api_work_submit(struct api_req *r);
+bool api_work_dropped(struct api_req *r); /* Was its last work not done, for the server stops? */
+enum api_step api_work_refuse(struct api_req *r); /* 503 when it was not taken */
+void api_work_end(struct api_req *r); /* first when it is resumed: its arena is the loop's again */
 
 /* ---- observe.c ------------------------------------------------------------------------------- */
 

@@ -12,6 +12,7 @@
  */
 #include "api/private.h"
 #include "base/map.h"
+#include <stdatomic.h>
 #include <unistd.h>
 
 /* The address that a stranger cannot change at will: of IPv6 the first 64 bits. */
@@ -93,10 +94,48 @@ static void part(struct api *a, struct api_work *done)
 static void run_work(struct pool_job *job, bool dropped)
 {
     struct api_work *w = CONTAINER_OF(job, struct api_work, job);
+    w->dropped = dropped;
     w->result = dropped ? ERR_AGAIN : w->run(w);
     if (w->share)
         part(w->req->api, w);
     http_resume(w->req->http);
+}
+
+/* The arena goes to the thread, and comes back. Its spares are the loop's, which goes on using them:
+ * they stay here. */
+static void lend_arena(struct api_req *r)
+{
+    r->spares = r->arena->spares;
+    r->arena->spares = NULL;
+}
+
+bool api_work_dropped(struct api_req *r)
+{
+    const struct api_work *newest = api_outermost(r)->works;
+    return newest && newest->dropped;
+}
+
+void api_work_end(struct api_req *r)
+{
+    r->arena->spares = r->spares;
+}
+
+#define TELL_AGAIN_MS ((uint64_t)10 * 1000)
+
+/* Not once for each that is refused: who floods the queue would flood the log, too. */
+static void tell_full(struct api *a, str peer)
+{
+    uint64_t now = clock_mono_ms(), told = atomic_load(&a->told_full_ms);
+    if ((told == 0 || now - told >= TELL_AGAIN_MS) &&
+        atomic_compare_exchange_strong(&a->told_full_ms, &told, now))
+        log_event(LOG_WARN, "work_refused", "reason=\"too many requests wait\" peer=" STR_FMT,
+                  STR_ARG(peer));
+}
+
+enum api_step api_work_refuse(struct api_req *r)
+{
+    tell_full(r->api, r->http->peer);
+    return api_fail(r, API_ERR_UNAVAILABLE);
 }
 
 enum err api_work_submit(struct api_req *r)
@@ -107,13 +146,16 @@ enum err api_work_submit(struct api_req *r)
     w->next = r->works;
     r->works = w;
     w->job.run = run_work;
+    lend_arena(r);
     if (w->share && join(r->api, w))
         return OK;
     enum err e = pool_submit(r->api->pools[w->pool], &w->job, map_hash(network_of(r->http->peer)));
-    if (e != OK && w->share) {
-        w->result = e;
+    if (e == OK)
+        return OK;
+    api_work_end(r);
+    w->result = e;
+    if (w->share)
         part(r->api, w);
-    }
     return e;
 }
 

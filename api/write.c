@@ -5,6 +5,12 @@
  */
 #include "api/private.h"
 
+/* May the client have that time? */
+static bool may_ask(const struct api_req *r, int64_t time)
+{
+    return !api_kind_of(r)->is.time_is_ours || time <= clock_wall_ms();
+}
+
 /* The time that the client asks for: an integer, or nothing. */
 static enum api_step asked_time(struct api_req *r, const struct json *data, int64_t *value,
                                 const int64_t **asked)
@@ -17,7 +23,8 @@ static enum api_step asked_time(struct api_req *r, const struct json *data, int6
         *value < -STORE_MAX_TIMESTAMP)
         return api_fail_invalid(r, "body", STR("data.last_modified"),
                                 STR("The timestamp is out of range"));
-    *asked = value;
+    if (may_ask(r, *value))
+        *asked = value;
     return STEP_NEXT;
 }
 
@@ -184,7 +191,7 @@ static enum api_step asked_deletion_time(struct api_req *r, int64_t *value, cons
         return api_fail_invalid(r, "querystring", STR("last_modified"),
                                 ARENA_JOIN(r->arena, STR("\""), api_python_str(r->arena, p->value),
                                            STR("\" is not a number")));
-    if (*value > r->object.last_modified)
+    if (*value > r->object.last_modified && may_ask(r, *value))
         *asked = value;
     return STEP_NEXT;
 }

@@ -5,7 +5,7 @@
 #include "base/rand.h"
 #include <crypt.h>
 
-#define HASH_BYTES ((size_t)60) /* "$2b$12$", 22 of the salt, 31 of the hash */
+#define HASH_BYTES 60 /* "$2b$12$", 22 of the salt, 31 of the hash */
 
 bool password_is_usable(str password)
 {
@@ -22,17 +22,27 @@ static unsigned cost_of(str hash)
     return form ? (unsigned)(10 * (hash.p[4] - '0') + (hash.p[5] - '0')) : 0;
 }
 
-/* As crypt(3). STR_NONE with OK: it is no setting. */
-static enum err crypt_with(struct arena *a, str password, const char *setting, str *out)
+struct hashed {
+    char text[CRYPT_OUTPUT_SIZE]; /* empty: it was no setting */
+};
+
+/* As crypt(3). What it works with is large, and wiped and released at once. NOMEM. */
+static enum err crypt_with(struct arena *a, str password, const char *setting, struct hashed *out)
 {
+    struct arena_mark before = arena_mark(a);
     struct crypt_data *data = ARENA_NEW(a, struct crypt_data);
     char *phrase = arena_cstr(a, str_sub(password, 0, MIN_OF(password.n, PASSWORD_MAX_BYTES)));
-    if (data == NULL || phrase == NULL)
-        return ERR_NOMEM;
-    const char *text = crypt_rn(phrase, setting, data, (int)sizeof *data);
-    *out = text ? arena_str(a, str_from(text)) : STR_NONE;
-    memset(phrase, 0, strlen(phrase));
-    return text && str_none(*out) ? ERR_NOMEM : OK;
+    bool room = data != NULL && phrase != NULL;
+    *out = (struct hashed){0};
+    if (room) {
+        const char *text = crypt_rn(phrase, setting, data, (int)sizeof *data);
+        if (text != NULL)
+            memcpy(out->text, text, strnlen(text, sizeof out->text - 1));
+        explicit_bzero(data, sizeof *data);
+        explicit_bzero(phrase, strlen(phrase));
+    }
+    arena_release(a, before);
+    return room ? OK : ERR_NOMEM;
 }
 
 enum err password_hash(struct arena *a, str password, unsigned cost, str *hash)
@@ -42,9 +52,13 @@ enum err password_hash(struct arena *a, str password, unsigned cost, str *hash)
         return ERR_RANGE;
     rand_bytes(salt, sizeof salt);
     CHECK(crypt_gensalt_rn("$2b$", cost, salt, sizeof salt, setting, sizeof setting));
-    enum err e = crypt_with(a, password, setting, hash);
-    CHECK(e != OK || hash->n == HASH_BYTES);
-    return e;
+    struct hashed made;
+    enum err e = crypt_with(a, password, setting, &made);
+    if (e != OK)
+        return e;
+    CHECK(strlen(made.text) == HASH_BYTES);
+    *hash = arena_str(a, str_from(made.text));
+    return str_none(*hash) ? ERR_NOMEM : OK;
 }
 
 /* Takes as long wherever the first difference is. */
@@ -63,9 +77,10 @@ enum err password_check(struct arena *a, str password, str hash, bool *same)
     if (cost < PASSWORD_MIN_COST || cost > PASSWORD_MAX_COST ||
         str_find(password, '\0') != STR_NPOS)
         return OK;
-    str got = STR_NONE;
-    const char *setting = arena_cstr(a, hash);
-    enum err e = setting ? crypt_with(a, password, setting, &got) : ERR_NOMEM;
-    *same = e == OK && !str_none(got) && equal(got, hash);
+    char setting[HASH_BYTES + 1] = {0};
+    memcpy(setting, hash.p, HASH_BYTES);
+    struct hashed made;
+    enum err e = crypt_with(a, password, setting, &made);
+    *same = e == OK && equal(str_from(made.text), hash);
     return e;
 }

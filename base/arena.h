@@ -9,7 +9,8 @@
  * allocation returns NULL *and the arena remembers* (arena_failed), so that a writer may go on with
  * no-ops and the pipeline looks once, before the first byte goes out.
  *
- * Threads: one at a time (a parked request's arena may be handed over; the queue is the fence).
+ * Threads: one at a time. A parked request's arena may be handed over, without its spares, which are of
+ * one thread; the queue is the fence.
  * Under ASan, unused and freed space is poisoned.
  */
 #ifndef BASE_ARENA_H

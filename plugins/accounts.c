@@ -298,7 +298,11 @@ static enum api_step hash_password(const struct accounts *p, struct api_req *r, 
 {
     struct arena *a = api_arena(r);
     str password = json_string(json_get(data, STR("password")));
-    struct api_work *w = api_work_done(r, run_hash, password);
+    /* With the id: whoever else has that password in a batch gets a salt of their own. */
+    str key = ARENA_JOIN(a, api_object_id(r), STR(":"), password);
+    if (str_none(key))
+        return api_fail_err(r, ERR_NOMEM);
+    struct api_work *w = api_work_done(r, run_hash, key);
     if (w && w->result != OK)
         return api_fail_err(r, w->result);
     if (w) {
@@ -307,12 +311,11 @@ static enum api_step hash_password(const struct accounts *p, struct api_req *r, 
         return e == OK ? STEP_NEXT : api_fail_err(r, e);
     }
     struct hashing *h = ARENA_NEW(a, struct hashing);
-    password = arena_str(a, password);
-    if (h == NULL || str_none(password))
+    if (h == NULL)
         return api_fail_err(r, ERR_NOMEM);
     h->cost = p->cost;
-    h->password = password;
-    return api_work_begin(r, &h->work, run_hash, password, POOL_COMPUTE);
+    h->password = str_sub(key, key.n - password.n, password.n);
+    return api_work_begin(r, &h->work, run_hash, key, POOL_COMPUTE);
 }
 
 /* A JSON patch has no "data": there a password counts as sent when it is another than before. */
@@ -524,11 +527,13 @@ static enum err add_resource(struct api *a, struct accounts *p)
                .id_pattern = "^[a-zA-Z0-9][+.@a-zA-Z0-9_-]*$",
                .valid_id = accounts_valid_name,
                .data_required = true,
-               .data_schema = "{\"type\":\"object\",\"required\":[\"password\"],"
-                              "\"additionalProperties\":{},\"properties\":{"
+               .time_is_ours = true,
+               /* Of answers, too: what is cut to some fields may have no password. */
+               .data_schema = "{\"type\":\"object\",\"additionalProperties\":{},\"properties\":{"
                               "\"id\":{\"type\":\"string\"},"
                               "\"last_modified\":{\"type\":\"integer\"},"
-                              "\"password\":{\"type\":\"string\"}}}",
+                              "\"password\":{\"type\":\"string\",\"minLength\":1,"
+                              "\"maxLength\":72}}}",
                .ctx = p,
                .begin = begin,
                .allowed = allowed,

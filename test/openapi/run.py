@@ -53,7 +53,14 @@ SETTINGS = {
     "batches of any length": "kinto.batch_max_requests = 0\n",
     "nobody": "",
 }
-FUZZED = ("everything", "pages")
+ACCOUNTS = EVERYTHING.replace("kinto.includes = ", "kinto.includes = kinto.plugins.accounts ") + \
+    "multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy\n" \
+    "kinto.account_create_principals = system.Everyone\n" \
+    "kinto.account_write_principals = system.Everyone\n" \
+    "kinto.account_read_principals = system.Everyone\n" \
+    "kinto.account_password_cost = 4\n"
+SETTINGS["accounts"] = ACCOUNTS
+FUZZED = ("everything", "pages", "accounts")
 
 # Checks of what the description says of answers. The others of schemathesis ask that every request which the
 # description does not allow is refused, and that nobody without credentials is answered. Kinto is lenient by design
@@ -83,7 +90,7 @@ def start(options, name, folder):
     with open(ini, "w") as out:
         out.write(BASE + SETTINGS[name])
         if name != "nobody":
-            out.write("multiauth.policies = basicauth\n")
+            out.write("multiauth.policies = %sbasicauth\n" % ("account " if name == "accounts" else ""))
     server = start_ours(options.binary, ini, folder)
     server.wait()
     return server, "http://%s:%d/v1" % server.address

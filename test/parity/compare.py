@@ -3,6 +3,8 @@
 What may differ between two correct servers is mapped, not ignored:
  - Timestamps: milliseconds near now. Within one list (its URL is the scope) the two sides' timestamps must map one
    to one and in the same order. Any other number must be equal.
+ - Accounts: each is a list of its own in the reference, so the scope of its timestamps is its own URL.
+ - Hashes of passwords: where the reference has one of bcrypt ours has one, the same as long as the reference's is the same.
  - Generated ids: the id of an object made without one; the two must have the same form, later they are one.
  - Page tokens: opaque; that there is one, and the rest of the URL, is compared.
  - Lists that are sets (principals, header lists), and the order of keys in objects.
@@ -29,6 +31,8 @@ NEAR = 2 * 3600 * 1000
 STAMP = re.compile(r"(?:(?<![\w.-])|(?<=%22))\d{13}(?![\w.])")
 UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 NAME = re.compile(r"^[A-Za-z0-9_-]{8}$")
+HASH = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
+ACCOUNTS = "/v1/accounts"
 # messages that print a set, or an object, whose members have any order
 SET_TEXT = re.compile(r"not found in|should be one of|do not exist|is not equal to tested value")
 DATE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00$")
@@ -63,6 +67,7 @@ class Context:
     def __init__(self, aliases):
         self.scopes = {}
         self.ids = {}  # ours -> reference's
+        self.hashes = {}  # the reference's -> ours
         self.aliases = aliases  # user -> the bucket that "default" stands for
         self.now = int(time.time() * 1000)
 
@@ -71,6 +76,8 @@ class Context:
         if not path.startswith("/v1"):
             path = "/v1" + path
         parts = path.split("/")
+        if path.startswith(ACCOUNTS):
+            return path
         if len(parts) % 2 == 0 and len(parts) > 3:  # an object: its list is one up
             parts.pop()
         return "/".join(parts)
@@ -89,8 +96,8 @@ class Context:
 
     def same_stamp(self, scope, ref, our):
         if self.near(ref) and self.near(our):
-            if scope is None:
-                return True
+            if scope is None or scope == ACCOUNTS:
+                return True  # of all accounts here, of one or of none there
             return self.scopes.setdefault(scope, Scope()).same(ref, our)
         return ref == our
 
@@ -116,6 +123,7 @@ class Comparison:
     def same_text(self, ref, our):
         if ref == our:
             return True
+        our = self.with_hashes(ref, our)
         for ours, theirs in self.context.ids.items():
             our = our.replace(ours, theirs)
         if ref == our:
@@ -166,7 +174,32 @@ class Comparison:
         return where.endswith(".date") and self.in_history() and all(
             DATE.match(v) and self.context.near(int(datetime.datetime.fromisoformat(v).timestamp() * 1000)) for v in (ref, our))
 
+    def one_hash(self, ref, our):
+        """Ours, when it stands for the reference's: both are of the same password with the same salt, so to say."""
+        known = self.context.hashes
+        if ref not in known and our not in known.values():
+            known[ref] = our
+        return known.get(ref) == our
+
+    def with_hashes(self, ref, our):
+        """Our text with the reference's hashes, where they stand for one another."""
+        pairs = list(zip(HASH.findall(ref), HASH.findall(our)))
+        if pairs and all(self.one_hash(r, o) for r, o in pairs):
+            for theirs, ours in pairs:
+                our = our.replace(ours, theirs)
+        return our
+
+    def of_account(self, found):
+        """Where the times of an account, or of the answer to a POST of one, belong to."""
+        found = found.get("data") if isinstance(found.get("data"), dict) else found
+        return "%s/%s" % (ACCOUNTS, found["id"]) if self.scope == ACCOUNTS and isinstance(found.get("id"), str) else self.scope
+
     def mapping(self, where, ref, our):
+        scope, self.scope = self.scope, self.of_account(ref)
+        self.members(where, ref, our)
+        self.scope = scope
+
+    def members(self, where, ref, our):
         for key in ref:
             if key not in our:
                 self.differ("%s.%s" % (where, key), ref[key], "(absent)")
@@ -249,6 +282,7 @@ class Comparison:
             self.differ("status", ref.status, our.status)
             return
         self.body(ref, our)
+        self.scope = self.of_account(object_of(ref.body)) if self.scope == ACCOUNTS else self.scope
         # A length that the client just read by needs no comparing: the bodies were. Stamps and ids have equal lengths.
         if self.request["method"] != "HEAD" and None not in (ref.get("content-length"), our.get("content-length")):
             ref, our = (Answer(a.status, [h for h in a.headers if h[0].lower() != "content-length"], a.body) for a in (ref, our))
@@ -290,6 +324,7 @@ class Comparison:
                 else:
                     self.value("part.path", r["path"], o["path"])
                     self.value("part.body", r["body"], o["body"])
+                    self.scope = self.of_account(r["body"]) if isinstance(r["body"], dict) else self.scope
                     self.headers("part header ", r["headers"].items(), o["headers"].items(),
                                  ref_answer.get("date"), our_answer.get("date"), True)
             self.part = None
@@ -363,3 +398,11 @@ def text_of(body):
 
 def parse(body):
     return json.loads(body)
+
+
+def object_of(body):
+    try:
+        found = parse(body)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {}

@@ -16,6 +16,7 @@ import json
 import random
 from urllib.parse import quote
 
+from accounts import ADMIN, LIST, NAMES, AccountRequests, clock_of
 from schemas import Schemas
 
 USERS = (None, "alice", "bob", "carol")
@@ -23,12 +24,13 @@ BUCKETS = ("b-1", "b-2")
 COLLECTIONS = ("c-1", "c-2")
 GROUPS = ("g-1", "g-2")
 RECORDS = ("r-1", "r-2", "r-3", "r-4", "r-5")
-KINDS = {"bucket": BUCKETS, "collection": COLLECTIONS, "group": GROUPS, "record": RECORDS}
+KINDS = {"bucket": BUCKETS, "collection": COLLECTIONS, "group": GROUPS, "record": RECORDS, "account": NAMES}
 PERMISSIONS = {
     "bucket": ("read", "write", "collection:create", "group:create"),
     "collection": ("read", "write", "record:create"),
     "group": ("read", "write"),
     "record": ("read", "write"),
+    "account": ("read", "write"),
 }
 OLD = ("1234", "1500000000000")
 
@@ -153,7 +155,7 @@ def basic(user):
     return "Basic " + base64.b64encode(("%s:pw" % user).encode()).decode()
 
 
-class Generator:
+class Generator(AccountRequests):
     def __init__(self, rng, profile, principals, size):
         self.rng = rng
         self.profile = profile
@@ -164,10 +166,10 @@ class Generator:
         self.made = {}  # plural URL -> ids of requests that make an object under a generated id
         self.by_id = rng.random() < 0.5  # this sequence sorts and compares ids, so it generates none
         self.live = {}  # plural URL -> {id: user who made it}, as far as a generator can guess
-        self.buckets = BUCKETS + (("default",) if rng.random() < 0.4 else ())
+        self.buckets = BUCKETS + (("default",) if rng.random() < 0.4 and not profile.accounts else ())
         self.principals = tuple(principals.values()) * 2 + (
             "system.Everyone", "system.Authenticated", "/buckets/b-1/groups/g-1", "/buckets/b-2/groups/g-2", "unknown", "basicauth:x",
-            "é")
+            "é") + (tuple("account:" + name for name in NAMES) if profile.accounts else ())
 
     # -- small choices
 
@@ -178,7 +180,7 @@ class Generator:
         return seq[self.rng.randrange(len(seq))]
 
     def user(self):
-        return self.rng.choices(USERS, self.profile.users)[0]
+        return self.rng.choices((USERS + (ADMIN,))[: len(self.profile.users)], self.profile.users)[0]
 
     def value(self):
         r = self.rng.random()
@@ -208,7 +210,7 @@ class Generator:
 
     def last_modified(self, plural):
         r = self.rng.random()
-        if r < 0.25:
+        if r < 0.25 or plural == LIST and r >= 0.35:
             return self.rng.randrange(1, 10**6)
         if r < 0.35:
             return self.pick(("abc", 1.5, None, "1234", [], {}, -5, 0, "", "⟨#raw:1e3⟩"))
@@ -232,7 +234,11 @@ class Generator:
     # -- URLs
 
     def plural(self, kind=None):
+        if kind is None and self.profile.accounts and self.chance(0.4):
+            kind = "account"
         kind = kind or self.rng.choices(("bucket", "collection", "group", "record"), (2, 3, 2, 8))[0]
+        if kind == "account":
+            return kind, LIST
         if kind == "bucket":
             return kind, "/v1/buckets"
         bucket = self.holder("/v1/buckets", self.buckets)
@@ -255,6 +261,8 @@ class Generator:
             return "⟨id:%s⟩" % self.pick(made)
         if kind == "bucket":
             return self.pick(self.buckets)
+        if kind == "account":
+            return self.account_name()
         return self.pick(KINDS[kind])
 
     def object(self):
@@ -291,7 +299,7 @@ class Generator:
         there = self.live.setdefault(plural, {})
         name = target[len(plural) + 1:]
         if method == "PUT" and name and plural.count("/") == 2:
-            there.setdefault(name, user)
+            there.setdefault(name, name if plural == LIST else user)
         elif method == "PUT" and name and self.who_made(plural):
             there.setdefault(name, user)
         elif method == "DELETE" and name in there and user == there[name]:
@@ -403,13 +411,13 @@ class Generator:
         if r < 0.4 and target in self.asked:
             return '"⟨ts:%d⟩"' % self.asked[target]
         if r < 0.55:
-            return '"⟨%s⟩"' % self.stamp(plural)
+            return '"⟨%s⟩"' % self.stamp(clock_of(plural, target))
         if r < 0.75:
             return "*"
         if r < 0.85:
             return '"%s"' % self.pick(OLD)
         if r < 0.88:
-            return "⟨%s⟩" % self.stamp(plural)
+            return "⟨%s⟩" % self.stamp(clock_of(plural, target))
         if r < 0.885:
             return "**"
         return self.pick(BAD_TAGS)
@@ -449,6 +457,8 @@ class Generator:
                 data[self.pick(sorted(data))] = None
             if self.chance(0.01):
                 data["__permissions__"] = self.permissions(kind)
+            if kind == "account":
+                self.account_data(data)
             if kind == "collection" and self.chance(0.05):
                 data["cache_expires"] = self.pick((10, 100, 0, "a", None, 1.5))
             body["data"] = data
@@ -479,6 +489,8 @@ class Generator:
         paths = ("/data/n", "/data/n", "/data/s", "/data/s", "/data/l", "/data/l/0", "/data/l/1", "/data/l/-", "/data/l/9", "/data/l/x", "/data/l/01",
                  "/data/o", "/data/o/x", "/data/o/x/y", "/data/o/z", "/data/m", "/data/m/x", "/data/a.b", "/data/é", "/data/", "/data/n/x",
                  "/data/a~1b", "/data/a~0b", "/data/a~2b", "/data/id", "/data/last_modified", "/foo", "/foo/x", "data/n", "", "/", "/data/l/-1")
+        if kind == "account" and self.chance(0.1):
+            paths = ("/data/password",)
         if self.chance(0.02):
             paths = ("/data",)
         found = {"op": op, "path": self.pick(paths)}
@@ -509,7 +521,7 @@ class Generator:
             self.guess(method, target, request["user"], plural)
         self.asked[target.split("?")[0]] = request["id"]
         if plural:
-            self.tagged.setdefault(plural, []).append(request["id"])
+            self.tagged.setdefault(clock_of(plural, target), []).append(request["id"])
         return request
 
     def write(self, method, kind, plural, target, user, own_id, headers=None):
@@ -956,6 +968,8 @@ class Generator:
         self.add("POST", "/v1/__flush__")
         if self.chance(0.04):
             return
+        if self.profile.accounts:
+            self.account_setup()
         buckets = BUCKETS[: self.pick((1, 1, 2))]
         for b in buckets:
             self.add("PUT", "/v1/buckets/" + b, "alice" if self.chance(0.85) else "bob", [], "/v1/buckets", json={"permissions": self.permissions("bucket")})
@@ -972,6 +986,7 @@ class Generator:
     def sequence(self):
         self.setup()
         kinds = self.KIND_WEIGHTS + tuple((kind, 1) for kind in ("schemas", "history", "erase") if kind in self.profile.lean)
+        kinds += self.ACCOUNT_WEIGHTS if self.profile.accounts else ()
         names = [k for k, _ in kinds]
         weights = [w * self.profile.lean.get(k, 1) for k, w in kinds]
         while len(self.requests) < self.size:

@@ -47,10 +47,10 @@ class Group:
         self.unsteady = 0
 
 
-def principals():
+def principals(users=generate.USERS):
     secret = b"parity-secret"
     return {u: "basicauth:" + hmac.new(secret, ("%s:pw" % u).encode(), hashlib.sha256).hexdigest()
-            for u in generate.USERS if u}
+            for u in users if u}
 
 
 def default_buckets(server):
@@ -90,7 +90,7 @@ class Run:
         self.metrics = []  # what differs in them
 
     def start(self):
-        users = principals()
+        users = principals(generate.USERS + (generate.ADMIN,))
         self.ini = os.path.join(self.scratch, self.name + ".ini")
         with open(self.ini, "w") as out:
             out.write(ini_text(self.profile, users))

@@ -1,8 +1,8 @@
 """Profiles: the settings that both servers are started with, and what the generator leans to under each.
 
-`settings` goes into [app:main] on top of BASE. `users` are weights of (anonymous, alice, bob, carol).
+`settings` goes into [app:main] on top of BASE. `users` are weights of (anonymous, alice, bob, carol), with `accounts` also of an administrator.
 `lean` multiplies the weights of the generator's request kinds. With `metrics`, /v1/__metrics__ is compared behind the
-last request (metrics.py).
+last request (metrics.py). `accounts`: the generator asks for accounts, too.
 """
 
 BASE = {
@@ -20,12 +20,23 @@ BASE = {
 
 HISTORY = {"kinto.includes": BASE["kinto.includes"] + " kinto.plugins.history"}
 
+# Hashes are cheap: in the reference by cheap/sitecustomize.py, since it has no such setting.
+ACCOUNTS = {
+    "kinto.includes": "kinto.plugins.accounts kinto.plugins.default_bucket kinto.plugins.flush",
+    "multiauth.policies": "account basicauth",
+    "multiauth.policy.account.use": "kinto.plugins.accounts.AccountsPolicy",
+    "kinto.account_create_principals": "system.Everyone",
+    "kinto.account_write_principals": "account:admin",
+    "kinto.account_password_cost": "4",
+}
+
 
 class Profile:
-    def __init__(self, settings=None, users=(2, 10, 4, 2), lean=None, metrics=False):
+    def __init__(self, settings=None, users=(2, 10, 4, 2), lean=None, accounts=False, metrics=False):
         self.settings = dict(BASE, **(settings or {}))
         self.users = users
         self.lean = lean or {}
+        self.accounts = accounts
         self.metrics = metrics
 
 
@@ -161,6 +172,14 @@ PROFILES = {
         "kinto.b-1.record_cache_expires_seconds": "2.5",
         "multiauth.policy.basicauth.realm": "Somewhere",
     }, users=(6, 8, 2, 1), lean={"misc": 4, "share": 3}),
+    "accounts": Profile(ACCOUNTS, users=(4, 10, 6, 3, 5), accounts=True),
+    # Only administrators make accounts, so these are users of basicauth.
+    "managed": Profile(dict(ACCOUNTS, **{
+        "kinto.account_create_principals": "",
+        "kinto.account_write_principals": "account:admin {carol} {admin}",
+        "kinto.account_read_principals": "{bob} account:alice system.Authenticated",
+        "kinto.paginate_by": "5",
+    }), users=(3, 8, 6, 4, 8), accounts=True),
     "closed": Profile({
         "kinto.cors_origins": "",
         "kinto.plural_bucket_post_enabled": "false",

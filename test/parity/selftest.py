@@ -145,6 +145,16 @@ def status(number):
 
 OK_BATCH = lambda q, a: q.target.startswith("/v1/batch") and a.status == 200  # noqa: E731
 
+def shows_password(request, answer):
+    return request.method == "GET" and answer.status == 200 and b'"data":{' in answer.body and b'"$2b$' in answer.body
+
+
+def salted_anew(value):
+    value["data"]["password"] = "$2b$04$%053d" % time.monotonic_ns()
+
+
+PROFILE_OF = {"cache-control": "cache", "password as it was sent": "accounts", "another salt each time": "accounts"}  # the others: default
+
 MUTATIONS = {
     "no etag on patch": answer_mutation(lambda q, a: q.method == "PATCH" and a.status == 200, lambda a: a.drop("etag")),
     "etag unquoted": answer_mutation(lambda q, a: a.status == 304, lambda a: a.change("etag", lambda v: v.strip('"'))),
@@ -186,6 +196,8 @@ MUTATIONS = {
     "merge is plain": request_mutation(lambda q: q.change("content-type", lambda v: v.replace("merge-patch+", ""))),
     "slash kept": request_mutation(lambda q: setattr(q, "target", q.target[:-1]) if q.target.endswith("s/") else None),
     "token ignored": request_mutation(drop_query("_token=")),
+    "password as it was sent": answer_mutation(shows_password, lambda a: a.json(lambda v: v["data"].update(password="pw"))),
+    "another salt each time": answer_mutation(shows_password, lambda a: a.json(salted_anew)),
 }
 
 
@@ -275,8 +287,7 @@ class Spoilt(parity.Run):
 
 def attempt(name, options, reference, scratch, behind):
     options.mutation = name
-    profile = "default" if name != "cache-control" else "cache"
-    run = Spoilt(profile, options, scratch, reference, behind)
+    run = Spoilt(PROFILE_OF.get(name, "default"), options, scratch, reference, behind)
     began = time.monotonic()
     try:
         run.start()
@@ -304,7 +315,7 @@ def main(argv):
     tried, survived = len(metrics.SPOILT), len(metrics.surviving_mistakes())
     print("  metrics: %d of %d mistakes found" % (tried - survived, tried), flush=True)
     with tempfile.TemporaryDirectory(prefix="parity-") as scratch:
-        for profile in ("default", "cache"):
+        for profile in ("default", "cache", "accounts"):
             ini = os.path.join(scratch, "behind-%s.ini" % profile)
             with open(ini, "w") as out:
                 out.write(parity.ini_text(PROFILES[profile], parity.principals()))
@@ -312,7 +323,7 @@ def main(argv):
             try:
                 second.wait()
                 for name in chosen.names or MUTATIONS:
-                    if (name == "cache-control") == (profile == "cache"):
+                    if PROFILE_OF.get(name, "default") == profile:
                         tried += 1
                         survived += not attempt(name, options, reference, scratch, second.address)
             finally:

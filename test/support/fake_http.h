@@ -204,12 +204,13 @@ static inline struct fake_answer *fake_ask(const struct http_app *app, void *loo
 {
     struct fake_exchange *ex = ARENA_NEW(keep, struct fake_exchange);
     struct arena arena;
+    struct arena_spares spares = {.max_chunks = 4}; /* as a loop has them */
     void *first = NULL;
 
     ck_assert_ptr_nonnull(ex);
     if (fake_memory.first_bytes > 0)
         first = arena_alloc(keep, fake_memory.first_bytes);
-    arena_init(&arena, first, first != NULL ? fake_memory.first_bytes : 0, NULL,
+    arena_init(&arena, first, first != NULL ? fake_memory.first_bytes : 0, &spares,
                fake_memory.budget);
     ex->req = (struct http_req){
         .arena = &arena,
@@ -233,6 +234,7 @@ static inline struct fake_answer *fake_ask(const struct http_app *app, void *loo
     str what = arena_printf(keep, "%s " STR_FMT, method, STR_ARG(target));
     struct fake_answer *a = fake_keep(ex, keep, what.p);
     arena_fini(&arena);
+    arena_spares_fini(&spares);
     must_be_sendable(a, keep, what.p);
     return a;
 }

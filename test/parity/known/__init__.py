@@ -9,6 +9,7 @@ tells users about it. What no row explains is a failure.
     lists.py       filters and pages
     history.py     the history and its snapshots
     access.py      permissions, what a user may see, CORS
+    accounts.py    kinto.plugins.accounts
     protocol.py    URLs, headers, batches, the default bucket, descriptions of oneself
 
 A row's `match` sees one difference (where, the reference's value, ours) and a Look at everything around it. Where the
@@ -18,5 +19,5 @@ row that matches gets the difference.
 
 from .look import Difference, Look, patches
 from .rule import RULES
-from . import errors, judging, values, lists, access, protocol, history
+from . import errors, judging, values, lists, access, accounts, protocol, history
 from .protocol import late_effects

@@ -82,6 +82,11 @@ def redirected_part(look, d):
     return bare or isinstance(body, dict) and body.get("errno") == 999
 
 
+@rule("several challenges", "Batch", "a header that an answer has several times is joined by commas in a part; the reference keeps the last")
+def several_challenges(look, d):
+    return d.part is not None and d.where == "header www-authenticate" and str(d.our).split(", ")[-1] == d.ref
+
+
 # -- Default bucket
 
 @rule("failed part of the default bucket", "Batch", "the headers of failed parts below /buckets/default are those of other answers")
@@ -138,6 +143,13 @@ def unconditional(look, d):
 @rule("host of the description", "The description of the API", "`host` is that of the request; the reference keeps that of the first one")
 def host_of_description(look, d):
     return d.where == "body.host" and of_description(look)
+
+
+@rule("policies of accounts", "The description of the API", "securityDefinitions names every policy in force, by its own name")
+def described_policies(look, d):
+    if d.where.endswith("body.securityDefinitions.account"):
+        return d.pair == ("(absent)", {"type": "basic"})
+    return "body.paths./" in d.where and d.where.endswith(".security[] length") and [s for s in d.our if s != {"account": []}] == d.ref
 
 
 # -- Settings, Identity

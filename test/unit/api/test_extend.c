@@ -20,6 +20,7 @@ static enum err run_double(struct api_work *w)
 
     ck_assert(!pthread_equal(pthread_self(), loop_thread));
     ck_assert_ptr_nonnull(ARENA_NEW(w->arena, int)); /* the request's arena may be used */
+    ck_assert_ptr_null(w->arena->spares);            /* without what its loop goes on using */
     d->out = 2 * d->in;
     __atomic_add_fetch(&doublings, 1, __ATOMIC_RELAXED);
     return d->in < 0 ? ERR_RANGE : OK;

@@ -106,6 +106,20 @@ START_TEST(what_is_no_hash_fits_nothing)
 }
 END_TEST
 
+/* A batch has many passwords, and a queue many batches. */
+START_TEST(only_the_hash_is_kept)
+{
+    for (unsigned i = 0; i < 10; i++) {
+        str hash;
+        size_t before = arena.used;
+        ck_assert_int_eq(password_hash(&arena, STR("secret"), PASSWORD_MIN_COST, &hash), OK);
+        ck_assert(fits(STR("secret"), hash));
+        ck_assert_uint_lt(arena.used - before, 17 * KIB); /* a chunk at most */
+    }
+    ck_assert_uint_lt(arena.used, 17 * KIB);
+}
+END_TEST
+
 START_TEST(no_memory)
 {
     char small[256];
@@ -131,6 +145,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(c, what_is_no_hash_fits_nothing, 0, (int)ARRAY_LEN(no_hashes));
     tcase_add_test(c, our_hashes);
     tcase_add_test(c, what_bcrypt_would_cut_is_not_hashed);
+    tcase_add_test(c, only_the_hash_is_kept);
     tcase_add_test(c, no_memory);
     suite_add_tcase(s, c);
     return s;
