@@ -645,7 +645,7 @@ class Generator:
         r = self.rng.random()
         if r < 0.3:
             records = "%s/collections/%s/records" % (bucket, self.pick(COLLECTIONS))
-            stamp = "⟨%s⟩" % self.stamp(records, ("", "", "", ":-1", ":+1")) if self.chance(0.9) else self.pick(
+            stamp = "⟨%s⟩" % self.stamp(records, ("", "", "", ":-1000000", ":+1000000")) if self.chance(0.9) else self.pick(
                 ("0", "9999999999999", "x", "-1", "1.5", "", "99999999999999999999"))
             collection = records.rsplit("/", 2)[1] if self.chance(0.95) else self.pick(BAD_PATH_IDS)
             method = "GET" if self.chance(0.9) else self.pick(METHODS)
