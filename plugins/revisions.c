@@ -323,7 +323,7 @@ static enum api_step allowed(void *ctx, struct api_req *r)
         e = store_get(api_session(r), api_arena(r), p.lists[last], p.ids[last], &o);
         if (e == ERR_NOTFOUND)
             return api_fail_missing(r, API_ERR_MISSING_PARENT, p.ids[last],
-                                    arena_cstr(api_arena(r), p.lists[last].resource));
+                                    p.lists[last].resource.p);
     }
     if (e == OK)
         e = access_of(r, list, &access);
