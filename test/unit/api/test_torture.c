@@ -178,9 +178,9 @@ static const char ini[] = "[app:main]\n"
                           "kinto.history.auto_trim_threshold = 1\n"
                           "kinto.revisions.max_count = 2\n"
                           "kinto.backoff = 10\n"
-                                    "kinto.eos = 2031-01-01\n"
-                                    "kinto.eos_message = end\n"
-                                    "kinto.cors_origins = http://a.b http://c.*\n";
+                          "kinto.eos = 2031-01-01\n"
+                          "kinto.eos_message = end\n"
+                          "kinto.cors_origins = http://a.b http://c.*\n";
 
 /* ---- two servers that hold the same ---- */
 
