@@ -112,22 +112,32 @@ static enum err add_state(struct api_req *r, struct store_list_id list, const st
         e = choose_time(r, list, s->object->last_modified, newest, &time);
     if (e != OK)
         return e;
-    struct store_put put = {.id = id_of(api_arena(r), time), .data = entry, .last_modified = &time};
+    struct store_put put = {.id = id_of(api_arena(r), time), .data = entry};
+    if (time <= STORE_MAX_TIMESTAMP) /* else the clock is there already, and goes on by itself */
+        put.last_modified = &time;
     if (str_none(put.id))
         return ERR_NOMEM;
     return store_put(api_session(r), api_arena(r), list, &put, &stored);
+}
+
+/* When an object was changed: the last day that there is a date for, if it says later. */
+static struct json *date_of(struct api_req *r, int64_t last_modified)
+{
+    static const int64_t end = INT64_C(253402300799999); /* of the year 9999 */
+    char date[33];
+    int64_t ms = MAX_OF(MIN_OF(last_modified, end), -end);
+    clock_iso_date(ms * 1000, date);
+    str text = arena_str(api_arena(r), str_from(date));
+    return str_none(text) ? NULL : json_new_string(api_arena(r), text);
 }
 
 /* The state that nobody has written down. */
 static enum err add_found(struct api_req *r, struct store_list_id list,
                           const struct store_object *old, const struct store_result *newest)
 {
-    char date[33];
-    clock_iso_date(old->last_modified * 1000, date);
-    str text = arena_str(api_arena(r), str_from(date));
-    const struct state s = {old, "found", json_new_string(api_arena(r), text),
+    const struct state s = {old, "found", date_of(r, old->last_modified),
                             json_new_null(api_arena(r))};
-    return str_none(text) ? ERR_NOMEM : add_state(r, list, &s, newest);
+    return add_state(r, list, &s, newest);
 }
 
 /* The oldest go, a few at a time. */

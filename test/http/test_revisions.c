@@ -168,6 +168,27 @@ START_TEST(times_of_clients)
 }
 END_TEST
 
+/* As late as a time can be, and then on. */
+START_TEST(the_last_times)
+{
+    make_collection();
+    long long last = 4611686018427387903;
+    write_at("PUT", R "/r", f("{'data':{'n':1,'last_modified':%lld}}", last));
+    write_at("PUT", R "/r", "{'data':{'n':2}}");
+    long long later = write_at("PUT", R "/r", "{'data':{'n':3}}");
+    ck_assert_int_eq(later, last + 2);
+    at_time(R "/r", last);
+    want_at("/data/n", "1");
+    at_time(R "/r", last + 1);
+    want_at("/data/n", "2");
+    back_to(R "/r", last);
+    want(200);
+    want_actions(R "/r", "update,update,update,create");
+    call("GET", "/buckets/b/snapshot/collections/c@9223372036854775807", NULL);
+    want_at("/data/0/n", "1");
+}
+END_TEST
+
 START_TEST(a_batch)
 {
     make_collection();
@@ -403,6 +424,7 @@ START_TEST(switched_on_later)
     make_collection();
     long long first = write_at("PUT", R "/r", "{'data':{'n':1}}");
     long long other = write_at("PUT", R "/s", "{'data':{'n':5}}");
+    long long far = write_at("PUT", R "/t", "{'data':{'n':8,'last_modified':4611686018427387903}}");
     ck_assert(server_end(&server));
     static const char *const env[] = {"KINTO_INCLUDES=kinto.plugins.revisions", NULL};
     o.env = env;
@@ -420,6 +442,11 @@ START_TEST(switched_on_later)
     want_at("/data/n", "1");
     back_to(R "/r", first);
     want(200);
+    put(R "/t", "{'n':9}");
+    want_actions(R "/t", "update,found");
+    want_at("/data/1/date", "'9999-12-31T23:59:59.999000+00:00'");
+    at_time(R "/t", far);
+    want_at("/data/n", "8");
     call("DELETE", R "/s", NULL);
     want_actions(R "/s", "delete,found");
     back_to(R "/s", other);
@@ -455,9 +482,9 @@ static Suite *suite(void)
 {
     const TTest *const own[] = {only_the_newest_stay, switched_on_later, settings_of_the_kind};
     const TTest *const tests[] = {
-        what_was,          the_list,        all_kinds,           times_of_clients,
-        a_batch,           readers,         somebody_elses_past, it_comes_back,
-        it_may_be_refused, others_are_told, the_default_bucket};
+        what_was,       the_list,          all_kinds,       times_of_clients,
+        the_last_times, a_batch,           readers,         somebody_elses_past,
+        it_comes_back,  it_may_be_refused, others_are_told, the_default_bucket};
     Suite *s = suite_create("http/revisions");
     TCase *t = api_case(s, "revisions", "ours");
     for (size_t i = 0; i < ARRAY_LEN(tests); i++)
