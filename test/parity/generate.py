@@ -617,7 +617,9 @@ class Generator:
                 value += "," + self.pick(HISTORY_VALUES[field])
             parts.append("%s%s=%s" % (op, field, self.query_value(value)))
         if self.chance(0.15):
-            parts.insert(0, "has_%s=%s" % (self.pick(sorted(HISTORY_VALUES)), self.pick(("true", "false"))))
+            field = self.pick(sorted(HISTORY_VALUES))
+            truth = "true" if field in ("bucket_id", "collection_id", "record_id") else self.pick(("true", "false"))  # false is text there
+            parts.insert(0, "has_%s=%s" % (field, truth))
         if self.chance(0.2):
             parts.append(self.time_filter(history))
         if self.chance(0.25):
