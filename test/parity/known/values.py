@@ -169,6 +169,8 @@ def refused_merge(look, d):
 
 @rule("charset", "Bodies", "a charset in the Content-Type is ignored: JSON is UTF-8")
 def charset(look, d):
+    if d.is_status and look.our.status == 400 and look.any_part(lambda p: "charset=latin1" in p.type):
+        return not look.request.get("raw", "").isascii()
     return (d.is_told or d.where.startswith(("body.data", "body.permissions"))) and look.any_part(lambda p: "charset=latin1" in p.type) \
         and not json.dumps(look.request.get("json"), ensure_ascii=False).isascii()
 
