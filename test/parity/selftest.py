@@ -21,6 +21,7 @@ import time
 sys.dont_write_bytecode = True
 
 import parity
+from generate import basic
 from profiles import PROFILES
 from servers import Client, Server, find_reference, start_reference
 
@@ -136,12 +137,22 @@ def floats(value):
     return walk(value)
 
 
+def entries(change):
+    """Spoils the newest entry of a history, if all of it is there."""
+    def whole(value):
+        for entry in value.get("data", ())[:1]:
+            if {"data", "permissions"} <= set(entry.get("target", ())):
+                change(entry)
+    return whole
+
+
 def status(number):
     def change(answer):
         answer.status = number
     return change
 
 
+HISTORY = lambda q, a: "/history" in q.target and a.status == 200 and q.method == "GET"  # noqa: E731
 OK_BATCH = lambda q, a: q.target.startswith("/v1/batch") and a.status == 200  # noqa: E731
 
 MUTATIONS = {
@@ -185,7 +196,19 @@ MUTATIONS = {
     "merge is plain": request_mutation(lambda q: q.change("content-type", lambda v: v.replace("merge-patch+", ""))),
     "slash kept": request_mutation(lambda q: setattr(q, "target", q.target[:-1]) if q.target.endswith("s/") else None),
     "token ignored": request_mutation(drop_query("_token=")),
+    "history: no user": answer_mutation(HISTORY, lambda a: a.json(entries(lambda e: e.update(user_id=None)))),
+    "history: no rights": answer_mutation(HISTORY, lambda a: a.json(entries(lambda e: e["target"].update(permissions={})))),
+    "history: wrong action": answer_mutation(HISTORY, lambda a: a.json(entries(lambda e: e.update(action="update")))),
+    "history: old target": answer_mutation(HISTORY, lambda a: a.json(entries(lambda e: e["target"]["data"].update(last_modified=1)))),
+    "history: no date": answer_mutation(HISTORY, lambda a: a.json(entries(lambda e: e.update(date="2026-11-22")))),
+    "history: shown to all": request_mutation(lambda q: q.change("authorization", lambda v: basic("alice")) if "/history" in q.target else None),
+    "snapshot of now": request_mutation(lambda q: setattr(q, "target", re.sub(r"(/snapshot/.*@).*", r"\g<1>9999999999999", q.target))),
 }
+PROFILE_OF = {"cache-control": "cache"}
+
+
+def profile_of(name):
+    return "history" if name.startswith(("history", "snapshot")) else PROFILE_OF.get(name, "default")
 
 
 class Proxy:
@@ -274,8 +297,7 @@ class Spoilt(parity.Run):
 
 def attempt(name, options, reference, scratch, behind):
     options.mutation = name
-    profile = "default" if name != "cache-control" else "cache"
-    run = Spoilt(profile, options, scratch, reference, behind)
+    run = Spoilt(profile_of(name), options, scratch, reference, behind)
     began = time.monotonic()
     try:
         run.start()
@@ -302,7 +324,7 @@ def main(argv):
         return 0
     tried = survived = 0
     with tempfile.TemporaryDirectory(prefix="parity-") as scratch:
-        for profile in ("default", "cache"):
+        for profile in ("default", "cache", "history"):
             ini = os.path.join(scratch, "behind-%s.ini" % profile)
             with open(ini, "w") as out:
                 out.write(parity.ini_text(PROFILES[profile], parity.principals()))
@@ -310,7 +332,7 @@ def main(argv):
             try:
                 second.wait()
                 for name in chosen.names or MUTATIONS:
-                    if (name == "cache-control") == (profile == "cache"):
+                    if profile_of(name) == profile:
                         tried += 1
                         survived += not attempt(name, options, reference, scratch, second.address)
             finally:
