@@ -312,6 +312,10 @@ void api_rewrite(struct api_req *r, str path);  /* decoded path, borrowed */
  */
 const struct store_object *api_object(struct api_req *r);
 enum api_step api_require_object(struct api_req *r);
+struct store_list_id api_list(struct api_req *r); /* that it is on, or that the object is in */
+/* What the functions of the kind keep for each other, in the request's arena; NULL: nothing yet. */
+void api_remember(struct api_req *r, void *what);
+void *api_remembered(struct api_req *r);
 /* The request lists only what was changed at that time or later. */
 void api_only_since(struct api_req *r, int64_t timestamp);
 /*

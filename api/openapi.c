@@ -13,6 +13,7 @@
 #include "api/openapi.h"
 
 #define MAX_SCRATCH_BYTES (16 * MIB) /* for making it */
+#define MAX_TEXT_BYTES    200        /* in a path, of what is no id: more has no use */
 
 /* ---- the tables of openapi.def --------------------------------------------------------------- */
 
@@ -155,7 +156,7 @@ void openapi_add_path_parameters(struct buf *b, const struct api *a, const struc
         else
             buf_add_str(b, name);
         buf_printf(b, "\",\"in\":\"path\",\"required\":true,\"type\":\"string\",\"maxLength\":%d",
-                   STORE_MAX_ID_BYTES);
+                   kind == KIND_NONE ? MAX_TEXT_BYTES : STORE_MAX_ID_BYTES);
         if (kind != KIND_NONE)
             buf_printf(b, ",\"pattern\":\"%s\"", api_id_pattern(a, kind));
         buf_add_char(b, '}');

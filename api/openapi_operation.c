@@ -79,7 +79,7 @@ static void add_errors(struct buf *b, unsigned set)
 {
     bool first = true;
     for (unsigned i = 0; i < ERROR_COUNT; i++) {
-        if (!((set | E(OTHER)) & (1u << i)))
+        if (!((set | E(TOO_LONG) | E(OTHER)) & (1u << i)))
             continue;
         openapi_separate(b, &first);
         buf_printf(b, "\"%s\":{\"$ref\":\"#/responses/%s\"}", openapi_errors[i].status,

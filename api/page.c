@@ -245,6 +245,8 @@ static enum api_step build_filters(struct api_req *r, struct api_page *page)
             page->query.tombstones = r->method != METHOD_DELETE;
         n++;
     }
+    if (arena_failed(r->arena)) /* a filter that lacks its value */
+        return api_fail_err(r, ERR_NOMEM);
     page->query.filters = filters;
     page->query.nfilters = n;
     return STEP_NEXT;

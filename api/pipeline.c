@@ -231,6 +231,7 @@ static void forget(struct api_req *r)
     r->exists = r->shared_only = r->failed = r->inline_permissions = false;
     r->only_id = STR_NONE;
     r->only_since = NULL;
+    r->remembered = NULL;
     r->invalid = NULL;
     r->out->nheaders = 0;
     r->out->status = 0;
@@ -258,6 +259,8 @@ enum api_step api_handle_as(struct api_req *r, enum api_method method, str path,
     CHECK(store_is_writing(r->session));
     r->method = method;
     r->patch = PATCH_PLAIN;
+    r->only_since = NULL;
+    r->remembered = NULL;
     api_rewrite(r, path);
     api_set_body(r, body);
     api_route_lookup(r);

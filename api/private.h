@@ -231,6 +231,7 @@ struct api_req {
     const struct api_shape *shape; /* of a list that is not one of stored objects, or NULL */
     str only_id; /* the one object of the list that is there for the caller, or none */
     const int64_t *only_since; /* or NULL */
+    void *remembered;          /* by the functions of the kind, or NULL */
     bool shared_only;          /* a list: only what is shared with the caller */
     unsigned shared_perms;
 

@@ -312,6 +312,21 @@ enum err api_read_object(struct api_req *r, struct store_list_id list, str id,
     return e == OK && arena_failed(r->arena) ? ERR_NOMEM : e;
 }
 
+struct store_list_id api_list(struct api_req *r)
+{
+    return r->list;
+}
+
+void api_remember(struct api_req *r, void *what)
+{
+    r->remembered = what;
+}
+
+void *api_remembered(struct api_req *r)
+{
+    return r->remembered;
+}
+
 void api_only_since(struct api_req *r, int64_t timestamp)
 {
     int64_t *since = ARENA_NEW(r->arena, int64_t);

@@ -27,7 +27,7 @@ struct change_place { /* of an object: the objects named by its URI, from the bu
     str uris[CHANGE_MAX_IDS], ids[CHANGE_MAX_IDS];
     size_t n;
 };
-/* Slices of the URI of a bucket, group, collection or record. False: it is none. */
+/* Slices of the URI, and names that are C strings, of a bucket, group, collection or record. False: it is none. */
 bool change_place(str uri, struct change_place *out);
 
 /* ---- history.c -------------------------------------------------------------------------------- */

@@ -78,25 +78,59 @@ static enum err find_changed(struct snapshot *s)
 
 /* ---- what it was ------------------------------------------------------------------------------ */
 
-/* Entries come newest first: the first one of a record tells. */
-static enum err look_at(struct snapshot *s, const struct store_object *entry)
+/* What a snapshot wants to know of an entry. */
+struct entry {
+    struct json_raw resource, collection, record, action, target;
+};
+
+static struct entry read_entry(struct arena *a, str text)
 {
-    struct arena *a = api_arena(s->r);
-    struct json_raw id, action, target, data;
-    if (!json_scan_member(entry->data, STR("record_id"), &id))
+    struct entry e = {.target = {.type = JSON_NULL}};
+    const struct {
+        str name;
+        struct json_raw *value;
+    } members[] = {
+        {STR("resource_name"), &e.resource}, {STR("collection_id"), &e.collection},
+        {STR("record_id"), &e.record},       {STR("action"), &e.action},
+        {STR("target"), &e.target},
+    };
+    size_t at = 0;
+    str name;
+    struct json_raw value;
+    while (json_scan_next(a, text, &at, &name, &value))
+        for (size_t i = 0; i < ARRAY_LEN(members); i++)
+            if (str_eq(name, members[i].name))
+                *members[i].value = value;
+    return e;
+}
+
+static bool is_text(const struct json_raw *raw, str text)
+{
+    return raw->type == JSON_STRING && raw->text.n == text.n + 2 &&
+           str_eq(str_sub(raw->text, 1, text.n), text);
+}
+
+/* Entries come newest first: the first one of a record that is not too late tells. (Ids need no
+ * escapes, so text can be compared as it is.) */
+static enum err look_at(struct snapshot *s, str text)
+{
+    struct entry e = read_entry(api_arena(s->r), text);
+    if (!is_text(&e.resource, STR("record")) || !is_text(&e.collection, s->collection_id) ||
+        e.record.type != JSON_STRING || e.record.text.n < 2)
         return OK;
-    struct changed *c = map_get(&s->by_id, json_raw_string(a, &id));
+    struct changed *c = map_get(&s->by_id, str_sub(e.record.text, 1, e.record.text.n - 2));
+    struct json_raw data, time;
+    int64_t last_modified;
     if (c == NULL || c->found)
         return OK;
-    if (!json_scan_member(entry->data, STR("action"), &action) ||
-        !json_scan_member(entry->data, STR("target"), &target) ||
-        !json_scan_member(target.text, STR("data"), &data))
+    if (!json_scan_member(e.target.text, STR("data"), &data) ||
+        !json_scan_member(data.text, STR("last_modified"), &time) ||
+        str_to_i64(time.text, &last_modified) != OK)
         return ERR_CORRUPT;
-    struct json_raw time;
-    if (!json_scan_member(data.text, STR("last_modified"), &time) ||
-        str_to_i64(time.text, &c->last_modified) != OK)
-        return ERR_CORRUPT;
-    c->gone = str_eq(action.text, STR("\"delete\""));
+    if (last_modified > s->timestamp)
+        return OK;
+    c->last_modified = last_modified;
+    c->gone = is_text(&e.action, STR("delete"));
     c->data = data.text;
     c->found = true;
     s->missing--;
@@ -113,28 +147,37 @@ static struct json *behind(struct arena *a, const struct store_object *last)
     return e == OK ? after : NULL;
 }
 
-static enum err read_history(struct snapshot *s)
+/* *last: the last entry of the page; *more: there are others. While reading, texts are the session's,
+ * and what the page took of the arena is given back. */
+static enum err read_page(struct snapshot *s, struct store_query *q, struct store_object *last,
+                          bool *more)
 {
     struct arena *a = api_arena(s->r);
-    const struct store_filter filters[] = {
-        {STR("resource_name"), STORE_EQ, json_new_string(a, STR("record"))},
-        {STR("collection_id"), STORE_EQ, json_new_string(a, s->collection_id)},
-        {STR("target.data.last_modified"), STORE_MAX, json_new_i64(a, s->timestamp)},
-    };
-    struct store_query q = {
-        .filters = filters, .nfilters = ARRAY_LEN(filters), .limit = FIRST_PAGE};
+    struct arena_mark mark = arena_mark(a);
+    struct store_result page;
+    enum err e = store_query(api_session(s->r), a, history_list(s->bucket_uri), q, &page);
+    for (size_t i = 0; e == OK && s->missing > 0 && i < page.count; i++)
+        e = look_at(s, page.objects[i].data);
+    if (e != OK)
+        return e;
+    *more = page.more;
+    if (page.more)
+        *last = page.objects[page.count - 1];
+    if (!store_is_writing(api_session(s->r)))
+        arena_release(a, mark);
+    return OK;
+}
+
+static enum err read_history(struct snapshot *s)
+{
+    struct store_query q = {.limit = FIRST_PAGE};
     bool more = true;
-    if (arena_failed(a))
-        return ERR_NOMEM;
     while (s->missing > 0 && more) {
-        struct store_result page;
-        enum err e = store_query(api_session(s->r), a, history_list(s->bucket_uri), &q, &page);
-        for (size_t i = 0; e == OK && i < page.count; i++)
-            e = look_at(s, &page.objects[i]);
+        struct store_object last;
+        enum err e = read_page(s, &q, &last, &more);
         if (e != OK)
             return e;
-        more = page.more;
-        if (more && (q.after = behind(a, &page.objects[page.count - 1])) == NULL)
+        if (more && (q.after = behind(api_arena(s->r), &last)) == NULL)
             return ERR_NOMEM;
         q.limit = MIN_OF(2 * q.limit, LAST_PAGE);
     }

@@ -19,7 +19,8 @@ import schemathesis
 from schemathesis.openapi.checks import MissingContentType
 
 NAMES = ("a", "b-1")
-PARENTS = (("bucket_id", "buckets"), ("collection_id", "collections"))
+TIMES = ("9999999999999", "5")
+PARENTS = (("bucket_id", "buckets"), ("group_id", "groups"), ("collection_id", "collections"), ("record_id", "records"))
 TARGETS = (
     "/", "/v1/buckets", "/buckets/a", "/buckets/a/collections", "/buckets/a/collections/b-1", "/buckets/default",
     "/buckets/a/collections/b-1/records", "/buckets/a/collections/b-1/records/a", "/buckets/a/groups/a", "/buckets/b-1/",
@@ -66,11 +67,16 @@ def lead_account(case):
         case.body = dict(case.body, data=dict(data if isinstance(data, dict) else {}, **given))
 
 
+def is_time(case, name):
+    return name == "timestamp" or name == "id" and "/revisions/" in case.path
+
+
 def lead(case):
     """Names and bodies; half of the requests go without what would hardly ever fit."""
     whole = number_of((case.path_parameters, case.query, case.headers, case.body))
     drop = whole % 2
-    case.path_parameters = {name: existing(value, case=whole) for name, value in (case.path_parameters or {}).items()}
+    case.path_parameters = {
+        name: existing(value, TIMES if is_time(case, name) else NAMES, whole) for name, value in (case.path_parameters or {}).items()}
     case.body = lead_body(case.body)
     lead_account(case)
     if drop:

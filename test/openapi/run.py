@@ -34,7 +34,7 @@ kinto.cache_backend = kinto.core.cache.memory
 kinto.userid_hmac_secret = a secret of the test
 """
 EVERYTHING = """kinto.includes = kinto.plugins.default_bucket kinto.plugins.flush kinto.plugins.counters
-  kinto.plugins.prometheus
+    kinto.plugins.history kinto.plugins.revisions kinto.plugins.prometheus
 kinto.experimental_permissions_endpoint = true
 kinto.experimental_collection_schema_validation = true
 kinto.bucket_write_principals = system.Authenticated

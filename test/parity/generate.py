@@ -629,7 +629,9 @@ class Generator(AccountRequests):
                 value += "," + self.pick(HISTORY_VALUES[field])
             parts.append("%s%s=%s" % (op, field, self.query_value(value)))
         if self.chance(0.15):
-            parts.insert(0, "has_%s=%s" % (self.pick(sorted(HISTORY_VALUES)), self.pick(("true", "false"))))
+            field = self.pick(sorted(HISTORY_VALUES))
+            truth = "true" if field in ("bucket_id", "collection_id", "record_id") else self.pick(("true", "false"))  # false is text there
+            parts.insert(0, "has_%s=%s" % (field, truth))
         if self.chance(0.2):
             parts.append(self.time_filter(history))
         if self.chance(0.25):
@@ -657,7 +659,7 @@ class Generator(AccountRequests):
         r = self.rng.random()
         if r < 0.3:
             records = "%s/collections/%s/records" % (bucket, self.pick(COLLECTIONS))
-            stamp = "⟨%s⟩" % self.stamp(records, ("", "", "", ":-1", ":+1")) if self.chance(0.9) else self.pick(
+            stamp = "⟨%s⟩" % self.stamp(records, ("", "", "", ":-1000000", ":+1000000")) if self.chance(0.9) else self.pick(
                 ("0", "9999999999999", "x", "-1", "1.5", "", "99999999999999999999"))
             collection = records.rsplit("/", 2)[1] if self.chance(0.95) else self.pick(BAD_PATH_IDS)
             method = "GET" if self.chance(0.9) else self.pick(METHODS)

@@ -22,6 +22,7 @@ sys.dont_write_bytecode = True
 
 import metrics
 import parity
+from generate import basic
 from profiles import PROFILES
 from servers import Client, Server, find_reference, start_reference
 
@@ -137,12 +138,22 @@ def floats(value):
     return walk(value)
 
 
+def entries(change):
+    """Spoils the newest entry of a history, if all of it is there."""
+    def whole(value):
+        for entry in value.get("data", ())[:1]:
+            if {"data", "permissions"} <= set(entry.get("target", ())):
+                change(entry)
+    return whole
+
+
 def status(number):
     def change(answer):
         answer.status = number
     return change
 
 
+HISTORY = lambda q, a: "/history" in q.target and a.status == 200 and q.method == "GET"  # noqa: E731
 OK_BATCH = lambda q, a: q.target.startswith("/v1/batch") and a.status == 200  # noqa: E731
 
 def shows_password(request, answer):
@@ -152,8 +163,6 @@ def shows_password(request, answer):
 def salted_anew(value):
     value["data"]["password"] = "$2b$04$%053d" % time.monotonic_ns()
 
-
-PROFILE_OF = {"cache-control": "cache", "password as it was sent": "accounts", "another salt each time": "accounts"}  # the others: default
 
 MUTATIONS = {
     "no etag on patch": answer_mutation(lambda q, a: q.method == "PATCH" and a.status == 200, lambda a: a.drop("etag")),
@@ -198,7 +207,19 @@ MUTATIONS = {
     "token ignored": request_mutation(drop_query("_token=")),
     "password as it was sent": answer_mutation(shows_password, lambda a: a.json(lambda v: v["data"].update(password="pw"))),
     "another salt each time": answer_mutation(shows_password, lambda a: a.json(salted_anew)),
+    "history: no user": answer_mutation(HISTORY, lambda a: a.json(entries(lambda e: e.update(user_id=None)))),
+    "history: no rights": answer_mutation(HISTORY, lambda a: a.json(entries(lambda e: e["target"].update(permissions={})))),
+    "history: wrong action": answer_mutation(HISTORY, lambda a: a.json(entries(lambda e: e.update(action="update")))),
+    "history: old target": answer_mutation(HISTORY, lambda a: a.json(entries(lambda e: e["target"]["data"].update(last_modified=1)))),
+    "history: no date": answer_mutation(HISTORY, lambda a: a.json(entries(lambda e: e.update(date="2026-11-22")))),
+    "history: shown to all": request_mutation(lambda q: q.change("authorization", lambda v: basic("alice")) if "/history" in q.target else None),
+    "snapshot of now": request_mutation(lambda q: setattr(q, "target", re.sub(r"(/snapshot/.*@).*", r"\g<1>9999999999999", q.target))),
 }
+PROFILE_OF = {"cache-control": "cache", "password as it was sent": "accounts", "another salt each time": "accounts"}  # the others: default
+
+
+def profile_of(name):
+    return "history" if name.startswith(("history", "snapshot")) else PROFILE_OF.get(name, "default")
 
 
 class Proxy:
@@ -287,7 +308,7 @@ class Spoilt(parity.Run):
 
 def attempt(name, options, reference, scratch, behind):
     options.mutation = name
-    run = Spoilt(PROFILE_OF.get(name, "default"), options, scratch, reference, behind)
+    run = Spoilt(profile_of(name), options, scratch, reference, behind)
     began = time.monotonic()
     try:
         run.start()
@@ -315,7 +336,7 @@ def main(argv):
     tried, survived = len(metrics.SPOILT), len(metrics.surviving_mistakes())
     print("  metrics: %d of %d mistakes found" % (tried - survived, tried), flush=True)
     with tempfile.TemporaryDirectory(prefix="parity-") as scratch:
-        for profile in ("default", "cache", "accounts"):
+        for profile in ("default", "cache", "accounts", "history"):
             ini = os.path.join(scratch, "behind-%s.ini" % profile)
             with open(ini, "w") as out:
                 out.write(parity.ini_text(PROFILES[profile], parity.principals()))
@@ -323,7 +344,7 @@ def main(argv):
             try:
                 second.wait()
                 for name in chosen.names or MUTATIONS:
-                    if PROFILE_OF.get(name, "default") == profile:
+                    if profile_of(name) == profile:
                         tried += 1
                         survived += not attempt(name, options, reference, scratch, second.address)
             finally:

@@ -110,6 +110,8 @@ def kind_of_id(look, d):
         return False
     if d.is_status:
         return d.pair in ((400, 406), (400, 415), (400, 403)) and told[0].encode() in look.ref.body
+    if "%" in look.asked.path and told[0].encode() in look.ref.body:  # not the collection itself, for the reference
+        return look.statuses[1] == 400 and d.where.startswith(("body.message", "body.details")) or d.is_length
     return d.is_told and look.statuses[1] == 400 and all(str(v).endswith(told) for v in d.pair)
 
 

@@ -7,7 +7,7 @@ import time
 from urllib.parse import unquote
 
 from .lists import one_for_true
-from .look import json_of, parts_of
+from .look import json_of, parts_of, plain
 from .rule import rule
 
 
@@ -153,8 +153,24 @@ def merge_empty(look, d):
         or d.is_told and look.our.status == 400 and b"members" in look.our.body
 
 
+def nested(value):
+    return isinstance(value, dict) and any(isinstance(v, dict) for v in value.values())
+
+
+@rule("refused merge", "Bodies", "a merge patch that is refused changes nothing; the reference keeps in memory what it has merged into objects inside")
+def refused_merge(look, d):
+    if not d.where.startswith("body.data."):
+        return False
+    paths = [plain(p.path) for p in look.parts]
+    return any(plain(p.path) in paths and "merge-patch" in p.type and isinstance(p.body, dict) and nested(p.body.get("data"))
+               and "cache_expires" in json.dumps(p.body)
+               for request in look.earlier for p in parts_of(request, request["target"]))
+
+
 @rule("charset", "Bodies", "a charset in the Content-Type is ignored: JSON is UTF-8")
 def charset(look, d):
+    if d.is_status and look.our.status == 400 and look.any_part(lambda p: "charset=latin1" in p.type):
+        return not look.request.get("raw", "").isascii()
     return (d.is_told or d.where.startswith(("body.data", "body.permissions"))) and look.any_part(lambda p: "charset=latin1" in p.type) \
         and not json.dumps(look.request.get("json"), ensure_ascii=False).isascii()
 

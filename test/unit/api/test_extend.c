@@ -107,7 +107,81 @@ static enum api_step listen(void *ctx, struct api_req *r, const struct api_chang
     return refused && str_eq(c->uri, str_from(refused)) ? api_fail(r, API_ERR_INTERNAL) : STEP_NEXT;
 }
 
-static const char *const note_fields[] = {"id", "last_modified", "number", NULL};
+/* "last" is the note with the greatest number. */
+static enum err find_note(void *ctx, struct api_req *r, struct store_list_id list, str id,
+                          struct store_object *out)
+{
+    (void)ctx;
+    if (!str_eq(id, STR("last")))
+        return store_get(api_session(r), api_arena(r), list, id, out);
+    const struct store_sort sort = {STR("number"), true};
+    const struct store_query q = {.sort = &sort, .nsort = 1, .limit = 1};
+    struct store_result found;
+    enum err e = store_query(api_session(r), api_arena(r), list, &q, &found);
+    if (e == OK && found.count == 0)
+        return ERR_NOTFOUND;
+    if (e == OK)
+        *out = found.objects[0];
+    return e;
+}
+
+/* Bob sees no more than what is new, and nothing but its number. */
+static bool is_bob(struct api_req *r)
+{
+    return str_eq(api_principals(r)->names[0], api_user_id(r)) &&
+           str_find_str(api_req_header(r, "Authorization"), STR("Ym9iOng=")) != STR_NPOS;
+}
+
+static int64_t new_since;
+
+static enum api_step is_allowed(void *ctx, struct api_req *r)
+{
+    (void)ctx;
+    ck_assert_str_is(api_list(r).resource, "note");
+    ck_assert_ptr_null(api_remembered(r)); /* every run begins anew */
+    api_remember(r, arena_zalloc(api_arena(r), 1));
+    if (is_bob(r))
+        api_only_since(r, new_since);
+    return api_method_of(r) == METHOD_DELETE ? api_fail(r, API_ERR_FORBIDDEN) : STEP_NEXT;
+}
+
+static enum err show_note(void *ctx, struct api_req *r, const struct store_object *o, bool listed,
+                          struct api_shown *out)
+{
+    struct json_raw number;
+    (void)ctx;
+    ck_assert_ptr_nonnull(api_remembered(r));
+    if (!is_bob(r))
+        return OK;
+    if (!json_scan_member(o->data, STR("number"), &number))
+        number.text = STR("null");
+    out->data = ARENA_JOIN(api_arena(r), STR("{\"number\":"), number.text,
+                           listed ? STR(",\"listed\":true}") : STR("}"));
+    out->permissions = STR("{\"none\":[]}");
+    return OK;
+}
+
+/* Makes a record of the note. */
+static enum api_step post_note(void *ctx, struct api_req *r)
+{
+    (void)ctx;
+    enum api_step s = api_require_object(r);
+    if (s != STEP_NEXT)
+        return s;
+    str body = ARENA_JOIN(api_arena(r), STR("{\"data\":{\"note\":"), api_object(r)->data,
+                          STR("},\"permissions\":{\"read\":[\"x:y\"]}}"));
+    return api_handle_as(r, METHOD_PUT, STR("/buckets/b/collections/c/records/made"), body);
+}
+
+static enum api_step get_parts(struct api_req *r)
+{
+    str answer =
+        ARENA_JOIN(api_arena(r), STR("[\""), api_path_value(r, "a"), STR("\",\""),
+                   api_path_value(r, "b"), STR("\",\""), api_path_value(r, "c"), STR("\"]"));
+    return api_reply_json(r, 200, answer);
+}
+
+static const char *const note_fields[] = {"id", "last_modified", "number", "text", NULL};
 
 #define ROW(key, type, def)                                                                        \
     {                                                                                              \
@@ -125,6 +199,7 @@ static const struct setting_row note_settings[] = {
     ROW("plural_note_post_enabled", BOOL, "true"),
     ROW("object_note_get_enabled", BOOL, "true"),
     ROW("object_note_put_enabled", BOOL, "true"),
+    ROW("object_note_post_enabled", BOOL, "true"),
     ROW("object_note_delete_enabled", BOOL, "false"),
 };
 
@@ -133,10 +208,18 @@ static const struct api_resource note = {
     .plural = "notices",
     .parent = KIND_COLLECTION,
     .plural_methods = METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD) | METHOD_BIT(METHOD_POST),
-    .object_methods = METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_PUT) | METHOD_BIT(METHOD_DELETE),
+    .post_summary = "Make a record of it.",
+    .described_prefix = "short_",
+    .object_methods = METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_PUT) | METHOD_BIT(METHOD_POST) |
+                      METHOD_BIT(METHOD_DELETE),
     .fields = note_fields,
     .data_schema = "{\"type\":\"object\"}",
     .process = double_text,
+    .text_fields = note_fields + 3,
+    .find = find_note,
+    .allowed = is_allowed,
+    .show = show_note,
+    .post = post_note,
 };
 
 #define C     "/v1/buckets/b/collections/c"
@@ -150,6 +233,12 @@ static void setup_note(void)
         .handler = get_double,
         .doc = {.operation = "double", .tag = "Double", .summary = "Twice."}};
 
+    static const struct api_endpoint parts = {
+        .path = "/parts/{a}-{b}/x{c}",
+        .methods = METHOD_BIT(METHOD_GET),
+        .handler = get_parts,
+        .doc = {.operation = "parts", .tag = "Double", .summary = "Parts.", .asks_who = true}};
+
     setup_bare();
     more_settings = (struct setting_table){note_settings, ARRAY_LEN(note_settings)};
     loop_thread = pthread_self();
@@ -158,6 +247,7 @@ static void setup_note(void)
     server_start(PLAIN_INI "kinto.user-data_delete_principals = system.Authenticated\n");
     ck_assert_ok(api_add_resource(server.api, &note));
     ck_assert_ok(api_add_endpoint(server.api, &doubles));
+    ck_assert_ok(api_add_endpoint(server.api, &parts));
     ck_assert_ok(api_add_listener(server.api, &(struct api_listener){.changed = listen}));
     ck_assert_ok(api_describe(server.api));
     user = "alice:x";
@@ -216,6 +306,112 @@ START_TEST(a_kind_is_allowed_as_its_place_says)
     want(200, "PUT", NOTES "/n", "{\"permissions\":{\"write\":[\"system.Authenticated\"]}}");
     user = "bob:x";
     want(200, "PUT", NOTES "/n", NULL);
+}
+END_TEST
+
+START_TEST(a_kind_finds_its_objects)
+{
+    want(404, "GET", NOTES "/last", NULL);
+    want(201, "PUT", NOTES "/m", "{\"data\":{\"number\":1}}");
+    want(201, "PUT", NOTES "/n", "{\"data\":{\"number\":7}}");
+    struct fake_answer *a = want(200, "GET", NOTES "/last", NULL);
+    ck_assert_str_is(at(a, "/data/id"), "\"n\"");
+    a = ask("GET", NOTES "/last", "If-Match: \"5\"\n", NULL);
+    ck_assert_int_eq(a->status, 412);
+}
+END_TEST
+
+START_TEST(a_kind_shows_what_it_likes)
+{
+    want(201, "PUT", NOTES "/m", "{\"data\":{\"number\":1}}");
+    struct fake_answer *a =
+        want(201, "PUT", NOTES "/n", "{\"data\":{\"number\":7,\"text\":\"x\"}}");
+    ck_assert(json_to_i64(json_get(json_get(a->json, STR("data")), STR("last_modified")),
+                          &new_since) == OK);
+    want(200, "PATCH", C, "{\"permissions\":{\"read\":[\"system.Authenticated\"]}}");
+    user = "bob:x";
+    a = want(200, "GET", NOTES "/n", NULL);
+    ck_assert_str_is(a->body, "{\"permissions\":{\"none\":[]},\"data\":{\"number\":7}}");
+    a = want(200, "GET", NOTES, NULL);
+    ck_assert_str_is(a->body, "{\"data\":[{\"number\":7,\"listed\":true}]}");
+    a = want(200, "GET", NOTES "?number=1", NULL);
+    ck_assert_str_is(a->body, "{\"data\":[]}");
+    a = want(200, "GET", NOTES "?_fields=number", NULL);
+    ck_assert_str_is(at(a, "/data/0"), "{\"number\":7}");
+    user = "alice:x";
+    a = want(200, "GET", NOTES, NULL);
+    ck_assert_uint_eq(json_count(json_get(a->json, STR("data"))), 2);
+    ck_assert_str_is(at(a, "/data/0/text"), "\"x\"");
+}
+END_TEST
+
+START_TEST(fields_of_text)
+{
+    want(201, "PUT", NOTES "/m", "{\"data\":{\"number\":12,\"text\":\"12\"}}");
+    static const char *const found[] = {"text=12",       "text=%2212%22", "number=12",
+                                        "like_text=*1*", "has_text=true", "min_text=12"};
+    static const char *const lost[] = {"text=12.0", "text=1", "text=true", "number=%2212%22",
+                                       "has_text=false"};
+    for (size_t i = 0; i < ARRAY_LEN(found) + ARRAY_LEN(lost); i++) {
+        bool is_found = i < ARRAY_LEN(found);
+        str target =
+            arena_printf(&keep, NOTES "?%s", is_found ? found[i] : lost[i - ARRAY_LEN(found)]);
+        struct fake_answer *a = want(200, "GET", target.p, NULL);
+        ck_assert_msg(json_count(json_get(a->json, STR("data"))) == is_found, STR_FMT,
+                      STR_ARG(target));
+    }
+}
+END_TEST
+
+/* All that goes with a PUT, and then the request is itself again. */
+START_TEST(a_request_in_the_place_of_another)
+{
+    want(201, "PUT", NOTES "/n", "{\"data\":{\"number\":7}}");
+    told.n = 0;
+    struct fake_answer *a = want(201, "POST", NOTES "/n", NULL);
+    ck_assert_str_is(at(a, "/data/note/number"), "7");
+    ck_assert_str_is(at(a, "/data/id"), "\"made\"");
+    ck_assert_str_is(at(a, "/permissions/read/0"), "\"x:y\"");
+    ck_assert_uint_eq(told.n, 1);
+    ck_assert_str_eq(told.uri[0], "/buckets/b/collections/c/records/made");
+    want(200, "POST", NOTES "/n", NULL);
+    want(404, "POST", NOTES "/m", NULL);
+    a = ask("POST", NOTES "/n", "If-None-Match: *\n", NULL);
+    ck_assert_int_eq(a->status, 412);
+    a = want(200, "POST", "/v1/batch",
+             "{\"requests\":[{\"method\":\"POST\",\"path\":\"" NOTES "/n\"},{\"path\":\"" NOTES
+             "/n\"}]}");
+    ck_assert_str_is(at(a, "/responses/0/path"), "\"" NOTES "/n\"");
+    ck_assert_str_is(at(a, "/responses/0/body/data/id"), "\"made\"");
+    ck_assert_str_is(at(a, "/responses/1/body/data/number"), "7");
+    want(200, "PATCH", C, "{\"permissions\":{\"read\":[\"system.Authenticated\"]}}");
+    user = "bob:x";
+    want(403, "POST", NOTES "/n", NULL); /* may read it, but not write the record */
+    user = "carol:x";
+    want(200, "GET", NOTES "/n", NULL);
+}
+END_TEST
+
+START_TEST(endpoints_with_parameters)
+{
+    struct fake_answer *a = want(200, "GET", "/v1/parts/1-2/x3", NULL);
+    ck_assert_str_is(a->body, "[\"1\",\"2\",\"3\"]");
+    a = want(200, "GET", "/v1/parts/1-2-3/xx", NULL); /* the first takes as much as it can */
+    ck_assert_str_is(a->body, "[\"1-2\",\"3\",\"x\"]");
+    a = want(200, "GET", "/v1/parts/--%2D/xx", NULL);
+    ck_assert_str_is(a->body, "[\"-\",\"-\",\"x\"]");
+    static const char *const lost[] = {"/v1/parts/1-2/x", "/v1/parts/1-/x3", "/v1/parts/-2/x3",
+                                       "/v1/parts/12/x3", "/v1/parts/1-2/3", "/v1/parts/1-2/x3/4",
+                                       "/v1/parts/1-2"};
+    for (size_t i = 0; i < ARRAY_LEN(lost); i++)
+        want(404, "GET", lost[i], NULL);
+    a = want(200, "GET", "/v1/__api__", NULL);
+    str parameters = at(a, "/paths/~1parts~1{a}-{b}~1x{c}/get/parameters");
+    ck_assert(str_find_str(parameters, STR("\"name\":\"c\"")) != STR_NPOS);
+    str post = at(a, "/paths/~1buckets~1{bucket_id}~1collections~1{collection_id}~1notices~1{id}"
+                     "/post");
+    ck_assert(str_find_str(post, STR("Make a record of it.")) != STR_NPOS);
+    ck_assert(str_find_str(post, STR("\"post_short_note\"")) != STR_NPOS);
 }
 END_TEST
 
@@ -416,6 +612,11 @@ static Suite *make_suite(void)
 {
     const TTest *const tests[] = {a_kind_has_all_that_kinds_have,
                                   a_kind_is_allowed_as_its_place_says,
+                                  a_kind_finds_its_objects,
+                                  a_kind_shows_what_it_likes,
+                                  fields_of_text,
+                                  a_request_in_the_place_of_another,
+                                  endpoints_with_parameters,
                                   listeners_are_told_of_each_change,
                                   a_listener_can_undo_everything,
                                   a_header_of_a_listener,

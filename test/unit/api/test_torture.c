@@ -111,6 +111,20 @@ static const struct row rows[] = {
     {"me:x", "GET", "/v1/buckets/default/nothing", NULL, NULL, 404, 0},
     {NULL, "GET", "/v1/buckets/default", NULL, NULL, 401, 0},
     {NULL, "POST", "/v1/__flush__", NULL, NULL, 202, 0},
+    /* the history and revisions: every change adds to them, and takes something out */
+    {"me:x", "GET", "/v1/buckets/b/history?resource_name=record&_fields=uri", NULL, NULL, 200,
+     RANDOM_BODY},
+    {"you:x", "GET", "/v1/buckets/b/history?_limit=1", NULL, NULL, 200, RANDOM_BODY},
+    {"me:x", "DELETE", "/v1/buckets/b/history?action=create&_limit=2", NULL, NULL, 200,
+     RANDOM_BODY},
+    {"me:x", "GET", "/v1/buckets/b/snapshot/collections/c@1700000000003", NULL, NULL, 200, 0},
+    {"me:x", "GET", "/v1/buckets/b/snapshot/collections/c@x", NULL, NULL, 400, 0},
+    {"me:x", "GET", R "/r1/revisions", NULL, NULL, 200, 0},
+    {"you:x", "GET", R "/r1/revisions", NULL, NULL, 200, 0},
+    {"you:x", "GET", R "/r1/revisions/1800000000000", NULL, NULL, 200, 0},
+    {"me:x", "GET", R "/r6/revisions", NULL, NULL, 404, 0},
+    {"me:x", "POST", R "/r1/revisions/1800000000000", NULL, NULL, 200, 0},
+    {"me:x", "POST", R "/r5/revisions/1700000000004", NULL, NULL, 201, 0},
     /* other pages' calls, redirects */
     {NULL, "OPTIONS", R,
      "Origin: http://a.b\nAccess-Control-Request-Method: POST\nAccess-Control-Request-Headers: x, "
@@ -158,9 +172,13 @@ static const struct row rows[] = {
     {"me:x", "DELETE", "/v1/__user_data__/system.Authenticated", NULL, NULL, 200, 0},
 };
 
-static const char ini[] = PLAIN_INI "   kinto.plugins.quotas\n"
+static const char ini[] = PLAIN_INI "   kinto.plugins.quotas kinto.plugins.history\n"
+                                    "   kinto.plugins.revisions\n"
                                     "kinto.quotas.bucket_max_bytes = 100000\n"
                                     "kinto.user-data_delete_principals = system.Authenticated\n"
+                                    "kinto.history.auto_trim_max_count = 3\n"
+                                    "kinto.history.auto_trim_threshold = 1\n"
+                                    "kinto.revisions.max_count = 2\n"
                                     "kinto.backoff = 10\n"
                                     "kinto.eos = 2031-01-01\n"
                                     "kinto.eos_message = end\n"

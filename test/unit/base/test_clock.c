@@ -29,6 +29,7 @@ START_TEST(the_wall_clock_can_be_replaced)
 {
     clock_test_wall(fixed);
     ck_assert_int_eq(clock_wall_ms(), 1234567890123);
+    ck_assert_int_eq(clock_wall_us(), 1234567890123000);
     clock_test_wall(NULL);
     ck_assert_int_ne(clock_wall_ms(), 1234567890123);
 }
@@ -60,6 +61,32 @@ START_TEST(http_dates)
 }
 END_TEST
 
+START_TEST(iso_dates)
+{
+    static const struct {
+        int64_t us;
+        const char *text;
+    } rows[] = {
+        {INT64_C(784111777000123), "1994-11-06T08:49:37.000123+00:00"},
+        {0, "1970-01-01T00:00:00.000000+00:00"},
+        {-1, "1969-12-31T23:59:59.999999+00:00"},
+        {INT64_C(951782400000000), "2000-02-29T00:00:00.000000+00:00"},
+        {INT64_C(253402300799999999), "9999-12-31T23:59:59.999999+00:00"},
+        {INT64_C(253402300800000000), "9999-12-31T23:59:59.000000+00:00"},
+    };
+    char out[33];
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        clock_iso_date(rows[i].us, out);
+        ck_assert_str_eq(out, rows[i].text);
+    }
+    clock_iso_date(INT64_MAX, out);
+    ck_assert_uint_eq(strlen(out), 32);
+    clock_iso_date(INT64_MIN, out);
+    ck_assert_uint_eq(strlen(out), 32);
+}
+END_TEST
+
 START_TEST(http_dates_are_the_c_librarys)
 {
     /* Every 40 days and a bit, from the year 0 to 9999. */
@@ -87,6 +114,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, clocks_run);
     tcase_add_test(tc, the_wall_clock_can_be_replaced);
     tcase_add_test(tc, http_dates);
+    tcase_add_test(tc, iso_dates);
     tcase_add_test(tc, http_dates_are_the_c_librarys);
     suite_add_tcase(s, tc);
     return s;

@@ -90,6 +90,46 @@ START_TEST(deleting_leaves_a_tombstone)
 }
 END_TEST
 
+/* Not even a tombstone, nor what was shared; equal times and the clock stay as they are. */
+START_TEST(forgetting_leaves_nothing)
+{
+    const struct store_ace acl = {STR_INIT("bob"), STORE_PERM_READ};
+    const str bob = STR("bob");
+    struct store_query q = {.tombstones = true, .want_total = true};
+    struct store_object o;
+    struct store_principals who;
+    struct store_audit_result audit;
+
+    begin_write();
+    put_at("x", 1000);
+    put_at("y", 1000);
+    put_for(records, "z", &acl, 1);
+    delete_at("x", NULL);
+    int64_t clock = timestamp();
+    ck_assert_err(store_forget(session, &arena, records, STR("x")), ERR_NOTFOUND);
+    ck_assert_err(store_forget(session, &arena, records, STR("w")), ERR_NOTFOUND);
+    ck_assert_ok(store_forget(session, &arena, records, STR("z")));
+    ck_assert_ok(store_forget(session, &arena, records, STR("y")));
+    ck_assert_err(get_result(records, "y"), ERR_NOTFOUND);
+    ck_assert_err(store_get_tombstone(session, &arena, records, STR("z"), &o), ERR_NOTFOUND);
+    ck_assert_int_eq(timestamp(), clock);
+    commit();
+    begin_read();
+    struct store_result r = query(&q);
+    ck_assert_uint_eq(r.total, 0);
+    ck_assert_str_is(ids_of(&r), "x!");
+    ck_assert_ok(store_principals_resolve(session, &arena, &bob, 1, &who));
+    struct store_query shared = {.shared_with = &who, .shared_perms = STORE_PERM_READ};
+    ck_assert_uint_eq(query(&shared).count, 0);
+    ck_assert_ok(store_check(session, &(struct store_audit_options){0}, &audit));
+    ck_assert_uint_eq(audit.problems, 0);
+    end_read();
+    begin_write();
+    put("z", "{}"); /* as if it had never been there */
+    commit();
+}
+END_TEST
+
 START_TEST(creating_again_takes_the_tombstone_away)
 {
     struct store_query q = {.tombstones = true, .want_total = true};
@@ -327,6 +367,7 @@ static Suite *make_suite(void)
                                   readers_see_what_is_durable,
                                   objects_survive_later_writes,
                                   deleting_leaves_a_tombstone,
+                                  forgetting_leaves_nothing,
                                   creating_again_takes_the_tombstone_away,
                                   creating_again_at_the_same_time,
                                   equal_times_are_all_kept,

@@ -1,0 +1,482 @@
+/*
+ * plugins/revisions.c - kinto.plugins.revisions: an object as it was, and how to get it back. (The
+ * reference has nothing like it.)
+ *
+ *     GET  <object>/revisions               the revisions of an object, newest first; a list like others
+ *     GET  <object>/revisions/{timestamp}   the object as it was then: its data, and its permissions for
+ *                                           who may write it. 404: it was not there, or nobody knows
+ *     POST <object>/revisions/{timestamp}   makes it so again
+ * <object> is a bucket, a group, a collection or a record, also a record or a group that is gone.
+ *
+ * What is kept. Each object that is changed has a list of its own, ("revision", its URI), with an
+ * entry for each state that it was in: {"date", "action", "user_id", "data", "permissions", "id",
+ * "last_modified"}; the time of the entry is that of the state. So what was at a time is found by one
+ * step in the order of time, however many objects and changes there are. An object that is older
+ * than the plugin has the state before its first change as the entry "found".
+ * Times of objects may go back (a client made it anew with a time of its own): then the entry gets the
+ * time of the change, so that the order is that of the changes. Where the list's clock already stands at
+ * the time of the state the entry's is one more; it is still found by its id, the time of the state.
+ *
+ * How long. A record or group that is deleted keeps its revisions, the last one being its tombstone.
+ * What lies in a bucket or collection that is deleted goes with it, and so do its own revisions: a new
+ * one of that name may be somebody else's. Of each object the newest kinto.revisions.max_count stay.
+ *
+ * Who may read: who may read the object; when it is gone, who may read what it lies in. Of an object
+ * that was deleted and made anew, who may not read what it lies in sees no more than the new one: what
+ * had been there may have been somebody else's. Permissions are shown to those who may write.
+ *
+ * Coming back is a PUT of the object with the data of then: permissions, preconditions, schemas,
+ * listeners, all as ever, and in the end it is one more revision. It also takes the right to read
+ * the revision. What is there keeps its permissions, so that nobody gets back by accident what was
+ * taken away; what was gone comes back with those of then, if the caller may see them.
+ *
+ * Cost of a change: two look-ups and one more write; of a read, a look at each object that it lies in.
+ */
+#include "plugins/history.h"
+
+#include "base/clock.h"
+
+#define TRIM_AT_ONCE 50
+
+struct revisions {
+    int64_t max_count;
+};
+
+static struct store_list_id list_of(str uri)
+{
+    return (struct store_list_id){STR("revision"), uri};
+}
+
+/* ---- writing them down ------------------------------------------------------------------------ */
+
+struct state { /* of an object */
+    const struct store_object *object;
+    const char *action;
+    struct json *date, *user;
+};
+
+static enum err new_entry(struct api_req *r, const struct state *s, struct json **out)
+{
+    struct arena *a = api_arena(r);
+    *out = json_new_object(a);
+    const struct {
+        str name;
+        struct json *value;
+    } members[] = {
+        {STR("date"), s->date},
+        {STR("action"), json_new_string(a, str_from(s->action))},
+        {STR("user_id"), s->user},
+        {STR("data"), change_data(r, s->object)},
+        {STR("permissions"), change_permissions(r, s->object)},
+    };
+    enum err e = OK;
+    for (size_t i = 0; i < ARRAY_LEN(members) && e == OK; i++)
+        e = json_set(a, *out, members[i].name, members[i].value);
+    return e;
+}
+
+static str id_of(struct arena *a, int64_t time)
+{
+    return arena_printf(a, "%lld", (long long)time);
+}
+
+/* The newest entry, if there is one (newest->count), and the number of all. */
+static enum err find_newest(struct api_req *r, struct store_list_id list,
+                            struct store_result *newest)
+{
+    const struct store_query q = {.limit = 1, .want_total = true};
+    return store_query(api_session(r), api_arena(r), list, &q, newest);
+}
+
+/* The time of the state, or of the change where that would not be behind the newest one. */
+static enum err choose_time(struct api_req *r, struct store_list_id list, int64_t last_modified,
+                            const struct store_result *newest, int64_t *out)
+{
+    int64_t clock = 0;
+    *out = last_modified;
+    if (newest->count == 0 || last_modified > newest->objects[0].last_modified)
+        return OK;
+    enum err e = store_timestamp(api_session(r), list, &clock);
+    *out = MAX_OF(clock_wall_ms(), clock + 1);
+    return e;
+}
+
+static enum err add_state(struct api_req *r, struct store_list_id list, const struct state *s,
+                          const struct store_result *newest)
+{
+    int64_t time;
+    struct json *entry;
+    struct store_object stored;
+    enum err e = new_entry(r, s, &entry);
+    if (e == OK)
+        e = choose_time(r, list, s->object->last_modified, newest, &time);
+    if (e != OK)
+        return e;
+    struct store_put put = {.id = id_of(api_arena(r), time), .data = entry};
+    if (time <= STORE_MAX_TIMESTAMP) /* else the clock is there already, and goes on by itself */
+        put.last_modified = &time;
+    if (str_none(put.id))
+        return ERR_NOMEM;
+    return store_put(api_session(r), api_arena(r), list, &put, &stored);
+}
+
+/* When an object was changed: the last day that there is a date for, if it says later. */
+static struct json *date_of(struct api_req *r, int64_t last_modified)
+{
+    static const int64_t end = INT64_C(253402300799999); /* of the year 9999 */
+    char date[33];
+    int64_t ms = MAX_OF(MIN_OF(last_modified, end), -end);
+    clock_iso_date(ms * 1000, date);
+    str text = arena_str(api_arena(r), str_from(date));
+    return str_none(text) ? NULL : json_new_string(api_arena(r), text);
+}
+
+/* The state that nobody has written down. */
+static enum err add_found(struct api_req *r, struct store_list_id list,
+                          const struct store_object *old, const struct store_result *newest)
+{
+    const struct state s = {old, "found", date_of(r, old->last_modified),
+                            json_new_null(api_arena(r))};
+    return add_state(r, list, &s, newest);
+}
+
+/* The oldest go, a few at a time. */
+static enum err trim(const struct revisions *p, struct api_req *r, struct store_list_id list,
+                     uint64_t count)
+{
+    uint64_t most = (uint64_t)p->max_count;
+    if (count <= most)
+        return OK;
+    const struct store_sort oldest = {STR("last_modified"), false};
+    const struct store_query q = {
+        .sort = &oldest, .nsort = 1, .limit = (size_t)MIN_OF(count - most, TRIM_AT_ONCE)};
+    struct store_result found;
+    enum err e = store_query(api_session(r), api_arena(r), list, &q, &found);
+    for (size_t i = 0; e == OK && i < found.count; i++)
+        e = store_forget(api_session(r), api_arena(r), list, found.objects[i].id);
+    return e;
+}
+
+static enum err add_change(const struct revisions *p, struct api_req *r, const struct api_change *c)
+{
+    struct store_list_id list = list_of(c->uri);
+    struct store_result newest;
+    enum err e = find_newest(r, list, &newest);
+    if (e == OK && newest.total == 0 && c->old != NULL) {
+        e = add_found(r, list, c->old, &newest);
+        if (e == OK)
+            e = find_newest(r, list, &newest);
+    }
+    const struct state s = {c->now, change_action(c->action), change_date(r), change_user(r)};
+    if (e == OK)
+        e = add_state(r, list, &s, &newest);
+    return e == OK ? trim(p, r, list, newest.total + 1) : e;
+}
+
+static enum api_step changed(void *ctx, struct api_req *r, const struct api_change *c)
+{
+    bool holds = c->kind == KIND_BUCKET || c->kind == KIND_COLLECTION;
+    if (c->kind > KIND_RECORD || (holds && c->action == ACTION_DELETE))
+        return STEP_NEXT;
+    enum err e = add_change(ctx, r, c);
+    return e == OK ? STEP_NEXT : api_fail_err(r, e);
+}
+
+/* ---- who asks --------------------------------------------------------------------------------- */
+
+struct access {
+    bool writes;      /* the object, or what it lies in */
+    bool reads_above; /* what it lies in */
+    int64_t since;    /* nothing before that is for the caller */
+};
+
+/* When the object was made, the last time. */
+static enum err find_made(struct api_req *r, struct store_list_id list, int64_t *since)
+{
+    struct arena *a = api_arena(r);
+    const struct store_filter made = {STR("action"), STORE_EQ, json_new_string(a, STR("create"))};
+    const struct store_query q = {.filters = &made, .nfilters = 1, .limit = 1};
+    struct store_result found;
+    if (made.value == NULL)
+        return ERR_NOMEM;
+    enum err e = store_query(api_session(r), a, list, &q, &found);
+    if (e == OK && found.count > 0)
+        *since = found.objects[0].last_modified;
+    return e;
+}
+
+static enum err ask_access(struct api_req *r, struct store_list_id list, struct access *out)
+{
+    const unsigned rw = STORE_PERM_READ | STORE_PERM_WRITE;
+    struct change_place p;
+    *out = (struct access){.since = INT64_MIN};
+    if (!change_place(list.parent, &p))
+        return ERR_NOTFOUND;
+    out->reads_above = p.n == 1; /* of a deleted bucket nothing is left */
+    for (size_t i = 0; i < p.n; i++) {
+        struct store_object o;
+        enum err e = store_get(api_session(r), api_arena(r), p.lists[i], p.ids[i], &o);
+        if (e == ERR_NOTFOUND)
+            continue;
+        if (e != OK)
+            return e;
+        unsigned held = store_acl_held(&o, api_principals(r));
+        out->writes = out->writes || (held & STORE_PERM_WRITE);
+        out->reads_above = out->reads_above || (i + 1 < p.n && (held & rw));
+    }
+    return out->reads_above ? OK : find_made(r, list, &out->since);
+}
+
+/* Is worked out once a request. */
+static enum err access_of(struct api_req *r, struct store_list_id list, const struct access **out)
+{
+    struct access *a = api_remembered(r);
+    enum err e = OK;
+    if (a == NULL) {
+        a = ARENA_NEW(api_arena(r), struct access);
+        e = a ? ask_access(r, list, a) : ERR_NOMEM;
+        if (e == OK)
+            api_remember(r, a);
+    }
+    *out = a;
+    return e;
+}
+
+/* ---- reading ---------------------------------------------------------------------------------- */
+
+static bool is_entry_of(const struct store_object *o, const char *action)
+{
+    struct json_raw raw;
+    return json_scan_member(o->data, STR("action"), &raw) && raw.text.n > 2 &&
+           str_eq(str_sub(raw.text, 1, raw.text.n - 2), str_from(action));
+}
+
+/* The newest entry that is not later. */
+static enum err find_at(struct api_req *r, struct store_list_id list, int64_t time,
+                        struct store_object *out)
+{
+    const struct store_filter bound = {STR("last_modified"), STORE_MAX,
+                                       json_new_i64(api_arena(r), time)};
+    const struct store_query q = {.filters = &bound, .nfilters = 1, .limit = 1};
+    struct store_result found;
+    if (bound.value == NULL)
+        return ERR_NOMEM;
+    enum err e = store_query(api_session(r), api_arena(r), list, &q, &found);
+    if (e == OK && found.count == 0)
+        return ERR_NOTFOUND;
+    if (e == OK)
+        *out = found.objects[0];
+    return e;
+}
+
+/* An object without revisions is as it was since it was changed last. */
+static enum err find_unchanged(struct api_req *r, struct store_list_id list, int64_t time,
+                               struct store_object *out)
+{
+    struct store_result newest;
+    struct change_place p;
+    struct store_object now;
+    enum err e = find_newest(r, list, &newest);
+    if (e == OK && (newest.total > 0 || !change_place(list.parent, &p)))
+        e = ERR_NOTFOUND;
+    if (e == OK)
+        e = store_get(api_session(r), api_arena(r), p.lists[p.n - 1], p.ids[p.n - 1], &now);
+    if (e == OK && now.last_modified > time)
+        e = ERR_NOTFOUND;
+    if (e != OK)
+        return e;
+    struct json *entry, *nobody = json_new_null(api_arena(r));
+    e = new_entry(r, &(struct state){&now, "found", nobody, json_copy(api_arena(r), nobody)},
+                  &entry);
+    *out = (struct store_object){.id = id_of(api_arena(r), now.last_modified),
+                                 .last_modified = now.last_modified};
+    if (e == OK)
+        out->data = json_text(api_arena(r), entry);
+    return e == OK && (str_none(out->data) || str_none(out->id)) ? ERR_NOMEM : e;
+}
+
+/* The object as it was at the time that the URL names. */
+static enum err find(void *ctx, struct api_req *r, struct store_list_id list, str id,
+                     struct store_object *out)
+{
+    (void)ctx;
+    int64_t time;
+    const struct access *access;
+    if (str_to_i64(id, &time) != OK)
+        return ERR_NOTFOUND;
+    enum err e = access_of(r, list, &access);
+    if (e == OK)
+        e = store_get(api_session(r), api_arena(r), list, id, out);
+    if (e == ERR_NOTFOUND)
+        e = find_at(r, list, time, out);
+    if (e == ERR_NOTFOUND)
+        e = find_unchanged(r, list, time, out);
+    if (e == OK && (is_entry_of(out, "delete") || out->last_modified < access->since))
+        e = ERR_NOTFOUND;
+    return e;
+}
+
+/* A list of nothing would be made by who asks for it. */
+static enum api_step allowed(void *ctx, struct api_req *r)
+{
+    (void)ctx;
+    struct store_list_id list = api_list(r);
+    const struct access *access;
+    struct change_place p;
+    struct store_result newest;
+    struct store_object o;
+    if (!change_place(list.parent, &p))
+        return api_fail(r, API_ERR_NOT_FOUND);
+    size_t last = p.n - 1;
+    enum err e = find_newest(r, list, &newest);
+    if (e == OK && newest.total == 0) {
+        e = store_get(api_session(r), api_arena(r), p.lists[last], p.ids[last], &o);
+        if (e == ERR_NOTFOUND)
+            return api_fail_missing(r, API_ERR_MISSING_PARENT, p.ids[last],
+                                    p.lists[last].resource.p);
+    }
+    if (e == OK)
+        e = access_of(r, list, &access);
+    if (e != OK)
+        return api_fail_err(r, e);
+    if (access->since > INT64_MIN)
+        api_only_since(r, access->since);
+    return STEP_NEXT;
+}
+
+/* The text of an entry without its permissions, which stand behind something. */
+static str without_permissions(struct arena *a, str entry, str permissions)
+{
+    size_t end = (size_t)(permissions.p + permissions.n - entry.p);
+    size_t begin = end - permissions.n - strlen(",\"permissions\":");
+    return ARENA_JOIN(a, str_sub(entry, 0, begin), str_drop(entry, end));
+}
+
+static enum err show(void *ctx, struct api_req *r, const struct store_object *o, bool listed,
+                     struct api_shown *out)
+{
+    (void)ctx;
+    struct json_raw data, permissions;
+    const struct access *access;
+    if (!json_scan_member(o->data, STR("data"), &data) ||
+        !json_scan_member(o->data, STR("permissions"), &permissions))
+        return ERR_CORRUPT;
+    enum err e = access_of(r, api_list(r), &access);
+    if (e != OK)
+        return e;
+    if (!listed) {
+        out->data = data.text;
+        out->permissions = access->writes ? permissions.text : STR("{}");
+    } else if (!access->writes) {
+        out->data = without_permissions(api_arena(r), o->data, permissions.text);
+    }
+    return str_none(out->data) ? ERR_NOMEM : OK;
+}
+
+/* ---- coming back ------------------------------------------------------------------------------ */
+
+/* The body of the PUT: without the old time, so that those who synchronise notice. */
+static str body_of(struct api_req *r, const struct store_object *then, bool with_permissions)
+{
+    struct arena *a = api_arena(r);
+    struct json *entry, *body = json_new_object(a);
+    if (json_parse(a, then->data, &entry, NULL) != OK)
+        return STR_NONE;
+    struct json *data = json_get(entry, STR("data")),
+                *permissions = json_get(entry, STR("permissions"));
+    json_remove(data, STR("last_modified"));
+    enum err e = json_set(a, body, STR("data"), data);
+    if (e == OK && with_permissions)
+        e = json_set(a, body, STR("permissions"), permissions);
+    return e == OK ? json_text(a, body) : STR_NONE;
+}
+
+static enum api_step restore(void *ctx, struct api_req *r)
+{
+    (void)ctx;
+    struct store_list_id list = api_list(r);
+    const struct access *access;
+    struct change_place p;
+    struct store_object now;
+    enum api_step s = api_require_object(r);
+    if (s != STEP_NEXT)
+        return s;
+    enum err e = access_of(r, list, &access);
+    if (e != OK || !change_place(list.parent, &p))
+        return api_fail_err(r, e != OK ? e : ERR_CORRUPT);
+    e = store_get(api_session(r), api_arena(r), p.lists[p.n - 1], p.ids[p.n - 1], &now);
+    if (e != OK && e != ERR_NOTFOUND)
+        return api_fail_err(r, e);
+    str uri = arena_str(api_arena(r), list.parent);
+    str body = body_of(r, api_object(r), e == ERR_NOTFOUND && access->writes);
+    if (str_none(body) || str_none(uri))
+        return api_fail_err(r, ERR_NOMEM);
+    return api_handle_as(r, METHOD_PUT, uri, body);
+}
+
+/* ---- setting up ------------------------------------------------------------------------------- */
+
+/* Milliseconds: "-" and up to 19 digits. */
+static bool is_time(str id)
+{
+    str digits = str_drop(id, str_starts(id, STR("-")));
+    for (size_t i = 0; i < digits.n; i++)
+        if (!str_is_digit(digits.p[i]))
+            return false;
+    return digits.n > 0 && digits.n <= 19;
+}
+
+static enum err add_resources(struct api *a, struct revisions *p)
+{
+    static const char *const fields[] = {"id",      "last_modified", "date", "action",
+                                         "user_id", "data",          NULL};
+    static const struct {
+        enum api_kind parent;
+        const char *prefix;
+    } kinds[] = {{KIND_BUCKET, "bucket_"},
+                 {KIND_GROUP, "group_"},
+                 {KIND_COLLECTION, "collection_"},
+                 {KIND_RECORD, "record_"}};
+    enum err e = OK;
+    for (size_t i = 0; i < ARRAY_LEN(kinds) && e == OK; i++)
+        e = api_add_resource(
+            a, &(struct api_resource){
+                   .name = "revision",
+                   .plural = "revisions",
+                   .parent = kinds[i].parent,
+                   .plural_methods = METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD),
+                   .object_methods =
+                       METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD) | METHOD_BIT(METHOD_POST),
+                   .id_pattern = "^-?[0-9]{1,19}$",
+                   .valid_id = is_time,
+                   .fields = fields,
+                   .data_schema = "{\"type\":\"object\",\"additionalProperties\":{}}",
+                   .described_prefix = kinds[i].prefix,
+                   .post_summary = "Make the object what it was at that time.",
+                   .ctx = p,
+                   .find = find,
+                   .allowed = allowed,
+                   .show = show,
+                   .post = restore,
+               });
+    return e;
+}
+
+enum err revisions_load(struct api *a, const struct settings *s, struct err_detail *d)
+{
+    (void)d;
+    struct revisions *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return ERR_NOMEM;
+    p->max_count = settings_int(s, "kinto.revisions.max_count", 100);
+    enum err e = api_add_listener(a, &(struct api_listener){p, changed, free});
+    if (e != OK) {
+        free(p);
+        return e;
+    }
+    e = api_add_capability(a, "revisions",
+                           "{\"description\":\"Objects as they were, and back to them: "
+                           "GET and POST .../revisions/{timestamp}.\",\"url\":"
+                           "\"https://kinto.readthedocs.io/\"}");
+    return e == OK ? add_resources(a, p) : e;
+}
