@@ -302,6 +302,7 @@ enum err api_add_user_data(struct api *a)
                               .check_accept = true,
                               .handler = delete_user_data,
                               .doc = {.operation = "delete_user-data",
+                                      .endpoint = "user-data-object",
                                       .tag = "User-datas",
                                       .summary = "Delete what is one principal's alone, and its "
                                                  "traces.",
@@ -309,6 +310,9 @@ enum err api_add_user_data(struct api *a)
     enum err e = api_add_route(a, &route);
     if (e != OK)
         return e;
-    route = (struct api_route){.path = BASE, .type = TYPE_PLURAL, .kind = KIND_NONE};
+    route = (struct api_route){.path = BASE,
+                               .type = TYPE_PLURAL,
+                               .kind = KIND_NONE,
+                               .doc = {.endpoint = "user-data-plural"}};
     return api_add_route(a, &route); /* there, but for no method */
 }

@@ -335,6 +335,7 @@ enum err snapshot_load(struct api *a)
         .methods = METHOD_BIT(METHOD_GET),
         .handler = get_snapshot,
         .doc = {.operation = "get_history_snapshot",
+                .endpoint = "history_snapshot",
                 .tag = "History_snapshot",
                 .summary = "The records of a collection as they were at a time, in milliseconds.",
                 .asks_who = true},
