@@ -209,8 +209,8 @@ struct arena *api_arena(struct api_req *r);
 enum api_method api_method_of(struct api_req *r);
 str api_user_id(struct api_req *r); /* prefixed user id, or none */
 struct store_session *api_session(struct api_req *r);
-str api_path(struct api_req *r); /* decoded, without the version prefix */
-str api_query(struct api_req *r); /* percent-encoded; or none */
+str api_path(struct api_req *r);                         /* decoded, without the version prefix */
+str api_query(struct api_req *r);                        /* percent-encoded; or none */
 str api_req_header(struct api_req *r, const char *name); /* STR_NONE: absent */
 str api_origin(struct api_req *r); /* "https://host", of which absolute URLs are made */
 str api_body(struct api_req *r);
@@ -321,6 +321,7 @@ enum api_step api_fail_readonly(struct api_req *r); /* 405 of a read-only server
 enum api_step api_fail_err(struct api_req *r, enum err e);
 /* An error in words of its own; details: text of a JSON value, or none. */
 enum api_step api_fail_told(struct api_req *r, enum api_error e, str message, str details);
+bool api_is_invalid(const struct api_req *r); /* has api_invalid_add() added any? */
 /* One answer of all that api_invalid_add() added; status 400, 406 or 415. */
 enum api_step api_invalid_fail(struct api_req *r, int status);
 /* 307 to an absolute URL: no character in it but visible ASCII. */

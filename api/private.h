@@ -114,7 +114,7 @@ struct api {
     struct api_filler {
         const char *name;
         enum err (*fill)(struct api_req *r, struct json *capability);
-    } *fillers;
+    } * fillers;
     size_t nfillers;
     struct json *hello_config;
     struct api_route *extra;

@@ -98,9 +98,9 @@ static enum err add_challenge(struct auth *a, struct auth_active *p, const struc
                        STR_FMT ": multiauth.policy." STR_FMT ".realm: found \"" STR_FMT
                                "\", allowed is ASCII text without quotes",
                        STR_ARG(l.origin), STR_ARG(p->name), STR_ARG(str_sub(l.value, 0, 80)));
-    a->challenge = ARENA_JOIN(&a->arena, a->challenge, str_none(a->challenge) ? STR("") : STR(", "),
-                              p->scheme, STR(" realm=\""),
-                              str_none(l.value) ? STR("Realm") : l.value, STR("\""));
+    a->challenge =
+        ARENA_JOIN(&a->arena, a->challenge, str_none(a->challenge) ? STR("") : STR(", "), p->scheme,
+                   STR(" realm=\""), str_none(l.value) ? STR("Realm") : l.value, STR("\""));
     return OK;
 }
 

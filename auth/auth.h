@@ -65,7 +65,7 @@ void auth_stop(const struct auth *a);
 struct auth_active { /* a policy in force */
     str name;        /* as multiauth.policies calls it */
     str prefix;      /* of user ids: the name in lower case */
-    str scheme;      /* of its challenge in WWW-Authenticate: the policy's, unless load() sets another */
+    str scheme; /* of its challenge in WWW-Authenticate: the policy's, unless load() sets another */
     const struct auth_policy *policy;
     void *data; /* the policy's own */
 };

@@ -70,7 +70,7 @@ struct dial_tls;
 struct dial {
     int fd;               /* -1: none */
     struct dial_tls *tls; /* dial_tls.c's; NULL: plain */
-    int cancel_fd;        /* once it can be read, every wait ends with AGAIN; -1 (dial_init): none */
+    int cancel_fd; /* once it can be read, every wait ends with AGAIN; -1 (dial_init): none */
     uint64_t deadline_ms; /* of the monotonic clock, for every call; may be moved between two */
     char peer[280];       /* "example.com:443", with which every message begins */
     size_t at, n;         /* in[at, n) was received and is not yet taken */

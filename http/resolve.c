@@ -25,7 +25,7 @@
 
 struct lookup {
     ares_channel channel;
-    int cancel_fd;               /* readable: give up; or -1 */
+    int cancel_fd; /* readable: give up; or -1 */
     struct pollfd fds[MAX_SOCKETS];
     nfds_t nfds;
     bool done, cancelled;
