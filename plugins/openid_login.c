@@ -467,7 +467,9 @@ enum err openid_add_endpoints(struct api *a)
          .doc = {.operation = "get_openid_login",
                  .tag = "Openid_login",
                  .summary = "Send a browser to the provider, to log in.",
+                 .answer = "ErrorSchema",
                  .status = 307,
+                 .answers_503 = true,
                  .parameters = PROVIDER QUERY(
                      "callback", "true",
                      ",\"format\":\"url\",\"minLength\":1,"
@@ -480,7 +482,9 @@ enum err openid_add_endpoints(struct api *a)
          .doc = {.operation = "get_openid_token",
                  .tag = "Openid_token",
                  .summary = "Where the provider sends the browser back to: exchange the code.",
+                 .answer = "ErrorSchema",
                  .status = 307,
+                 .answers_503 = true,
                  .parameters =
                      PROVIDER QUERY("state", "true", "") "," QUERY("code", "false", "") "," QUERY(
                          "error", "false", "") "," QUERY("error_description", "false", "")}},

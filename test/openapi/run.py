@@ -33,7 +33,7 @@ kinto.permission_backend = kinto.core.permission.memory
 kinto.cache_backend = kinto.core.cache.memory
 kinto.userid_hmac_secret = a secret of the test
 """
-EVERYTHING = """kinto.includes = kinto.plugins.default_bucket kinto.plugins.flush kinto.plugins.counters
+EVERYTHING = """kinto.includes = kinto.plugins.default_bucket kinto.plugins.flush kinto.plugins.counters kinto.plugins.openid
 kinto.experimental_permissions_endpoint = true
 kinto.experimental_collection_schema_validation = true
 kinto.bucket_write_principals = system.Authenticated

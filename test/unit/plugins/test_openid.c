@@ -26,7 +26,7 @@ static const char *const paths[PLACES] = {"/.well-known/openid-configuration", "
                                           "/token"};
 
 static struct {
-    const char *answer[PLACES]; /* whole; NULL: none comes, until the other side has gone */
+    const char *_Atomic answer[PLACES]; /* whole; NULL: none, until the other side has gone */
     atomic_uint asked[PLACES];
     atomic_bool hold; /* no answer as long as it is set */
 } world;
@@ -62,10 +62,11 @@ static void play(struct side *s, const void *arg)
             continue;
         atomic_fetch_add(&world.asked[i], 1);
         (void)!wait_until(is_let_go);
-        if (world.answer[i] == NULL)
+        const char *answer = world.answer[i];
+        if (answer == NULL)
             side_wait_end(s);
         else
-            (void)!side_say(s, world.answer[i]);
+            (void)!side_say(s, answer);
         return;
     }
     (void)!side_say(s, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
