@@ -33,7 +33,7 @@ kinto.permission_backend = kinto.core.permission.memory
 kinto.cache_backend = kinto.core.cache.memory
 kinto.userid_hmac_secret = a secret of the test
 """
-EVERYTHING = """kinto.includes = kinto.plugins.default_bucket kinto.plugins.flush kinto.plugins.counters kinto.plugins.openid
+EVERYTHING = """kinto.includes = kinto.plugins.default_bucket kinto.plugins.flush kinto.plugins.counters
 kinto.experimental_permissions_endpoint = true
 kinto.experimental_collection_schema_validation = true
 kinto.bucket_write_principals = system.Authenticated
@@ -48,6 +48,7 @@ SETTINGS = {
                     "kinto.object_record_delete_enabled = false\n",
     "elsewhere": "kinto.http_host = kinto.example.org:8443\nkinto.http_scheme = https\nkinto.project_name = \"Ours\"\n"
                  "kinto.record_id_generator = kinto.core.storage.generators.UUID4\n",
+    "logins": "kinto.includes = kinto.plugins.openid\n",
     "batches of any length": "kinto.batch_max_requests = 0\n",
     "nobody": "",
 }
