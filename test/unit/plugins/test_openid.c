@@ -840,6 +840,19 @@ START_TEST(an_end_is_an_end)
 }
 END_TEST
 
+/* Too early is not refused for half a minute. */
+START_TEST(a_beginning_is_a_beginning)
+{
+    moved_s = 0;
+    clock_test_wall(wall_moved);
+    run(BOUND);
+    const char *token = jwt(RS256, AUDIENCE, arena_printf(&keep, ",\"nbf\":%d", NOW + 11).p);
+    must_be(token, NULL);
+    moved_s = 1;
+    must_be(token, "j1");
+}
+END_TEST
+
 /* Two providers: a token that names one of them is not shown to the other. */
 START_TEST(a_token_of_the_other_one)
 {
@@ -851,6 +864,7 @@ START_TEST(a_token_of_the_other_one)
                               issuer.p, (unsigned)free_port())
                      .p);
     must_be(jwt(RS256, "kinto", ""), "j1");
+    must_be(jwt(RS256, "kinto", ",\"exp\":1"), NULL); /* so the first one need not be there */
     must_be("secret-1", "u1"); /* the first one cannot tell, the second one can */
     world.answer[USERINFO] = http(401, "");
     must_be_unsure("secret-2"); /* it may be the first one's */
@@ -913,6 +927,7 @@ static const struct {
     {"https://exact.example/a?b=c", false},
     {"https://exact.example/aXb=[c]", false},
     {"http://[::1]evil.example/x", false},
+    {"http://[::1]x80/x", false},
     {"http://[::1]:81/x", false},
     {"http://[::1/x", false},
     {"http://[localhost]/x", false},
@@ -1069,6 +1084,20 @@ START_TEST(settings_of_the_login)
 }
 END_TEST
 
+/* The admin page, where there is one, on this server. */
+START_TEST(the_admin_page)
+{
+    const char *url = "/v1/openid/id/login?scope=email&callback=http://example.org/v1/admin/%23t=";
+
+    run("");
+    ck_assert_int_eq(get(url)->status, 400);
+    provider()->trusts_admin = true;
+    location(url);
+    ck_assert_int_eq(get("/v1/openid/id/login?scope=email&callback=http://example.org/")->status,
+                     400);
+}
+END_TEST
+
 /* Memory fails at the n-th chunk: an answer all the same. */
 START_TEST(out_of_memory)
 {
@@ -1123,12 +1152,14 @@ static Suite *openid_suite(void)
     tcase_add_test(t, new_keys);
     tcase_add_test(t, bad_key_sets);
     tcase_add_test(t, an_end_is_an_end);
+    tcase_add_test(t, a_beginning_is_a_beginning);
     tcase_add_test(t, a_token_of_the_other_one);
     tcase_add_test(t, there_and_back);
     tcase_add_test(t, the_provider_refuses_to);
     tcase_add_test(t, codes_that_are_not_exchanged);
     tcase_add_test(t, a_state_is_of_one_provider);
     tcase_add_test(t, settings_of_the_login);
+    tcase_add_test(t, the_admin_page);
     tcase_add_test(t, out_of_memory);
     suite_add_tcase(s, t);
 
