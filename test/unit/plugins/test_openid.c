@@ -29,6 +29,7 @@ static struct {
     const char *_Atomic answer[PLACES]; /* whole; NULL: none, until the other side has gone */
     atomic_uint asked[PLACES];
     atomic_bool hold; /* no answer as long as it is set */
+    atomic_bool tls;
 } world;
 
 static struct peer *peer;
@@ -50,10 +51,13 @@ static bool is_let_go(void)
 
 static void play(struct side *s, const void *arg)
 {
-    const char *line = side_line(s);
+    const char *line;
     char path[64] = "";
     (void)arg;
 
+    if (atomic_load(&world.tls) && !side_start_tls(s, CERT_GOOD))
+        return;
+    line = side_line(s);
     if (line == NULL || sscanf(line, "%*s %63s", path) != 1)
         return;
     (void)!side_request(s);
@@ -697,6 +701,39 @@ START_TEST(documents_too_large)
 }
 END_TEST
 
+/* Over TLS, and then never without: neither tokens nor secrets go where anybody may listen. */
+START_TEST(once_https_always_https)
+{
+    static const char *const names[] = {"authorization_endpoint", "token_endpoint",
+                                        "userinfo_endpoint", "jwks_uri"};
+    certs_make();
+    setenv("SSL_CERT_FILE", certs.ca, 1);
+    atomic_store(&world.tls, true);
+    issuer = arena_printf(&keep, "https://127.0.0.1:%u", (unsigned)peer->port);
+    world.answer[DISCOVERY] = discovery("");
+    run("");
+    must_be("secret-1", "u1");
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        str token = arena_printf(&keep, "secret-1%zu", i);
+        world.answer[DISCOVERY] =
+            discovery(arena_printf(&keep, ",\"%s\":\"http://127.0.0.1:%u/me\"", names[i],
+                                   (unsigned)peer->port)
+                          .p);
+        let_pass(DAY);
+        must_be_unsure(token.p);
+        world.answer[DISCOVERY] = discovery("");
+        let_pass(10000);
+        must_be(token.p, "u1");
+    }
+    server_stop(&server);
+    unsetenv("SSL_CERT_FILE"); /* it is nobody's certificate then */
+    run("");
+    must_be_unsure("secret-2");
+    ck_assert_ptr_nonnull(strstr(logged, "certificate"));
+    certs_remove();
+}
+END_TEST
+
 START_TEST(no_userinfo_endpoint)
 {
     world.answer[DISCOVERY] = http(
@@ -1145,6 +1182,7 @@ static Suite *openid_suite(void)
     tcase_add_test(t, away_for_a_while);
     tcase_add_loop_test(t, bad_documents_are_refused, 0, (int)ARRAY_LEN(bad_documents));
     tcase_add_test(t, documents_too_large);
+    tcase_add_test(t, once_https_always_https);
     tcase_add_test(t, no_userinfo_endpoint);
     tcase_add_test(t, bound_to_an_audience);
     tcase_add_test(t, not_bound_to_one);
