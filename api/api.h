@@ -437,6 +437,7 @@ enum api_step api_fail_missing(struct api_req *r, enum api_error e, str id, cons
 enum api_step api_fail_err(struct api_req *r, enum err e);
 /* An error in words of its own; details: text of a JSON value, or none. */
 enum api_step api_fail_told(struct api_req *r, enum api_error e, str message, str details);
+bool api_is_invalid(const struct api_req *r); /* has api_invalid_add() added any? */
 /* One answer of all that api_invalid_add() added; status 400, 406 or 415. */
 enum api_step api_invalid_fail(struct api_req *r, int status);
 /* 307 to an absolute URL: no character in it but visible ASCII. */

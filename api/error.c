@@ -184,6 +184,11 @@ void api_invalid_add(struct api_req *r, const char *location, str name, str desc
     r->invalid_last = v;
 }
 
+bool api_is_invalid(const struct api_req *r)
+{
+    return r->invalid != NULL;
+}
+
 /* By name, a null one as "None"; equal names in the order they came. */
 static int by_name(const void *x, const void *y)
 {

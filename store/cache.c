@@ -1,5 +1,6 @@
 /*
- * store/cache.c - what may be forgotten: nonces of page tokens, checked passwords.
+ * store/cache.c - what may be forgotten: nonces of page tokens, checked passwords and tokens, logins
+ * that have begun.
  *
  * A hash table over entries that also hang in a list by use: the one that was asked for longest ago
  * goes first when the bytes are used up. An entry's bytes are those of its key and value and its

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs the real clients against $KINTO_BIN: they work, the server is killed with SIGKILL and started
-# again on the same data, and they look whether everything is there.
+# again on the same data, and they look whether everything is there. And users log in to it at a provider.
 #   run.sh            KINTO_BIN: the binary; KINTO_CLIENTS_DIR: keeps the installed clients
 # With TEST_SERVER=http://host:port that server is used, and nothing is killed.
 # Ends with "N passed, N failed".
@@ -112,7 +112,8 @@ if [ -n "${TEST_SERVER:-}" ]; then
     url=$TEST_SERVER
     run_clients work
     run_clients verify
-elif start_server 0; then
+elif run_client "OpenID Connect (oidc-provider)" python3 "$here/openid_client.py" "$clients" &&
+    start_server 0; then
     run_clients work
     run_scraper work
     kill -9 "$server_pid"

@@ -50,6 +50,7 @@ SETTINGS = {
                     "kinto.object_record_delete_enabled = false\n",
     "elsewhere": "kinto.http_host = kinto.example.org:8443\nkinto.http_scheme = https\nkinto.project_name = \"Ours\"\n"
                  "kinto.record_id_generator = kinto.core.storage.generators.UUID4\n",
+    "logins": "kinto.includes = kinto.plugins.openid\n",
     "batches of any length": "kinto.batch_max_requests = 0\n",
     "nobody": "",
 }

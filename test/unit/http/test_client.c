@@ -937,6 +937,64 @@ END_TEST
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
+/* ---- cancelling ------------------------------------------------------------------------------ */
+
+struct caller {
+    pthread_t thread;
+    uint16_t port;
+    const char *scheme;
+    struct arena arena;
+    enum err e;
+};
+
+static void *call_silent(void *arg)
+{
+    struct caller *c = arg;
+    struct http_answer a;
+    struct http_call ask = {.timeout_ms = 6 * PEER_MS, .connect_timeout_ms = 6 * PEER_MS};
+
+    ask.url = arena_printf(&c->arena, "%s://127.0.0.1:%u/", c->scheme, c->port);
+    c->e = http_client_call(client, &ask, &c->arena, &a, NULL);
+    return NULL;
+}
+
+static unsigned connections(struct peer *p)
+{
+    pthread_mutex_lock(&p->lock);
+    unsigned n = p->connections;
+    pthread_mutex_unlock(&p->lock);
+    return n;
+}
+
+/* Whatever they wait for (an answer, TLS, their turn), and what comes later, too. */
+START_TEST(cancelled)
+{
+    struct caller callers[6];
+    struct peer *p = peer_start(part_silent, NULL);
+    uint64_t start;
+
+    for (size_t i = 0; i < ARRAY_LEN(callers); i++) {
+        callers[i] = (struct caller){.port = p->port, .scheme = i % 2 ? "https" : "http"};
+        arena_init(&callers[i].arena, NULL, 0, NULL, MIB);
+        ck_assert_int_eq(pthread_create(&callers[i].thread, NULL, call_silent, &callers[i]), 0);
+    }
+    start = clock_mono_ms();
+    while (connections(p) == 0 && clock_mono_ms() - start < PEER_MS)
+        sched_yield();
+    start = clock_mono_ms();
+    http_client_cancel(client);
+    http_client_cancel(client);
+    for (size_t i = 0; i < ARRAY_LEN(callers); i++) {
+        ck_assert_int_eq(pthread_join(callers[i].thread, NULL), 0);
+        ck_assert_msg(callers[i].e == ERR_AGAIN, "%s", err_text(callers[i].e));
+        arena_fini(&callers[i].arena);
+    }
+    must(get(p, "/"), ERR_AGAIN);
+    ck_assert_uint_lt(clock_mono_ms() - start, PEER_MS / 2);
+    peer_free(p);
+}
+END_TEST
+
 START_TEST(out_of_memory)
 {
     static char text[40000];
@@ -1007,6 +1065,7 @@ static Suite *client_suite(void)
     tcase_add_test(c, leaves_no_https);
     tcase_add_test(c, whom_to_trust);
     tcase_add_test(c, many_threads_one_client);
+    tcase_add_test(c, cancelled);
     tcase_add_test(c, out_of_memory);
     suite_add_tcase(s, c);
     return s;

@@ -248,6 +248,21 @@ START_TEST(dns_failures)
 }
 END_TEST
 
+START_TEST(dns_cancelled)
+{
+    struct addresses a;
+    uint64_t start = clock_mono_ms();
+    int cancel = eventfd(1, EFD_CLOEXEC);
+
+    dns_start(DNS_SILENT);
+    enum err e = resolve_unless(STR("api.kinto.example."), 443, in_ms(60000), cancel, &a, &detail);
+    ck_assert_msg(e == ERR_AGAIN, "%s: %s", err_text(e), detail.text);
+    ck_assert_uint_lt(clock_mono_ms() - start, 5000);
+    dns_stop();
+    close(cancel);
+}
+END_TEST
+
 /* What c-ares makes of it is its own business; it must end. */
 START_TEST(dns_garbage)
 {
@@ -273,6 +288,7 @@ static Suite *resolve_suite(void)
     tcase_add_test(c, from_dns);
     tcase_add_test(c, from_dns_many);
     tcase_add_loop_test(c, dns_failures, 0, ARRAY_LEN(failures));
+    tcase_add_test(c, dns_cancelled);
     tcase_add_test(c, dns_garbage);
     suite_add_tcase(s, c);
     return s;
