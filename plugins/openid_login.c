@@ -75,7 +75,7 @@ static str token_url(struct api_req *r)
     buf_init_arena(&b, api_arena(r), 64 * KIB);
     buf_add_str(&b, api_origin(r));
     buf_add_lit(&b, "/v1/openid/");
-    http_url_encode(&b, provider_name(r), NULL);
+    http_url_encode(&b, api_path_value(r, "provider"), NULL);
     buf_add_lit(&b, "/token");
     return buf_failed(&b) ? STR_NONE : buf_str(&b);
 }
