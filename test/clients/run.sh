@@ -113,6 +113,7 @@ if [ -n "${TEST_SERVER:-}" ]; then
     run_clients work
     run_clients verify
 elif run_client "OpenID Connect (oidc-provider)" python3 "$here/openid_client.py" "$clients" &&
+    run_client "accounts by mail (aiosmtpd)" "$clients/venv/bin/python" "$here/mail_client.py" &&
     start_server 0; then
     run_clients work
     run_scraper work
