@@ -90,7 +90,6 @@ static enum api_step see_to_first(struct erasure *x, struct store_list_id list, 
 {
     struct api_req *r = x->r;
     struct arena_mark mark = arena_mark(r->arena);
-    const struct api_after *afters = api_outermost(r)->afters;
     unsigned nheaders = r->out->nheaders;
     struct store_object o;
     enum err e = store_walk_list(x->walk, list);
@@ -102,9 +101,7 @@ static enum api_step see_to_first(struct erasure *x, struct store_list_id list, 
     enum api_step s = e == OK ? see_to(x, list, &o) : api_fail_err(r, e);
     if (s != STEP_NEXT) /* the answer stands in the arena */
         return s;
-    if (api_outermost(r)->afters ==
-        afters) /* else there is something to be done behind the commit */
-        arena_release(r->arena, mark);
+    arena_release(r->arena, mark);
     r->out->nheaders = nheaders;
     return STEP_NEXT;
 }
