@@ -330,7 +330,7 @@ enum api_step api_handle_as(struct api_req *r, enum api_method method, str path,
 enum api_step api_put_object(struct api_req *r, enum api_kind kind, str parent, str id,
                              const struct json *data, struct store_object *out);
 /* Calls fn(ctx) when what the request has written is durable (never, if it is undone): on a thread
- * that must not be kept waiting. NOMEM. */
+ * that must not be kept waiting. Once, however often it is asked for. LIMIT: too many functions. */
 MUST_CHECK enum err api_after_commit(struct api_req *r, void (*fn)(void *ctx), void *ctx);
 
 /* Makes the bucket or collection of that URI unless it is there; the user becomes its writer. */

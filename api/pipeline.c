@@ -360,20 +360,15 @@ static void committed(void *arg, enum err result)
     http_resume(r->http);
 }
 
-struct api_after {
-    void (*fn)(void *ctx);
-    void *ctx;
-    struct api_after *next;
-};
-
 enum err api_after_commit(struct api_req *r, void (*fn)(void *ctx), void *ctx)
 {
     struct api_req *outer = api_outermost(r);
-    struct api_after *a = ARENA_NEW(r->arena, struct api_after);
-    if (a == NULL)
-        return ERR_NOMEM;
-    *a = (struct api_after){fn, ctx, outer->afters};
-    outer->afters = a;
+    for (unsigned i = 0; i < outer->nafters; i++)
+        if (outer->afters[i].fn == fn && outer->afters[i].ctx == ctx)
+            return OK;
+    if (outer->nafters == MAX_AFTERS)
+        return ERR_LIMIT;
+    outer->afters[outer->nafters++] = (struct api_after){fn, ctx};
     return OK;
 }
 
@@ -404,7 +399,7 @@ static enum api_step run_reading(struct api_req *r)
 
 static enum outcome run_writing(struct api_req *r)
 {
-    r->afters = NULL; /* of a run that was given up */
+    r->nafters = 0; /* those of a run that was given up */
     enum err e = store_write_begin(r->loop->thread, r->arena, &r->session);
     if (e != OK) {
         api_fail_err(r, e);
@@ -451,8 +446,8 @@ void api_request_resume(struct http_req *http)
     }
     if (r->commit_result != OK)
         api_fail_err(r, r->commit_result);
-    for (const struct api_after *a = r->afters; a && r->commit_result == OK; a = a->next)
-        a->fn(a->ctx);
+    for (unsigned i = 0; r->commit_result == OK && i < r->nafters; i++)
+        r->afters[i].fn(r->afters[i].ctx);
     respond(r);
 }
 

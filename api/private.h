@@ -15,7 +15,6 @@
 
 #define API_PREFIX "v1"
 
-struct api_after;   /* pipeline.c */
 struct api_batch;   /* batch.c */
 struct api_schemas; /* schema.c */
 
@@ -187,6 +186,12 @@ struct api_invalid {
     struct api_invalid *next;
 };
 
+#define MAX_AFTERS 8
+struct api_after {
+    void (*fn)(void *ctx);
+    void *ctx;
+};
+
 struct api_req {
     struct api *api;
     struct api_loop *loop;
@@ -214,10 +219,11 @@ struct api_req {
 
     struct store_session *session;
     enum err commit_result;
-    enum { WORKING, COMMITTING } phase; /* while it is parked */
-    bool found;                         /* the steps before the session are done */
-    bool written;                       /* the steps in it ran in a write transaction before */
-    struct api_after *afters;           /* of the outermost: to be done behind the commit */
+    enum { WORKING, COMMITTING } phase;  /* while it is parked */
+    bool found;                          /* the steps before the session are done */
+    bool written;                        /* the steps in it ran in a write transaction before */
+    struct api_after afters[MAX_AFTERS]; /* of the outermost: to be done behind the commit */
+    unsigned nafters;
     /* Of the outermost: what was done for it, and what is to be done next. */
     struct api_work *works, *todo;
     struct arena_spares *spares; /* its arena's, while that is with another thread */
