@@ -358,7 +358,9 @@ static enum err open_api(struct run *r)
     enum err e = api_new(&r->api, &o, &r->detail);
     if (e == OK)
         e = plugins_load(r->api, r->settings, &r->detail);
-    return e == OK ? api_describe(r->api) : e;
+    if (e == OK)
+        e = api_describe(r->api);
+    return e == OK ? api_start(r->api, &r->detail) : e;
 }
 
 static enum err open_server(struct run *r)

@@ -134,6 +134,9 @@ void api_free(struct api *a)
     for (size_t i = 0; i < a->naliases; i++)
         if (a->aliases[i].free)
             a->aliases[i].free(a->aliases[i].ctx);
+    for (size_t i = 0; i < a->nservices; i++)
+        if (a->services[i].free)
+            a->services[i].free(a->services[i].ctx);
     for (size_t i = 0; i < a->nlisteners; i++)
         if (a->listeners[i].free)
             a->listeners[i].free(a->listeners[i].ctx);
@@ -205,6 +208,26 @@ enum err api_add_alias(struct api *a, const struct api_alias *alias)
     aliases[a->naliases++] = *alias;
     a->aliases = aliases;
     return OK;
+}
+
+enum err api_add_service(struct api *a, const struct api_service *service)
+{
+    struct api_service *all = arena_extend(&a->arena, a->services, a->nservices * sizeof *all,
+                                           (a->nservices + 1) * sizeof *all);
+    if (all == NULL)
+        return ERR_NOMEM;
+    all[a->nservices++] = *service;
+    a->services = all;
+    return OK;
+}
+
+enum err api_start(struct api *a, struct err_detail *d)
+{
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < a->nservices; i++)
+        if (a->services[i].start)
+            e = a->services[i].start(a->services[i].ctx, d);
+    return e;
 }
 
 enum err api_add_listener(struct api *a, const struct api_listener *listener)

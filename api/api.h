@@ -49,6 +49,9 @@ MUST_CHECK enum err api_new(struct api **out, const struct api_options *o, struc
 /* Writes what GET /__api__ answers: once, behind the last api_add_*. NOMEM. */
 MUST_CHECK enum err api_describe(struct api *a);
 struct http_app api_http_app(struct api *a);
+/* Starts what plugins have running beside requests: once everything else is set up, before the first
+ * request. Its errors. */
+MUST_CHECK enum err api_start(struct api *a, struct err_detail *d);
 /* Before the server stops: work that waits for a thread is dropped (its requests get 503), so that
  * the stop need not wait for it. */
 void api_stop(struct api *a);
@@ -214,6 +217,20 @@ struct api_listener {
     void (*free)(void *ctx); /* or NULL */
 };
 MUST_CHECK enum err api_add_listener(struct api *a, const struct api_listener *listener);
+
+/*
+ * What a plugin has running beside requests, a thread for instance. start() comes when everything is
+ * loaded, stop() before the server stops: be quick, requests are still answered. Either may be NULL.
+ * The last that is heard is free(), when there are no requests any more; after an error of
+ * api_add_service() nothing was taken over.
+ */
+struct api_service {
+    void *ctx;
+    enum err (*start)(void *ctx, struct err_detail *d);
+    void (*stop)(void *ctx);
+    void (*free)(void *ctx);
+};
+MUST_CHECK enum err api_add_service(struct api *a, const struct api_service *service);
 
 /*
  * An alias answers for URLs that stand for others ("/buckets/default"). Each function may be NULL.

@@ -129,6 +129,8 @@ struct api {
     size_t naliases;
     struct api_listener *listeners;
     size_t nlisteners;
+    struct api_service *services;
+    size_t nservices;
     struct pool *pools[POOL_COUNT];
     struct api_observer *observers;
     size_t nobservers;

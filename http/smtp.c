@@ -36,6 +36,7 @@ struct talk {
     struct abilities can;
     char local_name[256];
     struct dial dial;
+    enum smtp_stage stage;
 };
 
 struct reply {
@@ -301,6 +302,8 @@ static enum err hand_over(struct talk *t, const struct smtp_mail *mail, str text
     enum err e = say_sender(t, mail->from, text.n);
 
     if (e == OK)
+        t->stage = SMTP_AT_MAIL;
+    if (e == OK)
         e = say_recipients(t, mail);
     if (e == OK)
         e = SAY(t, STR("DATA"));
@@ -385,12 +388,30 @@ static enum err check_settings(struct talk *t)
     return choose_local_name(t);
 }
 
+static enum err send_mail(struct talk *t, const struct smtp_mail *mail)
+{
+    str text;
+    enum err e = check_settings(t);
+
+    if (e != OK)
+        return e;
+    t->stage = SMTP_AT_MAIL;
+    e = smtp_build(mail, t->arena, &text, t->detail);
+    if (e != OK)
+        return e;
+    t->stage = SMTP_AT_SERVER;
+    e = meet(t);
+    if (e == OK)
+        e = hand_over(t, mail, text);
+    say_goodbye(t, e);
+    return e;
+}
+
 enum err smtp_send(const struct smtp_settings *s, const struct smtp_mail *mail, struct arena *a,
-                   struct err_detail *d)
+                   enum smtp_stage *stage, struct err_detail *d)
 {
     struct talk t = {.s = s, .arena = a, .detail = d};
     struct smtp_mail filled = *mail;
-    str text;
     enum err e;
 
     dial_init(&t.dial, clock_mono_ms() + (s->timeout_ms != 0 ? s->timeout_ms : TIMEOUT_MS));
@@ -398,15 +419,9 @@ enum err smtp_send(const struct smtp_settings *s, const struct smtp_mail *mail, 
         t.dial.cancel_fd = *s->cancel_fd;
     if (str_none(filled.from))
         filled.from = s->sender;
-    e = check_settings(&t);
-    if (e == OK)
-        e = smtp_build(&filled, a, &text, d);
-    if (e != OK)
-        return e;
-    e = meet(&t);
-    if (e == OK)
-        e = hand_over(&t, &filled, text);
-    say_goodbye(&t, e);
+    e = send_mail(&t, &filled);
     dial_close(&t.dial);
+    if (stage != NULL)
+        *stage = t.stage;
     return e;
 }

@@ -64,8 +64,13 @@ struct smtp_mail {
 #define SMTP_MAX_TO         100
 #define SMTP_MAX_BODY_BYTES (4 * MIB)
 
+/* Whose failure it is: of the settings and the server, so that no mail would go through; or of this
+ * mail, which cannot be written, or whose recipients or text the server does not take. */
+enum smtp_stage { SMTP_AT_SERVER, SMTP_AT_MAIL };
+
+/* *stage (may be NULL) is set also when all went well. */
 MUST_CHECK enum err smtp_send(const struct smtp_settings *s, const struct smtp_mail *mail,
-                              struct arena *a, struct err_detail *d);
+                              struct arena *a, enum smtp_stage *stage, struct err_detail *d);
 
 /*
  * The mail as text: From, To, Subject, Date (now), Message-ID (a new one), MIME-Version,

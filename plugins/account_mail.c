@@ -16,7 +16,7 @@
 
 #define SECOND_MS      INT64_C(1000)
 #define RESET_PAUSE_MS (60 * SECOND_MS)
-#define REGEX_STEPS    UINT64_C(1000000)
+#define REGEX_STEPS    UINT64_C(100000)
 #define MAX_TEXT       (256 * KIB) /* of a mail */
 
 static const str accounts_uri = STR_INIT("/accounts/");
@@ -52,7 +52,7 @@ static const struct purpose to_reset = {
 struct account_mail {
     struct api *api;
     const struct settings *settings;
-    struct outbox *outbox;
+    struct outbox *outbox; /* the API's */
     struct json_regex *regexp;
 };
 
@@ -362,17 +362,6 @@ static enum err was_sent(struct api_req *r, str name, bool *sent)
     return e == ERR_NOTFOUND ? OK : e;
 }
 
-/* Takes as long as a reset, and sends nothing. */
-static enum err pretend(struct account_mail *m, struct api_req *r)
-{
-    const struct outbox_mail nothing = {.from = STR(""),
-                                        .to = STR(""),
-                                        .subject = STR(""),
-                                        .body = STR(""),
-                                        .ttl_ms = OUTBOX_NEVER};
-    return outbox_add(m->outbox, r, &nothing);
-}
-
 static enum api_step reset_password(struct api_req *r)
 {
     struct account_mail *m = api_endpoint_ctx(r);
@@ -389,7 +378,8 @@ static enum api_step reset_password(struct api_req *r)
     if (e == OK && account)
         e = was_sent(r, name, &sent);
     if (e == OK)
-        e = account && !sent ? send_key(m, r, name, account, &to_reset, &reset) : pretend(m, r);
+        e = account && !sent ? send_key(m, r, name, account, &to_reset, &reset)
+                             : outbox_add_none(m->outbox, r);
     if (e != OK)
         return api_fail_err(r, e);
     return api_reply_json(
@@ -467,7 +457,6 @@ void account_mail_free(struct account_mail *m)
 {
     if (m == NULL)
         return;
-    outbox_free(m->outbox);
     json_regex_free(m->regexp);
     free(m);
 }

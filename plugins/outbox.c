@@ -1,9 +1,11 @@
 /*
  * plugins/outbox.c - the outbox: objects of the list ("mail", ""), which no endpoint shows.
  *     {"from","to","subject","body", "expires": ms, "tries": n, "next": ms, not before that}
- * A mail that is sent, refused or too old is forgotten without a tombstone. One that the server does
- * not take now is put off, each time twice as long. When the server itself cannot be reached nothing
- * else is tried for a while.
+ *
+ * An attempt begins with putting the mail off, each time twice as long: who cannot write that down does
+ * not send. A mail that was sent, or that the server refuses, is forgotten without a tombstone; what
+ * else goes wrong with it leaves it put off. When it is the server (it cannot be reached, does not let us
+ * in, does not like the sender) nothing else is tried for a while.
  */
 #include "plugins/outbox.h"
 
@@ -17,16 +19,17 @@
 #include <unistd.h>
 
 #define ROUND          20 /* mails that are looked at together */
+#define MAX_WAITING    10000
 #define FIRST_PAUSE_MS INT64_C(1000)
 #define LAST_PAUSE_MS  (INT64_C(15) * 60 * 1000)
 #define ARENA_BYTES    (16 * MIB)
 
 struct outbox {
-    struct store *store;
     struct store_thread *reader;
     struct http_trust *trust;
     struct smtp_settings smtp;
     pthread_t thread;
+    bool running, readonly;
     int cancel_fd; /* an eventfd: can be read once it has to stop */
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -60,12 +63,15 @@ static enum err set_number(struct arena *a, struct json *mail, const char *name,
     return json_set(a, mail, str_from(name), json_new_i64(a, value));
 }
 
-static str first_line(str text)
+static str subject_of(str text)
 {
-    for (size_t i = 0; i < text.n; i++)
-        if ((unsigned char)text.p[i] < ' ')
-            return str_sub(text, 0, i);
-    return text;
+    size_t n = 0;
+    while (n < text.n && (unsigned char)text.p[n] >= ' ')
+        n++;
+    if (n > OUTBOX_MAX_SUBJECT)
+        for (n = OUTBOX_MAX_SUBJECT; n > 0 && ((unsigned char)text.p[n] & 0xc0) == 0x80; n--)
+            ; /* not inside a character */
+    return str_sub(text, 0, n);
 }
 
 static enum err fill(struct arena *a, struct json *json, const struct outbox_mail *mail)
@@ -75,7 +81,7 @@ static enum err fill(struct arena *a, struct json *json, const struct outbox_mai
     if (e == OK)
         e = set_text(a, json, "to", mail->to);
     if (e == OK)
-        e = set_text(a, json, "subject", first_line(mail->subject));
+        e = set_text(a, json, "subject", subject_of(mail->subject));
     if (e == OK)
         e = set_text(a, json, "body", mail->body);
     if (e == OK)
@@ -85,29 +91,51 @@ static enum err fill(struct arena *a, struct json *json, const struct outbox_mai
     return e == OK ? set_number(a, json, "next", now) : e;
 }
 
-enum err outbox_add(struct outbox *o, struct api_req *r, const struct outbox_mail *mail)
+static enum err put_mail(struct outbox *o, struct api_req *r, str id,
+                         const struct outbox_mail *mail)
 {
-    char id[37];
     struct arena *a = api_arena(r);
     struct store_object ignored;
     struct json *json = json_new_object(a);
     enum err e = json ? fill(a, json, mail) : ERR_NOMEM;
     if (e != OK)
         return e;
-    rand_uuid4(id);
-    const struct store_put put = {.id = str_from(id), .data = json};
+    const struct store_put put = {.id = id, .data = json};
     e = store_put(api_session(r), a, mails, &put, &ignored);
     return e == OK ? api_after_commit(r, wake, o) : e;
 }
 
-/* ---- sending --------------------------------------------------------------------------------- */
+enum err outbox_add(struct outbox *o, struct api_req *r, const struct outbox_mail *mail)
+{
+    char id[37];
+    const struct store_query all = {.limit = 1, .want_total = true};
+    struct store_result waiting;
+    enum err e = store_query(api_session(r), api_arena(r), mails, &all, &waiting);
+    if (e != OK)
+        return e;
+    if (waiting.total >= MAX_WAITING)
+        return ERR_AGAIN;
+    rand_uuid4(id);
+    return put_mail(o, r, str_from(id), mail);
+}
 
-struct letter {
-    str id;
-    struct json *json;
-    struct smtp_mail mail;
-    str to;
-};
+enum err outbox_add_none(struct outbox *o, struct api_req *r)
+{
+    static const struct outbox_mail nothing = {STR_INIT(""), STR_INIT(""), STR_INIT(""),
+                                               STR_INIT(""), -1};
+    return put_mail(o, r, STR("none"),
+                    &nothing); /* the one before is replaced: there is one at most */
+}
+
+static bool is_stopping(struct outbox *o)
+{
+    pthread_mutex_lock(&o->lock);
+    bool stop = o->stop;
+    pthread_mutex_unlock(&o->lock);
+    return stop;
+}
+
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static str text_of(const struct json *json, const char *name)
 {
@@ -122,63 +150,50 @@ static int64_t number_of(const struct json *json, const char *name)
     return v && json_to_i64(v, &n) == OK ? n : 0;
 }
 
-static enum err read_letter(struct arena *a, const struct store_object *o, struct letter *out)
-{
-    *out = (struct letter){.id = arena_str(a, o->id)};
-    enum err e = json_parse(a, o->data, &out->json, NULL);
-    if (e != OK || str_none(out->id))
-        return e == OK ? ERR_NOMEM : e;
-    out->to = text_of(out->json, "to");
-    out->mail = (struct smtp_mail){.from = text_of(out->json, "from"),
-                                   .nto = 1,
-                                   .subject = text_of(out->json, "subject"),
-                                   .body = text_of(out->json, "body")};
-    return OK;
-}
-
-/* Those that may be tried now, the oldest first. *any: there are some at all. */
-static enum err find_due(struct outbox *o, struct arena *a, struct letter *letters, size_t *n,
-                         bool *any)
+/* Those that may be tried now, the oldest first: copies. *any: there are some at all. */
+static enum err find_due(struct outbox *o, struct arena *a, struct store_result *due)
 {
     struct store_session *s;
     struct store_result found;
-    *n = 0;
+    due->count = 0;
     enum err e = store_read_begin(o->reader, a, &s);
     if (e != OK)
         return e;
-    const struct store_filter due = {STR("next"), STORE_MAX, json_new_i64(a, clock_wall_ms())};
+    const struct store_filter filter = {STR("next"), STORE_MAX, json_new_i64(a, clock_wall_ms())};
     const struct store_sort order = {STR("last_modified"), false};
-    const struct store_query q = {
-        .filters = &due, .nfilters = 1, .sort = &order, .nsort = 1, .limit = ROUND};
-    const struct store_query one = {.limit = 1};
-    e = due.value ? store_query(s, a, mails, &one, &found) : ERR_NOMEM;
-    *any = e != OK || found.count > 0;
+    const struct store_query one = {.limit = 1}, q = {.filters = &filter,
+                                                      .nfilters = 1,
+                                                      .sort = &order,
+                                                      .nsort = 1,
+                                                      .limit = ROUND};
+    e = filter.value ? store_query(s, a, mails, &one, &found) : ERR_NOMEM;
+    o->any = e != OK || found.count > 0;
     if (e == OK)
-        e = store_query(s, a, mails, &q, &found);
-    for (size_t i = 0; e == OK && i < found.count; i++)
-        e = read_letter(a, &found.objects[i], &letters[(*n)++]);
+        e = store_query(s, a, mails, &q, due);
+    for (size_t i = 0; e == OK && i < due->count; i++) { /* it lies in the session */
+        due->objects[i].id = arena_str(a, due->objects[i].id);
+        due->objects[i].data = arena_str(a, due->objects[i].data);
+    }
     store_read_end(s);
-    return e;
+    return e == OK && arena_failed(a) ? ERR_NOMEM : e;
 }
 
-/* Forgets it, or, with a time for the next attempt, puts it off. */
-static enum err settle(struct outbox *o, struct arena *a, const struct letter *l, int64_t next)
+/* ---- one mail -------------------------------------------------------------------------------- */
+
+struct letter {
+    struct arena *arena;
+    str id;
+    struct json *json;
+};
+
+/* Forgets it. */
+static enum err forget(struct outbox *o, const struct letter *l)
 {
     struct store_session *s;
-    struct store_object ignored;
-    enum err e = store_write_begin(o->reader, a, &s);
+    enum err e = store_write_wait(o->reader, l->arena, &s);
     if (e != OK)
         return e;
-    if (next == 0) {
-        e = store_forget(s, a, mails, l->id);
-    } else {
-        const struct store_put put = {.id = l->id, .data = l->json};
-        e = set_number(a, l->json, "next", next);
-        if (e == OK)
-            e = set_number(a, l->json, "tries", number_of(l->json, "tries") + 1);
-        if (e == OK)
-            e = store_put(s, a, mails, &put, &ignored);
-    }
+    e = store_forget(s, l->arena, mails, l->id);
     if (e == OK)
         return store_commit_wait(s);
     store_abort(s);
@@ -193,64 +208,117 @@ static int64_t later(int64_t tries)
     return MIN_OF(pause, LAST_PAUSE_MS);
 }
 
+/* NOTFOUND: it has been deleted. */
+static enum err put_off_in(struct store_session *s, const struct letter *l)
+{
+    struct store_object ignored;
+    int64_t tries = number_of(l->json, "tries");
+    const struct store_put put = {.id = l->id, .data = l->json};
+    enum err e = store_get(s, l->arena, mails, l->id, &ignored);
+    if (e == OK)
+        e = set_number(l->arena, l->json, "next", clock_wall_ms() + later(tries));
+    if (e == OK)
+        e = set_number(l->arena, l->json, "tries", tries + 1);
+    return e == OK ? store_put(s, l->arena, mails, &put, &ignored) : e;
+}
+
+/* As if the attempt that now begins had failed. */
+static enum err put_off(struct outbox *o, const struct letter *l)
+{
+    struct store_session *s;
+    enum err e = store_write_wait(o->reader, l->arena, &s);
+    if (e != OK)
+        return e;
+    e = put_off_in(s, l);
+    if (e == OK)
+        return store_commit_wait(s);
+    store_abort(s);
+    return e;
+}
+
 /* Not what it said; but the server's words may name whom it was for. */
 static void tell(enum log_level level, const char *event, const struct letter *l,
                  const struct err_detail *d)
 {
     log_event(level, event, "id=" STR_FMT " tries=%lld what=\"%s\"", STR_ARG(l->id),
-              (long long)number_of(l->json, "tries") + 1, d->text);
+              (long long)number_of(l->json, "tries"), d->text);
 }
 
-static bool is_stopping(struct outbox *o)
+/* The attempt has ended in `e`. OK: on to the next mail. */
+static enum err judge(struct outbox *o, struct letter *l, enum err e, enum smtp_stage stage,
+                      const struct err_detail *d)
 {
-    pthread_mutex_lock(&o->lock);
-    bool stop = o->stop;
-    pthread_mutex_unlock(&o->lock);
-    return stop;
+    if (e == OK)
+        return forget(o, l);
+    if (is_stopping(o))
+        return e;
+    if (stage == SMTP_AT_SERVER) {
+        tell(LOG_WARN, "mail_server", l, d);
+        return e;
+    }
+    if (e == ERR_SYNTAX || e == ERR_REFUSED || e == ERR_LIMIT) {
+        tell(LOG_ERROR, "mail_refused", l, d);
+        return forget(o, l);
+    }
+    tell(LOG_WARN, "mail_later", l, d);
+    return OK;
+}
+
+static enum err attempt(struct outbox *o, struct letter *l)
+{
+    struct err_detail d = {.text = ""};
+    enum smtp_stage stage = SMTP_AT_SERVER;
+    const str to = text_of(l->json, "to");
+    const struct smtp_mail mail = {.from = text_of(l->json, "from"),
+                                   .to = &to,
+                                   .nto = 1,
+                                   .subject = text_of(l->json, "subject"),
+                                   .body = text_of(l->json, "body")};
+    if (number_of(l->json, "expires") <= clock_wall_ms()) {
+        if (to.n > 0)
+            tell(LOG_ERROR, "mail_expired", l, &d);
+        return forget(o, l);
+    }
+    enum err e = put_off(o, l);
+    if (e != OK)
+        return e == ERR_NOTFOUND ? OK : e;
+    e = smtp_send(&o->smtp, &mail, l->arena, &stage, &d);
+    return judge(o, l, e, stage, &d);
 }
 
 /* OK: on to the next one. Anything else: not now. */
-static enum err deliver(struct outbox *o, struct arena *a, struct letter *l)
-{
-    struct err_detail d = {.text = ""};
-    if (number_of(l->json, "expires") <= clock_wall_ms()) {
-        if (l->to.n > 0)
-            tell(LOG_ERROR, "mail_expired", l, &d);
-        return settle(o, a, l, 0);
-    }
-    l->mail.to = &l->to;
-    enum err e = smtp_send(&o->smtp, &l->mail, a, &d);
-    if (e == ERR_AGAIN && is_stopping(o))
-        return e; /* nothing has become of it: the next run goes on */
-    switch (e) {
-    case OK:
-        return settle(o, a, l, 0);
-    case ERR_SYNTAX:
-    case ERR_REFUSED:
-    case ERR_LIMIT:
-        tell(LOG_ERROR, "mail_refused", l, &d);
-        return settle(o, a, l, 0);
-    case ERR_AGAIN:
-        tell(LOG_WARN, "mail_later", l, &d);
-        return settle(o, a, l, clock_wall_ms() + later(number_of(l->json, "tries")));
-    default:
-        tell(LOG_WARN, "mail_server", l, &d);
-        return e;
-    }
-}
-
-/* OK: nothing is due any more. AGAIN: there may be more. */
-static enum err one_round(struct outbox *o)
+static enum err deliver(struct outbox *o, const struct store_object *object)
 {
     struct arena a;
-    struct letter letters[ROUND];
-    size_t n;
+    struct letter l = {.arena = &a, .id = object->id};
+    const struct err_detail unreadable = {.text = "it cannot be read"};
     arena_init(&a, NULL, 0, NULL, ARENA_BYTES);
-    enum err e = find_due(o, &a, letters, &n, &o->any);
-    for (size_t i = 0; e == OK && i < n && !is_stopping(o); i++)
-        e = deliver(o, &a, &letters[i]);
+    enum err e = json_parse(&a, object->data, &l.json, NULL);
+    if (e == OK) {
+        e = attempt(o, &l);
+    } else if (e != ERR_NOMEM) {
+        l.json = json_new_object(&a);
+        tell(LOG_ERROR, "mail_refused", &l, &unreadable);
+        e = forget(o, &l);
+    }
     arena_fini(&a);
-    return e == OK && n == ROUND ? ERR_AGAIN : e;
+    return e;
+}
+
+/* ---- the thread ------------------------------------------------------------------------------ */
+
+/* *more: there may be others that are due. */
+static enum err one_round(struct outbox *o, bool *more)
+{
+    struct arena a;
+    struct store_result due;
+    arena_init(&a, NULL, 0, NULL, ARENA_BYTES);
+    enum err e = find_due(o, &a, &due);
+    for (size_t i = 0; e == OK && i < due.count && !is_stopping(o); i++)
+        e = deliver(o, &due.objects[i]);
+    *more = e == OK && due.count == ROUND;
+    arena_fini(&a);
+    return e;
 }
 
 /* Until something was added, or it is time to try again what was put off. False: the end. */
@@ -275,9 +343,10 @@ static void *run(void *arg)
     struct outbox *o = arg;
     do {
         enum err e;
+        bool more;
         do
-            e = one_round(o);
-        while (e == ERR_AGAIN && !is_stopping(o));
+            e = one_round(o, &more);
+        while (more && !is_stopping(o));
         o->pause_ms = e == OK ? 0 : MIN_OF(MAX_OF(2 * o->pause_ms, FIRST_PAUSE_MS), LAST_PAUSE_MS);
     } while (wait_for_work(o));
     return NULL;
@@ -313,8 +382,11 @@ static enum err load(struct outbox *o, const struct settings *s, struct err_deta
     return o->trust ? OK : ERR_NOMEM;
 }
 
-static void release(struct outbox *o)
+static void release(void *ctx)
 {
+    struct outbox *o = ctx;
+    if (o->running)
+        CHECK(pthread_join(o->thread, NULL) == 0);
     if (o->reader)
         store_thread_free(o->reader);
     http_trust_free(o->trust);
@@ -325,6 +397,35 @@ static void release(struct outbox *o)
     free(o);
 }
 
+static enum err start(void *ctx, struct err_detail *d)
+{
+    struct outbox *o = ctx;
+    if (o->readonly)
+        return OK;
+    o->running = pthread_create(&o->thread, NULL, run, o) == 0;
+    return o->running ? OK : err_set(d, ERR_AGAIN, 0, "no thread for the outbox could be started");
+}
+
+static void stop(void *ctx)
+{
+    struct outbox *o = ctx;
+    pthread_mutex_lock(&o->lock);
+    o->stop = true;
+    pthread_cond_signal(&o->wake);
+    pthread_mutex_unlock(&o->lock);
+    CHECK(eventfd_write(o->cancel_fd, 1) == 0);
+}
+
+static void make_locks(struct outbox *o)
+{
+    pthread_condattr_t monotonic;
+    CHECK(pthread_mutex_init(&o->lock, NULL) == 0);
+    CHECK(pthread_condattr_init(&monotonic) == 0);
+    CHECK(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
+    CHECK(pthread_cond_init(&o->wake, &monotonic) == 0);
+    CHECK(pthread_condattr_destroy(&monotonic) == 0);
+}
+
 enum err outbox_new(struct outbox **out, struct api *a, const struct settings *s,
                     struct err_detail *d)
 {
@@ -332,35 +433,16 @@ enum err outbox_new(struct outbox **out, struct api *a, const struct settings *s
     if (o == NULL)
         return ERR_NOMEM;
     o->cancel_fd = -1;
-    CHECK(pthread_mutex_init(&o->lock, NULL) == 0);
-    pthread_condattr_t monotonic;
-    CHECK(pthread_condattr_init(&monotonic) == 0);
-    CHECK(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
-    CHECK(pthread_cond_init(&o->wake, &monotonic) == 0);
-    CHECK(pthread_condattr_destroy(&monotonic) == 0);
-    o->store = api_store(a);
+    o->readonly = settings_bool(s, "kinto.readonly");
+    make_locks(o);
     enum err e = load(o, s, d);
     if (e == OK)
-        e = store_thread_new(o->store, &o->reader);
-    bool running = e == OK && pthread_create(&o->thread, NULL, run, o) == 0;
-    if (running) {
+        e = store_thread_new(api_store(a), &o->reader);
+    if (e == OK)
+        e = api_add_service(a, &(struct api_service){o, start, stop, release});
+    if (e == OK)
         *out = o;
-        return OK;
-    }
-    o->stop = true;
-    release(o);
-    return e == OK ? ERR_AGAIN : e;
-}
-
-void outbox_free(struct outbox *o)
-{
-    if (o == NULL)
-        return;
-    pthread_mutex_lock(&o->lock);
-    o->stop = true;
-    pthread_cond_signal(&o->wake);
-    pthread_mutex_unlock(&o->lock);
-    CHECK(eventfd_write(o->cancel_fd, 1) == 0);
-    CHECK(pthread_join(o->thread, NULL) == 0);
-    release(o);
+    else
+        release(o);
+    return e;
 }

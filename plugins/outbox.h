@@ -3,8 +3,9 @@
  * transaction that is the reason for them, and sent behind it by a thread of the outbox, which tries
  * again until the mail server has taken them, refuses them for good, or they are too old.
  *
- * A mail is sent at least once: after a crash between the mail server's yes and its deletion here it is
- * sent again.
+ * A mail is sent at least once: when the mail server's yes does not reach the store (a crash, a full
+ * disk) it is sent again later. So that this does not become many, each attempt is written down before
+ * it is made.
  */
 #ifndef PLUGINS_OUTBOX_H
 #define PLUGINS_OUTBOX_H
@@ -13,19 +14,21 @@
 
 struct outbox;
 
-/* By the settings mail.*; starts its thread, which also sends what an earlier run has left. SYNTAX: a
- * setting, with a detail; NOMEM, AGAIN (no thread). */
+/* By the settings mail.*; belongs to the API from then on. Its thread runs from the start of the API (but
+ * not when that only reads) to its stop, and also sends what an earlier run has left. SYNTAX: a setting,
+ * with a detail; NOMEM. */
 MUST_CHECK enum err outbox_new(struct outbox **out, struct api *a, const struct settings *s,
                                struct err_detail *d);
-/* Ends the thread; what is not sent stays for the next run. NULL is fine. */
-void outbox_free(struct outbox *o);
 
 struct outbox_mail {
-    str from, to, subject, body; /* UTF-8; a subject is cut at its first line break */
-    int64_t ttl_ms;              /* not sent later than that; OUTBOX_NEVER: not at all */
+    /* UTF-8; a subject is cut at its first line break, and at OUTBOX_MAX_SUBJECT bytes */
+    str from, to, subject, body;
+    int64_t ttl_ms; /* not sent later than that */
 };
-#define OUTBOX_NEVER INT64_C(-1)
-/* In the request's write transaction. */
+#define OUTBOX_MAX_SUBJECT 200
+/* In the request's write transaction. AGAIN: too many wait. */
 MUST_CHECK enum err outbox_add(struct outbox *o, struct api_req *r, const struct outbox_mail *mail);
+/* Takes as long as outbox_add(), and sends nothing. */
+MUST_CHECK enum err outbox_add_none(struct outbox *o, struct api_req *r);
 
 #endif

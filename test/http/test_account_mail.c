@@ -22,8 +22,10 @@ static struct {
     pthread_t thread;
     int listening;
     unsigned port;
-    const char *refusals[4]; /* answers to the first mails, instead of 250 */
-    unsigned asked;          /* mails that were offered */
+    const char *refusals[4]; /* answers to the first mails, instead of 250; "": none, it hangs up */
+    const char *greetings[4]; /* to the first connections, instead of 220 */
+    unsigned connections;
+    unsigned asked; /* mails that were offered */
     char mails[MAX_MAILS][4096];
     unsigned n;
 } post;
@@ -48,7 +50,8 @@ static void read_mail(FILE *f, char out[4096])
     }
 }
 
-static void take_mail(FILE *f)
+/* False: hangs up. */
+static bool take_mail(FILE *f)
 {
     char mail[4096];
     say(f, "354 go on");
@@ -60,7 +63,9 @@ static void take_mail(FILE *f)
         memcpy(post.mails[post.n++], mail, sizeof mail);
     pthread_cond_broadcast(&post.changed);
     pthread_mutex_unlock(&post.lock);
-    say(f, refusal ? refusal : "250 taken");
+    if (refusal == NULL || refusal[0] != '\0')
+        say(f, refusal ? refusal : "250 taken");
+    return refusal == NULL || refusal[0] != '\0';
 }
 
 static void serve(int fd)
@@ -68,10 +73,14 @@ static void serve(int fd)
     char line[1024];
     FILE *f = fdopen(fd, "r+");
     setvbuf(f, NULL, _IONBF, 0);
-    say(f, "220 mail");
+    unsigned nth = post.connections++;
+    say(f,
+        nth < ARRAY_LEN(post.greetings) && post.greetings[nth] ? post.greetings[nth] : "220 mail");
     while (fgets(line, sizeof line, f)) {
-        if (strncmp(line, "DATA", 4) == 0)
-            take_mail(f);
+        if (strncmp(line, "DATA", 4) == 0 && !take_mail(f))
+            break;
+        else if (strncmp(line, "DATA", 4) == 0)
+            continue;
         else if (strncmp(line, "QUIT", 4) == 0)
             break;
         else
@@ -359,6 +368,44 @@ START_TEST(a_mail_is_tried_again)
 }
 END_TEST
 
+/* A server that does not let us in says nothing about the mail. */
+START_TEST(a_server_that_refuses_us_loses_no_mail)
+{
+    start(true);
+    post.greetings[0] = "554 not you";
+    sign_up();
+    key_in(mail(0));
+    ck_assert_uint_eq(post.connections, 2);
+    stop();
+}
+END_TEST
+
+/* What goes wrong with one mail is no reason to keep the others waiting. */
+START_TEST(a_mail_that_breaks_the_server_is_put_off)
+{
+    start(true);
+    post.refusals[0] = "";
+    sign_up();
+    wait_until(&post.asked, 1);
+    call("PUT", "/accounts/bob@example.org", "{'data':{'password':'secret'}}");
+    want(201);
+    want_line(mail(0), "To: bob@example.org");
+    want_line(mail(1), "To: " ALICE);
+    stop();
+}
+END_TEST
+
+START_TEST(a_long_subject_is_cut)
+{
+    start(true);
+    call("PUT", "/accounts/" ALICE,
+         f("{'data':{'password':'secret','email-context':{'name':'%s'}}}", repeat('x', 3000)));
+    want(201);
+    want_line(mail(0), "xxxxxxxx");
+    stop();
+}
+END_TEST
+
 START_TEST(a_mail_that_is_refused_is_given_up)
 {
     start(true);
@@ -373,7 +420,6 @@ START_TEST(a_mail_that_is_refused_is_given_up)
 }
 END_TEST
 
-/* What is undone sends nothing: the 5xx of one part undoes the sign-up before it. */
 START_TEST(a_deleted_account_leaves_no_key)
 {
     start(true);
@@ -432,6 +478,9 @@ static Suite *suite(void)
     tcase_add_test(t, mails_survive);
     tcase_add_test(t, a_stop_does_not_wait_for_the_mail_server);
     tcase_add_test(t, a_mail_is_tried_again);
+    tcase_add_test(t, a_server_that_refuses_us_loses_no_mail);
+    tcase_add_test(t, a_mail_that_breaks_the_server_is_put_off);
+    tcase_add_test(t, a_long_subject_is_cut);
     tcase_add_test(t, a_mail_that_is_refused_is_given_up);
     tcase_add_test(t, a_deleted_account_leaves_no_key);
     tcase_add_loop_test(t, settings_that_cannot_be, 0, (int)ARRAY_LEN(bad_settings));

@@ -382,7 +382,8 @@ START_TEST(is_no_mail)
 
     must(smtp_build(&mail, &arena, &out, &detail), ERR_SYNTAX);
     ck_assert_str_is(out, "untouched");
-    must(smtp_send(&s, &mail, &arena, &detail), ERR_SYNTAX); /* before a connection is tried */
+    must(smtp_send(&s, &mail, &arena, NULL, &detail),
+         ERR_SYNTAX); /* before a connection is tried */
 }
 END_TEST
 
@@ -485,7 +486,7 @@ START_TEST(sends)
     struct peer *p = peer_start(part_smtp, &t);
     struct smtp_settings s = settings_for(p);
 
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), OK);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), OK);
     peer_stop(p);
     ck_assert_ptr_nonnull(strstr(p->got, "\r\nMAIL FROM:<kinto@example.com> SIZE="));
     ck_assert_ptr_nonnull(strstr(p->got, "\r\nFrom: \"Kinto\"\r\n <kinto@example.com>\r\n"));
@@ -505,9 +506,9 @@ START_TEST(old_servers)
     struct peer *p = peer_start(part_smtp, &t);
     struct smtp_settings s = settings_for(p);
 
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), OK);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), OK);
     s.tls = SMTP_STARTTLS;
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), ERR_REFUSED);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), ERR_REFUSED);
     peer_free(p);
 }
 END_TEST
@@ -625,7 +626,7 @@ START_TEST(refuses)
     if (refusals[_i].e == ERR_TIMEOUT)
         s.timeout_ms = 200;
     /* The script that waits for "never" closes when the client says something else; it does not. */
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), refusals[_i].e);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), refusals[_i].e);
     ck_assert_msg(strstr(detail.text, refusals[_i].text) != NULL, "%s", detail.text);
     ck_assert_ptr_nonnull(strstr(detail.text, "localhost:"));
     ck_assert_uint_lt(clock_mono_ms() - start, 5000);
@@ -648,7 +649,7 @@ START_TEST(endless_replies)
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         struct peer *p = peer_start(part_endless, texts[i]);
         struct smtp_settings s = settings_for(p);
-        must(smtp_send(&s, &mail_to_two, &arena, &detail), ERR_LIMIT);
+        must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), ERR_LIMIT);
         peer_free(p);
     }
 }
@@ -681,7 +682,7 @@ START_TEST(starttls)
     s.tls = SMTP_STARTTLS;
     s.user = STR("me");
     s.password = STR("s3cret");
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), OK);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), OK);
     peer_free(p);
 }
 END_TEST
@@ -694,7 +695,7 @@ START_TEST(tls_at_once)
     struct smtp_settings s = settings_for(p);
 
     s.tls = SMTP_TLS;
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), OK);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), OK);
     peer_free(p);
 }
 END_TEST
@@ -740,7 +741,7 @@ START_TEST(tls_that_fails)
     s.tls = bad_tls[_i].tls;
     s.user = STR("me");
     s.password = STR("s3cret");
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), bad_tls[_i].e);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), bad_tls[_i].e);
     ck_assert_msg(strstr(detail.text, bad_tls[_i].text) != NULL, "%s", detail.text);
     peer_stop(p);
     ck_assert_uint_eq(count_of(p->got, "AUTH"), 0);
@@ -758,7 +759,7 @@ START_TEST(unchecked)
     s.tls = SMTP_TLS;
     s.unchecked = true;
     s.trust = NULL;
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), OK);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), OK);
     peer_free(p);
 }
 END_TEST
@@ -808,7 +809,7 @@ START_TEST(logs_in)
 
     s.user = STR("me");
     s.password = STR("s3cret");
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), logins[_i].e);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), logins[_i].e);
     if (logins[_i].e != OK)
         ck_assert_msg(strstr(detail.text, logins[_i].text) != NULL, "%s", detail.text);
     ck_assert_ptr_null(strstr(detail.text, "s3cret"));
@@ -831,9 +832,9 @@ START_TEST(logs_in_with_a_long_password)
     memset(password, 'p', sizeof password);
     s.user = STR("me");
     s.password = (str){password, 500};
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), OK);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), OK);
     s.password.n++;
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), ERR_SYNTAX);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), ERR_SYNTAX);
     peer_stop(p);
     ck_assert_ptr_nonnull(strstr(p->got, "\r\nAUTH PLAIN\r\nAG1lAHBwcHBw"));
     peer_free(p);
@@ -845,23 +846,23 @@ START_TEST(bad_settings)
     struct smtp_settings s = {.host = STR("127.0.0.1"), .port = 1, .sender = STR("a@b")};
 
     s.user = STR("me");
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), ERR_SYNTAX);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), ERR_SYNTAX);
     s.user = STR_NONE;
     s.password = STR("x");
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), ERR_SYNTAX);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), ERR_SYNTAX);
     s.user = STR("a\0b");
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), ERR_SYNTAX);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), ERR_SYNTAX);
     s.user = s.password = STR_NONE;
     s.local_name = STR("a\r\nMAIL FROM:<x@y>");
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), ERR_SYNTAX);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), ERR_SYNTAX);
     s.local_name = STR("a b");
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), ERR_SYNTAX);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), ERR_SYNTAX);
     s.local_name = STR_NONE;
     s.host = STR("a\r\nb");
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), ERR_SYNTAX);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), ERR_SYNTAX);
     s.host = STR("127.0.0.1");
     s.port = free_port();
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), ERR_IO);
+    must(smtp_send(&s, &mail_to_two, &arena, NULL, &detail), ERR_IO);
     ck_assert_int_eq(detail.sys_errno, ECONNREFUSED);
 }
 END_TEST
@@ -884,7 +885,7 @@ START_TEST(out_of_memory)
         enum err e;
         arena_init(&own, NULL, 0, NULL, 64 * MIB);
         arena_test_fail_chunk(i);
-        e = smtp_send(&s, &mail, &own, &detail);
+        e = smtp_send(&s, &mail, &own, NULL, &detail);
         arena_test_fail_chunk(0);
         arena_fini(&own);
         ck_assert_msg(e == ERR_NOMEM || e == OK, "%u: %s: %s", i, err_text(e), detail.text);
