@@ -154,6 +154,8 @@ struct api_resource {
     const char *id_pattern;
     bool (*valid_id)(str id);
     bool data_required; /* a POST or PUT has to bring "data" */
+    bool
+        owned; /* whom one is made for becomes its writer, whatever kinto.explicit_permissions says */
     /* One list of users who need not trust each other: a last_modified in the future, which would
      * move the clock of all, is as if there were none. */
     bool time_is_ours;
@@ -188,7 +190,7 @@ struct api_resource {
     enum api_step (*post)(void *ctx, struct api_req *r);
     void (*free)(void *ctx);
 };
-/* LIMIT: too many kinds. */
+/* LIMIT: too many kinds; NOMEM. After an error of this or any api_add_*() nothing was taken over. */
 MUST_CHECK enum err api_add_resource(struct api *a, const struct api_resource *resource);
 enum api_kind api_kind_named(const struct api *a, str name); /* KIND_NONE: there is none */
 
@@ -207,8 +209,9 @@ struct api_change {
     const struct store_object *now; /* its tombstone when it was deleted */
 };
 
-/* Is told of each change by a request, in its transaction and right behind the change. What it
- * answers but NEXT is the answer of the request; a status of 409 or of 500 and more undoes it all.
+/* Is told of each change by a request, in its transaction and right behind the change. DONE: its
+ * answer, which has a status of 409 or of 500 and more (any other becomes 500), is that of the request,
+ * and all that the request has changed is undone.
  * Of a request that changes many objects (the erasure of a user) what was made in the arena for one
  * of them, and headers that were set then, may be gone when the next is told. */
 struct api_listener {

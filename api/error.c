@@ -125,6 +125,12 @@ enum api_step api_fail_missing(struct api_req *r, enum api_error e, str id, cons
     return write_error(r, e, rows[e].status, STR_NONE, buf_str(&b));
 }
 
+/* What may be logged of the URL: of what is no object there may be a secret in it. */
+static str logged_path(const struct api_req *r)
+{
+    return r->route && r->route->kind == KIND_NONE ? str_from(r->route->path) : r->path;
+}
+
 enum api_step api_fail_err(struct api_req *r, enum err e)
 {
     switch (e) {
@@ -149,7 +155,7 @@ enum api_step api_fail_err(struct api_req *r, enum err e)
         if (e == ERR_AGAIN && api_work_dropped(r)) /* as it should be */
             return api_fail(r, API_ERR_UNAVAILABLE);
         log_event(LOG_ERROR, "backend", "error=\"%s\" path=\"" STR_FMT "\"", err_text(e),
-                  STR_ARG(r->path));
+                  STR_ARG(logged_path(r)));
         return api_fail(r, API_ERR_UNAVAILABLE);
     case ERR_OK:
     case ERR_SYNTAX:
@@ -158,7 +164,7 @@ enum api_step api_fail_err(struct api_req *r, enum err e)
         break;
     }
     log_event(LOG_ERROR, "internal", "error=\"%s\" path=\"" STR_FMT "\"", err_text(e),
-              STR_ARG(r->path));
+              STR_ARG(logged_path(r)));
     return api_fail(r, API_ERR_INTERNAL);
 }
 

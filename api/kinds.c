@@ -162,9 +162,13 @@ enum err api_add_resource(struct api *a, const struct api_resource *resource)
     if (str_none(list) || str_none(object))
         return ERR_NOMEM;
     k->path = object.p;
-    enum api_kind kind = (enum api_kind)a->nkinds++;
+    enum api_kind kind = (enum api_kind)a->nkinds;
     enum err e = add_endpoint(a, kind, TYPE_PLURAL, list.p, resource->plural_methods);
-    return e == OK ? add_endpoint(a, kind, TYPE_OBJECT, object.p, resource->object_methods) : e;
+    if (e == OK)
+        e = add_endpoint(a, kind, TYPE_OBJECT, object.p, resource->object_methods);
+    if (e == OK) /* from now on its ctx is ours */
+        a->nkinds++;
+    return e;
 }
 
 enum err api_add_core_resources(struct api *a)

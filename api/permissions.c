@@ -79,6 +79,12 @@ static enum err load_old(struct acl_builder *b, const struct store_object *old, 
     return e;
 }
 
+bool api_author_writes(const struct api_req *r)
+{
+    bool owned = r->route && r->route->kind != KIND_NONE && api_kind_of(r)->is.owned;
+    return owned || r->api->conf.explicit_permissions;
+}
+
 enum err api_new_acl(struct api_req *r, const struct store_object *old, const struct json *changes,
                      unsigned replaced, const struct store_ace **acl, size_t *n)
 {
@@ -89,7 +95,7 @@ enum err api_new_acl(struct api_req *r, const struct store_object *old, const st
     struct json *principals;
     for (size_t i = 0; e == OK && changes && json_member(changes, i, &name, &principals); i++)
         e = allow_listed(&b, store_perm_from_name(name), principals);
-    if (e == OK && r->api->conf.explicit_permissions)
+    if (e == OK && api_author_writes(r))
         e = allow(&b, r->principal, STORE_PERM_WRITE);
     if (e != OK)
         return e;

@@ -517,6 +517,8 @@ enum api_step api_arena_reply(struct api_req *r, int status, struct buf *b);
  */
 enum err api_new_acl(struct api_req *r, const struct store_object *old, const struct json *changes,
                      unsigned replaced, const struct store_ace **acl, size_t *n);
+/* Does whoever makes or writes an object become its writer? */
+bool api_author_writes(const struct api_req *r);
 /* The kinds of permission that a body's "permissions" (or NULL) replaces. */
 unsigned api_replaced_perms(struct api_req *r, const struct json *permissions);
 

@@ -115,8 +115,7 @@ str api_subset(struct arena *a, str data, const str *fields, size_t n)
 static bool sees_permissions(const struct api_req *r, const struct store_object *o)
 {
     bool made = !r->exists && (r->method == METHOD_POST || r->method == METHOD_PUT);
-    return store_acl_allows(o, &r->who, STORE_PERM_WRITE) ||
-           (made && r->api->conf.explicit_permissions);
+    return store_acl_allows(o, &r->who, STORE_PERM_WRITE) || (made && api_author_writes(r));
 }
 
 /* {"read":["..."],"write":["..."]}, as far as the caller sees them. */

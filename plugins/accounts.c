@@ -447,43 +447,39 @@ static enum err refuse(const struct settings *s, const char *key, struct err_det
                    STR_ARG(found));
 }
 
-struct named {
-    str policy; /* that uses accounts; none: there is no such policy */
-    const struct settings *settings;
-};
-
 static void take_policy(void *arg, str key, str star, str use, str origin)
 {
     (void)key;
+    (void)star;
     (void)origin;
-    struct named *n = arg;
+    bool *named = arg;
     for (str paths = str_from(accounts_policy.paths); !str_none(paths);)
-        if (str_eq(str_cut(&paths, ' '), use))
-            n->policy = star;
+        *named = *named || str_eq(str_cut(&paths, ' '), use);
 }
 
-/* The policy must be there, and asked before basicauth, which takes any credentials. */
-static enum err check_policies(const struct settings *s, struct err_detail *d)
+/* The policy must be there, and asked before one like basicauth, which takes any credentials. (That it is
+ * named and not in force is allowed, as in the reference.) */
+static enum err check_policies(struct api *a, const struct settings *s, struct err_detail *d)
 {
-    struct named n = {STR_NONE, s};
-    settings_each(s, "multiauth.policy.*.use", take_policy, &n);
-    if (str_none(n.policy))
-        return refuse(s, "kinto.includes", d,
-                      "kinto.plugins.accounts needs a policy that knows accounts: "
-                      "multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy",
-                      STR(""));
-    size_t count, basic = SIZE_MAX, own = SIZE_MAX;
-    const str *policies = settings_list(s, "multiauth.policies", &count);
-    for (size_t i = 0; i < count; i++) {
-        if (str_eq(policies[i], STR("basicauth")))
-            basic = MIN_OF(basic, i);
-        if (str_eq(policies[i], n.policy))
-            own = MIN_OF(own, i);
+    const struct auth_active *p, *taker = NULL;
+    for (size_t i = 0; (p = auth_active_at(api_auth(a), i)) != NULL; i++) {
+        if (taker == NULL && str_eq(str_from(p->policy->name), STR("basicauth")))
+            taker = p;
+        if (p->policy != &accounts_policy)
+            continue;
+        if (taker == NULL)
+            return OK;
+        return refuse(s, "multiauth.policies", d,
+                      "what takes any credentials has to stand behind accounts: ", taker->name);
     }
-    if (basic == SIZE_MAX || own == SIZE_MAX || basic > own)
+    bool named = false;
+    settings_each(s, "multiauth.policy.*.use", take_policy, &named);
+    if (named)
         return OK;
-    return refuse(s, "multiauth.policies", d,
-                  "basicauth takes any credentials, so it has to stand behind ", n.policy);
+    return refuse(s, "kinto.includes", d,
+                  "kinto.plugins.accounts needs a policy that knows accounts: "
+                  "multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy",
+                  STR(""));
 }
 
 /* Who may create accounts for others is an administrator, and has to be named as one. */
@@ -527,6 +523,7 @@ static enum err add_resource(struct api *a, struct accounts *p)
                .id_pattern = "^[a-zA-Z0-9][+.@a-zA-Z0-9_-]*$",
                .valid_id = accounts_valid_name,
                .data_required = true,
+               .owned = true,
                .time_is_ours = true,
                /* Of answers, too: what is cut to some fields may have no password. */
                .data_schema = "{\"type\":\"object\",\"additionalProperties\":{},\"properties\":{"
@@ -550,7 +547,7 @@ static enum err add_resource(struct api *a, struct accounts *p)
 
 enum err accounts_load(struct api *a, const struct settings *s, struct err_detail *d)
 {
-    enum err e = check_policies(s, d);
+    enum err e = check_policies(a, s, d);
     if (e == OK)
         e = check_creators(s, d);
     if (e != OK)

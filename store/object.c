@@ -340,6 +340,8 @@ enum err store_forget(struct store_session *s, struct arena *a, struct store_lis
     struct list *l;
     enum err e = find(s, a, list, id, &l, &before);
 
+    if (e == OK)
+        e = store_notes_changed(s);
     if (e != OK)
         return e;
     store_time_key(&k, l->number, &before);

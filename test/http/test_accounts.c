@@ -401,6 +401,24 @@ START_TEST(permissions_name_accounts)
 }
 END_TEST
 
+START_TEST(everybody_owns_their_account)
+{
+    struct server s;
+    server_start(&s,
+                 &(struct server_options){.settings = FAST "kinto.explicit_permissions = false\n"});
+    api_use(s.url);
+    sign_up("alice");
+    want_at("/permissions", "{'write':['account:alice']}");
+    as("alice");
+    call("PATCH", "/accounts/alice", "{'data':{'password':'better'}}");
+    want(200);
+    with_password("alice", "better");
+    call("GET", "/accounts/alice", NULL);
+    want_at("/permissions", "{'write':['account:alice']}");
+    server_stop(&s);
+}
+END_TEST
+
 START_TEST(the_policy_may_have_any_name)
 {
     struct server s;
@@ -428,9 +446,13 @@ static const struct {
     const char *settings, *says;
 } refused[] = {
     {"kinto.includes = kinto.plugins.accounts\n", "multiauth.policy.account.use"},
+    {"kinto.includes = kinto.plugins.accounts\nmultiauth.policies = any account\n"
+     "multiauth.policy.any.use = kinto.core.authentication.BasicAuthAuthenticationPolicy\n"
+     "multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy\n",
+     "has to stand behind accounts: any"},
     {"kinto.includes = kinto.plugins.accounts\nmultiauth.policies = basicauth account\n"
      "multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy\n",
-     "it has to stand behind account"},
+     "has to stand behind accounts: basicauth"},
     {"kinto.includes = kinto.plugins.accounts\nmultiauth.policies = account\n"
      "multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy\n"
      "kinto.account_create_principals = system.Everyone account:clerk\n",
@@ -626,6 +648,7 @@ static Suite *suite(void)
     t = api_case_own(s, "own");
     tcase_add_test(t, permissions_name_accounts);
     tcase_add_test(t, the_policy_may_have_any_name);
+    tcase_add_test(t, everybody_owns_their_account);
     tcase_add_loop_test(t, bad_settings, 0, (int)ARRAY_LEN(refused));
     tcase_add_test(t, a_flood_does_not_flood_the_log);
     tcase_add_test(t, a_stop_does_not_wait_for_passwords);

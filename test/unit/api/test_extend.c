@@ -70,6 +70,7 @@ static struct {
     char uri[32][96], old[32][160], now[32][160];
 } told;
 static const char *refused; /* the URI of a change that the listener refuses */
+static enum api_error refused_as = API_ERR_INTERNAL;
 
 static void keep_text(char out[160], const struct store_object *o)
 {
@@ -104,7 +105,7 @@ static enum api_step listen(void *ctx, struct api_req *r, const struct api_chang
     api_set_header(r, STR("Told"), arena_printf(api_arena(r), "%u", told.n));
     if (kept_for && c->action != ACTION_CREATE)
         keep_trace(r, c);
-    return refused && str_eq(c->uri, str_from(refused)) ? api_fail(r, API_ERR_INTERNAL) : STEP_NEXT;
+    return refused && str_eq(c->uri, str_from(refused)) ? api_fail(r, refused_as) : STEP_NEXT;
 }
 
 /* "last" is the note with the greatest number. */
@@ -467,6 +468,11 @@ START_TEST(a_listener_can_undo_everything)
          "{\"requests\":[{\"method\":\"PUT\",\"path\":\"" C "/records/q\"},"
          "{\"method\":\"PUT\",\"path\":\"" C "/records/r\"}]}");
     want(404, "GET", C "/records/q", NULL);
+    refused_as = API_ERR_FORBIDDEN; /* which would leave the change as it is */
+    refused = "/buckets/b/collections/c/records/r";
+    want(500, "PUT", C "/records/r", NULL);
+    want(404, "GET", C "/records/r", NULL);
+    refused_as = API_ERR_INTERNAL;
     refused = "/buckets/b";
     want(500, "DELETE", "/v1/buckets/b", NULL);
     want(200, "GET", C, NULL);
