@@ -454,7 +454,8 @@ static void take_policy(void *arg, str key, str star, str use, str origin)
     (void)origin;
     bool *named = arg;
     for (str paths = str_from(accounts_policy.paths); !str_none(paths);)
-        *named = *named || str_eq(str_cut(&paths, ' '), use);
+        if (str_eq(str_cut(&paths, ' '), use))
+            *named = true;
 }
 
 /* The policy must be there, and asked before one like basicauth, which takes any credentials. (That it is
