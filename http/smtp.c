@@ -34,6 +34,8 @@ struct talk {
     struct arena *arena;
     struct err_detail *detail;
     struct abilities can;
+    bool turned_away; /* for now */
+    bool met; /* from now on the server answers about the mail, and no more about who asks */
     char local_name[256];
     struct dial dial;
 };
@@ -86,9 +88,10 @@ static enum err read_reply(struct talk *t, const char *step, struct reply *out,
         enum err e = dial_line(&t->dial, &line, t->detail);
 
         if (e != OK)
-            return e;
+            return e == ERR_LIMIT ? ERR_CORRUPT : e; /* an endless line */
         if (n == MAX_REPLY_LINES)
-            return err_set(t->detail, ERR_LIMIT, 0, "%s: %s: an endless reply", t->dial.peer, step);
+            return err_set(t->detail, ERR_CORRUPT, 0, "%s: %s: an endless reply", t->dial.peer,
+                           step);
         if (!parse_reply_line(line, &code, &more, &text) || (n > 0 && code != r.code))
             return err_set(t->detail, ERR_CORRUPT, 0, "%s: %s: not the reply of a mail server",
                            t->dial.peer, step);
@@ -101,13 +104,24 @@ static enum err read_reply(struct talk *t, const char *step, struct reply *out,
     return OK;
 }
 
+/* What it means to be refused. Before the server has heard of the mail, nothing is said about that. */
+static enum err refusal(const struct talk *t, int code)
+{
+    if (code < 400)
+        return ERR_CORRUPT;
+    if (code < 500)
+        return t->met ? ERR_AGAIN : ERR_CLOSED;
+    return t->met ? ERR_REFUSED : ERR_UNSUPPORTED;
+}
+
 /* Is the reply of the hundred that the step asks for? Else what it means that it is not. */
 static enum err judge(struct talk *t, const char *step, const struct reply *r, int hundred)
 {
-    enum err e = r->code >= 500 ? ERR_REFUSED : r->code >= 400 ? ERR_AGAIN : ERR_CORRUPT;
+    enum err e = refusal(t, r->code);
 
     if (r->code / 100 == hundred)
         return OK;
+    t->turned_away = e == ERR_CLOSED;
     return err_set(t->detail, e, 0, "%s: %s: %d %s", t->dial.peer, step, r->code, r->text);
 }
 
@@ -298,6 +312,7 @@ static enum err say_text(struct talk *t, str text)
 
 static enum err hand_over(struct talk *t, const struct smtp_mail *mail, str text)
 {
+    t->met = true;
     enum err e = say_sender(t, mail->from, text.n);
 
     if (e == OK)
@@ -342,8 +357,9 @@ static void say_goodbye(struct talk *t, enum err e)
 {
     struct reply r;
     struct err_detail *kept = t->detail;
+    bool understood = e == OK || e == ERR_AGAIN || e == ERR_REFUSED || e == ERR_UNSUPPORTED;
 
-    if (e != OK && e != ERR_AGAIN && e != ERR_REFUSED && e != ERR_UNSUPPORTED)
+    if (!understood && !t->turned_away)
         return;
     t->detail = NULL;
     t->dial.deadline_ms = MIN_OF(t->dial.deadline_ms, clock_mono_ms() + QUIT_MS);
@@ -383,6 +399,12 @@ static enum err check_settings(struct talk *t)
                        "mail: user and password have at most %d bytes, and no NUL among them",
                        MAX_SECRET);
     return choose_local_name(t);
+}
+
+enum err smtp_check(const struct smtp_settings *s, struct err_detail *d)
+{
+    struct talk t = {.s = s, .detail = d};
+    return check_settings(&t);
 }
 
 enum err smtp_send(const struct smtp_settings *s, const struct smtp_mail *mail, struct arena *a,

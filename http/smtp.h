@@ -16,13 +16,17 @@
  * in names and subjects refused, bodies encoded.
  *
  * Errors; the detail names the server, the step, and what the server said:
- *     SYNTAX       an address, subject or body that no mail can have
- *     AGAIN        the server refuses for now (4yz): the same mail may go through later
- *     REFUSED      the server refuses (5yz)
- *     UNSUPPORTED  the server lacks what the settings ask for (STARTTLS, a way to log in)
- *     LIMIT        the mail is larger than the server takes (SIZE), or its answers are endless
+ * of this mail
+ *     SYNTAX       an address, subject or body that no mail can have; settings that smtp_check refuses
+ *     AGAIN        the server refuses it for now (4yz): the same mail may go through later
+ *     REFUSED      the server refuses it (5yz)
+ *     LIMIT        the mail is larger than the server takes (SIZE)
+ * of any mail, now
+ *     UNSUPPORTED  the server lacks what the settings ask for (STARTTLS, a way to log in), or refuses
+ *                  (5yz) us before it has heard of a mail: at the greeting, EHLO, AUTH
+ *     CLOSED       the same, for now (4yz); or the connection was ended
  *     CORRUPT      what answers is not a mail server
- *     NOTFOUND, IO, TIMEOUT, UNTRUSTED, CLOSED, NOMEM   as in http/client.h
+ *     NOTFOUND, IO, TIMEOUT, UNTRUSTED, NOMEM   as in http/client.h
  *
  * Threads: any; nothing is kept between two mails.
  */
@@ -63,6 +67,9 @@ struct smtp_mail {
 
 #define SMTP_MAX_TO         100
 #define SMTP_MAX_BODY_BYTES (4 * MIB)
+
+/* Can mail be sent with these at all? SYNTAX: no, with what is wrong. Asks nobody. */
+MUST_CHECK enum err smtp_check(const struct smtp_settings *s, struct err_detail *d);
 
 MUST_CHECK enum err smtp_send(const struct smtp_settings *s, const struct smtp_mail *mail,
                               struct arena *a, struct err_detail *d);

@@ -2,8 +2,9 @@
  * plugins/outbox.c - the outbox: objects of the list ("mail", ""), which no endpoint shows.
  *     {"from","to","subject","body", "expires": ms, "tries": n, "next": ms, not before that}
  * A mail that is sent, refused or too old is forgotten without a tombstone. One that the server does
- * not take now is put off, each time twice as long. When the server itself cannot be reached nothing
- * else is tried for a while.
+ * not take now is put off, each time twice as long. When the server itself fails (it cannot be reached,
+ * turns us away, breaks off) nothing else is tried for a while; the mail is put off as well, in case it
+ * was its fault: others come first then.
  */
 #include "plugins/outbox.h"
 
@@ -166,7 +167,7 @@ static enum err settle(struct outbox *o, struct arena *a, const struct letter *l
 {
     struct store_session *s;
     struct store_object ignored;
-    enum err e = store_write_begin(o->reader, a, &s);
+    enum err e = store_write_wait(o->reader, a, &s); /* else it would be sent again */
     if (e != OK)
         return e;
     if (next == 0) {
@@ -209,6 +210,11 @@ static bool is_stopping(struct outbox *o)
     return stop;
 }
 
+static enum err put_off(struct outbox *o, struct arena *a, const struct letter *l)
+{
+    return settle(o, a, l, clock_wall_ms() + later(number_of(l->json, "tries")));
+}
+
 /* OK: on to the next one. Anything else: not now. */
 static enum err deliver(struct outbox *o, struct arena *a, struct letter *l)
 {
@@ -232,15 +238,16 @@ static enum err deliver(struct outbox *o, struct arena *a, struct letter *l)
         return settle(o, a, l, 0);
     case ERR_AGAIN:
         tell(LOG_WARN, "mail_later", l, &d);
-        return settle(o, a, l, clock_wall_ms() + later(number_of(l->json, "tries")));
+        return put_off(o, a, l);
     default:
         tell(LOG_WARN, "mail_server", l, &d);
+        (void)!put_off(o, a, l); /* what it has failed of counts */
         return e;
     }
 }
 
-/* OK: nothing is due any more. AGAIN: there may be more. */
-static enum err one_round(struct outbox *o)
+/* *more: others may be due. */
+static enum err one_round(struct outbox *o, bool *more)
 {
     struct arena a;
     struct letter letters[ROUND];
@@ -250,7 +257,8 @@ static enum err one_round(struct outbox *o)
     for (size_t i = 0; e == OK && i < n && !is_stopping(o); i++)
         e = deliver(o, &a, &letters[i]);
     arena_fini(&a);
-    return e == OK && n == ROUND ? ERR_AGAIN : e;
+    *more = e == OK && n == ROUND;
+    return e;
 }
 
 /* Until something was added, or it is time to try again what was put off. False: the end. */
@@ -275,15 +283,32 @@ static void *run(void *arg)
     struct outbox *o = arg;
     do {
         enum err e;
+        bool more;
         do
-            e = one_round(o);
-        while (e == ERR_AGAIN && !is_stopping(o));
+            e = one_round(o, &more);
+        while (more && !is_stopping(o));
         o->pause_ms = e == OK ? 0 : MIN_OF(MAX_OF(2 * o->pause_ms, FIRST_PAUSE_MS), LAST_PAUSE_MS);
     } while (wait_for_work(o));
     return NULL;
 }
 
 /* ---- settings and life ------------------------------------------------------------------------ */
+
+/* A text that was emptied is none. */
+static str text_or_none(const struct settings *s, const char *key)
+{
+    str text = settings_str(s, key);
+    return text.n > 0 ? text : STR_NONE;
+}
+
+/* What would have every mail refused stops the start. */
+static enum err check(const struct outbox *o, const struct settings *s, struct err_detail *d)
+{
+    struct err_detail why = {.text = ""};
+    str origin = settings_origin(s, str_none(o->smtp.user) ? "mail.password" : "mail.username");
+    enum err e = smtp_check(&o->smtp, &why);
+    return e == OK ? OK : err_set(d, e, 0, STR_FMT ": %s", STR_ARG(origin), why.text);
+}
 
 static enum err load(struct outbox *o, const struct settings *s, struct err_detail *d)
 {
@@ -302,15 +327,15 @@ static enum err load(struct outbox *o, const struct settings *s, struct err_deta
                : ssl ? SMTP_TLS
                      : SMTP_PLAIN,
         .trust = o->trust,
-        .user = settings_str(s, "mail.username"),
-        .password = settings_str(s, "mail.password"),
-        .sender = settings_str(s, "mail.default_sender"),
+        .user = text_or_none(s, "mail.username"),
+        .password = text_or_none(s, "mail.password"),
+        .sender = text_or_none(s, "mail.default_sender"),
         .cancel_fd = &o->cancel_fd,
     };
     o->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (o->cancel_fd < 0)
         return ERR_LIMIT;
-    return o->trust ? OK : ERR_NOMEM;
+    return o->trust ? check(o, s, d) : ERR_NOMEM;
 }
 
 static void release(struct outbox *o)

@@ -22,8 +22,11 @@ static struct {
     pthread_t thread;
     int listening;
     unsigned port;
-    const char *refusals[4]; /* answers to the first mails, instead of 250 */
-    unsigned asked;          /* mails that were offered */
+    const char *refusals[4];  /* answers to the first mails, instead of 250 */
+    unsigned asked;           /* mails that were offered */
+    const char *greetings[2]; /* to the first who come, instead of 220 */
+    unsigned met;             /* those who came */
+    const char *breaks_at;    /* a command with that in it ends the connection */
     char mails[MAX_MAILS][4096];
     unsigned n;
 } post;
@@ -63,13 +66,24 @@ static void take_mail(FILE *f)
     say(f, refusal ? refusal : "250 taken");
 }
 
+static void greet(FILE *f)
+{
+    pthread_mutex_lock(&post.lock);
+    const char *other = post.met < ARRAY_LEN(post.greetings) ? post.greetings[post.met] : NULL;
+    post.met++;
+    pthread_mutex_unlock(&post.lock);
+    say(f, other ? other : "220 mail");
+}
+
 static void serve(int fd)
 {
     char line[1024];
     FILE *f = fdopen(fd, "r+");
     setvbuf(f, NULL, _IONBF, 0);
-    say(f, "220 mail");
+    greet(f);
     while (fgets(line, sizeof line, f)) {
+        if (post.breaks_at && strstr(line, post.breaks_at))
+            break;
         if (strncmp(line, "DATA", 4) == 0)
             take_mail(f);
         else if (strncmp(line, "QUIT", 4) == 0)
@@ -373,6 +387,31 @@ START_TEST(a_mail_that_is_refused_is_given_up)
 }
 END_TEST
 
+/* Whatever a server says before it has heard of the mail is not about the mail: none is given up. */
+START_TEST(a_server_that_turns_us_away_gets_the_mail_later)
+{
+    start(true);
+    post.greetings[0] = _i == 0 ? "554 not you" : _i == 1 ? "421 busy" : "HTTP/1.1 400 Bad Request";
+    sign_up();
+    key_in(mail(0));
+    ck_assert_uint_eq(post.met, 2);
+    stop();
+}
+END_TEST
+
+/* Not even if it is the mail that makes the server break off, each time. */
+START_TEST(a_mail_that_the_server_breaks_off_at_keeps_no_other_back)
+{
+    start(true);
+    post.breaks_at = "<" ALICE ">";
+    sign_up();
+    call("PUT", "/accounts/bob@example.org", "{'data':{'password':'secret'}}");
+    want(201);
+    want_line(mail(0), "To: bob@example.org");
+    stop();
+}
+END_TEST
+
 /* What is undone sends nothing: the 5xx of one part undoes the sign-up before it. */
 START_TEST(a_deleted_account_leaves_no_key)
 {
@@ -410,6 +449,9 @@ static const char *const bad_settings[][2] = {
     {SETTINGS "mail.tls = true\nmail.ssl = true\n", "mail.ssl"},
     {SETTINGS "mail.port = 70000\n", "mail.port"},
     {SETTINGS "kinto.account_validation.email_regexp = (\n", "email_regexp"},
+    {SETTINGS "kinto.account_validation.email_sender = nobody\n", "email_sender"},
+    {SETTINGS "mail.username = kinto\n", "needs a password"},
+    {SETTINGS "mail.password = secret\n", "needs a password"},
 };
 
 START_TEST(settings_that_cannot_be)
@@ -433,6 +475,8 @@ static Suite *suite(void)
     tcase_add_test(t, a_stop_does_not_wait_for_the_mail_server);
     tcase_add_test(t, a_mail_is_tried_again);
     tcase_add_test(t, a_mail_that_is_refused_is_given_up);
+    tcase_add_loop_test(t, a_server_that_turns_us_away_gets_the_mail_later, 0, 3);
+    tcase_add_test(t, a_mail_that_the_server_breaks_off_at_keeps_no_other_back);
     tcase_add_test(t, a_deleted_account_leaves_no_key);
     tcase_add_loop_test(t, settings_that_cannot_be, 0, (int)ARRAY_LEN(bad_settings));
     return s;

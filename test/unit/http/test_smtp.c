@@ -507,7 +507,7 @@ START_TEST(old_servers)
 
     must(smtp_send(&s, &mail_to_two, &arena, &detail), OK);
     s.tls = SMTP_STARTTLS;
-    must(smtp_send(&s, &mail_to_two, &arena, &detail), ERR_REFUSED);
+    must(smtp_send(&s, &mail_to_two, &arena, &detail), ERR_UNSUPPORTED);
     peer_free(p);
 }
 END_TEST
@@ -536,13 +536,13 @@ static const struct {
     bool bye; /* QUIT is said */
 } refusals[] = {
     {{.greeting = "554 go away\r\n", .steps = {BYE}},
-     ERR_REFUSED,
+     ERR_UNSUPPORTED,
      "the greeting: 554 go away",
      true},
-    {{.greeting = "421 busy\r\n", .steps = {BYE}}, ERR_AGAIN, "the greeting: 421 busy", true},
-    {{.greeting = "220 x\r\n", .steps = {EHLO_STEP(LATER), BYE}}, ERR_AGAIN, "EHLO: 451", true},
+    {{.greeting = "421 busy\r\n", .steps = {BYE}}, ERR_CLOSED, "the greeting: 421 busy", true},
+    {{.greeting = "220 x\r\n", .steps = {EHLO_STEP(LATER), BYE}}, ERR_CLOSED, "EHLO: 451", true},
     {{.greeting = "220 x\r\n", .steps = {EHLO_STEP(REFUSED), {"HELO", REFUSED}, BYE}},
-     ERR_REFUSED,
+     ERR_UNSUPPORTED,
      "HELO: 550",
      true},
     {{.greeting = "220 x\r\n", .steps = {HELLO, {"MAIL", REFUSED}, BYE}},
@@ -648,7 +648,7 @@ START_TEST(endless_replies)
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         struct peer *p = peer_start(part_endless, texts[i]);
         struct smtp_settings s = settings_for(p);
-        must(smtp_send(&s, &mail_to_two, &arena, &detail), ERR_LIMIT);
+        must(smtp_send(&s, &mail_to_two, &arena, &detail), ERR_CORRUPT);
         peer_free(p);
     }
 }
@@ -711,7 +711,7 @@ static const struct {
      "does not offer STARTTLS"},
     {{.greeting = "220 x\r\n", .steps = {EHLO_TLS, {"STARTTLS", "454 no\r\n"}, BYE}},
      SMTP_STARTTLS,
-     ERR_AGAIN,
+     ERR_CLOSED,
      "STARTTLS: 454 no"},
     /* Somebody in between adds a command's answer in the clear. */
     {{.greeting = "220 x\r\n", .steps = {EHLO_TLS, {"STARTTLS", "220 Go\r\n250 OK\r\n"}, {"", ""}}},
@@ -778,10 +778,10 @@ static const struct {
      OK,
      ""},
     {{.greeting = "220 x\r\n", .steps = {EHLO_AUTH, {"AUTH PLAIN", "535 wrong\r\n"}, BYE}},
-     ERR_REFUSED,
+     ERR_UNSUPPORTED,
      "AUTH: 535 wrong"},
     {{.greeting = "220 x\r\n", .steps = {EHLO_AUTH, {"AUTH PLAIN", "454 later\r\n"}, BYE}},
-     ERR_AGAIN,
+     ERR_CLOSED,
      "AUTH: 454 later"},
     {{.greeting = "220 x\r\n", .steps = {EHLO_AUTH, {"AUTH PLAIN", "334 \r\n"}, BYE}},
      ERR_CORRUPT,
@@ -797,7 +797,7 @@ static const struct {
                 {"AUTH LOGIN", "334 x\r\n"},
                 {"bWU=", "535 no\r\n"},
                 BYE}},
-     ERR_REFUSED,
+     ERR_UNSUPPORTED,
      "AUTH: 535 no"},
 };
 
