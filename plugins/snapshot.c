@@ -173,7 +173,7 @@ static enum err read_history(struct snapshot *s)
     struct store_query q = {.limit = FIRST_PAGE};
     bool more = true;
     while (s->missing > 0 && more) {
-        struct store_object last;
+        struct store_object last = {.last_modified = 0};
         enum err e = read_page(s, &q, &last, &more);
         if (e != OK)
             return e;
