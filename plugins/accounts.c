@@ -351,6 +351,29 @@ static enum api_step unproven(struct account_mail *m, struct api_req *r, struct 
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
 }
 
+/* Somebody may write the account who cannot log in by it (of another policy, with that name), but the
+ * address is shown to be theirs by the key alone. Administrators are believed. */
+static enum api_step still_unproven(struct api_req *r, struct json *data)
+{
+    struct arena *a = api_arena(r);
+    struct json *before;
+    enum err e = json_parse(a, api_object(r)->data, &before, NULL);
+    if (e == ERR_SYNTAX)
+        e = ERR_CORRUPT;
+    if (e == OK && !account_is_valid(before))
+        e = json_set(a, data, STR("validated"), json_new_bool(a, false));
+    return e == OK ? STEP_NEXT : api_fail_err(r, e);
+}
+
+static enum api_step judge_address(const struct accounts *p, struct api_req *r, struct json *data)
+{
+    if (p->mail == NULL)
+        return STEP_NEXT;
+    if (api_object(r) == NULL)
+        return unproven(p->mail, r, data);
+    return is_admin(p, r) ? STEP_NEXT : still_unproven(r, data);
+}
+
 static enum api_step process(void *ctx, struct api_req *r, struct json *data)
 {
     const struct accounts *p = ctx;
@@ -359,7 +382,7 @@ static enum api_step process(void *ctx, struct api_req *r, struct json *data)
         return refuse_id(r, "Accounts must have an ID.");
     if (!is_admin(p, r) && !str_none(user) && !str_eq(api_object_id(r), name_of(user)))
         return refuse_id(r, "Username and account ID do not match.");
-    enum api_step s = p->mail && api_object(r) == NULL ? unproven(p->mail, r, data) : STEP_NEXT;
+    enum api_step s = judge_address(p, r, data);
     return s == STEP_NEXT && password_is_sent(r, data) ? hash_password(p, r, data) : s;
 }
 

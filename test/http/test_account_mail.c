@@ -177,9 +177,10 @@ static const char *key_after(const char *old)
 
 /* ---- the server ------------------------------------------------------------------------------- */
 
-#define SETTINGS                                                                                   \
+#define SETTINGS SETTINGS_OF("account")
+#define SETTINGS_OF(policies)                                                                      \
     "kinto.includes = kinto.plugins.accounts\n"                                                    \
-    "multiauth.policies = account\n"                                                               \
+    "multiauth.policies = " policies "\n"                                                          \
     "multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy\n"                       \
     "kinto.account_create_principals = system.Everyone\n"                                          \
     "kinto.account_write_principals = account:admin@example.org\n"                                 \
@@ -193,6 +194,10 @@ static const char *key_after(const char *old)
     "mail.host = 127.0.0.1\n"
 
 static struct server server;
+
+#define SSO                                                                                        \
+    "multiauth.policy.sso.use = kinto.auth.ProxyPolicy\n"                                          \
+    "multiauth.policy.sso.proxies = 127.0.0.1\n"
 
 static void start(bool post_is_open)
 {
@@ -260,6 +265,35 @@ START_TEST(an_account_is_made_valid_by_mail)
     ck_assert(logs_in("secret"));
     call("POST", f("/accounts/" ALICE "/validate/%s", key), NULL); /* it has been used */
     want(403);
+    stop();
+}
+END_TEST
+
+/* Somebody whom another policy knows under that name may make the account, but no address valid. */
+START_TEST(only_the_key_makes_valid)
+{
+    static const char *const bodies[][2] = {
+        {"PUT", "{'data':{'password':'secret','validated':true}}"},
+        {"PUT", "{'data':{'password':'secret'}}"},
+        {"PATCH", "{'data':{'validated':true}}"}};
+    post_begin(true);
+    server_start(&server,
+                 &(struct server_options){
+                     .settings = f(SETTINGS_OF("account sso") SSO "mail.port = %u\n", post.port)});
+    api_use(server.url);
+    as(NULL);
+    with("X-Forwarded-User", ALICE);
+    sign_up();
+    for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+        with("X-Forwarded-User", ALICE);
+        call(bodies[i][0], "/accounts/" ALICE, bodies[i][1]);
+        want(200);
+        want_at("/data/validated", "false");
+        ck_assert(!logs_in("secret"));
+    }
+    call("POST", f("/accounts/" ALICE "/validate/%s", key_in(mail(0))), NULL);
+    want(200);
+    ck_assert(logs_in("secret"));
     stop();
 }
 END_TEST
@@ -468,6 +502,7 @@ static Suite *suite(void)
     Suite *s = suite_create("http/account_mail");
     TCase *t = api_case_own(s, "mail");
     tcase_add_test(t, an_account_is_made_valid_by_mail);
+    tcase_add_test(t, only_the_key_makes_valid);
     tcase_add_test(t, names_are_addresses);
     tcase_add_test(t, a_forgotten_password);
     tcase_add_test(t, a_reset_of_an_account_that_is_not_valid_helps_nobody);
