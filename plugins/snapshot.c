@@ -6,6 +6,9 @@
  * newest entry of the history that was not later tells what it was; where there is none it was not
  * there yet (or its entries are gone).
  *
+ * When the collection was deleted and made anew, the one before it may have been somebody else's: only who
+ * may read the bucket gets something out of the time before.
+ *
  * Cost. Of the collection only what is answered or has changed since is looked at, each once, by its
  * time. When something has changed the history is read from its end, without a copy of what is of
  * no use, and no further than it takes to find all of them; a record that was made since has nothing
@@ -35,6 +38,7 @@ struct snapshot {
     struct api_req *r;
     str bucket_uri, collection_uri, collection_id;
     int64_t timestamp;
+    bool this_one_only; /* and none of that name before it: the caller may not read the bucket */
     struct store_result unchanged;
     struct changed *changed;
     size_t n, missing; /* of those that have changed; not found yet */
@@ -110,11 +114,22 @@ static bool is_text(const struct json_raw *raw, str text)
            str_eq(str_sub(raw->text, 1, text.n), text);
 }
 
+/* What is older than that entry is not of this collection. */
+static bool begins_here(const struct snapshot *s, const struct entry *e)
+{
+    return is_text(&e->resource, STR("collection")) && is_text(&e->collection, s->collection_id) &&
+           !is_text(&e->action, STR("update"));
+}
+
 /* Entries come newest first: the first one of a record that is not too late tells. (Ids need no
  * escapes, so text can be compared as it is.) */
 static enum err look_at(struct snapshot *s, str text)
 {
     struct entry e = read_entry(api_arena(s->r), text);
+    if (s->this_one_only && begins_here(s, &e)) {
+        s->missing = 0; /* they were not there yet */
+        return OK;
+    }
     if (!is_text(&e.resource, STR("record")) || !is_text(&e.collection, s->collection_id) ||
         e.record.type != JSON_STRING || e.record.text.n < 2)
         return OK;
@@ -272,9 +287,10 @@ static enum err may_read(struct snapshot *s, str bucket_id, bool *allowed)
         struct store_object o;
         enum err e =
             store_get(api_session(s->r), api_arena(s->r), objects[i].list, objects[i].id, &o);
-        if (e == OK)
+        if (e == OK) {
             *allowed = store_acl_allows(&o, api_principals(s->r), perms);
-        else if (e != ERR_NOTFOUND)
+            s->this_one_only = i > 0;
+        } else if (e != ERR_NOTFOUND)
             return e;
     }
     return OK;

@@ -556,6 +556,28 @@ START_TEST(wrong_snapshots)
 }
 END_TEST
 
+/* Who made the collection anew does not see what was in somebody else's of that name. */
+START_TEST(the_snapshot_of_a_collection_made_anew)
+{
+    make_collection();
+    call("PATCH", "/buckets/b", "{'permissions':{'collection:create':['system.Authenticated']}}");
+    put(R "/r", "{'text':'my diary','last_modified':1000}");
+    call("DELETE", C, NULL);
+    as("bob");
+    call("PUT", C, "{}");
+    want(201);
+    long long now = put_at("r", "{'n':1}");
+    put_at("r", "{'n':2}");
+    call("GET", AT "1000", NULL);
+    want_body("{'data':[]}");
+    call("GET", f(AT "%lld", now), NULL);
+    want_at("/data/0/n", "1");
+    as("alice"); /* whose bucket it is */
+    call("GET", AT "1000", NULL);
+    want_at("/data/0/text", "'my diary'");
+}
+END_TEST
+
 static Suite *suite(void)
 {
     const TTest *const own[] = {only_the_newest_stay, only_of_some_users, what_is_left_out,
@@ -572,7 +594,11 @@ static Suite *suite(void)
                                   as_it_was_by_its_own_time,
                                   far_back,
                                   who_may_look_back};
-    const TTest *const ours[] = {it_is_counted, a_batch, the_default_bucket, as_it_was,
+    const TTest *const ours[] = {it_is_counted,
+                                 a_batch,
+                                 the_default_bucket,
+                                 as_it_was,
+                                 the_snapshot_of_a_collection_made_anew,
                                  wrong_snapshots};
     Suite *s = suite_create("http/history");
     TCase *t = api_case(s, "history", NULL);
