@@ -260,9 +260,11 @@ enum api_step account_mail_changed(struct account_mail *m, struct api_req *r,
 {
     struct json *account = NULL;
     enum err e = OK;
-    if (c->action == ACTION_DELETE)
+    if (c->action == ACTION_DELETE) {
         e = store_delete_below(api_session(r), c->uri);
-    else if (m != NULL)
+        if (e == OK && m != NULL)
+            e = outbox_forget(r, c->id);
+    } else if (m != NULL)
         e = json_parse(api_arena(r), c->now->data, &account, NULL);
     if (e == OK && account)
         e = c->old ? updated(m, r, c->id, c->old->data, account) : created(m, r, c->id, account);

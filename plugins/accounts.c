@@ -393,6 +393,25 @@ static enum api_step changed(void *ctx, struct api_req *r, const struct api_chan
     return account ? account_mail_changed(p->mail, r, c) : STEP_NEXT;
 }
 
+/* The name of an account may be the address of somebody. Its tombstone would keep that. */
+static enum err erased(void *ctx, struct api_req *r, str principal)
+{
+    struct arena *a = api_arena(r);
+    struct store_session *s = api_session(r);
+    struct store_object o;
+    (void)ctx;
+    if (!str_starts(principal, PREFIX))
+        return OK;
+    str name = str_drop(principal, PREFIX.n);
+    enum err e = store_get_tombstone(s, a, accounts, name, &o);
+    if (e != OK)
+        return e == ERR_NOTFOUND ? OK : e;
+    struct json *nothing = json_new_object(a);
+    const struct store_put put = {.id = name, .data = nothing};
+    e = nothing ? store_put(s, a, accounts, &put, &o) : ERR_NOMEM; /* in its place ... */
+    return e == OK ? store_forget(s, a, accounts, name) : e;       /* ... and away with it */
+}
+
 /* ---- without a server ------------------------------------------------------------------------ */
 
 /* The permissions of the account as it is (`old`, or NULL), with its user among the writers. */
@@ -590,7 +609,7 @@ enum err accounts_load(struct api *a, const struct settings *s, struct err_detai
         free_accounts(p);
         return e;
     }
-    e = api_add_listener(a, &(struct api_listener){.ctx = p, .changed = changed});
+    e = api_add_listener(a, &(struct api_listener){.ctx = p, .changed = changed, .erased = erased});
     return e == OK ? api_add_capability(a, "accounts",
                                         p->mail ? CAPABILITY("true") : CAPABILITY("false"))
                    : e;

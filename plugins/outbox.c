@@ -101,6 +101,36 @@ enum err outbox_add(struct outbox *o, struct api_req *r, const struct outbox_mai
     return e == OK ? api_after_commit(r, wake, o) : e;
 }
 
+/* ---- forgetting ------------------------------------------------------------------------------ */
+
+#define FORGOTTEN_AT_ONCE 16
+
+static enum err forget_some(struct api_req *r, str to, bool *more)
+{
+    struct arena *a = api_arena(r);
+    struct store_result found;
+    const struct store_filter of = {STR("to"), STORE_EQ, json_new_string(a, to)};
+    const struct store_query q = {.filters = &of, .nfilters = 1, .limit = FORGOTTEN_AT_ONCE};
+    enum err e = of.value ? store_query(api_session(r), a, mails, &q, &found) : ERR_NOMEM;
+    if (e != OK)
+        return e;
+    for (size_t i = 0; i < found.count && e == OK; i++)
+        e = store_forget(api_session(r), a, mails, found.objects[i].id);
+    *more = found.more;
+    return e;
+}
+
+enum err outbox_forget(struct api_req *r, str to)
+{
+    enum err e = OK;
+    for (bool more = true; more && e == OK;) {
+        struct arena_mark mark = arena_mark(api_arena(r));
+        e = forget_some(r, to, &more);
+        arena_release(api_arena(r), mark);
+    }
+    return e;
+}
+
 /* ---- sending --------------------------------------------------------------------------------- */
 
 struct letter {
@@ -170,9 +200,10 @@ static enum err settle(struct outbox *o, struct arena *a, const struct letter *l
     enum err e = store_write_wait(o->reader, a, &s); /* else it would be sent again */
     if (e != OK)
         return e;
-    if (next == 0) {
+    e = store_get(s, a, mails, l->id, &ignored);
+    if (e == OK && next == 0) {
         e = store_forget(s, a, mails, l->id);
-    } else {
+    } else if (e == OK) {
         const struct store_put put = {.id = l->id, .data = l->json};
         e = set_number(a, l->json, "next", next);
         if (e == OK)
@@ -183,7 +214,7 @@ static enum err settle(struct outbox *o, struct arena *a, const struct letter *l
     if (e == OK)
         return store_commit_wait(s);
     store_abort(s);
-    return e == ERR_NOTFOUND ? OK : e; /* deleted meanwhile: everything was flushed */
+    return e == ERR_NOTFOUND ? OK : e; /* it was forgotten meanwhile, and stays so */
 }
 
 static int64_t later(int64_t tries)

@@ -27,5 +27,8 @@ struct outbox_mail {
 #define OUTBOX_NEVER INT64_C(-1)
 /* In the request's write transaction. */
 MUST_CHECK enum err outbox_add(struct outbox *o, struct api_req *r, const struct outbox_mail *mail);
+/* In the request's write transaction: what waits for that address is not sent any more, unless it is just
+ * being sent. */
+MUST_CHECK enum err outbox_forget(struct api_req *r, str to);
 
 #endif

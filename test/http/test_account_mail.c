@@ -183,7 +183,7 @@ static const char *key_after(const char *old)
     "multiauth.policies = " policies "\n"                                                          \
     "multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy\n"                       \
     "kinto.account_create_principals = system.Everyone\n"                                          \
-    "kinto.account_write_principals = account:admin@example.org\n"                                 \
+    "kinto.account_write_principals = account:admin@example.org sso:eraser\n"                      \
     "kinto.account_password_cost = 4\n"                                                            \
     "kinto.account_validation = true\n"                                                            \
     "kinto.account_validation.email_sender = kinto@example.org\n"                                  \
@@ -198,6 +198,9 @@ static struct server server;
 #define SSO                                                                                        \
     "multiauth.policy.sso.use = kinto.auth.ProxyPolicy\n"                                          \
     "multiauth.policy.sso.proxies = 127.0.0.1\n"
+#define ERASER                                                                                     \
+    "kinto.account_read_principals = sso:eraser\n"                                                 \
+    "kinto.user-data_delete_principals = sso:eraser\n"
 
 static void start(bool post_is_open)
 {
@@ -479,6 +482,32 @@ START_TEST(a_deleted_account_leaves_no_key)
 }
 END_TEST
 
+/* Who is erased gets no mail any more, and no list tells the address. */
+START_TEST(an_erased_user_is_not_written_to)
+{
+    post_begin(false);
+    server_start(&server, &(struct server_options){.settings = f(SETTINGS_OF("sso account")
+                                                                     ERASER SSO "mail.port = %u\n",
+                                                                 post.port)});
+    api_use(server.url);
+    as(NULL);
+    sign_up(); /* nobody listens there yet */
+    with("X-Forwarded-User", "eraser");
+    call("DELETE", "/__user_data__/account:" ALICE, NULL);
+    want(200);
+    with("X-Forwarded-User", "eraser");
+    call("GET", "/accounts?_since=0", NULL);
+    want(200);
+    ck_assert_msg(strstr(re.body, ALICE) == NULL, "%s", re.body);
+    post_open();
+    call("PUT", "/accounts/bob@example.org", "{'data':{'password':'secret'}}");
+    want(201);
+    want_line(mail(0), "To: bob@example.org");
+    ck_assert_uint_eq(post.asked, 1);
+    stop();
+}
+END_TEST
+
 static const char *const bad_settings[][2] = {
     {SETTINGS "mail.tls = true\nmail.ssl = true\n", "mail.ssl"},
     {SETTINGS "mail.port = 70000\n", "mail.port"},
@@ -513,6 +542,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, a_server_that_turns_us_away_gets_the_mail_later, 0, 3);
     tcase_add_test(t, a_mail_that_the_server_breaks_off_at_keeps_no_other_back);
     tcase_add_test(t, a_deleted_account_leaves_no_key);
+    tcase_add_test(t, an_erased_user_is_not_written_to);
     tcase_add_loop_test(t, settings_that_cannot_be, 0, (int)ARRAY_LEN(bad_settings));
     return s;
 }
