@@ -294,6 +294,6 @@ enum err history_load(struct api *a, const struct settings *s, struct err_detail
     }
     e = add_capability(a, h, s, d);
     if (e == OK)
-        e = snapshot_load(a);
+        e = snapshot_load(a, h);
     return e == OK ? api_add_resource(a, &resource) : e;
 }

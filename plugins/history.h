@@ -74,6 +74,6 @@ MUST_CHECK enum err trim_forget(struct api_req *r, str bucket_uri);
 
 /* ---- snapshot.c ------------------------------------------------------------------------------- */
 
-MUST_CHECK enum err snapshot_load(struct api *a); /* adds the endpoint */
+MUST_CHECK enum err snapshot_load(struct api *a, struct history *h); /* adds the endpoint */
 
 #endif
