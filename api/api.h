@@ -217,6 +217,9 @@ struct api_change {
 struct api_listener {
     void *ctx;
     enum api_step (*changed)(void *ctx, struct api_req *r, const struct api_change *c);
+    /* Or NULL. A principal is erased: behind the changes that this makes, in the same transaction. What
+     * the plugin keeps must not tell of it any more. */
+    enum err (*erased)(void *ctx, struct api_req *r, str principal);
     void (*free)(void *ctx); /* or NULL */
 };
 MUST_CHECK enum err api_add_listener(struct api *a, const struct api_listener *listener);

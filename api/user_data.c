@@ -7,6 +7,7 @@
  *  - Elsewhere the principal goes out of the permissions, without a new time.
  *  - It goes out of the groups, as a member and in what they say of themselves: these are updated, so
  *    that those who synchronise learn of it.
+ *  - What plugins keep of it (who changed what) they forget.
  *  - The store forgets its name.
  *
  * One transaction, in the memory of one object however many there are: each object that is seen to
@@ -271,7 +272,11 @@ static enum api_step erase(struct api_req *r, str name)
         s = see_to_objects(&x); /* again, for what listeners kept of the groups */
     if (s != STEP_NEXT)
         return s;
-    e = store_principal_forget(r->session, name);
+    for (size_t i = 0; e == OK && i < r->api->nlisteners; i++)
+        if (r->api->listeners[i].erased)
+            e = r->api->listeners[i].erased(r->api->listeners[i].ctx, r, name);
+    if (e == OK)
+        e = store_principal_forget(r->session, name);
     return e == OK || e == ERR_EXISTS ? STEP_NEXT : api_fail_err(r, e);
 }
 

@@ -388,6 +388,12 @@ static enum err check_settings(struct talk *t)
     return choose_local_name(t);
 }
 
+enum err smtp_check(const struct smtp_settings *s, struct err_detail *d)
+{
+    struct talk t = {.s = s, .detail = d};
+    return check_settings(&t);
+}
+
 static enum err send_mail(struct talk *t, const struct smtp_mail *mail)
 {
     str text;

@@ -64,6 +64,9 @@ struct smtp_mail {
 #define SMTP_MAX_TO         100
 #define SMTP_MAX_BODY_BYTES (4 * MIB)
 
+/* Can mail be sent with these at all? SYNTAX: no, with what is wrong. Asks nobody. */
+MUST_CHECK enum err smtp_check(const struct smtp_settings *s, struct err_detail *d);
+
 /* Whose failure it is: of the settings and the server, so that no mail would go through; or of this
  * mail, which cannot be written, or whose recipients or text the server does not take. */
 enum smtp_stage { SMTP_AT_SERVER, SMTP_AT_MAIL };

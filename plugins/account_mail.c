@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/rand.h"
+#include "http/smtp.h"
 #include "plugins/outbox.h"
 #include "plugins/private.h"
 #include "json/regex.h"
@@ -259,9 +260,11 @@ enum api_step account_mail_changed(struct account_mail *m, struct api_req *r,
 {
     struct json *account = NULL;
     enum err e = OK;
-    if (c->action == ACTION_DELETE)
+    if (c->action == ACTION_DELETE) {
         e = store_delete_below(api_session(r), c->uri);
-    else if (m != NULL)
+        if (e == OK && m != NULL)
+            e = outbox_forget(r, c->id);
+    } else if (m != NULL)
         e = json_parse(api_arena(r), c->now->data, &account, NULL);
     if (e == OK && account)
         e = c->old ? updated(m, r, c->id, c->old->data, account) : created(m, r, c->id, account);
@@ -405,6 +408,17 @@ static enum err compile(struct account_mail *m, const struct settings *s, struct
                    why ? why : "too long");
 }
 
+/* No server would take a mail of such a one. */
+static enum err check_sender(const struct settings *s, struct err_detail *d)
+{
+    static const char key[] = "kinto.account_validation.email_sender";
+    str sender = settings_str(s, key);
+    if (smtp_address_valid(sender))
+        return OK;
+    return err_set(d, ERR_SYNTAX, 0, STR_FMT ": %s: \"" STR_FMT "\" is no address of mail",
+                   STR_ARG(settings_origin(s, key)), key, STR_ARG(sender));
+}
+
 static enum err add_endpoints(struct api *a, struct account_mail *m)
 {
     const struct api_endpoint endpoints[] = {
@@ -441,7 +455,9 @@ enum err account_mail_new(struct account_mail **out, struct api *a, const struct
         return ERR_NOMEM;
     m->api = a;
     m->settings = s;
-    enum err e = compile(m, s, d);
+    enum err e = check_sender(s, d);
+    if (e == OK)
+        e = compile(m, s, d);
     if (e == OK)
         e = outbox_new(&m->outbox, a, s, d);
     if (e == OK)

@@ -351,6 +351,29 @@ static enum api_step unproven(struct account_mail *m, struct api_req *r, struct 
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
 }
 
+/* Somebody may write the account who cannot log in by it (of another policy, with that name), but the
+ * address is shown to be theirs by the key alone. Administrators are believed. */
+static enum api_step still_unproven(struct api_req *r, struct json *data)
+{
+    struct arena *a = api_arena(r);
+    struct json *before;
+    enum err e = json_parse(a, api_object(r)->data, &before, NULL);
+    if (e == ERR_SYNTAX)
+        e = ERR_CORRUPT;
+    if (e == OK && !account_is_valid(before))
+        e = json_set(a, data, STR("validated"), json_new_bool(a, false));
+    return e == OK ? STEP_NEXT : api_fail_err(r, e);
+}
+
+static enum api_step judge_address(const struct accounts *p, struct api_req *r, struct json *data)
+{
+    if (p->mail == NULL)
+        return STEP_NEXT;
+    if (api_object(r) == NULL)
+        return unproven(p->mail, r, data);
+    return is_admin(p, r) ? STEP_NEXT : still_unproven(r, data);
+}
+
 static enum api_step process(void *ctx, struct api_req *r, struct json *data)
 {
     const struct accounts *p = ctx;
@@ -359,7 +382,7 @@ static enum api_step process(void *ctx, struct api_req *r, struct json *data)
         return refuse_id(r, "Accounts must have an ID.");
     if (!is_admin(p, r) && !str_none(user) && !str_eq(api_object_id(r), name_of(user)))
         return refuse_id(r, "Username and account ID do not match.");
-    enum api_step s = p->mail && api_object(r) == NULL ? unproven(p->mail, r, data) : STEP_NEXT;
+    enum api_step s = judge_address(p, r, data);
     return s == STEP_NEXT && password_is_sent(r, data) ? hash_password(p, r, data) : s;
 }
 
@@ -368,6 +391,25 @@ static enum api_step changed(void *ctx, struct api_req *r, const struct api_chan
     const struct accounts *p = ctx;
     bool account = str_eq(str_from(c->resource), accounts.resource);
     return account ? account_mail_changed(p->mail, r, c) : STEP_NEXT;
+}
+
+/* The name of an account may be the address of somebody. Its tombstone would keep that. */
+static enum err erased(void *ctx, struct api_req *r, str principal)
+{
+    struct arena *a = api_arena(r);
+    struct store_session *s = api_session(r);
+    struct store_object o;
+    (void)ctx;
+    if (!str_starts(principal, PREFIX))
+        return OK;
+    str name = str_drop(principal, PREFIX.n);
+    enum err e = store_get_tombstone(s, a, accounts, name, &o);
+    if (e != OK)
+        return e == ERR_NOTFOUND ? OK : e;
+    struct json *nothing = json_new_object(a);
+    const struct store_put put = {.id = name, .data = nothing};
+    e = nothing ? store_put(s, a, accounts, &put, &o) : ERR_NOMEM; /* in its place ... */
+    return e == OK ? store_forget(s, a, accounts, name) : e;       /* ... and away with it */
 }
 
 /* ---- without a server ------------------------------------------------------------------------ */
@@ -565,7 +607,7 @@ enum err accounts_load(struct api *a, const struct settings *s, struct err_detai
         free_accounts(p);
         return e;
     }
-    e = api_add_listener(a, &(struct api_listener){.ctx = p, .changed = changed});
+    e = api_add_listener(a, &(struct api_listener){.ctx = p, .changed = changed, .erased = erased});
     return e == OK ? api_add_capability(a, "accounts",
                                         p->mail ? CAPABILITY("true") : CAPABILITY("false"))
                    : e;

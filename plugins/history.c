@@ -171,6 +171,12 @@ static enum api_step changed(void *ctx, struct api_req *r, const struct api_chan
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
 }
 
+static enum err erased(void *ctx, struct api_req *r, str principal)
+{
+    (void)ctx;
+    return change_forget(r, STR("history"), principal, trim_forget);
+}
+
 /* ---- setting up ------------------------------------------------------------------------------- */
 
 static const char *const fields[] = {"id",
@@ -281,13 +287,13 @@ enum err history_load(struct api *a, const struct settings *s, struct err_detail
         return ERR_NOMEM;
     arena_init(&h->arena, NULL, 0, NULL, 2 * MIB);
     load_settings(h, s);
-    enum err e = api_add_listener(a, &(struct api_listener){h, changed, history_free});
+    enum err e = api_add_listener(a, &(struct api_listener){h, changed, erased, history_free});
     if (e != OK) {
         history_free(h);
         return e;
     }
     e = add_capability(a, h, s, d);
     if (e == OK)
-        e = snapshot_load(a);
+        e = snapshot_load(a, h);
     return e == OK ? api_add_resource(a, &resource) : e;
 }

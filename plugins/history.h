@@ -2,6 +2,7 @@
  * plugins/history.h - what the files of kinto.plugins.history and kinto.plugins.revisions share.
  *
  *     change.c      a change in JSON: who, when, what; both plugins write that down
+ *     forget.c      ... and take out of it who is erased
  *     history.c     kinto.plugins.history: one list of changes a bucket
  *     trim.c        ... of which only the newest stay
  *     snapshot.c    ... out of which a collection is read as it was
@@ -29,6 +30,14 @@ struct change_place { /* of an object: the objects named by its URI, from the bu
 };
 /* Slices of the URI, and names that are C strings, of a bucket, group, collection or record. False: it is none. */
 bool change_place(str uri, struct change_place *out);
+
+/* ---- forget.c --------------------------------------------------------------------------------- */
+
+/* In all lists of the resource ("history", "revision") nothing tells of the principal any more. Calls
+ * touched() (may be NULL) for the parent of each list in which something was changed. In a write
+ * transaction. */
+MUST_CHECK enum err change_forget(struct api_req *r, str resource, str name,
+                                  enum err (*touched)(struct api_req *r, str parent));
 
 /* ---- history.c -------------------------------------------------------------------------------- */
 
@@ -65,6 +74,6 @@ MUST_CHECK enum err trim_forget(struct api_req *r, str bucket_uri);
 
 /* ---- snapshot.c ------------------------------------------------------------------------------- */
 
-MUST_CHECK enum err snapshot_load(struct api *a); /* adds the endpoint */
+MUST_CHECK enum err snapshot_load(struct api *a, struct history *h); /* adds the endpoint */
 
 #endif

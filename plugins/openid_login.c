@@ -436,7 +436,8 @@ static enum api_step token(struct api_req *r)
     if (w)
         return w->result == OK ? send_to_page(r, CONTAINER_OF(w, const struct exchange, work))
                                : unavailable(r, w->result);
-    if (!take_callback(p, r, t.state, &callback))
+    /* Once more: the login may have come under the name of another host, with that one's admin page. */
+    if (!take_callback(p, r, t.state, &callback) || !is_trusted(p, r, callback))
         return refuse_state(r);
     return str_none(t.error) ? begin_exchange(p, r, &t, callback) : forward_error(r, &t, callback);
 }

@@ -127,6 +127,36 @@ enum err outbox_add_none(struct outbox *o, struct api_req *r)
                     &nothing); /* the one before is replaced: there is one at most */
 }
 
+/* ---- forgetting ------------------------------------------------------------------------------ */
+
+#define FORGOTTEN_AT_ONCE 16
+
+static enum err forget_some(struct api_req *r, str to, bool *more)
+{
+    struct arena *a = api_arena(r);
+    struct store_result found;
+    const struct store_filter of = {STR("to"), STORE_EQ, json_new_string(a, to)};
+    const struct store_query q = {.filters = &of, .nfilters = 1, .limit = FORGOTTEN_AT_ONCE};
+    enum err e = of.value ? store_query(api_session(r), a, mails, &q, &found) : ERR_NOMEM;
+    if (e != OK)
+        return e;
+    for (size_t i = 0; i < found.count && e == OK; i++)
+        e = store_forget(api_session(r), a, mails, found.objects[i].id);
+    *more = found.more;
+    return e;
+}
+
+enum err outbox_forget(struct api_req *r, str to)
+{
+    enum err e = OK;
+    for (bool more = true; more && e == OK;) {
+        struct arena_mark mark = arena_mark(api_arena(r));
+        e = forget_some(r, to, &more);
+        arena_release(api_arena(r), mark);
+    }
+    return e;
+}
+
 static bool is_stopping(struct outbox *o)
 {
     pthread_mutex_lock(&o->lock);
@@ -354,6 +384,22 @@ static void *run(void *arg)
 
 /* ---- settings and life ------------------------------------------------------------------------ */
 
+/* A text that was emptied is none. */
+static str text_or_none(const struct settings *s, const char *key)
+{
+    str text = settings_str(s, key);
+    return text.n > 0 ? text : STR_NONE;
+}
+
+/* What would have every mail refused stops the start. */
+static enum err check(const struct outbox *o, const struct settings *s, struct err_detail *d)
+{
+    struct err_detail why = {.text = ""};
+    str origin = settings_origin(s, str_none(o->smtp.user) ? "mail.password" : "mail.username");
+    enum err e = smtp_check(&o->smtp, &why);
+    return e == OK ? OK : err_set(d, e, 0, STR_FMT ": %s", STR_ARG(origin), why.text);
+}
+
 static enum err load(struct outbox *o, const struct settings *s, struct err_detail *d)
 {
     bool tls = settings_bool(s, "mail.tls"), ssl = settings_bool(s, "mail.ssl");
@@ -371,15 +417,15 @@ static enum err load(struct outbox *o, const struct settings *s, struct err_deta
                : ssl ? SMTP_TLS
                      : SMTP_PLAIN,
         .trust = o->trust,
-        .user = settings_str(s, "mail.username"),
-        .password = settings_str(s, "mail.password"),
-        .sender = settings_str(s, "mail.default_sender"),
+        .user = text_or_none(s, "mail.username"),
+        .password = text_or_none(s, "mail.password"),
+        .sender = text_or_none(s, "mail.default_sender"),
         .cancel_fd = &o->cancel_fd,
     };
     o->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (o->cancel_fd < 0)
         return ERR_LIMIT;
-    return o->trust ? OK : ERR_NOMEM;
+    return o->trust ? check(o, s, d) : ERR_NOMEM;
 }
 
 static void release(void *ctx)

@@ -28,6 +28,9 @@ struct outbox_mail {
 #define OUTBOX_MAX_SUBJECT 200
 /* In the request's write transaction. AGAIN: too many wait. */
 MUST_CHECK enum err outbox_add(struct outbox *o, struct api_req *r, const struct outbox_mail *mail);
+/* In the request's write transaction: what waits for that address is not sent any more, unless it is just
+ * being sent. */
+MUST_CHECK enum err outbox_forget(struct api_req *r, str to);
 /* Takes as long as outbox_add(), and sends nothing. */
 MUST_CHECK enum err outbox_add_none(struct outbox *o, struct api_req *r);
 

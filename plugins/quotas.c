@@ -547,7 +547,8 @@ static enum err listen(struct api *a, const struct settings *s, struct err_detai
     if (e == OK)
         e = make_current(api_store(a), d);
     if (e == OK)
-        e = api_add_listener(a, &(struct api_listener){q, changed, quotas_free});
+        e = api_add_listener(
+            a, &(struct api_listener){.ctx = q, .changed = changed, .free = quotas_free});
     if (e != OK)
         quotas_free(q);
     return e;

@@ -182,6 +182,12 @@ static enum api_step changed(void *ctx, struct api_req *r, const struct api_chan
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
 }
 
+static enum err erased(void *ctx, struct api_req *r, str principal)
+{
+    (void)ctx;
+    return change_forget(r, STR("revision"), principal, NULL);
+}
+
 /* ---- who asks --------------------------------------------------------------------------------- */
 
 struct access {
@@ -469,7 +475,7 @@ enum err revisions_load(struct api *a, const struct settings *s, struct err_deta
     if (p == NULL)
         return ERR_NOMEM;
     p->max_count = settings_int(s, "kinto.revisions.max_count", 100);
-    enum err e = api_add_listener(a, &(struct api_listener){p, changed, free});
+    enum err e = api_add_listener(a, &(struct api_listener){p, changed, erased, free});
     if (e != OK) {
         free(p);
         return e;

@@ -6,6 +6,11 @@
  * newest entry of the history that was not later tells what it was; where there is none it was not
  * there yet (or its entries are gone).
  *
+ * When the collection was deleted and made anew, the one before it may have been somebody else's: only who
+ * may read the bucket gets something out of the time before. An entry of the collection itself says that
+ * those behind it (newer) are of this one; where the oldest are trimmed, what is before all that are
+ * left may be of another.
+ *
  * Cost. Of the collection only what is answered or has changed since is looked at, each once, by its
  * time. When something has changed the history is read from its end, without a copy of what is of
  * no use, and no further than it takes to find all of them; a record that was made since has nothing
@@ -28,13 +33,16 @@ struct changed {
     bool gone; /* it was deleted, or never there */
     str data;  /* as it was */
     int64_t last_modified;
-    size_t order; /* among equals */
+    size_t order; /* in which they were found; then among equals */
 };
 
 struct snapshot {
     struct api_req *r;
     str bucket_uri, collection_uri, collection_id;
     int64_t timestamp;
+    bool this_one_only; /* and none of that name before it: the caller may not read the bucket */
+    bool is_trimmed, began; /* the history is; where the collection begins was passed */
+    size_t found, certain;  /* so many; and those of them that are surely of this collection */
     struct store_result unchanged;
     struct changed *changed;
     size_t n, missing; /* of those that have changed; not found yet */
@@ -110,11 +118,46 @@ static bool is_text(const struct json_raw *raw, str text)
            str_eq(str_sub(raw->text, 1, text.n), text);
 }
 
+/* The collection was made or deleted, or changed, then. */
+static bool is_of_itself(const struct snapshot *s, const struct entry *e)
+{
+    return is_text(&e->resource, STR("collection")) && is_text(&e->collection, s->collection_id);
+}
+
+static void pass(struct snapshot *s, bool began)
+{
+    s->certain = s->found;
+    s->began = began;
+    if (began)
+        s->missing = 0; /* they were not there yet */
+}
+
+/* Has the whole history to be read, for what is certain? */
+static bool must_see_all(const struct snapshot *s)
+{
+    return s->this_one_only && s->is_trimmed && !s->began;
+}
+
+static bool is_done(const struct snapshot *s)
+{
+    return s->missing == 0 && !must_see_all(s);
+}
+
+static void drop_uncertain(struct snapshot *s)
+{
+    for (size_t i = 0; must_see_all(s) && i < s->n; i++)
+        s->changed[i].gone |= s->changed[i].found && s->changed[i].order >= s->certain;
+}
+
 /* Entries come newest first: the first one of a record that is not too late tells. (Ids need no
  * escapes, so text can be compared as it is.) */
 static enum err look_at(struct snapshot *s, str text)
 {
     struct entry e = read_entry(api_arena(s->r), text);
+    if (s->this_one_only && is_of_itself(s, &e)) {
+        pass(s, !is_text(&e.action, STR("update")));
+        return OK;
+    }
     if (!is_text(&e.resource, STR("record")) || !is_text(&e.collection, s->collection_id) ||
         e.record.type != JSON_STRING || e.record.text.n < 2)
         return OK;
@@ -133,6 +176,7 @@ static enum err look_at(struct snapshot *s, str text)
     c->gone = is_text(&e.action, STR("delete"));
     c->data = data.text;
     c->found = true;
+    c->order = s->found++;
     s->missing--;
     return OK;
 }
@@ -156,7 +200,7 @@ static enum err read_page(struct snapshot *s, struct store_query *q, struct stor
     struct arena_mark mark = arena_mark(a);
     struct store_result page;
     enum err e = store_query(api_session(s->r), a, history_list(s->bucket_uri), q, &page);
-    for (size_t i = 0; e == OK && s->missing > 0 && i < page.count; i++)
+    for (size_t i = 0; e == OK && !is_done(s) && i < page.count; i++)
         e = look_at(s, page.objects[i].data);
     if (e != OK)
         return e;
@@ -172,7 +216,7 @@ static enum err read_history(struct snapshot *s)
 {
     struct store_query q = {.limit = FIRST_PAGE};
     bool more = true;
-    while (s->missing > 0 && more) {
+    while (!is_done(s) && more) {
         struct store_object last = {.last_modified = 0};
         enum err e = read_page(s, &q, &last, &more);
         if (e != OK)
@@ -181,6 +225,7 @@ static enum err read_history(struct snapshot *s)
             return ERR_NOMEM;
         q.limit = MIN_OF(2 * q.limit, LAST_PAGE);
     }
+    drop_uncertain(s);
     return OK;
 }
 
@@ -272,9 +317,10 @@ static enum err may_read(struct snapshot *s, str bucket_id, bool *allowed)
         struct store_object o;
         enum err e =
             store_get(api_session(s->r), api_arena(s->r), objects[i].list, objects[i].id, &o);
-        if (e == OK)
+        if (e == OK) {
             *allowed = store_acl_allows(&o, api_principals(s->r), perms);
-        else if (e != ERR_NOTFOUND)
+            s->this_one_only = i > 0;
+        } else if (e != ERR_NOTFOUND)
             return e;
     }
     return OK;
@@ -310,7 +356,10 @@ static enum api_step check(struct snapshot *s, str bucket_id)
 static enum api_step get_snapshot(struct api_req *r)
 {
     str bucket_id = api_path_value(r, "bucket_id");
-    struct snapshot s = {.r = r, .collection_id = api_path_value(r, "collection_id")};
+    const struct history *h = api_endpoint_ctx(r);
+    struct snapshot s = {.r = r,
+                         .collection_id = api_path_value(r, "collection_id"),
+                         .is_trimmed = h->max_count > 0};
     s.bucket_uri = ARENA_JOIN(api_arena(r), STR("/buckets/"), bucket_id);
     s.collection_uri =
         ARENA_JOIN(api_arena(r), s.bucket_uri, STR("/collections/"), s.collection_id);
@@ -328,12 +377,13 @@ static enum api_step get_snapshot(struct api_req *r)
     return answer(&s);
 }
 
-enum err snapshot_load(struct api *a)
+enum err snapshot_load(struct api *a, struct history *h)
 {
-    static const struct api_endpoint endpoint = {
+    const struct api_endpoint endpoint = {
         .path = "/buckets/{bucket_id}/snapshot/collections/{collection_id}@{timestamp}",
         .methods = METHOD_BIT(METHOD_GET),
         .handler = get_snapshot,
+        .ctx = h,
         .doc = {.operation = "get_history_snapshot",
                 .endpoint = "history_snapshot",
                 .tag = "History_snapshot",

@@ -311,6 +311,26 @@ enum err store_set_acl(struct store_session *s, struct arena *a, struct store_li
     return store_fail(s, e);
 }
 
+enum err store_set_data(struct store_session *s, struct arena *a, struct store_list_id list, str id,
+                        const struct json *data)
+{
+    STORE_TIME(s->thread->store, UPDATE);
+    struct value_parts parts = {.data = data};
+    struct object before, after;
+    struct list *l;
+    enum err e = find(s, a, list, id, &l, &before);
+
+    CHECK(json_is(data, JSON_OBJECT));
+    if (e != OK)
+        return e;
+    parts.id = before.o.id;
+    parts.acl = before.o.acl;
+    parts.last_modified = before.o.last_modified;
+    parts.tied = before.tied;
+    e = write_object(s, a, l, &before, &parts, &after);
+    return store_fail(s, e);
+}
+
 enum err store_delete(struct store_session *s, struct arena *a, struct store_list_id list, str id,
                       const int64_t *last_modified, struct store_object *out)
 {

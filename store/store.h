@@ -249,6 +249,10 @@ MUST_CHECK enum err store_set_acl(struct store_session *s, struct arena *a,
                                   struct store_list_id list, str id, const struct store_ace *acl,
                                   size_t nacl);
 
+/* Changes the data only: no new timestamp, so nobody who synchronises learns of it. NOTFOUND. */
+MUST_CHECK enum err store_set_data(struct store_session *s, struct arena *a,
+                                   struct store_list_id list, str id, const struct json *data);
+
 /* Deletes one object and its permissions, leaving a tombstone (`out`, in the arena). last_modified:
  * as for an update. NOTFOUND. */
 MUST_CHECK enum err store_delete(struct store_session *s, struct arena *a,

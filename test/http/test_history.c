@@ -556,9 +556,56 @@ START_TEST(wrong_snapshots)
 }
 END_TEST
 
+/* Who made the collection anew does not see what was in somebody else's of that name. */
+START_TEST(the_snapshot_of_a_collection_made_anew)
+{
+    make_collection();
+    call("PATCH", "/buckets/b", "{'permissions':{'collection:create':['system.Authenticated']}}");
+    put(R "/r", "{'text':'my diary','last_modified':1000}");
+    call("DELETE", C, NULL);
+    as("bob");
+    call("PUT", C, "{}");
+    want(201);
+    long long now = put_at("r", "{'n':1}");
+    put_at("r", "{'n':2}");
+    call("GET", AT "1000", NULL);
+    want_body("{'data':[]}");
+    call("GET", f(AT "%lld", now), NULL);
+    want_at("/data/0/n", "1");
+    as("alice"); /* whose bucket it is */
+    call("GET", AT "1000", NULL);
+    want_at("/data/0/text", "'my diary'");
+}
+END_TEST
+
+/* Not even when the entry that tells so was trimmed away. */
+START_TEST(a_beginning_that_nobody_remembers)
+{
+    start("kinto.history.auto_trim_max_count = 3\nkinto.history.auto_trim_threshold = 0\n");
+    make_collection();
+    call("PATCH", "/buckets/b", "{'permissions':{'collection:create':['system.Authenticated']}}");
+    put(R "/r", "{'text':'my diary','last_modified':1000}");
+    call("DELETE", C, NULL);
+    as("bob");
+    put(C, "{}");
+    put(R "/r", "{'n':1,'last_modified':2000}");
+    for (int i = 0; i < 4; i++)
+        put(C, f("{'n':%d}", i));
+    long long then = put_at("s", "{'n':1}");
+    put_at("s", "{'n':2}");
+    call("GET", AT "1500", NULL);
+    want_body("{'data':[]}");
+    call("GET", f(AT "%lld", then), NULL);
+    want_ids("s,r");
+    want_at("/data/0/n", "1");
+    server_stop(&server);
+}
+END_TEST
+
 static Suite *suite(void)
 {
-    const TTest *const own[] = {only_the_newest_stay, only_of_some_users, what_is_left_out,
+    const TTest *const own[] = {only_the_newest_stay,       a_beginning_that_nobody_remembers,
+                                only_of_some_users,         what_is_left_out,
                                 settings_that_mean_nothing, settings_of_the_kind};
     const TTest *const tests[] = {every_change_has_an_entry,
                                   what_an_entry_says,
@@ -572,7 +619,11 @@ static Suite *suite(void)
                                   as_it_was_by_its_own_time,
                                   far_back,
                                   who_may_look_back};
-    const TTest *const ours[] = {it_is_counted, a_batch, the_default_bucket, as_it_was,
+    const TTest *const ours[] = {it_is_counted,
+                                 a_batch,
+                                 the_default_bucket,
+                                 as_it_was,
+                                 the_snapshot_of_a_collection_made_anew,
                                  wrong_snapshots};
     Suite *s = suite_create("http/history");
     TCase *t = api_case(s, "history", NULL);

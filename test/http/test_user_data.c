@@ -7,6 +7,7 @@
 
 #define SETTINGS                                                                                   \
     "kinto.includes = kinto.plugins.quotas kinto.plugins.default_bucket kinto.plugins.flush\n"     \
+    "  kinto.plugins.history kinto.plugins.revisions\n"                                            \
     "kinto.quotas.bucket_max_bytes = 100000\n"                                                     \
     "kinto.experimental_permissions_endpoint = true\n"                                             \
     "kinto.bucket_create_principals = system.Everyone\n"                                           \
@@ -258,6 +259,68 @@ START_TEST(sums)
 }
 END_TEST
 
+/* ---- history and revisions ------------------------------------------------------------------- */
+
+static void must_not_tell(const char *uri, const char *who)
+{
+    call("GET", uri, NULL);
+    want(200);
+    ck_assert_msg(strstr(re.body, who) == NULL, "%s tells of %s: %s", uri, who, re.body);
+}
+
+/* Who made a change, who could see it, who was a member: the changes stay, the name goes. */
+START_TEST(changes_forget_the_name)
+{
+    may_erase();
+    open_bucket();
+    const char *bob = principal("bob"), *alice = principal("alice");
+    as("bob");
+    for (int i = 0; i < 40; i++) /* more than are looked at together */
+        put(R "/shared", f("{'n':%d}", i));
+    call("PATCH", R "/shared", f("{'permissions':{'write':['%s','%s']}}", bob, alice));
+    want(200);
+    as("alice");
+    put("/buckets/b/groups/g", f("{'members':['%s','x:y']}", bob));
+    call("GET", "/buckets/b/history", NULL);
+    ck_assert_ptr_nonnull(strstr(re.body, bob));
+    erase(bob);
+    must_not_tell("/buckets/b/history", bob);
+    must_not_tell(R "/shared/revisions", bob);
+    must_not_tell("/buckets/b/groups/g/revisions", bob);
+    call("HEAD", "/buckets/b/history?uri=" R "/shared", NULL);
+    want_header("Total-Objects", "41");
+    call("GET", "/buckets/b/history?uri=" R "/shared&_limit=1&_sort=last_modified", NULL);
+    want_at("/data/0/user_id", "null");
+    want_at("/data/0/target/data/n", "0");
+    call("GET", R "/shared/revisions?data.n=7", NULL);
+    want_at("/data/0/user_id", "null");
+    call("GET", "/buckets/b/history?uri=/buckets/b/groups/g&action=create", NULL);
+    want_at("/data/0/target/data/members", "['x:y']");
+}
+END_TEST
+
+/* What was bob's alone is not only deleted: nobody gets it back, or reads what it was. */
+START_TEST(what_was_deleted_does_not_come_back)
+{
+    may_erase();
+    open_bucket();
+    as("bob");
+    put(R "/own", "{'text':'my diary'}");
+    put(R "/own", "{'text':'my diary, too'}");
+    put("/buckets/b/groups/own", "{'members':[],'text':'my diary'}");
+    as("alice");
+    erase(principal("bob"));
+    call("GET", R "/own", NULL);
+    want(404);
+    must_not_tell("/buckets/b/history", "diary");
+    must_not_tell(R "/own/revisions", "diary");
+    must_not_tell("/buckets/b/groups/own/revisions", "diary");
+    call("GET", "/buckets/b/history?uri=" R "/own", NULL);
+    want_at("/data/0/action", "'delete'");
+    ck_assert(!has("/data/1"));
+}
+END_TEST
+
 /* What was made by nobody in particular is system.Everyone's. */
 START_TEST(everyone)
 {
@@ -442,6 +505,8 @@ static Suite *suite(void)
     tcase_add_test(t, what_is_ones_own);
     tcase_add_test(t, groups);
     tcase_add_test(t, sums);
+    tcase_add_test(t, changes_forget_the_name);
+    tcase_add_test(t, what_was_deleted_does_not_come_back);
     tcase_add_test(t, everyone);
     tcase_add_test(t, the_default_bucket);
     tcase_add_test(t, oneself);

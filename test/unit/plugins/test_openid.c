@@ -1135,6 +1135,22 @@ START_TEST(the_admin_page)
 }
 END_TEST
 
+/* Who begins a login under a made-up host gets the state to somebody else's: the host that the code comes
+ * to says whose admin page is meant. */
+START_TEST(the_admin_page_of_another_host)
+{
+    run("");
+    provider()->trusts_admin = true;
+    str target = STR("/v1/openid/id/login?scope=email&callback=http://evil.example/v1/admin/%23t=");
+    struct fake_answer *a = fake_ask(&server.app, server.loop, &keep, "GET", target,
+                                     STR("Host: evil.example\n"), STR(""));
+    ck_assert_int_eq(a->status, 307);
+    const char *state = strstr(arena_cstr(&keep, fake_header(a, "Location")), "&state=") + 7;
+    ck_assert_int_eq(get(token_url(state))->status, 400);
+    ck_assert_uint_eq(asked(TOKEN), 0);
+}
+END_TEST
+
 /* Memory fails at the n-th chunk: an answer all the same. */
 START_TEST(out_of_memory)
 {
@@ -1198,6 +1214,7 @@ static Suite *openid_suite(void)
     tcase_add_test(t, a_state_is_of_one_provider);
     tcase_add_test(t, settings_of_the_login);
     tcase_add_test(t, the_admin_page);
+    tcase_add_test(t, the_admin_page_of_another_host);
     tcase_add_test(t, out_of_memory);
     suite_add_tcase(s, t);
 

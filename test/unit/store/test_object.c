@@ -250,6 +250,32 @@ START_TEST(ids_that_cannot_be_are_refused)
 }
 END_TEST
 
+START_TEST(data_change_without_a_new_time)
+{
+    struct store_ace acl[] = {{STR("me"), STORE_PERM_WRITE}};
+    const struct store_ace *got;
+    struct store_object o;
+    struct json *data;
+    size_t n;
+
+    begin_write();
+    put("x", "{\"a\":1}");
+    ck_assert_ok(store_set_acl(session, &arena, records, STR("x"), acl, 1));
+    ck_assert_ok(
+        json_parse(&arena, STR("{\"b\":2,\"id\":\"z\",\"last_modified\":7}"), &data, NULL));
+    ck_assert_ok(store_set_data(session, &arena, records, STR("x"), data));
+    ck_assert_err(store_set_data(session, &arena, records, STR("z"), data), ERR_NOTFOUND);
+    commit();
+    begin_read();
+    o = get_object("x");
+    ck_assert_str_is(o.data, "{\"b\":2,\"id\":\"x\",\"last_modified\":1000000}");
+    ck_assert_ok(store_acl_list(session, &arena, &o, &got, &n));
+    ck_assert_uint_eq(n, 1);
+    ck_assert_int_eq(timestamp(), 1000000);
+    end_read();
+}
+END_TEST
+
 START_TEST(permissions_change_without_a_new_time)
 {
     struct store_ace acl[] = {{STR("me"), STORE_PERM_WRITE}};
@@ -374,6 +400,7 @@ static Suite *make_suite(void)
                                   ids_of_every_kind,
                                   ids_that_cannot_be_are_refused,
                                   permissions_change_without_a_new_time,
+                                  data_change_without_a_new_time,
                                   a_failed_write_is_never_committed,
                                   damage_below_is_corrupt};
     Suite *s = suite_of("store/object", setup, teardown, tests, ARRAY_LEN(tests));
