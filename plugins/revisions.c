@@ -12,7 +12,8 @@
  * entry for each state that it was in: {"date", "action", "user_id", "data", "permissions", "id",
  * "last_modified"}; the time of the entry is that of the state. So what was at a time is found by one
  * step in the order of time, however many objects and changes there are. An object that is older
- * than the plugin has the state before its first change as the entry "found".
+ * than the plugin has the state before its first change as the entry "found"; so has one that was changed
+ * while the plugin was off, at its next change.
  * Times of objects may go back (a client made it anew with a time of its own): then the entry gets the
  * time of the change, so that the order is that of the changes. Where the list's clock already stands at
  * the time of the state the entry's is one more; it is still found by its id, the time of the state.
@@ -140,6 +141,16 @@ static enum err add_found(struct api_req *r, struct store_list_id list,
     return add_state(r, list, &s, newest);
 }
 
+/* Is the state the one that was written down last? Not if there was a change while the plugin was off. */
+static bool is_known(const struct store_result *newest, const struct store_object *state)
+{
+    struct json_raw data, time;
+    int64_t last_modified;
+    return newest->count > 0 && json_scan_member(newest->objects[0].data, STR("data"), &data) &&
+           json_scan_member(data.text, STR("last_modified"), &time) &&
+           str_to_i64(time.text, &last_modified) == OK && last_modified == state->last_modified;
+}
+
 /* The oldest go, a few at a time. */
 static enum err trim(const struct revisions *p, struct api_req *r, struct store_list_id list,
                      uint64_t count)
@@ -162,7 +173,7 @@ static enum err add_change(const struct revisions *p, struct api_req *r, const s
     struct store_list_id list = list_of(c->uri);
     struct store_result newest;
     enum err e = find_newest(r, list, &newest);
-    if (e == OK && newest.total == 0 && c->old != NULL) {
+    if (e == OK && c->old != NULL && !is_known(&newest, c->old)) {
         e = add_found(r, list, c->old, &newest);
         if (e == OK)
             e = find_newest(r, list, &newest);
@@ -196,16 +207,31 @@ struct access {
     int64_t since;    /* nothing before that is for the caller */
 };
 
-/* When the object was made, the last time. */
+/* Somebody may have made the object anew while the plugin was off: then it begins there. */
+static enum err begin_unwritten(struct api_req *r, struct store_list_id list,
+                                const struct store_object *now, int64_t *since)
+{
+    struct store_result newest;
+    enum err e = find_newest(r, list, &newest);
+    if (e == OK && !is_known(&newest, now))
+        *since = now->last_modified;
+    return e;
+}
+
+/* When the object was made, the last time; or found, which may have been another one before. */
 static enum err find_made(struct api_req *r, struct store_list_id list, int64_t *since)
 {
     struct arena *a = api_arena(r);
-    const struct store_filter made = {STR("action"), STORE_EQ, json_new_string(a, STR("create"))};
+    struct json *either = json_new_array(a);
+    const struct store_filter made = {STR("action"), STORE_IN, either};
     const struct store_query q = {.filters = &made, .nfilters = 1, .limit = 1};
     struct store_result found;
-    if (made.value == NULL)
-        return ERR_NOMEM;
-    enum err e = store_query(api_session(r), a, list, &q, &found);
+    enum err e = json_push(a, either, json_new_string(a, STR("create")));
+    if (e == OK)
+        e = json_push(a, either, json_new_string(a, STR("found")));
+    if (e != OK)
+        return e;
+    e = store_query(api_session(r), a, list, &q, &found);
     if (e == OK && found.count > 0)
         *since = found.objects[0].last_modified;
     return e;
@@ -219,9 +245,10 @@ static enum err ask_access(struct api_req *r, struct store_list_id list, struct 
     if (!change_place(list.parent, &p))
         return ERR_NOTFOUND;
     out->reads_above = p.n == 1; /* of a deleted bucket nothing is left */
+    struct store_object o;
+    enum err e = OK;
     for (size_t i = 0; i < p.n; i++) {
-        struct store_object o;
-        enum err e = store_get(api_session(r), api_arena(r), p.lists[i], p.ids[i], &o);
+        e = store_get(api_session(r), api_arena(r), p.lists[i], p.ids[i], &o);
         if (e == ERR_NOTFOUND)
             continue;
         if (e != OK)
@@ -230,7 +257,11 @@ static enum err ask_access(struct api_req *r, struct store_list_id list, struct 
         out->writes = out->writes || (held & STORE_PERM_WRITE);
         out->reads_above = out->reads_above || (i + 1 < p.n && (held & rw));
     }
-    return out->reads_above ? OK : find_made(r, list, &out->since);
+    if (out->reads_above)
+        return OK;
+    bool there = e == OK; /* the last of them: the object */
+    e = find_made(r, list, &out->since);
+    return e == OK && there ? begin_unwritten(r, list, &o, &out->since) : e;
 }
 
 /* Is worked out once a request. */
@@ -275,19 +306,19 @@ static enum err find_at(struct api_req *r, struct store_list_id list, int64_t ti
     return e;
 }
 
-/* An object without revisions is as it was since it was changed last. */
-static enum err find_unchanged(struct api_req *r, struct store_list_id list, int64_t time,
+/* The object itself, when it has been so since before that time, and nobody has written it down. */
+static enum err find_unwritten(struct api_req *r, struct store_list_id list, int64_t time,
                                struct store_object *out)
 {
     struct store_result newest;
     struct change_place p;
     struct store_object now;
     enum err e = find_newest(r, list, &newest);
-    if (e == OK && (newest.total > 0 || !change_place(list.parent, &p)))
+    if (e == OK && !change_place(list.parent, &p))
         e = ERR_NOTFOUND;
     if (e == OK)
         e = store_get(api_session(r), api_arena(r), p.lists[p.n - 1], p.ids[p.n - 1], &now);
-    if (e == OK && now.last_modified > time)
+    if (e == OK && (now.last_modified > time || is_known(&newest, &now)))
         e = ERR_NOTFOUND;
     if (e != OK)
         return e;
@@ -314,9 +345,9 @@ static enum err find(void *ctx, struct api_req *r, struct store_list_id list, st
     if (e == OK)
         e = store_get(api_session(r), api_arena(r), list, id, out);
     if (e == ERR_NOTFOUND)
-        e = find_at(r, list, time, out);
+        e = find_unwritten(r, list, time, out);
     if (e == ERR_NOTFOUND)
-        e = find_unchanged(r, list, time, out);
+        e = find_at(r, list, time, out);
     if (e == OK && (is_entry_of(out, "delete") || out->last_modified < access->since))
         e = ERR_NOTFOUND;
     return e;

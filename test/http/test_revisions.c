@@ -456,6 +456,58 @@ START_TEST(switched_on_later)
 }
 END_TEST
 
+/* Changed, and made anew by somebody else, while nobody wrote it down. */
+START_TEST(switched_off_meanwhile)
+{
+    static const char *const on[] = {"KINTO_INCLUDES=kinto.plugins.revisions", NULL};
+    static const char *const off[] = {"KINTO_INCLUDES=kinto.plugins.flush", NULL};
+    struct server_options o = {.durable = true, .env = on};
+    server_start(&server, &o);
+    api_use(server.url);
+    as("alice");
+    call("PUT", "/buckets/b", "{'permissions':{'collection:create':['system.Authenticated']}}");
+    want(201);
+    call("PUT", "/buckets/b/collections/c",
+         "{'permissions':{'record:create':['system.Authenticated']}}");
+    want(201);
+    long long first = write_at("PUT", R "/r", "{'data':{'n':1}}");
+    long long hers = write_at("PUT", R "/s", "{'data':{'secret':1}}");
+    ck_assert(server_end(&server));
+    o.env = off;
+    server_restart(&server, &o);
+    api_use(server.url);
+    long long second = write_at("PUT", R "/r", "{'data':{'n':2}}");
+    call("DELETE", R "/s", NULL);
+    want(200);
+    as("bob");
+    long long his = write_at("PUT", R "/s", "{'data':{'mine':1}}");
+    ck_assert(server_end(&server));
+    o.env = on;
+    server_restart(&server, &o);
+    api_use(server.url);
+    as("bob");
+    at_time(R "/s", his);
+    want_at("/data/mine", "1");
+    at_time(R "/s", hers);
+    want(404);
+    put(R "/s", "{'mine':2}");
+    at_time(R "/s", hers);
+    want(404);
+    at_time(R "/s", his);
+    want_at("/data/mine", "1");
+    as("alice");
+    at_time(R "/r", second);
+    want_at("/data/n", "2");
+    at_time(R "/r", first);
+    want_at("/data/n", "1");
+    put(R "/r", "{'n':3}");
+    want_actions(R "/r", "update,found,create");
+    at_time(R "/r", second);
+    want_at("/data/n", "2");
+    server_stop(&server);
+}
+END_TEST
+
 START_TEST(settings_of_the_kind)
 {
     start("kinto.includes = kinto.plugins.revisions\n"
@@ -480,7 +532,8 @@ END_TEST
 
 static Suite *suite(void)
 {
-    const TTest *const own[] = {only_the_newest_stay, switched_on_later, settings_of_the_kind};
+    const TTest *const own[] = {only_the_newest_stay, switched_on_later, switched_off_meanwhile,
+                                settings_of_the_kind};
     const TTest *const tests[] = {
         what_was,       the_list,          all_kinds,       times_of_clients,
         the_last_times, a_batch,           readers,         somebody_elses_past,
