@@ -433,7 +433,7 @@ enum api_step api_work_begin(struct api_req *r, struct api_work *w, api_work_fn 
  */
 enum api_step api_work_begin_shared(struct api_req *r, struct api_work *w, api_work_fn run,
                                     api_share_fn share, str key, enum api_pool pool);
-/* Work that no request waits for (base/pool.h). AGAIN: there is too much to do. */
+/* Work that no request waits for: pool_submit(), and its errors. */
 MUST_CHECK enum err api_run_aside(struct api *a, enum api_pool pool, struct pool_job *job);
 
 /* ---- for plugins: answers -------------------------------------------------------------------- */

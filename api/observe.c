@@ -58,7 +58,7 @@ static bool asks_who(const struct api_req *r)
     int status = r->out->status;
     if (r->route == NULL || status == 405 || status == 406)
         return false;
-    return r->route->type != TYPE_UTILITY || r->route->handler == api_hello;
+    return r->route->type != TYPE_UTILITY || r->route->asks_who;
 }
 
 static void set_user(const struct api_req *r, struct api_finished *f)

@@ -9,10 +9,10 @@
  *                      alias       /buckets/default becomes the user's bucket       plugins/
  *                      methods     405; of utilities also 415                       here
  *                      body        is parsed, not yet judged                        validate.c
- *                      parts       a batch: these steps for each of its parts       batch.c
+ *                      prepare     a batch: these steps for each of its parts       batch.c
  *   begin              a snapshot, or the write transaction                         store/
  *   in the session     principals  the user and its groups                          authorize.c
- *                      prepare     what an alias makes on the fly                   plugins/
+ *                      make        what an alias makes on the fly                   plugins/
  *                      resolve     an alias' own 404 and 405 come only now          here
  *                      begin       what a plugin's kind wants first, for writes     plugins/
  *                      load        the object; for writes a missing parent          resource.c
@@ -46,7 +46,7 @@ typedef enum api_step (*step)(struct api_req *r);
 /* Only if it is there once. */
 static str connection_header(void *ctx, str name)
 {
-    const struct api_req *r = ctx;
+    const struct api_req *r = api_outermost(ctx);
     str found = STR_NONE;
     for (unsigned i = 0; i < r->nheaders; i++) {
         if (!str_eq_nocase(r->headers[i].name, name))
@@ -61,12 +61,11 @@ static str connection_header(void *ctx, str name)
 static enum api_step identify(struct api_req *r)
 {
     struct api_req *outer = api_outermost(r);
-    struct auth_request a = {.request = r,
-                             .arena = r->arena,
+    struct auth_request a = {.arena = r->arena,
                              .authorization = api_req_header(r, "Authorization"),
                              .peer = outer->http->peer,
                              .header = connection_header,
-                             .ctx = outer};
+                             .ctx = r};
     enum err e = auth_authenticate(r->api->auth, &a, &r->user);
     if (e == ERR_AGAIN && outer->todo)
         return STEP_WAIT;
@@ -129,9 +128,9 @@ static enum api_step resolve_alias(struct api_req *r)
     return r->route ? check_method(r) : api_route_not_found(r);
 }
 
-static enum api_step prepare_parts(struct api_req *r)
+static enum api_step prepare(struct api_req *r)
 {
-    return r->route && r->route->handler == api_batch ? api_batch_prepare(r) : STEP_NEXT;
+    return r->route && r->route->prepare ? r->route->prepare(r) : STEP_NEXT;
 }
 
 /* Reading a body takes as long as the client makes it: not inside the write transaction. What is wrong
@@ -143,7 +142,7 @@ static enum api_step parse_body(struct api_req *r)
     return STEP_NEXT;
 }
 
-static enum api_step prepare_alias(struct api_req *r)
+static enum api_step make_by_alias(struct api_req *r)
 {
     return r->alias && r->alias->prepare ? r->alias->prepare(r->alias->ctx, r) : STEP_NEXT;
 }
@@ -205,7 +204,7 @@ enum api_step api_run_before_session(struct api_req *r)
 {
     static const step steps[] = {refuse_writes, api_route_parse_target, api_route_find, preflight,
                                  identify,      follow_alias,           check_methods,  parse_body,
-                                 prepare_parts};
+                                 prepare};
     return run(r, steps, ARRAY_LEN(steps));
 }
 
@@ -240,7 +239,7 @@ static void forget(struct api_req *r)
 
 enum api_step api_run_in_session(struct api_req *r)
 {
-    static const step first[] = {api_find_principals, prepare_alias, resolve_alias};
+    static const step first[] = {api_find_principals, make_by_alias, resolve_alias};
     forget(r);
     enum api_step s = run(r, first, ARRAY_LEN(first));
     if (s != STEP_NEXT)
@@ -282,8 +281,8 @@ bool api_needs_write(const struct api_req *r)
 {
     if (r->route == NULL) /* an alias of nothing: it says WRITE if it has something to make */
         return false;
-    if (r->route->handler == api_batch)
-        return api_batch_writes(r);
+    if (r->route->writes_now)
+        return r->route->writes_now(r);
     return (r->route->writes & METHOD_BIT(r->method)) != 0;
 }
 
@@ -349,8 +348,9 @@ static void respond(struct api_req *r)
 
 /* ---- sessions -------------------------------------------------------------------------------- */
 
-/* How far the steps came: the answer stands; they wait for work; the answer waits for the disk. */
-enum outcome { ANSWERED, WAITS, PARKED };
+/* How far the steps came: to an answer that can leave, to work that has to be done first, to an answer
+ * that waits for the disk. */
+enum outcome { ANSWERED, NEEDS_WORK, NEEDS_DISK };
 
 /* Called by the committer, or inside store_commit: the answer may leave, or has to be taken back.
  */
@@ -373,18 +373,17 @@ enum err api_after_commit(struct api_req *r, void (*fn)(void *ctx), void *ctx)
     return OK;
 }
 
-/* PARKED: the answer may leave when the transaction is durable. */
 static enum outcome finish_write(struct api_req *r, enum api_step s)
 {
     int status = r->out->status;
     if (s == STEP_WAIT || status == 409 || status == 413 || status >= 500 || incomplete(r)) {
         store_abort(r->session);
         r->session = NULL;
-        return s == STEP_WAIT ? WAITS : ANSWERED;
+        return s == STEP_WAIT ? NEEDS_WORK : ANSWERED;
     }
-    r->phase = COMMITTING;
+    r->parked = AT_DISK;
     store_commit(r->session, committed, r);
-    return PARKED;
+    return NEEDS_DISK;
 }
 
 static enum api_step run_reading(struct api_req *r)
@@ -414,33 +413,33 @@ static enum outcome run_writing(struct api_req *r)
 /* Runs the steps, from the session on if those before it are done. */
 static enum outcome run_steps(struct api_req *r)
 {
-    enum api_step s = r->found ? STEP_NEXT : api_run_before_session(r);
-    r->found = s == STEP_NEXT;
+    enum api_step s = r->is_prepared ? STEP_NEXT : api_run_before_session(r);
+    r->is_prepared = s == STEP_NEXT;
     if (s == STEP_NEXT)
         s = api_needs_write(r) ? STEP_WRITE : run_reading(r);
     if (s == STEP_WRITE)
         return run_writing(r);
-    return s == STEP_WAIT ? WAITS : ANSWERED;
+    return s == STEP_WAIT ? NEEDS_WORK : ANSWERED;
 }
 
 /* As far as it goes: to the answer, or until it is resumed. */
 static void proceed(struct api_req *r)
 {
     enum outcome o = run_steps(r);
-    if (o == WAITS) {
-        r->phase = WORKING;
+    if (o == NEEDS_WORK) {
+        r->parked = AT_WORK;
         if (api_work_submit(r) == OK)
             return;
         api_work_refuse(r);
     }
-    if (o != PARKED)
+    if (o != NEEDS_DISK)
         respond(r);
 }
 
 void api_request_resume(struct http_req *http)
 {
     struct api_req *r = http->app_data;
-    if (r->phase == WORKING) {
+    if (r->parked == AT_WORK) {
         api_work_end(r);
         proceed(r);
         return;

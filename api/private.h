@@ -78,6 +78,11 @@ struct api_route {
     api_handler handler; /* of a utility */
     struct api_doc doc;  /* of what is no resource */
     void *ctx;           /* of the plugin that added it */
+    /* Of a utility that has to do with others' work, or NULL: the last of the steps before the session,
+     * and whether what it has found there has to be done in a write transaction. */
+    api_handler prepare;
+    bool (*writes_now)(const struct api_req *r);
+    bool asks_who; /* a utility whose answer depends on the user */
 };
 
 /* ---- configuration (read once) --------------------------------------------------------------- */
@@ -221,8 +226,8 @@ struct api_req {
 
     struct store_session *session;
     enum err commit_result;
-    enum { WORKING, COMMITTING } phase;  /* while it is parked */
-    bool found;                          /* the steps before the session are done */
+    enum { AT_WORK, AT_DISK } parked;    /* what it waits for, if it does */
+    bool is_prepared;                    /* the steps before the session are done */
     bool written;                        /* the steps in it ran in a write transaction before */
     struct api_after afters[MAX_AFTERS]; /* of the outermost: to be done behind the commit */
     unsigned nafters;
@@ -303,7 +308,8 @@ void api_finish_headers(struct api_req *r);
 
 enum err api_pools_new(struct api *a); /* NOMEM */
 void api_pools_free(struct api *a);
-/* Hands over what the request waits for; it will be resumed. AGAIN: there is too much to do. */
+/* Hands over what the request waits for; it will be resumed. AGAIN: there is too much to do; CLOSED: the
+ * server stops. */
 MUST_CHECK enum err api_work_submit(struct api_req *r);
 bool api_work_dropped(struct api_req *r); /* Was its last work not done, for the server stops? */
 enum api_step api_work_refuse(struct api_req *r); /* 503 when it was not taken */

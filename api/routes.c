@@ -1,8 +1,8 @@
 /*
  * api/routes.c - from a request target to an endpoint.
  *
- * Endpoints are rows of routes.def, those of each kind of objects, and those that plugins added. Paths are matched after decoding,
- * as the reference does: "%2F" is a slash. What matches nothing is redirected (a missing version
+ * Endpoints are rows of routes.def, those of each kind of objects, and those that plugins added. Paths
+ * are matched after decoding, as the reference does: "%2F" is a slash. What matches nothing is redirected (a missing version
  * prefix, a trailing slash) or answered with 404. A redirect names the decoded path, encoded anew.
  */
 #include "api/private.h"
@@ -10,8 +10,14 @@
 #define MAX_SEGMENTS 8
 
 static const struct api_route core_routes[] = {
-#define X(path, type, kind, methods, writes, json_body, accept, handler, doc)                      \
-    {path, TYPE_##type, KIND_##kind, methods, writes, json_body, accept, handler, doc, NULL},
+#define X(route, set, function, says, ...)                                                         \
+    {.path = route,                                                                                \
+     .type = TYPE_UTILITY,                                                                         \
+     .kind = KIND_NONE,                                                                            \
+     .methods = set,                                                                               \
+     .handler = function,                                                                          \
+     .doc = says,                                                                                  \
+     ##__VA_ARGS__},
 #include "api/routes.def"
 #undef X
 };

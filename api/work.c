@@ -83,6 +83,7 @@ static void part(struct api *a, struct api_work *done)
     pthread_mutex_unlock(&a->sharing);
     for (struct api_work *w = done->waiting, *next; w; w = next) {
         next = w->waiting; /* its memory is its request's, which goes on now */
+        w->dropped = done->dropped;
         w->result = done->result == OK ? w->share(w, done) : done->result;
         http_resume(w->req->http);
     }
@@ -134,7 +135,8 @@ static void tell_full(struct api *a, str peer)
 
 enum api_step api_work_refuse(struct api_req *r)
 {
-    tell_full(r->api, r->http->peer);
+    if (!api_work_dropped(r))
+        tell_full(r->api, r->http->peer);
     return api_fail(r, API_ERR_UNAVAILABLE);
 }
 
@@ -153,7 +155,8 @@ enum err api_work_submit(struct api_req *r)
     if (e == OK)
         return OK;
     api_work_end(r);
-    w->result = e;
+    w->result = ERR_AGAIN;
+    w->dropped = e == ERR_CLOSED;
     if (w->share)
         part(r->api, w);
     return e;

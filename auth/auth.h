@@ -3,8 +3,9 @@
  *
  * `multiauth.policies` names policies in order; the first one that recognises the credentials of a
  * request decides. A policy is a struct auth_policy: the Python paths under which INI files know it,
- * and its functions. This room has some of its own (basic.c, proxy.c); plugins bring others. Credentials that no policy recognises make the request anonymous, not
- * refused: whether that is enough is authorisation's business (api/authorize.c).
+ * and its functions. This room has some of its own (basic.c, proxy.c); plugins bring others. Credentials that no policy recognises
+ * make the request anonymous, not refused: whether that is enough is authorisation's business
+ * (api/authorize.c).
  *
  * Loop threads only after auth_new; the struct is read-only then.
  */
@@ -27,14 +28,13 @@ void auth_free(struct auth *a);
 
 /* What a policy looks at. */
 struct auth_request {
-    void *request; /* the struct api_req, for policies that plugins bring */
     struct arena *arena;
     str authorization; /* the header, or none */
     /* The connection: who is at its other end ("192.0.2.1", "::1", "unix"), and its headers, not those
      * of a part of a batch. header() gives the value, none if it is absent or there twice. */
     str peer;
     str (*header)(void *ctx, str name);
-    void *ctx;
+    void *ctx; /* of whoever asks; policies that plugins bring know it: the struct api_req */
 };
 
 struct auth_user {

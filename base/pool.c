@@ -106,8 +106,8 @@ enum err pool_new(struct pool **out, const struct pool_options *o)
 enum err pool_submit(struct pool *p, struct pool_job *job, uint64_t lane)
 {
     struct lane *l = &p->lanes[lane % LANES];
-    enum err e = ERR_AGAIN;
     pthread_mutex_lock(&p->lock);
+    enum err e = p->stop ? ERR_CLOSED : ERR_AGAIN;
     if (!p->stop && p->waiting < p->o.max_jobs && l->count < p->o.max_a_lane && have_thread(p)) {
         job->next = NULL;
         *l->last = job;

@@ -30,8 +30,8 @@ struct pool_job {
 };
 
 MUST_CHECK enum err pool_new(struct pool **out, const struct pool_options *o); /* NOMEM */
-/* Any thread. AGAIN: too many wait already, the pool has been stopped, or no thread could be started;
- * the job was not taken. */
+/* Any thread. AGAIN: too many wait already, or no thread could be started; CLOSED: the pool has been
+ * stopped. The job was not taken then. */
 MUST_CHECK enum err pool_submit(struct pool *p, struct pool_job *job, uint64_t lane);
 /* Takes no more jobs, and drops those that wait. Any thread; returns at once. */
 void pool_stop(struct pool *p);

@@ -175,7 +175,7 @@ static enum err authenticate(const struct auth_active *policy, struct auth_reque
                              str *user_id)
 {
     const struct passwords *p = policy->data;
-    struct api_req *r = req->request;
+    struct api_req *r = req->ctx;
     str name, password, hash;
     struct memory m;
     enum err e;

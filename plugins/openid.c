@@ -157,7 +157,7 @@ static enum err authenticate(const struct auth_active *policy, struct auth_reque
                              str *user_id)
 {
     struct openid_provider *p = policy->data;
-    struct api_req *r = req->request;
+    struct api_req *r = req->ctx;
     char key[OPENID_KEY_BYTES + 1];
     str token = token_of(p, req->authorization), profile;
     enum err e;

@@ -151,7 +151,7 @@ START_TEST(a_stop_drops_what_waits)
     for (unsigned i = 1; i < 5; i++)
         ck_assert_int_eq(submit(i, i), OK);
     pool_stop(pool);
-    ck_assert_int_eq(submit(5, 0), ERR_AGAIN);
+    ck_assert_int_eq(submit(5, 0), ERR_CLOSED);
     open_gate();
     pool_free(pool);
     ck_assert_uint_eq(seen.done, 5);
