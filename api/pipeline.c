@@ -125,7 +125,9 @@ static enum api_step resolve_alias(struct api_req *r)
 {
     if (r->alias == NULL)
         return STEP_NEXT;
-    return r->route ? check_method(r) : api_route_not_found(r);
+    enum api_step s = r->route ? check_method(r) : api_route_not_found(r);
+    r->is_resolved = s == STEP_NEXT;
+    return s;
 }
 
 static enum api_step prepare(struct api_req *r)
@@ -227,7 +229,7 @@ static void forget(struct api_req *r)
         r->id = STR_NONE;
     for (unsigned i = 0; i < MAX_LEVELS; i++)
         r->levels[i].state = LEVEL_UNKNOWN;
-    r->exists = r->shared_only = r->failed = r->inline_permissions = false;
+    r->exists = r->shared_only = r->failed = r->inline_permissions = r->is_resolved = false;
     r->only_id = STR_NONE;
     r->only_since = NULL;
     r->remembered = NULL;
@@ -299,10 +301,10 @@ static void add_backoff(struct api_req *r)
     http_header_add(r->out, STR("Backoff"), c->backoff);
 }
 
-/* Below an alias the reference makes an answer of most errors by itself. */
+/* Of the errors of the real path an alias makes an answer. */
 bool api_was_stopped(const struct api_req *r)
 {
-    return r->parent && r->failed && (!r->alias || r->out->status == 401 || r->route == NULL);
+    return r->parent && r->failed && !(r->alias && r->is_resolved);
 }
 
 void api_finish_headers(struct api_req *r)

@@ -216,6 +216,7 @@ struct api_req {
 
     const struct api_route *route;
     const struct api_alias *alias;
+    bool is_resolved;           /* the path that it stands for is there, and the method */
     const char *alias_endpoint; /* what observers are told of the path that it claimed, or NULL */
     struct api_level levels[MAX_LEVELS];
     unsigned nlevels;

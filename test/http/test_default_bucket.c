@@ -127,6 +127,31 @@ START_TEST(batches_use_it)
 }
 END_TEST
 
+/* An error of the alias itself stops a part of a batch, and its answer is barer than others. */
+START_TEST(errors_in_batches)
+{
+    static const struct {
+        const char *method, *path;
+        int status;
+        bool stopped;
+    } parts[] = {
+        {"POST", D, 405, true},
+        {"PUT", D "/collections", 405, true},
+        {"GET", D "/nope", 404, true},
+        {"GET", D "/collections/a!/records", 400, true},
+        {"GET", D "/collections/c/records/nope", 404, false},
+        {"PUT", D "/collections/c/records/a!", 400, false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        call("POST", "/batch",
+             f("{'requests':[{'method':'%s','path':'%s'}]}", parts[i].method, parts[i].path));
+        want_at("/responses/0/status", f("%d", parts[i].status));
+        ck_assert_msg(has("/responses/0/headers/X-Content-Type-Options") == !parts[i].stopped,
+                      "%s %s", parts[i].method, parts[i].path);
+    }
+}
+END_TEST
+
 START_TEST(next_page_of_it)
 {
     for (int i = 0; i < 3; i++)
@@ -218,6 +243,7 @@ static Suite *suite(void)
     tcase_add_test(t, invalid_names);
     tcase_add_test(t, sync_works_on_it);
     tcase_add_test(t, batches_use_it);
+    tcase_add_test(t, errors_in_batches);
     tcase_add_test(t, next_page_of_it);
     tcase_add_test(t, preflight_needs_no_user);
     tcase_add_test(t, shared_by_its_id);

@@ -68,13 +68,16 @@ static void receive_until(const char *endpoint)
 #define want_line(text)                                                                            \
     ck_assert_msg(strstr(packet, f("\n%s\n", text)) != NULL, "\"%s\" is not in:%s", text, packet)
 
+#define NO_IDS "kinto.metrics_matchdict_fields =\n"
+
 static void start_with(const char *other_plugin, const char *lines)
 {
     unsigned port = open_socket(AF_INET);
-    server_start(&own,
-                 &(struct server_options){.settings = f("kinto.includes = kinto.plugins.statsd %s\n"
-                                                        "kinto.statsd_url = udp://127.0.0.1:%u\n%s",
-                                                        other_plugin, port, lines)});
+    server_start(
+        &own, &(struct server_options){.settings = f("kinto.includes = kinto.plugins.statsd %s\n"
+                                                     "kinto.statsd_url = udp://127.0.0.1:%u\n%s%s",
+                                                     other_plugin, port, lines,
+                                                     strstr(lines, "matchdict") ? "" : NO_IDS)});
     api_use(own.url);
 }
 

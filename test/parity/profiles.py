@@ -144,7 +144,6 @@ PROFILES = {
     }), users=(3, 10, 4, 4), lean={"history": 45, "misc": 0.3, "cors": 0.3, "batch": 0.2, "plural_delete": 0.2}),
     "metrics": Profile({
         "kinto.includes": BASE["kinto.includes"] + " kinto.plugins.prometheus",
-        "kinto.metrics_matchdict_fields": "bucket_id collection_id",
         "kinto.prometheus_histogram_buckets": "0.001 5 2.5e3",
         "kinto.prometheus_max_series": "10000",
     }, lean={"misc": 3, "batch": 2}, metrics=True),
