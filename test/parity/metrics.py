@@ -71,7 +71,7 @@ def ordinary():
         yield "OPTIONS", "/v1/buckets" + path
     for method in ("POST", "GET", "HEAD", "DELETE"):
         yield method, "/v1/buckets"
-    for method in ("GET", "PUT", "POST", "PATCH", "HEAD", "DELETE"):
+    for method in ("GET", "PUT", "POST", "PATCH", "HEAD", "DELETE", "OPTIONS"):
         for path in ("/buckets", "/v1/none", "/v1/buckets/"):
             yield method, path
 
