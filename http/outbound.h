@@ -3,13 +3,14 @@
  * http/client.h and http/smtp.h; the server's half (http/private.h) knows nothing of it, and the two
  * have only the parsers in common.
  *
- *     resolve.c   a host's addresses                  (the only user of c-ares)
- *     dial.c      a TCP connection whose every wait ends at a deadline
- *     dial_tls.c  TLS on it, and whom to trust        (uses mbedtls)
- *     target.c    URLs to call, and which proxy is on the way (pure)
- *     client.c    HTTP calls
- *     smtp.c      handing a mail to a server
- *     mail.c      what a mail looks like              (pure)
+ *     resolve.c       a host's addresses                  (the only user of c-ares)
+ *     dial.c          a TCP connection whose every wait ends at a deadline
+ *     dial_tls.c      TLS on it, and whom to trust        (uses mbedtls)
+ *     target.c        URLs to call, and which proxy is on the way (pure)
+ *     client.c        HTTP calls
+ *     client_reply.c  ... and the answers to them
+ *     smtp.c          handing a mail to a server
+ *     mail.c          what a mail looks like              (pure)
  *
  * Everything blocks, for the threads of a pool; nothing here may run on an event loop. No state is
  * shared but struct http_trust, which locks itself.
@@ -152,6 +153,35 @@ bool target_same_origin(const struct target *a, const struct target *b);
 
 /* Is the host one of those in a no_proxy list? */
 bool proxy_excluded(str no_proxy, const struct target *t);
+
+/* ---- client_reply.c -------------------------------------------------------------------------- */
+
+struct client_source { /* where an answer comes from, and what it may cost */
+    struct dial *dial;
+    struct arena *arena;
+    size_t max_head_bytes, max_body_bytes;
+    struct err_detail *detail;
+};
+
+/* The head of an answer. */
+struct client_reply {
+    int status;
+    struct http_header *headers; /* the arena's */
+    unsigned nheaders;
+    bool chunked, has_length;
+    uint64_t length; /* with has_length */
+};
+
+/* The next final answer's head, behind the interim ones; *out is set only
+ * when all of it is there. CORRUPT: no HTTP answer; LIMIT: too large, too many headers or interim
+ * answers; UNSUPPORTED: a transfer coding; NOMEM; those of dial_line. */
+MUST_CHECK enum err client_read_head(const struct client_source *from, struct client_reply *out);
+/* The body behind it, in the arena; "" where there is none (`head`: the method was HEAD). CORRUPT,
+ * LIMIT, NOMEM; CLOSED: the peer ended inside of it; those of dial_read. */
+MUST_CHECK enum err client_read_body(const struct client_source *from, const struct client_reply *r,
+                                     bool head, str *out);
+/* Visible characters, spaces, tabs, and what is not ASCII: what a header's value may hold. */
+bool client_value_valid(str value);
 
 /* ---- mail.c: see also http/smtp.h ------------------------------------------------------------ */
 
