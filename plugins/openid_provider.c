@@ -373,13 +373,11 @@ static enum err read_config(const struct openid_provider *p, struct arena *a, st
                             struct openid_config *out, struct err_detail *d)
 {
     struct json *doc;
-    const struct json *issuer;
-
     enum err e = json_parse(a, text, &doc, NULL);
+
     if (e != OK || !json_is(doc, JSON_OBJECT))
         return err_set(d, ERR_CORRUPT, 0, "the answer is no JSON object");
-    issuer = json_get_typed(doc, STR("issuer"), JSON_STRING);
-    out->issuer = issuer ? json_string(issuer) : p->issuer;
+    out->issuer = json_get_str(doc, STR("issuer"), p->issuer);
     if (out->issuer.n > MAX_URL || !has_only_visible(out->issuer))
         return err_set(d, ERR_CORRUPT, 0, "issuer is no URL");
     e = read_endpoint(p, doc, "authorization_endpoint", &out->authorization, d);
