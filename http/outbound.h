@@ -7,6 +7,7 @@
  *     dial.c          a TCP connection whose every wait ends at a deadline
  *     dial_tls.c      TLS on it, and whom to trust        (uses mbedtls)
  *     target.c        URLs to call, and which proxy is on the way (pure)
+ *     udp.c           a socket for datagrams
  *     client.c        HTTP calls
  *     client_reply.c  ... and the answers to them
  *     smtp.c          handing a mail to a server
@@ -54,6 +55,10 @@ MUST_CHECK enum err resolve(str host, uint16_t port, uint64_t deadline_ms, struc
 /* The same; as soon as cancel_fd (-1: none) can be read: AGAIN. */
 MUST_CHECK enum err resolve_unless(str host, uint16_t port, uint64_t deadline_ms, int cancel_fd,
                                    struct addresses *out, struct err_detail *d);
+
+/* The addresses of what needs no asking: an address that is written out, or this machine. False: it has
+ * to be looked for. */
+bool resolve_at_once(str host, uint16_t port, struct addresses *out);
 
 /* "192.0.2.1" or "::1" (no brackets)? Then the address. */
 bool resolve_literal(str host, uint16_t port, struct address *out);
@@ -143,6 +148,8 @@ struct target {
  * scheme), NOMEM. Whatever is not visible ASCII is refused. Strings: the text's or the arena's. */
 MUST_CHECK enum err target_parse(struct arena *a, str url, struct target *out,
                                  struct err_detail *d);
+/* "user:password@host:port", all but the host optional: sets what is there. SYNTAX. */
+MUST_CHECK enum err target_parse_authority(str authority, struct target *t, struct err_detail *d);
 /* The URL that a Location of `from` means (RFC 3986, 5.2). Errors as above. */
 MUST_CHECK enum err target_follow(struct arena *a, const struct target *from, str location,
                                   struct target *out, struct err_detail *d);
