@@ -70,9 +70,8 @@ static enum err load_labels(struct prometheus *p, const struct settings *s, stru
     for (size_t i = 0; i < n; i++) {
         if (!is_name(fields[i], false))
             return refuse(s, key, fields[i], "cannot be the name of a label", d);
-        for (size_t k = 0; k < ARRAY_LEN(own) + i; k++)
-            if (str_eq(fields[i], k < ARRAY_LEN(own) ? own[k] : fields[k - ARRAY_LEN(own)]))
-                return refuse(s, key, fields[i], "is a label already", d);
+        if (str_is_one_of(fields[i], own, ARRAY_LEN(own)) || str_is_one_of(fields[i], fields, i))
+            return refuse(s, key, fields[i], "is a label already", d);
         labels[i + 2] = fields[i];
     }
     qsort(labels, n + 2, sizeof *labels, compare_labels);
