@@ -176,16 +176,10 @@ static int p256_verify(const struct jwk *key, const uint8_t hash[HASH_SHA256_LEN
 
 /* ---- reading a key --------------------------------------------------------------------------- */
 
-static str string_of(const struct json *v, str name)
-{
-    const struct json *s = json_get_typed(v, name, JSON_STRING);
-    return s != NULL ? json_string(s) : STR_NONE;
-}
-
 /* A member that is absent, or that very string. */
 static bool may_be(const struct json *v, str name, str value)
 {
-    return json_get(v, name) == NULL || str_eq(string_of(v, name), value);
+    return json_get(v, name) == NULL || str_eq(json_get_str(v, name, STR_NONE), value);
 }
 
 /* `key_ops` (RFC 7517, section 4.3): absent, or with "verify" in it. */
@@ -204,7 +198,7 @@ static bool may_verify(const struct json *v)
 /* A number or a coordinate; none (and OK) when it is not there or no base64url. */
 static enum err read_bytes(struct arena *a, const struct json *v, str name, str *out)
 {
-    str text = string_of(v, name);
+    str text = json_get_str(v, name, STR_NONE);
 
     *out = STR_NONE;
     if (str_none(text))
@@ -261,7 +255,7 @@ static enum err read_p256(struct arena *a, const struct json *v, struct jwk *key
 {
     str x, y;
 
-    if (!str_eq(string_of(v, STR("crv")), STR("P-256")))
+    if (!str_eq(json_get_str(v, STR("crv"), STR_NONE), STR("P-256")))
         return OK;
     enum err e = read_bytes(a, v, STR("x"), &x);
     if (e == OK)
@@ -283,7 +277,7 @@ static const struct {
 /* Fills in a key of type JWK_UNUSABLE, which it stays if anything is not as it must be. NOMEM. */
 static enum err read_key(struct arena *a, const struct json *v, struct jwk *key)
 {
-    str kty = string_of(v, STR("kty")), kid = string_of(v, STR("kid"));
+    str kty = json_get_str(v, STR("kty"), STR_NONE), kid = json_get_str(v, STR("kid"), STR_NONE);
 
     if (!str_none(kid)) {
         key->kid = arena_str(a, kid);

@@ -8,6 +8,7 @@
  * to remove what clients send under that name.
  */
 #include "auth/private.h"
+#include "http/http.h"
 #include <arpa/inet.h>
 
 #define DEFAULT_HEADER STR("X-Forwarded-User")
@@ -103,15 +104,6 @@ static enum err add_proxy(struct proxies *p, const struct auth_active *policy,
     return OK;
 }
 
-static bool is_token(str name)
-{
-    for (size_t i = 0; i < name.n; i++)
-        if (!str_is_letter(name.p[i]) && !str_is_digit(name.p[i]) && name.p[i] != '-' &&
-            name.p[i] != '_')
-            return false;
-    return name.n > 0;
-}
-
 static enum err load(struct arena *arena, struct auth_active *policy, const struct settings *s,
                      struct err_detail *d)
 {
@@ -129,7 +121,7 @@ static enum err load(struct arena *arena, struct auth_active *policy, const stru
     if (p == NULL)
         return ERR_NOMEM;
     p->header = str_none(header.value) ? DEFAULT_HEADER : header.value;
-    if (!is_token(p->header))
+    if (!http_is_token(p->header))
         return bad_setting(policy, &header, "user_header", header.value, "the name of a header", d);
     for (size_t i = 0; e == OK && i < n; i++)
         e = add_proxy(p, policy, &listed, words[i], d);

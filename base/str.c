@@ -35,6 +35,22 @@ int str_cmp(str a, str b)
     return (a.n > b.n) - (a.n < b.n);
 }
 
+bool str_is_one_of(str s, const str *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(s, words[i]))
+            return true;
+    return false;
+}
+
+bool str_is_one_of_nocase(str s, const str *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq_nocase(s, words[i]))
+            return true;
+    return false;
+}
+
 bool str_starts(str s, str prefix)
 {
     return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);

@@ -41,6 +41,8 @@ static inline bool str_eq(str a, str b)
 
 bool str_eq_nocase(str a, str b); /* ASCII only */
 int str_cmp(str a, str b);        /* by bytes (= by code point in UTF-8); <0, 0, >0 */
+bool str_is_one_of(str s, const str *words, size_t n);
+bool str_is_one_of_nocase(str s, const str *words, size_t n);
 bool str_starts(str s, str prefix);
 bool str_ends(str s, str suffix);
 str str_drop(str s, size_t n);             /* without the first n bytes (n may exceed s.n) */

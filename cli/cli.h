@@ -1,7 +1,6 @@
 /*
- * cli/cli.h - what stands between main() and the rooms: the words of the command line, the INI file
- * that is in force, the one that init writes, the secret that a data directory keeps, copies of such
- * a directory, and the work of the commands on a store that nobody serves.
+ * cli/cli.h - what stands between main() and the rooms: the words of the command line, the settings
+ * that are in force, and what each command does but start.
  *
  * Nothing here prints or exits on its own: errors go into the err_detail, text for the user to the
  * FILE that the caller names. kinto.c owns the tables (commands, options) and every life time. One
@@ -14,7 +13,9 @@
 #include "base/hash.h"
 #include "base/ini.h"
 #include "base/log.h"
+#include "base/settings.h"
 #include "engine/engine.h"
+#include "store/store.h"
 #include <stdio.h>
 
 /* ---- the command line: args.c ---------------------------------------------------------------- */
@@ -87,6 +88,51 @@ void cli_ini_close(struct cli_ini *in);
 /* -q and -v, else the level of [logger_kinto], else of [logger_root], else INFO. */
 enum log_level cli_log_level(const struct ini *ini, const struct cli_args *a);
 
+/* ---- settings and store: run.c --------------------------------------------------------------- */
+
+#define CLI_MAX_OVERRIDES 8
+
+/* A command on its way. The caller fills the first part, and the rest with zeros. */
+struct cli_run {
+    const struct cli_args *args;
+    FILE *in, *out, *err; /* the user: answers, results, progress */
+
+    struct err_detail detail; /* of what failed */
+    bool unsound;             /* what was checked is not right, and the user was told */
+    struct arena arena;       /* what lives as long as the run */
+    struct cli_ini ini;
+    struct settings *settings;
+    const char *data_dir; /* of the open store; NULL: memory */
+    struct store *store;
+    struct store_opened opened;
+    struct setting_override over[CLI_MAX_OVERRIDES]; /* what is stronger than the INI */
+    size_t nover;
+};
+
+/* INI, settings, checks. Any error has its detail; cli_run_close() whatever came of it. *r must not be
+ * moved. */
+MUST_CHECK enum err cli_run_open(struct cli_run *r);
+/* Then the store on the data that the settings name. */
+MUST_CHECK enum err cli_run_open_store(struct cli_run *r);
+/* Then the settings that follow from others, or from what is in the data directory: loaded anew. */
+MUST_CHECK enum err cli_run_derive(struct cli_run *r);
+void cli_run_close(struct cli_run *r);
+
+/* ---- the commands: commands.c ---------------------------------------------------------------- */
+
+/* What stands in kinto.c's table, on an open run. Errors have a detail, or text enough in err_text(). */
+MUST_CHECK enum err cli_command_migrate(struct cli_run *r);
+MUST_CHECK enum err cli_command_create_user(struct cli_run *r);
+MUST_CHECK enum err cli_command_purge(struct cli_run *r);
+MUST_CHECK enum err cli_command_compact(struct cli_run *r);
+MUST_CHECK enum err cli_command_check(struct cli_run *r); /* sets unsound */
+/* One operand, which the caller has checked; signals as cli_copy_run has them. */
+MUST_CHECK enum err cli_command_backup(struct cli_run *r);
+MUST_CHECK enum err cli_command_restore(struct cli_run *r);
+/* kinto init has no run: there need not be any settings yet. EXISTS: the file; SYNTAX: a backend. */
+MUST_CHECK enum err cli_command_init(const struct cli_args *a, FILE *in, FILE *out,
+                                     struct err_detail *d);
+
 /* ---- kinto init: init.c ---------------------------------------------------------------------- */
 
 /* Asks where the data shall live until there is an answer; the end of input takes the default.
@@ -102,7 +148,6 @@ MUST_CHECK enum err cli_init_write(const char *path, const char *backend_setting
 
 /* ---- kinto purge-deleted: purge.c ------------------------------------------------------------ */
 
-struct store;
 struct cli_purge {
     str resources[CLI_MAX_WORDS];
     size_t n;
@@ -124,7 +169,6 @@ struct cli_user {
  * when `in` is a terminal) until it was typed twice. SYNTAX; CLOSED: the input ended. */
 MUST_CHECK enum err cli_user_read(const struct cli_args *a, FILE *in, FILE *out,
                                   struct cli_user *user, struct err_detail *d);
-struct settings;
 /* UNSUPPORTED: a server with these settings has no new users. */
 MUST_CHECK enum err cli_user_allowed(const struct settings *s, struct err_detail *d);
 /* Makes the account, or gives the one that is there the password: accounts_put(). */

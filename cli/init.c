@@ -8,6 +8,7 @@
 #include "base/os.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 /* kinto.ini becomes part of the program, so that there is one text to maintain. */
 __asm__(".section .rodata\n"
@@ -128,5 +129,25 @@ enum err cli_init_write(const char *path, const char *backend_setting, const cha
     if (e == OK)
         e = cli_write_new_file(path, buf_str(&b), d);
     buf_fini(&b);
+    return e;
+}
+
+enum err cli_command_init(const struct cli_args *a, FILE *in, FILE *out, struct err_detail *d)
+{
+    const char *path = cli_ini_named(a), *name = a->backend;
+    if (!path)
+        path = "config/kinto.ini";
+    if (access(path, F_OK) == 0)
+        return err_set(d, ERR_EXISTS, 0, "%s already exists", path);
+    if (!name)
+        name = isatty(fileno(in)) ? cli_ask_backend(in, out) : "engine";
+    const char *backend = cli_backend_setting(name);
+    if (!backend)
+        return err_set(d, ERR_SYNTAX, 0, "--backend is engine or memory, found: %s", name);
+    if (a->cache_backend && strcmp(a->cache_backend, "memory") != 0)
+        return err_set(d, ERR_SYNTAX, 0, "--cache-backend is memory, found: %s", a->cache_backend);
+    enum err e = cli_init_write(path, backend, a->host, d);
+    if (e == OK)
+        fprintf(out, "Created config %s\n", path);
     return e;
 }

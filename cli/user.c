@@ -110,10 +110,7 @@ static bool includes_accounts(const struct settings *s)
 {
     size_t n;
     const str *names = settings_list(s, "kinto.includes", &n);
-    for (size_t i = 0; i < n; i++)
-        if (str_eq(names[i], STR("kinto.plugins.accounts")))
-            return true;
-    return false;
+    return str_is_one_of(STR("kinto.plugins.accounts"), names, n);
 }
 
 enum err cli_user_allowed(const struct settings *s, struct err_detail *d)

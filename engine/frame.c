@@ -209,7 +209,7 @@ struct ops ops_of(const struct frames *f, uint64_t at, const struct frame_header
 static bool take_key(struct ops *o, str *key)
 {
     uint32_t n;
-    const uint8_t *at = varint_get(o->at, o->end, &n);
+    const uint8_t *at = varint_get32(o->at, o->end, &n);
 
     if (at == NULL || n == 0 || n > ENGINE_MAX_KEY_BYTES || n > (size_t)(o->end - at))
         return false;
@@ -221,7 +221,7 @@ static bool take_key(struct ops *o, str *key)
 static bool take_value(struct ops *o)
 {
     uint32_t n;
-    const uint8_t *at = varint_get(o->at, o->end, &n);
+    const uint8_t *at = varint_get32(o->at, o->end, &n);
 
     if (at == NULL || n > ENGINE_MAX_VALUE_BYTES || (size_t)(o->end - at) < (size_t)n + 4)
         return false;
@@ -237,7 +237,7 @@ static bool take_value(struct ops *o)
 
 static bool take_number(struct ops *o)
 {
-    o->at = varint_get(o->at, o->end, &o->number);
+    o->at = varint_get32(o->at, o->end, &o->number);
     return o->at != NULL && o->number > 0;
 }
 

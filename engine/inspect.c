@@ -57,9 +57,9 @@ static bool value_fits(const uint8_t *at, const uint8_t *end, struct cell_look *
 {
     uint32_t head, need;
 
-    at = varint_get(at, end, &head);
+    at = varint_get32(at, end, &head);
     if (at != NULL)
-        at = varint_get(at, end, &c->ref.seg);
+        at = varint_get32(at, end, &c->ref.seg);
     if (at == NULL)
         return false;
     c->ref.bytes = head >> 2;
@@ -84,7 +84,7 @@ static bool cell_fits(const struct page *p, unsigned slot, struct cell_look *c)
     if (p->slot[slot] < p->heap || p->slot[slot] >= PAGE_BYTES - p->prefix)
         return false;
     c->begin = base + p->slot[slot];
-    at = varint_get(c->begin, end, &n);
+    at = varint_get32(c->begin, end, &n);
     if (at == NULL || n > (size_t)(end - at) || p->prefix + n > ENGINE_MAX_KEY_BYTES)
         return false;
     at += n;

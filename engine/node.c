@@ -28,42 +28,6 @@
 static_assert(4 * CELL_MAX_BYTES <= PAGE_BYTES - PAGE_HEADER_BYTES, "invariant 4");
 static_assert(NODE_MAX_ITEMS > (PAGE_BYTES - PAGE_HEADER_BYTES) / 5, "smallest cell: 5 bytes");
 
-uint8_t *varint_put(uint8_t *at, uint32_t v)
-{
-    while (v >= 0x80) {
-        *at++ = (uint8_t)(v | 0x80);
-        v >>= 7;
-    }
-    *at++ = (uint8_t)v;
-    return at;
-}
-
-const uint8_t *varint_get(const uint8_t *at, const uint8_t *end, uint32_t *out)
-{
-    uint32_t v = 0;
-
-    for (unsigned shift = 0; shift < 35 && at < end; shift += 7) {
-        uint32_t byte = *at++;
-        if (shift == 28 && byte > 0x0f)
-            return NULL;
-        v |= (byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            *out = v;
-            return at;
-        }
-    }
-    return NULL;
-}
-
-unsigned varint_size(uint32_t v)
-{
-    unsigned n = 1;
-
-    for (; v >= 0x80; v >>= 7)
-        n++;
-    return n;
-}
-
 /* A number of our own making, in a page: known to be whole. */
 static const uint8_t *varint_take(const uint8_t *at, uint32_t *out)
 {
@@ -71,7 +35,7 @@ static const uint8_t *varint_take(const uint8_t *at, uint32_t *out)
         *out = *at;
         return at + 1;
     }
-    at = varint_get(at, at + VARINT_MAX, out);
+    at = varint_get32(at, at + VARINT32_MAX_BYTES, out);
     CHECK(at != NULL);
     return at;
 }

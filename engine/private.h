@@ -50,6 +50,7 @@
 
 #include "base/list.h"
 #include "base/os.h"
+#include "base/varint.h"
 #include "engine/bits.h"
 #include "engine/engine.h"
 #include "engine/ring.h"
@@ -70,15 +71,6 @@ MUST_CHECK enum err dir_make(const char *dir, bool *made, struct err_detail *d);
 /* The directory belongs to this process until *fd is closed. `flags` for the file LOCK (O_EXCL: there
  * must be none). BUSY. *fd is open also when this fails, unless it is < 0. */
 MUST_CHECK enum err dir_lock(const char *dir, int flags, int *fd, struct err_detail *d);
-
-/* ---- numbers on disk ------------------------------------------------------------------------- */
-
-/* Unsigned LEB128. put returns the byte behind; get returns NULL when it does not end before `end`
- * or is too large. */
-#define VARINT_MAX 5
-uint8_t *varint_put(uint8_t *at, uint32_t v);
-const uint8_t *varint_get(const uint8_t *at, const uint8_t *end, uint32_t *out);
-unsigned varint_size(uint32_t v);
 
 /* ---- log format (doc/format.md) -------------------------------------------------------------- */
 
@@ -295,7 +287,7 @@ uint32_t page_crc(const struct page *p);
 /* The value part of a leaf cell: varint(len << 2 | kind), varint segment, then the bytes (INLINE)
  * or the 32-bit offset of the value's checksum in its segment. */
 #define INLINE_MAX_BYTES 32u
-#define BODY_MAX_BYTES   (2 * VARINT_MAX + INLINE_MAX_BYTES)
+#define BODY_MAX_BYTES   (2 * VARINT32_MAX_BYTES + INLINE_MAX_BYTES)
 enum value_kind {
     VALUE_INLINE = 1, /* bit 0: the bytes are here */
     VALUE_LINK = 2,   /* bit 1: one more key of a value */

@@ -1,5 +1,5 @@
 /*
- * http/client.c - HTTP/1.1 calls: the request out, the answer in, one connection each.
+ * http/client.c - HTTP/1.1 calls: the way there and the request, one connection each.
  *
  * The steps of a call, each a function; redirects run them again with what is left of the time:
  *
@@ -7,11 +7,8 @@
  *     choose_route    the target, and the proxy on the way to it
  *     open_route      connection, CONNECT through a proxy, TLS
  *     send_request    head and body
- *     read_head       interim answers, then the head that counts
- *     read_body       by the length that the head tells (RFC 9112, 6.3)
- *
- * An answer is read as strictly as a request, with one freedom that clients need: a line may end in
- * LF alone (RFC 9112, 2.2). What could be read in two ways is no answer.
+ *     client_read_*   the answer (client_reply.c)
+ *     follow          where a redirect leads
  */
 #include "base/clock.h"
 #include "base/hash.h"
@@ -26,7 +23,6 @@
 #define CONNECT_TIMEOUT_MS 5000
 #define HEAD_BYTES         (32 * KIB)
 #define BODY_BYTES         MIB
-#define MAX_INTERIM        16 /* answers before the answer */
 #define MAX_USERINFO       KIB
 
 struct http_client {
@@ -48,15 +44,6 @@ struct call {
     bool has_proxy, foreign; /* foreign: redirected to another origin */
     struct target proxy;
     struct dial dial;
-};
-
-/* The head of an answer. */
-struct reply {
-    int status;
-    struct http_header *headers;
-    unsigned nheaders;
-    bool chunked, has_length;
-    uint64_t length;
 };
 
 static enum err no_memory(struct err_detail *d)
@@ -128,12 +115,11 @@ void http_client_cancel(struct http_client *c)
 
 static bool is_method(str m)
 {
-    static const char *const known[] = {"GET", "HEAD", "OPTIONS", "POST", "DELETE", "PATCH", "PUT"};
+    static const str known[] = {STR_INIT("GET"),  STR_INIT("HEAD"),   STR_INIT("OPTIONS"),
+                                STR_INIT("POST"), STR_INIT("DELETE"), STR_INIT("PATCH"),
+                                STR_INIT("PUT")};
 
-    for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        if (str_eq(m, str_from(known[i])))
-            return true;
-    return false;
+    return str_is_one_of(m, known, ARRAY_LEN(known));
 }
 
 static bool takes_body(str m)
@@ -146,45 +132,29 @@ static bool is_safe(str m) /* may be asked again elsewhere */
     return str_eq(m, STR("GET")) || str_eq(m, STR("HEAD"));
 }
 
-static bool is_token(str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (!http_is_token_char(s.p[i]))
-            return false;
-    return s.n > 0;
-}
-
-static bool is_value(str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (((unsigned char)s.p[i] < 0x20 && s.p[i] != '\t') || s.p[i] == 0x7f)
-            return false;
-    return true;
-}
-
-static bool is_one_of(str name, const char *const *names, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (str_eq_nocase(name, str_from(names[i])))
-            return true;
-    return false;
-}
-
 static bool is_ours(str name)
 {
-    static const char *const ours[] = {
-        "Host",    "Connection", "Content-Length", "Transfer-Encoding", "TE",
-        "Trailer", "Upgrade",    "Expect",         "Keep-Alive",        "Proxy-Connection"};
+    static const str ours[] = {STR_INIT("Host"),
+                               STR_INIT("Connection"),
+                               STR_INIT("Content-Length"),
+                               STR_INIT("Transfer-Encoding"),
+                               STR_INIT("TE"),
+                               STR_INIT("Trailer"),
+                               STR_INIT("Upgrade"),
+                               STR_INIT("Expect"),
+                               STR_INIT("Keep-Alive"),
+                               STR_INIT("Proxy-Connection")};
 
-    return is_one_of(name, ours, ARRAY_LEN(ours));
+    return str_is_one_of_nocase(name, ours, ARRAY_LEN(ours));
 }
 
 /* What another origin must not see. */
 static bool is_secret(str name)
 {
-    static const char *const secret[] = {"Authorization", "Cookie", "Proxy-Authorization"};
+    static const str secret[] = {STR_INIT("Authorization"), STR_INIT("Cookie"),
+                                 STR_INIT("Proxy-Authorization")};
 
-    return is_one_of(name, secret, ARRAY_LEN(secret));
+    return str_is_one_of_nocase(name, secret, ARRAY_LEN(secret));
 }
 
 static bool has_header(const struct http_call *ask, str name)
@@ -204,7 +174,7 @@ static enum err check_call(const struct http_call *ask, struct err_detail *d)
         return err_set(d, ERR_SYNTAX, 0, "a " STR_FMT " has no body", STR_ARG(ask->method));
     for (unsigned i = 0; i < ask->nheaders; i++) {
         const struct http_header *h = &ask->headers[i];
-        if (!is_token(h->name) || !is_value(h->value))
+        if (!http_is_token(h->name) || !client_value_valid(h->value))
             return err_set(d, ERR_SYNTAX, 0,
                            "header %u of the call has a character that is not allowed", i + 1);
         if (is_ours(h->name))
@@ -290,13 +260,23 @@ static enum err add_proxy_authorization(struct call *c, struct buf *b)
     return OK;
 }
 
-static enum err read_reply(struct call *c, size_t max_head_bytes, struct reply *out);
+static struct client_source source_of(struct call *c)
+{
+    return (struct client_source){
+        .dial = &c->dial,
+        .arena = c->arena,
+        .max_head_bytes = c->ask->max_head_bytes,
+        .max_body_bytes = c->ask->max_body_bytes,
+        .detail = c->detail,
+    };
+}
 
 /* A tunnel through the proxy (RFC 9110, 9.3.6). */
 static enum err connect_tunnel(struct call *c)
 {
     str to = target_authority(c->arena, &c->target, true);
-    struct reply reply;
+    struct client_source source = source_of(c);
+    struct client_reply reply;
     struct buf b;
     enum err e;
 
@@ -316,7 +296,7 @@ static enum err connect_tunnel(struct call *c)
         return no_memory(c->detail);
     e = dial_write(&c->dial, buf_str(&b), c->detail);
     if (e == OK)
-        e = read_reply(c, c->ask->max_head_bytes, &reply);
+        e = client_read_head(&source, &reply);
     if (e == OK && (reply.status < 200 || reply.status > 299))
         e = err_set(c->detail, ERR_REFUSED, 0, "%s: the proxy answers %d to CONNECT " STR_FMT,
                     c->dial.peer, reply.status, STR_ARG(to));
@@ -422,246 +402,14 @@ static enum err send_request(struct call *c, bool *cut)
     return e;
 }
 
-/* ---- the answer's head ----------------------------------------------------------------------- */
-
-static enum err corrupt(const struct call *c, const char *what)
-{
-    return err_set(c->detail, ERR_CORRUPT, 0, "%s: no HTTP answer: %s", c->dial.peer, what);
-}
-
-/* A line of a head, copied, and counted against *left. */
-static enum err head_line(struct call *c, size_t *left, str *line)
-{
-    str got;
-    enum err e = dial_line(&c->dial, &got, c->detail);
-
-    if (e != OK)
-        return e;
-    if (got.n + 2 > *left)
-        return err_set(c->detail, ERR_LIMIT, 0, "%s: the answer's head is too large", c->dial.peer);
-    *left -= got.n + 2;
-    *line = arena_str(c->arena, got);
-    return str_none(*line) ? no_memory(c->detail) : OK;
-}
-
-/* "HTTP/1.1 200 OK", of which the reason may be missing, and the space before it, too. */
-static enum err parse_status(const struct call *c, str line, struct reply *r)
-{
-    static const char form[] = "HTTP/1.0 000"; /* 0 stands for a digit */
-
-    if (line.n < sizeof form - 1)
-        return corrupt(c, "no status line");
-    for (size_t i = 0; i < sizeof form - 1; i++)
-        if (form[i] == '0' ? !str_is_digit(line.p[i]) : line.p[i] != form[i])
-            return corrupt(c, "no status line");
-    if (line.n > sizeof form - 1 && line.p[sizeof form - 1] != ' ')
-        return corrupt(c, "no status line");
-    r->status = (line.p[9] - '0') * 100 + (line.p[10] - '0') * 10 + (line.p[11] - '0');
-    return r->status < 100 || r->status > 599 ? corrupt(c, "a status that is none") : OK;
-}
-
-static enum err parse_field(const struct call *c, str line, struct http_header *f)
-{
-    str value = line, name = str_cut(&value, ':');
-
-    if (str_none(value) || !is_token(name))
-        return corrupt(c, "a header line without a name and a colon");
-    if (!is_value(value))
-        return corrupt(c, "a header's value with a character that is not allowed");
-    *f = (struct http_header){name, str_trim(value)};
-    return OK;
-}
-
-/* Several equal lengths count as one (RFC 9110, 8.6). */
-static enum err note_length(const struct call *c, str value, struct reply *r)
-{
-    while (!str_none(value)) {
-        str one = str_trim(str_cut(&value, ','));
-        uint64_t v;
-
-        if (str_to_u64(one, &v) != OK || v > INT64_MAX || (r->has_length && v != r->length))
-            return corrupt(c, "Content-Length is not one number of bytes");
-        r->has_length = true;
-        r->length = v;
-    }
-    return OK;
-}
-
-static enum err note_coding(const struct call *c, str value, struct reply *r)
-{
-    if (r->chunked)
-        return corrupt(c, "more than one transfer coding");
-    if (!str_eq_nocase(value, STR("chunked")))
-        return err_set(c->detail, ERR_UNSUPPORTED, 0,
-                       "%s: answers with a transfer coding that is not chunked", c->dial.peer);
-    r->chunked = true;
-    return OK;
-}
-
-static enum err note_field(const struct call *c, const struct http_header *f, struct reply *r)
-{
-    if (str_eq_nocase(f->name, STR("Content-Length")))
-        return note_length(c, f->value, r);
-    if (str_eq_nocase(f->name, STR("Transfer-Encoding")))
-        return note_coding(c, f->value, r);
-    return OK;
-}
-
-static enum err read_fields(struct call *c, size_t *left, struct reply *r)
-{
-    for (;;) {
-        struct http_header f;
-        str line;
-        enum err e = head_line(c, left, &line);
-
-        if (e != OK || line.n == 0)
-            return e;
-        if (r->nheaders == HTTP_MAX_HEADERS)
-            return err_set(c->detail, ERR_LIMIT, 0, "%s: the answer has too many headers",
-                           c->dial.peer);
-        e = parse_field(c, line, &f);
-        if (e == OK)
-            e = note_field(c, &f, r);
-        if (e != OK)
-            return e;
-        r->headers[r->nheaders++] = f;
-    }
-}
-
-/* The next final answer's head. `out` is set only when all of it is there. */
-static enum err read_reply(struct call *c, size_t max_head_bytes, struct reply *out)
-{
-    struct reply r = {0};
-    unsigned interim = 0;
-
-    r.headers = ARENA_NEW_ARRAY(c->arena, struct http_header, HTTP_MAX_HEADERS);
-    if (r.headers == NULL)
-        return no_memory(c->detail);
-    do {
-        str line;
-        enum err e = head_line(c, &max_head_bytes, &line);
-
-        r = (struct reply){.headers = r.headers};
-        if (e == OK)
-            e = parse_status(c, line, &r);
-        if (e == OK)
-            e = read_fields(c, &max_head_bytes, &r);
-        if (e != OK)
-            return e;
-        if (r.status == 101)
-            return corrupt(c, "another protocol, for which nobody asked");
-        if (++interim > MAX_INTERIM)
-            return err_set(c->detail, ERR_LIMIT, 0, "%s: too many interim answers", c->dial.peer);
-    } while (r.status < 200);
-    if (r.chunked && r.has_length)
-        return corrupt(c, "both Content-Length and Transfer-Encoding");
-    *out = r;
-    return OK;
-}
-
-/* ---- the answer's body ----------------------------------------------------------------------- */
-
-static enum err too_large(const struct call *c)
-{
-    return err_set(c->detail, ERR_LIMIT, 0, "%s: the answer has more than %zu bytes", c->dial.peer,
-                   c->ask->max_body_bytes);
-}
-
-static enum err cut_off(const struct call *c)
-{
-    return err_set(c->detail, ERR_CLOSED, 0, "%s: closed the connection inside its answer",
-                   c->dial.peer);
-}
-
-/* Content-Length bytes. What follows them is nobody's. */
-static enum err read_counted(struct call *c, uint64_t left, struct buf *b)
-{
-    while (left > 0) {
-        char *p;
-        size_t n, take;
-        enum err e = dial_read(&c->dial, &p, &n, c->detail);
-
-        if (e != OK)
-            return e;
-        if (n == 0)
-            return cut_off(c);
-        take = (size_t)MIN_OF(left, (uint64_t)n);
-        buf_add(b, p, take);
-        left -= take;
-        if (buf_failed(b))
-            return OK; /* read_body tells */
-    }
-    return OK;
-}
-
-static enum err read_chunked(struct call *c, struct buf *b)
-{
-    struct chunked decoder = {0};
-    enum chunked_status s;
-
-    do {
-        char *p;
-        size_t n, data, used;
-        enum err e = dial_read(&c->dial, &p, &n, c->detail);
-
-        if (e != OK)
-            return e;
-        if (n == 0)
-            return cut_off(c);
-        s = chunked_decode(&decoder, p, n, &data, &used);
-        if (s == CHUNKED_BAD)
-            return corrupt(c, "a chunk that is none");
-        buf_add(b, p, data);
-    } while (s == CHUNKED_MORE && !buf_failed(b));
-    return OK;
-}
-
-static enum err read_to_end(struct call *c, struct buf *b)
-{
-    size_t n;
-
-    do {
-        char *p;
-        enum err e = dial_read(&c->dial, &p, &n, c->detail);
-
-        if (e != OK)
-            return e;
-        buf_add(b, p, n);
-    } while (n > 0 && !buf_failed(b));
-    return OK;
-}
-
-static enum err read_body(struct call *c, const struct reply *r, str *out)
-{
-    bool none = str_eq(c->ask->method, STR("HEAD")) || r->status == 204 || r->status == 304;
-    struct buf b;
-    enum err e;
-
-    *out = STR("");
-    if (none)
-        return OK;
-    if (r->has_length && r->length > c->ask->max_body_bytes)
-        return too_large(c);
-    buf_init_arena(&b, c->arena, c->ask->max_body_bytes);
-    if (r->chunked)
-        e = read_chunked(c, &b);
-    else if (r->has_length)
-        e = read_counted(c, r->length, &b);
-    else
-        e = read_to_end(c, &b);
-    if (e == OK && buf_failed(&b))
-        e = b.err == ERR_LIMIT ? too_large(c) : no_memory(c->detail);
-    if (e == OK)
-        *out = buf_str(&b);
-    return e;
-}
-
 /* ---- the call -------------------------------------------------------------------------------- */
 
 static enum err exchange_once(struct call *c, struct http_answer *out)
 {
+    struct client_source source = source_of(c);
+    bool head = str_eq(c->ask->method, STR("HEAD"));
     struct err_detail cause;
-    struct reply r;
+    struct client_reply r;
     str body = STR("");
     bool cut = false;
     enum err e, sent;
@@ -674,9 +422,9 @@ static enum err exchange_once(struct call *c, struct http_answer *out)
         return sent;
     if (cut && c->detail != NULL)
         cause = *c->detail;
-    e = read_reply(c, c->ask->max_head_bytes, &r);
+    e = client_read_head(&source, &r);
     if (e == OK)
-        e = read_body(c, &r, &body);
+        e = client_read_body(&source, &r, head, &body);
     if (e != OK && cut) { /* what broke first */
         if (c->detail != NULL)
             *c->detail = cause;

@@ -98,4 +98,13 @@ MUST_CHECK enum err http_client_call(struct http_client *c, const struct http_ca
 /* The value of the first header of that name, in any case. STR_NONE: there is none. */
 str http_answer_header(const struct http_answer *answer, str name);
 
+/* ---- datagrams ------------------------------------------------------------------------------- */
+
+/*
+ * A non-blocking UDP socket, the caller's, connected to the address in "udp://host:port" or
+ * "udp://[::1]:port"; the port may be missing, a path behind it means nothing. Asks nobody, so it does
+ * not wait: NOTFOUND, the host is a name, and not localhost. SYNTAX: no such URL; IO.
+ */
+MUST_CHECK enum err http_udp_open(str url, uint16_t default_port, int *out, struct err_detail *d);
+
 #endif

@@ -173,6 +173,7 @@ void http_server_stats(const struct http_server *s, struct http_stats *out);
 
 /* One of the characters that tokens are made of (RFC 9110, 5.6.2)? */
 bool http_is_token_char(char c);
+bool http_is_token(str s); /* one of them at least, and nothing else */
 
 /* ---- URLs (RFC 3986) ------------------------------------------------------------------------- */
 

@@ -3,13 +3,15 @@
  * http/client.h and http/smtp.h; the server's half (http/private.h) knows nothing of it, and the two
  * have only the parsers in common.
  *
- *     resolve.c   a host's addresses                  (the only user of c-ares)
- *     dial.c      a TCP connection whose every wait ends at a deadline
- *     dial_tls.c  TLS on it, and whom to trust        (uses mbedtls)
- *     target.c    URLs to call, and which proxy is on the way (pure)
- *     client.c    HTTP calls
- *     smtp.c      handing a mail to a server
- *     mail.c      what a mail looks like              (pure)
+ *     resolve.c       a host's addresses                  (the only user of c-ares)
+ *     dial.c          a TCP connection whose every wait ends at a deadline
+ *     dial_tls.c      TLS on it, and whom to trust        (uses mbedtls)
+ *     target.c        URLs to call, and which proxy is on the way (pure)
+ *     udp.c           a socket for datagrams
+ *     client.c        HTTP calls
+ *     client_reply.c  ... and the answers to them
+ *     smtp.c          handing a mail to a server
+ *     mail.c          what a mail looks like              (pure)
  *
  * Everything blocks, for the threads of a pool; nothing here may run on an event loop. No state is
  * shared but struct http_trust, which locks itself.
@@ -53,6 +55,10 @@ MUST_CHECK enum err resolve(str host, uint16_t port, uint64_t deadline_ms, struc
 /* The same; as soon as cancel_fd (-1: none) can be read: AGAIN. */
 MUST_CHECK enum err resolve_unless(str host, uint16_t port, uint64_t deadline_ms, int cancel_fd,
                                    struct addresses *out, struct err_detail *d);
+
+/* The addresses of what needs no asking: an address that is written out, or this machine. False: it has
+ * to be looked for. */
+bool resolve_at_once(str host, uint16_t port, struct addresses *out);
 
 /* "192.0.2.1" or "::1" (no brackets)? Then the address. */
 bool resolve_literal(str host, uint16_t port, struct address *out);
@@ -142,6 +148,8 @@ struct target {
  * scheme), NOMEM. Whatever is not visible ASCII is refused. Strings: the text's or the arena's. */
 MUST_CHECK enum err target_parse(struct arena *a, str url, struct target *out,
                                  struct err_detail *d);
+/* "user:password@host:port", all but the host optional: sets what is there. SYNTAX. */
+MUST_CHECK enum err target_parse_authority(str authority, struct target *t, struct err_detail *d);
 /* The URL that a Location of `from` means (RFC 3986, 5.2). Errors as above. */
 MUST_CHECK enum err target_follow(struct arena *a, const struct target *from, str location,
                                   struct target *out, struct err_detail *d);
@@ -152,6 +160,35 @@ bool target_same_origin(const struct target *a, const struct target *b);
 
 /* Is the host one of those in a no_proxy list? */
 bool proxy_excluded(str no_proxy, const struct target *t);
+
+/* ---- client_reply.c -------------------------------------------------------------------------- */
+
+struct client_source { /* where an answer comes from, and what it may cost */
+    struct dial *dial;
+    struct arena *arena;
+    size_t max_head_bytes, max_body_bytes;
+    struct err_detail *detail;
+};
+
+/* The head of an answer. */
+struct client_reply {
+    int status;
+    struct http_header *headers; /* the arena's */
+    unsigned nheaders;
+    bool chunked, has_length;
+    uint64_t length; /* with has_length */
+};
+
+/* The next final answer's head, behind the interim ones; *out is set only
+ * when all of it is there. CORRUPT: no HTTP answer; LIMIT: too large, too many headers or interim
+ * answers; UNSUPPORTED: a transfer coding; NOMEM; those of dial_line. */
+MUST_CHECK enum err client_read_head(const struct client_source *from, struct client_reply *out);
+/* The body behind it, in the arena; "" where there is none (`head`: the method was HEAD). CORRUPT,
+ * LIMIT, NOMEM; CLOSED: the peer ended inside of it; those of dial_read. */
+MUST_CHECK enum err client_read_body(const struct client_source *from, const struct client_reply *r,
+                                     bool head, str *out);
+/* Visible characters, spaces, tabs, and what is not ASCII: what a header's value may hold. */
+bool client_value_valid(str value);
 
 /* ---- mail.c: see also http/smtp.h ------------------------------------------------------------ */
 

@@ -88,6 +88,14 @@ bool http_is_token_char(char c)
     return is(c, TOKEN);
 }
 
+bool http_is_token(str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!is(s.p[i], TOKEN))
+            return false;
+    return s.n > 0;
+}
+
 static enum parse_status bad(struct head *h, int status, const char *reason)
 {
     h->status = status;

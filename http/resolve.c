@@ -125,6 +125,17 @@ static void give_localhost(uint16_t port, struct addresses *out)
     out->n = 2;
 }
 
+bool resolve_at_once(str host, uint16_t port, struct addresses *out)
+{
+    if (resolve_literal(host, port, &out->at[0]))
+        out->n = 1;
+    else if (is_localhost(host))
+        give_localhost(port, out);
+    else
+        return false;
+    return true;
+}
+
 static bool is_name(str host)
 {
     if (host.n == 0 || without_last_dot(host).n > MAX_HOST)
@@ -328,12 +339,12 @@ enum err resolve_unless(str host, uint16_t port, uint64_t deadline_ms, int cance
     char name[MAX_HOST + 2];
     enum err e = OK;
 
-    if (resolve_literal(host, port, &found.at[0])) {
-        found.n = 1;
-    } else if (!is_name(host)) {
+    if (resolve_at_once(host, port, &found)) {
+        *out = found;
+        return OK;
+    }
+    if (!is_name(host)) {
         e = err_set(d, ERR_SYNTAX, 0, "\"" STR_FMT "\" is not the name of a host", STR_ARG(host));
-    } else if (is_localhost(host)) {
-        give_localhost(port, &found);
     } else {
         memcpy(name, host.p, host.n);
         name[host.n] = '\0';

@@ -76,8 +76,7 @@ static enum err parse_port(str text, struct target *t, struct err_detail *d)
     return OK;
 }
 
-/* "user:password@host:port", all but the host optional. */
-static enum err parse_authority(str authority, struct target *t, struct err_detail *d)
+enum err target_parse_authority(str authority, struct target *t, struct err_detail *d)
 {
     struct address ip;
     str port = STR_NONE;
@@ -120,7 +119,7 @@ enum err target_parse(struct arena *a, str url, struct target *out, struct err_d
     if (e != OK)
         return e;
     t.port = t.tls ? 443 : 80;
-    e = parse_authority(cut_before(&rest, "/?#"), &t, d);
+    e = target_parse_authority(cut_before(&rest, "/?#"), &t, d);
     if (e != OK)
         return e;
     t.path = cut_before(&rest, "#");

@@ -62,6 +62,9 @@ struct json *json_get(const struct json *v, str name); /* member; NULL: absent o
 bool json_member(const struct json *v, size_t i, str *name, struct json **value);
 /* json_get with a type: NULL unless it is there and of that type. */
 struct json *json_get_typed(const struct json *v, str name, enum json_type t);
+/* A member's string, or integer that fits; `otherwise` when there is none. */
+str json_get_str(const struct json *v, str name, str otherwise);
+int64_t json_get_i64(const struct json *v, str name, int64_t otherwise);
 
 /* ---- building (NULL or NOMEM when the arena fails; NULL arguments are passed on as NULL) ----- */
 

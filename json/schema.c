@@ -15,14 +15,6 @@ const struct schema_keyword_row schema_rows[KEYWORD_COUNT] = {
 
 /* ---- new and free ---------------------------------------------------------------------------- */
 
-static bool is_ignored(str name, const str *ignored, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (str_eq(name, ignored[i]))
-            return true;
-    return false;
-}
-
 /* The reference takes them out of `required`, and that away when nothing is left. */
 static void drop_required(struct json *document, const str *ignored, size_t n)
 {
@@ -30,7 +22,7 @@ static void drop_required(struct json *document, const str *ignored, size_t n)
 
     for (size_t i = json_count(required); i > 0; i--) {
         const struct json *name = json_at(required, i - 1);
-        if (json_is(name, JSON_STRING) && is_ignored(json_string(name), ignored, n))
+        if (json_is(name, JSON_STRING) && str_is_one_of(json_string(name), ignored, n))
             json_remove_at(required, i - 1);
     }
     if (required != NULL && json_count(required) == 0)

@@ -79,6 +79,19 @@ struct json *json_get_typed(const struct json *v, str name, enum json_type t)
     return json_is(m, t) ? m : NULL;
 }
 
+str json_get_str(const struct json *v, str name, str otherwise)
+{
+    const struct json *m = json_get_typed(v, name, JSON_STRING);
+    return m ? json_string(m) : otherwise;
+}
+
+int64_t json_get_i64(const struct json *v, str name, int64_t otherwise)
+{
+    int64_t n;
+    const struct json *m = json_get_typed(v, name, JSON_NUMBER);
+    return m && json_to_i64(m, &n) == OK ? n : otherwise;
+}
+
 /* ---- the index of large objects -------------------------------------------------------------- */
 
 struct index_entry {

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/rand.h"
 #include "http/smtp.h"
+#include "plugins/account.h"
 #include "plugins/outbox.h"
 #include "plugins/private.h"
 #include "json/regex.h"
@@ -21,7 +22,6 @@
 #define MAX_TEXT       (256 * KIB) /* of a mail */
 
 static const str accounts_uri = STR_INIT("/accounts/");
-static const struct store_list_id accounts = {STR_INIT("account"), STR_INIT("")};
 
 /* The two texts of a mail: keys of settings. */
 struct template
@@ -71,13 +71,6 @@ static void hash_key(str key, char out[2 * HASH_SHA256_LEN + 1])
     hash_hex(hash, sizeof hash, out);
 }
 
-static int64_t number(const struct json *key, const char *name)
-{
-    int64_t n = 0;
-    const struct json *v = json_get_typed(key, str_from(name), JSON_NUMBER);
-    return v && json_to_i64(v, &n) == OK ? n : 0;
-}
-
 /* A new key, in the arena; the account has one of each purpose. */
 static enum err make_key(struct account_mail *m, struct api_req *r, str name,
                          const struct purpose *p, str *key)
@@ -124,9 +117,8 @@ static enum err key_fits(struct api_req *r, str name, const struct purpose *p, s
     if (e != OK)
         return e == ERR_NOTFOUND ? OK : e;
     hash_key(given, hash);
-    const struct json *kept = json_get_typed(key, STR("hash"), JSON_STRING);
-    *fits = kept && str_eq(json_string(kept), str_from(hash)) &&
-            clock_wall_ms() < number(key, "expires");
+    *fits = str_eq(json_get_str(key, STR("hash"), STR("")), str_from(hash)) &&
+            clock_wall_ms() < json_get_i64(key, STR("expires"), 0);
     return OK;
 }
 
@@ -315,7 +307,7 @@ static enum err find_account(struct api_req *r, str name, struct json **account)
 {
     struct store_object o;
     *account = NULL;
-    enum err e = store_get(api_session(r), api_arena(r), accounts, name, &o);
+    enum err e = store_get(api_session(r), api_arena(r), account_list, name, &o);
     if (e != OK)
         return e == ERR_NOTFOUND ? OK : e;
     return json_parse(api_arena(r), o.data, account, NULL);
@@ -349,8 +341,8 @@ static enum api_step validate(struct api_req *r)
         e = json_set(api_arena(r), account, STR("validated"), json_new_bool(api_arena(r), true));
     if (e != OK)
         return api_fail_err(r, e);
-    enum api_step s = api_put_object(r, api_kind_named(m->api, accounts.resource), accounts.parent,
-                                     name, account, &stored);
+    enum api_step s = api_put_object(r, api_kind_named(m->api, account_list.resource),
+                                     account_list.parent, name, account, &stored);
     return s == STEP_NEXT ? reply_account(r, &stored) : s;
 }
 
@@ -361,7 +353,7 @@ static enum err was_sent(struct api_req *r, str name, bool *sent)
     *sent = false;
     enum err e = read_key(r, name, &to_reset, &key);
     if (e == OK)
-        *sent = clock_wall_ms() - number(key, "made") < RESET_PAUSE_MS;
+        *sent = clock_wall_ms() - json_get_i64(key, STR("made"), 0) < RESET_PAUSE_MS;
     return e == ERR_NOTFOUND ? OK : e;
 }
 

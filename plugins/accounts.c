@@ -1,45 +1,21 @@
 /*
- * plugins/accounts.c - users with a name and a password that they chose: `/accounts`, and the policy
- * that knows them again.
+ * plugins/accounts.c - users with a name and a password that they chose: `/accounts`.
  *
  * An account is an object of the kind "account" that lies in nothing; its id is the user's name, its
  * "password" the bcrypt hash of what was sent. Everybody has only their own: for others than the
  * administrators (kinto.account_write_principals) no other account exists. Who makes an account,
  * anonymous or administrator, makes it for the user: "account:NAME" becomes its writer.
  *
- * Hashes are made and checked by a pool of threads (api_work_begin), so a flood of passwords costs
- * others nothing but, at most, a turn in that queue. A name that nobody has is checked like any other,
- * against a hash that fits nothing: how long it takes does not tell whether there is an account.
- * A password that was right is remembered for kinto.account_cache_ttl_seconds from its last use, as a
- * hash under a key made of the account's own hash: with a new password, or without the account, it is
- * forgotten at once.
+ * Hashes are made by a pool of threads (api_work_begin), so a flood of passwords costs others nothing
+ * but, at most, a turn in that queue.
  */
 #include "plugins/accounts.h"
-#include "auth/auth.h"
 #include "auth/password.h"
-#include "base/hash.h"
-#include "base/rand.h"
+#include "plugins/account.h"
 #include "plugins/account_mail.h"
 #include "plugins/private.h"
 
-#define PREFIX STR("account:") /* of principals, whatever the policy is called */
-
-static const struct store_list_id accounts = {STR_INIT("account"), STR_INIT("")};
-
-/* ---- names ----------------------------------------------------------------------------------- */
-
-static bool is_name_char(char c, bool first)
-{
-    return str_is_letter(c) || str_is_digit(c) || (!first && str_find(STR("+.@_-"), c) != STR_NPOS);
-}
-
-bool accounts_valid_name(str id)
-{
-    for (size_t i = 0; i < id.n; i++)
-        if (!is_name_char(id.p[i], i == 0))
-            return false;
-    return id.n > 0 && id.n <= STORE_MAX_ID_BYTES;
-}
+const struct store_list_id account_list = {STR_INIT("account"), STR_INIT("")};
 
 /* The user's name: behind the prefix of whatever policy knew them. */
 static str name_of(str user_id)
@@ -47,167 +23,6 @@ static str name_of(str user_id)
     str_cut(&user_id, ':');
     return user_id;
 }
-
-/* ---- the policy ------------------------------------------------------------------------------ */
-
-struct passwords {
-    bool by_mail; /* kinto.account_validation */
-    uint64_t ttl_ms;
-    uint8_t secret[32]; /* of the cache's keys: for this run only */
-    str fits_nothing;   /* a hash that takes as long as those of accounts */
-};
-
-static enum err load_policy(struct arena *arena, struct auth_active *policy,
-                            const struct settings *s, struct err_detail *d)
-{
-    (void)d;
-    struct passwords *p = ARENA_NEW(arena, struct passwords);
-    if (p == NULL)
-        return ERR_NOMEM;
-    p->by_mail = settings_bool(s, "kinto.account_validation");
-    p->ttl_ms = 1000 * (uint64_t)settings_int(s, "kinto.account_cache_ttl_seconds", 30);
-    rand_bytes(p->secret, sizeof p->secret);
-    p->fits_nothing =
-        arena_printf(arena, "$2b$%02d$abcdefghijklmnopqrstuu0000000000000000000000000000000",
-                     (int)settings_int(s, "kinto.account_password_cost", 12));
-    policy->data = p;
-    return str_none(p->fits_nothing) ? ERR_NOMEM : OK;
-}
-
-struct check {
-    struct api_work work;
-    str password, hash;
-    bool same;
-};
-
-static enum err run_check(struct api_work *w)
-{
-    struct check *c = CONTAINER_OF(w, struct check, work);
-    return password_check(w->arena, c->password, c->hash, &c->same);
-}
-
-/* What was right is remembered under these; both are text. */
-struct memory {
-    char key[2 * HASH_SHA256_LEN + 1], value[2 * HASH_SHA256_LEN + 1];
-};
-
-static void hmac_hex(str key, str text, char out[2 * HASH_SHA256_LEN + 1])
-{
-    uint8_t mac[HASH_SHA256_LEN];
-    hash_hmac_sha256(key, text, mac);
-    hash_hex(mac, sizeof mac, out);
-}
-
-static enum err memory_of(const struct passwords *p, struct arena *a, str name, str hash,
-                          str password, struct memory *m)
-{
-    str account = ARENA_JOIN(a, name, STR(":"), hash);
-    if (str_none(account))
-        return ERR_NOMEM;
-    hmac_hex((str){(const char *)p->secret, sizeof p->secret}, account, m->key);
-    hmac_hex(str_from(m->key), password, m->value);
-    return OK;
-}
-
-/* Forgotten is no failure: then it is checked again. */
-static void remember(struct api_req *r, const struct passwords *p, const struct memory *m)
-{
-    enum err e =
-        store_cache_set(api_store(api_of(r)), str_from(m->key), str_from(m->value), p->ttl_ms);
-    (void)e;
-}
-
-static bool is_remembered(struct api_req *r, const struct memory *m)
-{
-    str value;
-    return store_cache_get(api_store(api_of(r)), api_arena(r), str_from(m->key), &value) &&
-           str_eq(value, str_from(m->value));
-}
-
-/* Sets *same; AGAIN: it is being checked. */
-static enum err check(struct api_req *r, str password, str hash, const struct memory *m, bool *same)
-{
-    str key = arena_str(api_arena(r), str_from(m->value));
-    if (str_none(key))
-        return ERR_NOMEM;
-    struct api_work *w = api_work_done(r, run_check, key);
-    if (w) {
-        *same = CONTAINER_OF(w, struct check, work)->same;
-        return w->result;
-    }
-    struct check *c = ARENA_NEW(api_arena(r), struct check);
-    if (c == NULL)
-        return ERR_NOMEM;
-    c->password = password;
-    c->hash = hash;
-    enum api_step s = api_work_begin(r, &c->work, run_check, key, POOL_COMPUTE);
-    return s == STEP_WAIT ? ERR_AGAIN : ERR_FAILED;
-}
-
-/* The hash of an account; one that fits nothing when there is no account, or none with a password. */
-static enum err find_hash(struct api_req *r, const struct passwords *p, str name, str *hash)
-{
-    struct store_object account;
-    struct json *data;
-    *hash = p->fits_nothing;
-    enum err e = api_read_object(r, accounts, name, &account);
-    if (e != OK)
-        return e == ERR_NOTFOUND ? OK : e;
-    e = json_parse(api_arena(r), account.data, &data, NULL);
-    if (e != OK)
-        return e == ERR_NOMEM ? e : ERR_CORRUPT;
-    const struct json *text = json_get_typed(data, STR("password"), JSON_STRING);
-    if (text && (!p->by_mail || account_is_valid(data)))
-        *hash = json_string(text);
-    return OK;
-}
-
-/* A password that was sent by mail does one thing only. */
-static enum err fits_reset(struct api_req *r, const struct passwords *p, str name, str hash,
-                           str password, bool *fits)
-{
-    *fits = false;
-    bool valid = !str_eq(hash, p->fits_nothing);
-    return p->by_mail && valid ? account_reset_fits(r, name, password, fits) : OK;
-}
-
-static enum err authenticate(const struct auth_active *policy, struct auth_request *req,
-                             str *user_id)
-{
-    const struct passwords *p = policy->data;
-    struct api_req *r = req->ctx;
-    str name, password, hash;
-    struct memory m;
-    enum err e;
-    if (!auth_basic_credentials(req, &name, &password, &e) || !accounts_valid_name(name))
-        return e;
-    e = find_hash(r, p, name, &hash);
-    if (e == OK)
-        e = memory_of(p, req->arena, name, hash, password, &m);
-    bool same = e == OK && is_remembered(r, &m);
-    if (e == OK && !same)
-        e = check(r, password, hash, &m, &same);
-    if (e == OK && same)
-        remember(r, p, &m); /* from now on */
-    else if (e == OK)
-        e = fits_reset(r, p, name, hash, password, &same);
-    if (e != OK || !same)
-        return e;
-    *user_id = arena_str(req->arena, name);
-    return str_none(*user_id) ? ERR_NOMEM : OK;
-}
-
-const struct auth_policy accounts_policy = {
-    .name = "account",
-    .prefix = "account",
-    .paths = "kinto.plugins.accounts.AccountsPolicy "
-             "kinto.plugins.accounts.authentication.AccountsAuthenticationPolicy "
-             "kinto.plugins.accounts.AccountsAuthenticationPolicy",
-    .load = load_policy,
-    .authenticate = authenticate,
-    .scheme = "Basic",
-    .security = "{\"type\":\"basic\"}",
-};
 
 /* ---- the resource ---------------------------------------------------------------------------- */
 
@@ -250,7 +65,7 @@ static enum api_step find_owner(struct api_req *r, bool admin)
             return STEP_NEXT; /* a list; or no id, which is told later */
         id = json_string(posted);
     }
-    str owner = ARENA_JOIN(api_arena(r), PREFIX, id);
+    str owner = ARENA_JOIN(api_arena(r), ACCOUNT_PREFIX, id);
     if (str_none(owner))
         return api_fail_err(r, ERR_NOMEM);
     api_set_author(r, owner);
@@ -389,7 +204,7 @@ static enum api_step process(void *ctx, struct api_req *r, struct json *data)
 static enum api_step changed(void *ctx, struct api_req *r, const struct api_change *c)
 {
     const struct accounts *p = ctx;
-    bool account = str_eq(str_from(c->resource), accounts.resource);
+    bool account = str_eq(str_from(c->resource), account_list.resource);
     return account ? account_mail_changed(p->mail, r, c) : STEP_NEXT;
 }
 
@@ -400,83 +215,16 @@ static enum err erased(void *ctx, struct api_req *r, str principal)
     struct store_session *s = api_session(r);
     struct store_object o;
     (void)ctx;
-    if (!str_starts(principal, PREFIX))
+    if (!str_starts(principal, ACCOUNT_PREFIX))
         return OK;
-    str name = str_drop(principal, PREFIX.n);
-    enum err e = store_get_tombstone(s, a, accounts, name, &o);
+    str name = str_drop(principal, ACCOUNT_PREFIX.n);
+    enum err e = store_get_tombstone(s, a, account_list, name, &o);
     if (e != OK)
         return e == ERR_NOTFOUND ? OK : e;
     struct json *nothing = json_new_object(a);
     const struct store_put put = {.id = name, .data = nothing};
-    e = nothing ? store_put(s, a, accounts, &put, &o) : ERR_NOMEM; /* in its place ... */
-    return e == OK ? store_forget(s, a, accounts, name) : e;       /* ... and away with it */
-}
-
-/* ---- without a server ------------------------------------------------------------------------ */
-
-/* The permissions of the account as it is (`old`, or NULL), with its user among the writers. */
-static enum err with_owner(struct store_session *s, struct arena *a, const struct store_object *old,
-                           str name, struct store_put *put)
-{
-    const struct store_ace *acl = NULL;
-    size_t n = 0, i = 0;
-    enum err e = old ? store_acl_list(s, a, old, &acl, &n) : OK;
-    if (e != OK)
-        return e;
-    struct store_ace *aces = ARENA_NEW_ARRAY(a, struct store_ace, n + 1);
-    str owner = ARENA_JOIN(a, PREFIX, name);
-    if (aces == NULL || str_none(owner))
-        return ERR_NOMEM;
-    for (size_t k = 0; k < n; k++)
-        aces[k] = acl[k];
-    while (i < n && !str_eq(aces[i].principal, owner))
-        i++;
-    put->acl = aces;
-    put->nacl = MAX_OF(n, i + 1);
-    aces[i].principal = owner;
-    aces[i].perms |= STORE_PERM_WRITE;
-    return OK;
-}
-
-static enum err put_account(struct store_session *s, struct arena *a, str name, str hash)
-{
-    struct store_object old, ignored;
-    struct json *data = json_new_object(a);
-    struct store_put put = {.id = name, .data = data};
-    enum err e = data ? json_set(a, data, STR("password"), json_new_string(a, hash)) : ERR_NOMEM;
-    if (e != OK)
-        return e;
-    e = store_get(s, a, accounts, name, &old);
-    if (e == OK || e == ERR_NOTFOUND)
-        e = with_owner(s, a, e == OK ? &old : NULL, name, &put);
-    return e == OK ? store_put(s, a, accounts, &put, &ignored) : e;
-}
-
-enum err accounts_put(struct store_thread *t, const struct settings *s, str name, str password,
-                      struct err_detail *d)
-{
-    if (!accounts_valid_name(name))
-        return err_set(d, ERR_SYNTAX, 0,
-                       "\"" STR_FMT "\" is no user name: these are " ACCOUNTS_NAMES, STR_ARG(name));
-    if (!password_is_usable(password))
-        return err_set(d, ERR_SYNTAX, 0, "a password has 1 to %d bytes", PASSWORD_MAX_BYTES);
-    struct arena a;
-    struct store_session *session;
-    str hash;
-    arena_init(&a, NULL, 0, NULL, MIB);
-    enum err e = password_hash(&a, password,
-                               (unsigned)settings_int(s, "kinto.account_password_cost", 12), &hash);
-    if (e == OK)
-        e = store_write_begin(t, &a, &session);
-    if (e == OK) {
-        e = put_account(session, &a, name, hash);
-        if (e == OK)
-            e = store_commit_wait(session);
-        else
-            store_abort(session);
-    }
-    arena_fini(&a);
-    return e;
+    e = nothing ? store_put(s, a, account_list, &put, &o) : ERR_NOMEM; /* in its place ... */
+    return e == OK ? store_forget(s, a, account_list, name) : e;       /* ... and away with it */
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */
@@ -532,10 +280,8 @@ static enum err check_creators(const struct settings *s, struct err_detail *d)
     const str *creators = settings_list(s, "kinto.account_create_principals", &n);
     const str *admins = settings_list(s, "kinto.account_write_principals", &nadmins);
     for (size_t i = 0; i < n; i++) {
-        bool found = str_eq(creators[i], STR("system.Everyone"));
-        for (size_t k = 0; k < nadmins; k++)
-            found = found || str_eq(creators[i], admins[k]);
-        if (!found)
+        if (!str_eq(creators[i], STR("system.Everyone")) &&
+            !str_is_one_of(creators[i], admins, nadmins))
             return refuse(s, "kinto.account_create_principals", d,
                           "these could create their own accounts only, unless they are in "
                           "kinto.account_write_principals, too: ",

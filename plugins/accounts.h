@@ -1,5 +1,6 @@
 /*
- * plugins/accounts.h - accounts without a server: what kinto create-user needs of the plugin.
+ * plugins/accounts.h - accounts without a server: what kinto create-user needs of the plugin
+ * (plugins/account_put.c).
  */
 #ifndef PLUGINS_ACCOUNTS_H
 #define PLUGINS_ACCOUNTS_H

@@ -26,22 +26,14 @@ struct store_list_id history_list(str bucket_uri)
 
 /* ---- what is left out ------------------------------------------------------------------------- */
 
-static bool is_one_of(const str *names, size_t n, str name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (str_eq(names[i], name))
-            return true;
-    return false;
-}
-
 /* The settings name it, or what it lies in, or the user. */
 static bool is_excluded(const struct history *h, struct api_req *r, const struct change_place *p)
 {
     str user = api_user_id(r);
-    if (!str_none(user) && is_one_of(h->excluded_users, h->nexcluded_users, user))
+    if (!str_none(user) && str_is_one_of(user, h->excluded_users, h->nexcluded_users))
         return true;
     for (size_t i = 0; i < p->n; i++)
-        if (is_one_of(h->excluded, h->nexcluded, p->uris[i]))
+        if (str_is_one_of(p->uris[i], h->excluded, h->nexcluded))
             return true;
     return false;
 }

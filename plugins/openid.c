@@ -51,8 +51,7 @@ static str claimed_issuer(struct arena *a, str token)
     if (str_none(rest) || hash_base64url_decode(a, part, &payload) != OK ||
         json_parse(a, payload, &claims, NULL) != OK)
         return STR_NONE;
-    const struct json *iss = json_get_typed(claims, STR("iss"), JSON_STRING);
-    return iss ? json_string(iss) : STR_NONE;
+    return json_get_str(claims, STR("iss"), STR_NONE);
 }
 
 /* Does the token itself say that it is another provider's? Then only that one need be asked. */

@@ -2,7 +2,9 @@
  * plugins/openid.h - what the files of kinto.plugins.openid share.
  *
  *     openid.c            the policy (whose token is this?), and what the plugin adds to the API
- *     openid_provider.c   what is known of a provider, and what it is asked
+ *     openid_provider.c   a provider: its settings, its life
+ *     openid_documents.c  ... what is known of it: where its endpoints are, and its keys
+ *     openid_token.c      ... what it is asked: whose token is that, which one is for this code?
  *     openid_login.c      /openid/{provider}/login and /openid/{provider}/token
  *     openid_callback.c   may a browser be sent to that URL? (pure)
  *
@@ -22,6 +24,12 @@
 
 /* ---- a provider ------------------------------------------------------------------------------ */
 
+#define OPENID_CALL_MS       5000
+#define OPENID_CONNECT_MS    3000
+#define OPENID_MAX_REDIRECTS 3
+#define OPENID_MAX_URL       2048
+#define OPENID_FRESH_MS      3600000u /* so long nobody asks for its documents again */
+
 #define OPENID_KEY_BYTES 64 /* of the hex digits that stand for a token, or for a state */
 
 /* Of its discovery document (OpenID Connect Discovery 1.0, section 3). */
@@ -36,7 +44,10 @@ struct openid_age {
     uint64_t got_ms, failed_ms; /* failed_ms: of the last attempt; 0: that went well */
 };
 
-struct openid_keys; /* a key set, and how many look at it */
+struct openid_keys {
+    struct jwks *set;
+    unsigned users; /* who looks at it, and the provider itself; under its lock */
+};
 
 struct openid_refusal { /* of a token, for a while */
     uint8_t key[16];
@@ -87,6 +98,14 @@ void openid_provider_stop(struct openid_provider *p);
 void openid_key(const struct openid_provider *p, const char *what, str text,
                 char out[OPENID_KEY_BYTES + 1]);
 
+/* Goes to the log; of a flood one line every while. Any thread. */
+void openid_warn(struct openid_provider *p, const char *what, const char *why);
+/* A URL without fragment that may be called: http or https; `secure`: https only. */
+bool openid_is_endpoint(str url, bool secure);
+bool openid_is_visible(str s); /* visible ASCII, and not empty */
+
+/* ---- what is known of it --------------------------------------------------------------------- */
+
 /* What is known of it, copied into the arena, without asking anybody: false, nothing yet. Any thread. */
 bool openid_config_known(struct openid_provider *p, struct arena *a, struct openid_config *out);
 /* Has it asked on a thread of the pool, unless what is known is fresh. Any thread; returns at once. */
@@ -96,6 +115,13 @@ void openid_ask_aside(struct openid_provider *p, struct api *api);
  * nothing that can be used (the log says what). NOMEM. */
 MUST_CHECK enum err openid_config_get(struct openid_provider *p, struct arena *a,
                                       struct openid_config *out);
+
+/* The keys, not older than that if it can be helped. NULL: there are none, and the provider does not
+ * answer. Give them back (NULL: nothing to do). */
+struct openid_keys *openid_keys_borrow(struct openid_provider *p, uint64_t fresh_ms);
+void openid_keys_give_back(struct openid_provider *p, struct openid_keys *keys);
+
+/* ---- what it is asked ------------------------------------------------------------------------ */
 
 struct openid_answer {
     str profile;       /* JSON text of an object, with a usable user id; none: nobody's token */

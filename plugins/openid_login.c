@@ -170,14 +170,6 @@ static bool read_login(struct api_req *r, struct openid_provider **p, struct log
     return !api_is_invalid(r);
 }
 
-static bool is_among(str word, const str *words, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (str_eq(words[i], word))
-            return true;
-    return false;
-}
-
 /* Python's str.split(). */
 static bool next_scope(str *rest, str *scope)
 {
@@ -208,7 +200,7 @@ static enum err unknown_scopes(const struct openid_provider *p, struct arena *a,
     if (words == NULL)
         return ERR_NOMEM;
     while (next_scope(&rest, &word))
-        if (!is_among(word, p->scopes, p->nscopes))
+        if (!str_is_one_of(word, p->scopes, p->nscopes))
             words[n++] = word;
     qsort(words, n, sizeof *words, by_bytes);
     buf_init_arena(&b, a, 64 * KIB);

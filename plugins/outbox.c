@@ -167,19 +167,6 @@ static bool is_stopping(struct outbox *o)
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
-static str text_of(const struct json *json, const char *name)
-{
-    const struct json *v = json_get_typed(json, str_from(name), JSON_STRING);
-    return v ? json_string(v) : STR("");
-}
-
-static int64_t number_of(const struct json *json, const char *name)
-{
-    int64_t n = 0;
-    const struct json *v = json_get_typed(json, str_from(name), JSON_NUMBER);
-    return v && json_to_i64(v, &n) == OK ? n : 0;
-}
-
 /* Those that may be tried now, the oldest first: copies. *any: there are some at all. */
 static enum err find_due(struct outbox *o, struct arena *a, struct store_result *due)
 {
@@ -242,7 +229,7 @@ static int64_t later(int64_t tries)
 static enum err put_off_in(struct store_session *s, const struct letter *l)
 {
     struct store_object ignored;
-    int64_t tries = number_of(l->json, "tries");
+    int64_t tries = json_get_i64(l->json, STR("tries"), 0);
     const struct store_put put = {.id = l->id, .data = l->json};
     enum err e = store_get(s, l->arena, mails, l->id, &ignored);
     if (e == OK)
@@ -271,7 +258,7 @@ static void tell(enum log_level level, const char *event, const struct letter *l
                  const struct err_detail *d)
 {
     log_event(level, event, "id=" STR_FMT " tries=%lld what=\"%s\"", STR_ARG(l->id),
-              (long long)number_of(l->json, "tries"), d->text);
+              (long long)json_get_i64(l->json, STR("tries"), 0), d->text);
 }
 
 /* The attempt has ended in `e`. OK: on to the next mail. */
@@ -298,13 +285,13 @@ static enum err attempt(struct outbox *o, struct letter *l)
 {
     struct err_detail d = {.text = ""};
     enum smtp_stage stage = SMTP_AT_SERVER;
-    const str to = text_of(l->json, "to");
-    const struct smtp_mail mail = {.from = text_of(l->json, "from"),
+    const str to = json_get_str(l->json, STR("to"), STR(""));
+    const struct smtp_mail mail = {.from = json_get_str(l->json, STR("from"), STR("")),
                                    .to = &to,
                                    .nto = 1,
-                                   .subject = text_of(l->json, "subject"),
-                                   .body = text_of(l->json, "body")};
-    if (number_of(l->json, "expires") <= clock_wall_ms()) {
+                                   .subject = json_get_str(l->json, STR("subject"), STR("")),
+                                   .body = json_get_str(l->json, STR("body"), STR(""))};
+    if (json_get_i64(l->json, STR("expires"), 0) <= clock_wall_ms()) {
         if (to.n > 0)
             tell(LOG_ERROR, "mail_expired", l, &d);
         return forget(o, l);

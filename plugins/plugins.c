@@ -46,20 +46,13 @@ static enum err load_one(struct api *a, const struct settings *s, str name, stru
     return unknown(s, name, d);
 }
 
-static bool named_before(const str *names, size_t i)
-{
-    for (size_t k = 0; k < i; k++)
-        if (str_eq(names[k], names[i]))
-            return true;
-    return false;
-}
-
 enum err plugins_load(struct api *a, const struct settings *s, struct err_detail *d)
 {
     size_t n;
     const str *names = settings_list(s, "kinto.includes", &n);
     for (size_t i = 0; i < n; i++) {
-        enum err e = named_before(names, i) ? OK : load_one(a, s, names[i], d);
+        /* Named twice is loaded once. */
+        enum err e = str_is_one_of(names[i], names, i) ? OK : load_one(a, s, names[i], d);
         if (e != OK)
             return e;
     }

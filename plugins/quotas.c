@@ -7,27 +7,20 @@
  * The sums are notes (store.h) at the URI of the bucket and at that of the collection: records, and
  * bytes. So they are as durable and as exact as the objects, and cost two small values a change. A
  * bucket's sums are those of everything in it: what a deleted collection held is known from its
- * note. Where notes are not right (the plugin was off while objects were changed, or never on),
- * everything is counted once, at the start.
+ * note. Where notes are not right, everything is counted once, at the start (quotas_count.c).
  *
  * What must hold, behind each transaction:
  *     collection: records = its records; bytes = its own size and that of its records
  *     bucket:     records = those of its collections; bytes = its own size, that of its groups, and
  *                 the bytes of its collections
  *
- * The size of an object is that of its data (with "id" and "last_modified") as compact JSON in
- * ASCII, as the reference counted: what is not ASCII takes the six bytes of \uXXXX, twice where
- * that is a surrogate pair. Permissions and tombstones count for nothing.
- *
  * A limit refuses only what makes its sum grow: who is over it (because it was lowered) can delete
  * and replace by what is smaller.
  */
-#include "base/clock.h"
+#include "plugins/quotas.h"
 #include "base/log.h"
 #include "base/native.h"
 #include "plugins/private.h"
-
-#define NOTE "quotas"
 
 enum limit { MAX_BYTES, MAX_ITEMS, MAX_ITEM_BYTES, LIMIT_COUNT };
 enum scope { OF_BUCKET, OF_COLLECTION, SCOPE_COUNT };
@@ -54,10 +47,6 @@ struct quotas {
     struct rule rules[SCOPE_COUNT][LIMIT_COUNT];
 };
 
-struct sums {
-    uint64_t items, bytes;
-};
-
 /* ---- limits ---------------------------------------------------------------------------------- */
 
 static int64_t named_limit(const struct rule *rule, str name, int64_t otherwise)
@@ -80,85 +69,6 @@ static void limits_of(const struct quotas *q, struct arena *a, str bucket, str c
     }
 }
 
-/* ---- sizes and sums -------------------------------------------------------------------------- */
-
-/* Bytes of the text with everything outside of printable ASCII written as \uXXXX. */
-static uint64_t ascii_size(str text)
-{
-    uint64_t n = text.n;
-    for (size_t i = 0; i < text.n; i++) {
-        uint8_t c = (uint8_t)text.p[i];
-        if (c < 0x7f)
-            continue;
-        if (c >= 0xf0) /* a pair, in place of four bytes of UTF-8 */
-            n += 12 - 4;
-        else if (c >= 0xe0)
-            n += 6 - 3;
-        else if (c >= 0xc0)
-            n += 6 - 2;
-        else if (c == 0x7f)
-            n += 6 - 1;
-    }
-    return n;
-}
-
-/* `what` of the sum goes, `by` comes. The sum cannot be less than what goes, unless it is wrong. */
-static void move(uint64_t *sum, uint64_t what, uint64_t by, str uri)
-{
-    if (what > *sum) {
-        log_event(LOG_ERROR, "quotas_sum", "uri=\"" STR_FMT "\" error=\"a sum is too small\"",
-                  STR_ARG(uri));
-        what = *sum;
-    }
-    *sum = *sum - what + by;
-}
-
-static bool varint_take(str *rest, uint64_t *out)
-{
-    uint64_t v = 0;
-    for (unsigned shift = 0; rest->n > 0 && shift < 64; shift += 7) {
-        uint8_t b = (uint8_t)rest->p[0];
-        *rest = str_drop(*rest, 1);
-        v |= (uint64_t)(b & 0x7f) << shift;
-        if (b < 0x80) {
-            *out = v;
-            return true;
-        }
-    }
-    return false;
-}
-
-static size_t varint_put(char *out, uint64_t v)
-{
-    size_t n = 0;
-    for (; v >= 0x80; v >>= 7)
-        out[n++] = (char)((v & 0x7f) | 0x80);
-    out[n++] = (char)v;
-    return n;
-}
-
-/* Nothing was counted yet: zero. CORRUPT. */
-static enum err sums_get(struct store_session *s, struct arena *a, str uri, struct sums *out)
-{
-    str value;
-    enum err e = store_note_get(s, a, uri, NOTE, &value);
-    if (e == ERR_NOTFOUND) {
-        *out = (struct sums){0};
-        return OK;
-    }
-    if (e == OK && (!varint_take(&value, &out->items) || !varint_take(&value, &out->bytes)))
-        return ERR_CORRUPT;
-    return e;
-}
-
-static enum err sums_put(struct store_session *s, str uri, const struct sums *sums)
-{
-    char value[20];
-    size_t n = varint_put(value, sums->items);
-    n += varint_put(value + n, sums->bytes);
-    return store_note_put(s, uri, NOTE, (str){value, n});
-}
-
 /* ---- one change ------------------------------------------------------------------------------ */
 
 struct account { /* of a bucket, or of a collection */
@@ -175,14 +85,6 @@ struct change {
     struct account accounts[SCOPE_COUNT];
     unsigned naccounts;
 };
-
-/* "/buckets/b..." -> "/buckets/b" */
-static str bucket_uri(str uri)
-{
-    str rest = str_drop(uri, strlen("/buckets/"));
-    size_t n = str_find(rest, '/');
-    return n == STR_NPOS ? uri : str_sub(uri, 0, strlen("/buckets/") + n);
-}
 
 static str last_part(str uri)
 {
@@ -205,11 +107,11 @@ static enum err account_open(struct quotas *q, struct api_req *r, struct change 
 {
     struct arena *a = api_arena(r);
     struct account *x = &ch->accounts[ch->naccounts++];
-    str bucket = last_part(bucket_uri(uri));
+    str bucket = last_part(quotas_bucket_uri(uri));
     x->scope = scope;
     x->uri = uri;
     limits_of(q, a, bucket, scope == OF_COLLECTION ? last_part(uri) : STR_NONE, x->limits);
-    enum err e = sums_get(api_session(r), a, uri, &x->before);
+    enum err e = quotas_sums_get(api_session(r), a, uri, &x->before);
     x->after = x->before;
     return e;
 }
@@ -219,10 +121,10 @@ static enum err measure(struct quotas *q, struct api_req *r, struct change *ch)
 {
     const struct api_change *c = ch->c;
     bool gone = c->action == ACTION_DELETE, record = c->kind == KIND_RECORD;
-    ch->size = gone ? 0 : ascii_size(c->now->data);
+    ch->size = gone ? 0 : quotas_size(c->now->data);
     ch->come = (struct sums){record && !gone, ch->size};
-    ch->gone = (struct sums){record && c->old, c->old ? ascii_size(c->old->data) : 0};
-    enum err e = account_open(q, r, ch, OF_BUCKET, bucket_uri(c->uri));
+    ch->gone = (struct sums){record && c->old, c->old ? quotas_size(c->old->data) : 0};
+    enum err e = account_open(q, r, ch, OF_BUCKET, quotas_bucket_uri(c->uri));
     str collection = collection_uri(c);
     if (e == OK && !str_none(collection))
         e = account_open(q, r, ch, OF_COLLECTION, collection);
@@ -280,8 +182,8 @@ static enum api_step judge(struct api_req *r, const struct account *x)
 static enum err account_close(struct api_req *r, const struct change *ch, const struct account *x)
 {
     bool gone = ch->c->action == ACTION_DELETE && str_eq(ch->c->uri, x->uri);
-    return gone ? store_note_delete(api_session(r), x->uri, NOTE)
-                : sums_put(api_session(r), x->uri, &x->after);
+    return gone ? store_note_delete(api_session(r), x->uri, QUOTAS_NOTE)
+                : quotas_sums_put(api_session(r), x->uri, &x->after);
 }
 
 /* ---- Quota-Remaining ------------------------------------------------------------------------- */
@@ -317,6 +219,19 @@ static void tell_remaining(struct api_req *r, const struct change *ch)
         api_set_header(r, STR("Quota-Remaining"), buf_str(&b));
 }
 
+/* ---- the listener ---------------------------------------------------------------------------- */
+
+/* `what` of the sum goes, `by` comes. The sum cannot be less than what goes, unless it is wrong. */
+static void move(uint64_t *sum, uint64_t what, uint64_t by, str uri)
+{
+    if (what > *sum) {
+        log_event(LOG_ERROR, "quotas_sum", "uri=\"" STR_FMT "\" error=\"a sum is too small\"",
+                  STR_ARG(uri));
+        what = *sum;
+    }
+    *sum = *sum - what + by;
+}
+
 static enum api_step changed(void *ctx, struct api_req *r, const struct api_change *c)
 {
     struct change ch = {.c = c};
@@ -339,152 +254,6 @@ static enum api_step changed(void *ctx, struct api_req *r, const struct api_chan
     if (s == STEP_NEXT)
         tell_remaining(r, &ch);
     return s;
-}
-
-/* ---- counting everything --------------------------------------------------------------------- */
-
-/*
- * At the start, when nobody else writes: so one snapshot stays true, however many transactions the
- * sums take. They are not believed before the last one, which settles them, so a start that was cut
- * short is followed by another count.
- */
-#define STEP_NOTES 1000
-
-struct count {
-    struct store_thread *reading, *writing; /* of their own: a snapshot and a transaction at once */
-    struct arena read_arena, write_arena;
-    struct store_session *from, *to;
-    struct store_walk *walk;
-    unsigned notes; /* in this transaction */
-    uint64_t objects, bytes;
-};
-
-static enum err turn_over(struct count *n)
-{
-    enum err e = store_commit_wait(n->to);
-    n->to = NULL;
-    n->notes = 0;
-    arena_reset(&n->write_arena);
-    return e == OK ? store_write_wait(n->writing, &n->write_arena, &n->to) : e;
-}
-
-static enum err add(struct count *n, str uri, const struct sums *what)
-{
-    struct sums sums;
-    enum err e = sums_get(n->to, &n->write_arena, uri, &sums);
-    if (e != OK)
-        return e;
-    sums.items += what->items;
-    sums.bytes += what->bytes;
-    e = sums_put(n->to, uri, &sums);
-    return e == OK && ++n->notes == STEP_NOTES ? turn_over(n) : e;
-}
-
-/* What an object is itself, where objects of its kind have notes. */
-static enum err add_own(struct count *n, struct store_list_id list, enum api_kind kind,
-                        const struct store_object *o, uint64_t size)
-{
-    if (kind != KIND_BUCKET && kind != KIND_COLLECTION)
-        return OK;
-    str plural = kind == KIND_BUCKET ? STR("/buckets/") : STR("/collections/");
-    str uri = ARENA_JOIN(&n->write_arena, list.parent, plural, o->id);
-    return str_none(uri) ? ERR_NOMEM : add(n, uri, &(struct sums){0, size});
-}
-
-static enum err count_list(struct count *n, struct store_list_id list, enum api_kind kind)
-{
-    struct sums sums = {0};
-    struct store_object o;
-    enum err e = store_walk_list(n->walk, list);
-    while (e == OK) {
-        e = store_walk_next(n->walk, &o);
-        if (e != OK)
-            break;
-        uint64_t size = ascii_size(o.data);
-        sums.items += kind == KIND_RECORD;
-        sums.bytes += size;
-        n->objects++;
-        e = add_own(n, list, kind, &o, size);
-    }
-    if (e != ERR_NOTFOUND)
-        return e;
-    n->bytes += sums.bytes;
-    e = OK;
-    if (kind == KIND_RECORD)
-        e = add(n, list.parent, &sums);
-    return e == OK && kind != KIND_BUCKET ? add(n, bucket_uri(list.parent), &sums) : e;
-}
-
-static enum err count_lists(struct count *n)
-{
-    static const str resources[] = {
-        [KIND_BUCKET] = STR_INIT("bucket"),
-        [KIND_GROUP] = STR_INIT("group"),
-        [KIND_COLLECTION] = STR_INIT("collection"),
-        [KIND_RECORD] = STR_INIT("record"),
-    };
-    struct store_list_id list;
-    enum err e = store_walk_new(n->from, &n->read_arena, NULL, &n->walk);
-    for (uint32_t number = 1; e == OK && number != 0; number++) {
-        e = store_list_next(n->from, &number, &list);
-        for (unsigned k = 0; e == OK && k < ARRAY_LEN(resources); k++)
-            if (str_eq(list.resource, resources[k]))
-                e = count_list(n, list, (enum api_kind)k);
-    }
-    return e == ERR_NOTFOUND ? OK : e;
-}
-
-static enum err count_into(struct count *n)
-{
-    enum err e = store_read_begin(n->reading, &n->read_arena, &n->from);
-    if (e != OK)
-        return e;
-    e = store_write_wait(n->writing, &n->write_arena, &n->to);
-    if (e == OK)
-        e = count_lists(n);
-    if (e == OK)
-        e = store_notes_settle(n->to, NOTE);
-    store_read_end(n->from);
-    if (e == OK)
-        return store_commit_wait(n->to);
-    if (n->to)
-        store_abort(n->to);
-    return e;
-}
-
-static enum err count_everything(struct store *store, struct store_thread *thread)
-{
-    struct count n = {.writing = thread};
-    uint64_t begun = clock_mono_ms();
-    arena_init(&n.read_arena, NULL, 0, NULL, 16 * MIB);
-    arena_init(&n.write_arena, NULL, 0, NULL, 16 * MIB);
-    enum err e = store_thread_new(store, &n.reading);
-    if (e == OK)
-        e = count_into(&n);
-    store_thread_free(n.reading);
-    arena_fini(&n.read_arena);
-    arena_fini(&n.write_arena);
-    if (e == OK && n.objects > 0)
-        log_event(LOG_INFO, "quotas_counted", "objects=%llu bytes=%llu ms=%llu",
-                  (unsigned long long)n.objects, (unsigned long long)n.bytes,
-                  (unsigned long long)(clock_mono_ms() - begun));
-    return e;
-}
-
-static enum err make_current(struct store *store, struct err_detail *d)
-{
-    struct store_thread *thread;
-    bool current = false;
-    enum err e = store_thread_new(store, &thread);
-    if (e != OK)
-        return e;
-    e = store_notes_claim(thread, NOTE, &current);
-    if (e == OK && !current)
-        e = count_everything(store, thread);
-    store_thread_free(thread);
-    return e == OK ? OK
-                   : err_set(d, e, 0, "kinto.plugins.quotas: what is there cannot be counted: %s",
-                             err_text(e));
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */
@@ -545,7 +314,7 @@ static enum err listen(struct api *a, const struct settings *s, struct err_detai
     arena_init(&q->arena, NULL, 0, NULL, 16 * MIB);
     enum err e = load_limits(q, s);
     if (e == OK)
-        e = make_current(api_store(a), d);
+        e = quotas_make_current(api_store(a), d);
     if (e == OK)
         e = api_add_listener(
             a, &(struct api_listener){.ctx = q, .changed = changed, .free = quotas_free});

@@ -6,13 +6,11 @@
  * leaves when a request is finished, or before the packet gets too large for an Ethernet frame. Sending
  * never blocks: what the socket does not take is lost, as UDP may lose it anywhere.
  */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "http/client.h"
 #include "plugins/metrics.h"
 #include "plugins/private.h"
 
@@ -180,64 +178,6 @@ static void store_timed(void *ctx, enum store_timed what, uint64_t ns)
 
 /* ---- setting up ------------------------------------------------------------------------------ */
 
-struct address {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } of;
-    socklen_t n;
-};
-
-/* The only place where a name becomes an address. NOTFOUND. */
-static enum err resolve(str host, uint16_t port, struct address *out)
-{
-    char text[INET6_ADDRSTRLEN];
-    struct address a;
-    memset(&a, 0, sizeof a);
-    if (str_eq_nocase(host, STR("localhost")))
-        host = STR("127.0.0.1");
-    if (host.n == 0 || host.n >= sizeof text)
-        return ERR_NOTFOUND;
-    memcpy(text, host.p, host.n);
-    text[host.n] = '\0';
-    if (inet_pton(AF_INET, text, &a.of.v4.sin_addr) == 1) {
-        a.of.v4.sin_family = AF_INET;
-        a.of.v4.sin_port = htons(port);
-        a.n = sizeof a.of.v4;
-    } else if (inet_pton(AF_INET6, text, &a.of.v6.sin6_addr) == 1) {
-        a.of.v6.sin6_family = AF_INET6;
-        a.of.v6.sin6_port = htons(port);
-        a.n = sizeof a.of.v6;
-    } else {
-        return ERR_NOTFOUND;
-    }
-    *out = a;
-    return OK;
-}
-
-/* "udp://host:port", "udp://[::1]:port", the port may be missing; a path behind it means nothing. */
-static enum err parse_url(str url, str *host, uint16_t *port)
-{
-    static const str scheme = STR_INIT("udp://");
-    uint64_t number = DEFAULT_PORT;
-    if (!str_starts(url, scheme))
-        return ERR_SYNTAX;
-    str rest = str_drop(url, scheme.n);
-    str place = str_cut(&rest, '/');
-    bool brackets = str_starts(place, STR("["));
-    str digits = brackets ? str_drop(place, 1) : place;
-    *host = str_cut(&digits, brackets ? ']' : ':');
-    if (brackets && (str_none(digits) || (digits.n && digits.p[0] != ':')))
-        return ERR_SYNTAX;
-    if (brackets)
-        digits = digits.n ? str_drop(digits, 1) : STR_NONE;
-    if (!str_none(digits) && (str_to_u64(digits, &number) != OK || number < 1 || number > 65535))
-        return ERR_SYNTAX;
-    *port = (uint16_t)number;
-    return host->n ? OK : ERR_SYNTAX;
-}
-
 static enum err refuse(const struct settings *s, const char *what, struct err_detail *d)
 {
     static const char key[] = "kinto.statsd_url";
@@ -247,21 +187,18 @@ static enum err refuse(const struct settings *s, const char *what, struct err_de
 
 static enum err open_socket(struct statsd *p, const struct settings *s, struct err_detail *d)
 {
-    str url = settings_str(s, "kinto.statsd_url"), host;
-    struct address a;
-    uint16_t port;
+    str url = settings_str(s, "kinto.statsd_url");
     if (url.n == 0)
         return err_set(d, ERR_UNSUPPORTED, 0,
                        "kinto.includes: kinto.plugins.statsd needs kinto.statsd_url, as "
                        "udp://127.0.0.1:8125");
-    if (parse_url(url, &host, &port) != OK)
+    struct err_detail why = {0};
+    enum err e = http_udp_open(url, DEFAULT_PORT, &p->fd, &why);
+    if (e == ERR_SYNTAX)
         return refuse(s, "has to be udp://HOST:PORT", d);
-    if (resolve(host, port, &a) != OK)
+    if (e == ERR_NOTFOUND)
         return refuse(s, "names are not looked up, but for localhost; give an address", d);
-    p->fd = socket(a.of.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (p->fd < 0 || connect(p->fd, &a.of.any, a.n) != 0)
-        return err_set(d, ERR_IO, errno, "kinto.statsd_url: " STR_FMT, STR_ARG(url));
-    return OK;
+    return e == OK ? OK : err_set(d, e, why.sys_errno, "kinto.statsd_url: " STR_FMT, STR_ARG(url));
 }
 
 static void statsd_free(void *ctx)

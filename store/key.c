@@ -18,6 +18,7 @@
 #include "store/private.h"
 
 #include "base/hash.h"
+#include "base/varint.h"
 
 void store_key_init(struct key *k, unsigned tag)
 {
@@ -193,9 +194,9 @@ int store_id_compare(str x, str y)
 
 void store_key_add_varint(struct key *k, uint64_t v)
 {
-    for (; v >= 0x80; v >>= 7)
-        store_key_add_u8(k, (unsigned)(v & 0x7f) | 0x80);
-    store_key_add_u8(k, (unsigned)v);
+    uint8_t bytes[VARINT_MAX_BYTES];
+
+    store_key_add(k, (str){(const char *)bytes, (size_t)(varint_put(bytes, v) - bytes)});
 }
 
 void store_key_add_signed(struct key *k, int64_t v)
@@ -216,21 +217,17 @@ static void reader_fail(struct reader *r)
     r->at = r->end;
 }
 
-/* Base 128, low bits first, as many bytes as needed, at most ten. */
 uint64_t store_dec_varint(struct reader *r)
 {
-    uint64_t v = 0;
+    uint64_t v;
+    const uint8_t *behind = varint_get(r->at, r->end, &v);
 
-    for (unsigned shift = 0; r->at < r->end && shift < 64; shift += 7) {
-        uint8_t b = *r->at++;
-        if (shift == 63 && b > 1)
-            break;
-        v |= (uint64_t)(b & 0x7f) << shift;
-        if (b < 0x80)
-            return v;
+    if (behind == NULL) {
+        reader_fail(r);
+        return 0;
     }
-    reader_fail(r);
-    return 0;
+    r->at = behind;
+    return v;
 }
 
 int64_t store_dec_signed(struct reader *r)

@@ -20,14 +20,6 @@ struct purge {
     uint64_t deleted; /* in this step */
 };
 
-static bool is_wanted(const struct purge *p, str resource)
-{
-    for (size_t i = 0; i < p->n; i++)
-        if (str_eq(p->resources[i], resource))
-            return true;
-    return false;
-}
-
 static enum err delete_oldest(struct store_session *s, uint32_t list)
 {
     struct engine_cursor c;
@@ -76,7 +68,7 @@ static enum err purge_some(struct store_session *s, struct purge *p)
     for (p->budget = STEP; p->budget > 0; p->budget--) {
         struct store_list_id id;
         enum err e = store_list_next(s, &p->list, &id);
-        if (e == OK && is_wanted(p, id.resource))
+        if (e == OK && str_is_one_of(id.resource, p->resources, p->n))
             e = purge_list(s, p);
         if (e != OK)
             return e;

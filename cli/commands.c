@@ -1,0 +1,181 @@
+/*
+ * cli/commands.c - the commands that work on the data of a server, most of them of one that is stopped.
+ *
+ * Each is handed an open struct cli_run (run.c) and does what its row in kinto.c says; what it has done
+ * it tells on run->out, unless it shall be quiet. Data that nobody keeps (the memory backend) cannot be
+ * worked on: whoever wrote the wrong settings into a script must hear of it.
+ */
+#include "cli/private.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static FILE *if_terminal(FILE *f)
+{
+    return isatty(fileno(f)) ? f : NULL;
+}
+
+/* Where progress is drawn: NULL, nowhere. */
+static FILE *progress_of(const struct cli_run *r)
+{
+    return r->args->quiet ? NULL : if_terminal(r->err);
+}
+
+/* The directory of the data. `what`: the verb. */
+static enum err want_data(struct cli_run *r, const char *what, const char **dir)
+{
+    struct store_options o;
+    enum err e = store_options_load(&o, r->settings, &r->detail);
+    if (e == OK && !o.dir)
+        e = err_set(&r->detail, ERR_UNSUPPORTED, 0, "memory: nothing to %s", what);
+    if (e == OK)
+        *dir = o.dir;
+    return e;
+}
+
+/* A directory that is not there is a slip of the pen, and not made. */
+static enum err open_what_is_there(struct cli_run *r, const char *what)
+{
+    const char *dir;
+    struct stat st;
+    enum err e = want_data(r, what, &dir);
+    if (e != OK)
+        return e;
+    if (stat(dir, &st) != 0)
+        return err_set(&r->detail, err_from_errno(errno), errno, "%s", dir);
+    return cli_run_open_store(r);
+}
+
+/* There is one format so far, and store_open refuses any other. */
+enum err cli_command_migrate(struct cli_run *r)
+{
+    struct store_options o;
+    struct stat st;
+    enum err e = store_options_load(&o, r->settings, &r->detail);
+    if (e != OK)
+        return e;
+    if (!o.dir) {
+        fputs("memory: nothing to migrate\n", r->out);
+        return OK;
+    }
+    if (r->args->dry_run && stat(o.dir, &st) != 0 && errno == ENOENT) {
+        fprintf(r->out, "%s: not there yet, kinto start would make it\n", o.dir);
+        return OK;
+    }
+    e = cli_run_open_store(r);
+    if (e == OK)
+        fprintf(r->out, "%s: the format is current, nothing to migrate\n", r->data_dir);
+    return e;
+}
+
+/* ---- what is there --------------------------------------------------------------------------- */
+
+enum err cli_command_purge(struct cli_run *r)
+{
+    struct cli_purge p;
+    uint64_t count;
+    enum err e = cli_purge_read(&r->args->operands, &p, &r->detail);
+    if (e == OK)
+        e = open_what_is_there(r, "purge");
+    if (e == OK)
+        e = cli_purge_run(r->store, &p, &count, &r->detail);
+    if (e == OK && !r->args->quiet)
+        fprintf(r->out, "%s: tombstones deleted: %" PRIu64 "\n", r->data_dir, count);
+    return e;
+}
+
+enum err cli_command_compact(struct cli_run *r)
+{
+    uint64_t before = 0, after = 0;
+    enum err e = open_what_is_there(r, "compact");
+    if (e == OK)
+        e = store_compact(r->store, &before, &after);
+    if (e == OK && !r->args->quiet)
+        fprintf(r->out, "%s: the log had %" PRIu64 " bytes and has %" PRIu64 "\n", r->data_dir,
+                before, after);
+    return e;
+}
+
+enum err cli_command_check(struct cli_run *r)
+{
+    const char *dir;
+    enum err e = want_data(r, "check", &dir);
+    if (e != OK)
+        return e;
+    const struct cli_check c = {
+        .dir = dir,
+        .repair = r->args->repair,
+        .yes = r->args->yes,
+        .quiet = r->args->quiet,
+        .out = r->out,
+        .in = if_terminal(r->in),
+        .progress = progress_of(r),
+    };
+    bool sound = true;
+    e = cli_check_run(&c, &sound, &r->detail);
+    if (e == OK && sound)
+        e = cli_run_open_store(r); /* log and index are right: now what the store keeps in them */
+    if (e == OK && sound)
+        e = cli_check_store(&c, r->store, &sound, &r->detail);
+    r->unsound = !sound;
+    return e;
+}
+
+/* ---- a user ---------------------------------------------------------------------------------- */
+
+/* A new data directory is made: the first user of a server may well come before its first start. */
+enum err cli_command_create_user(struct cli_run *r)
+{
+    struct cli_user user;
+    const char *dir;
+    enum err e = cli_user_allowed(r->settings, &r->detail);
+    if (e == OK)
+        e = want_data(r, "add a user to", &dir);
+    if (e == OK)
+        e = cli_user_read(r->args, r->in, r->out, &user, &r->detail);
+    if (e == OK)
+        e = cli_run_open_store(r);
+    if (e == OK)
+        e = cli_user_create(r->store, r->settings, &user, &r->detail);
+    if (e == OK && !r->args->quiet)
+        fprintf(r->out, "%s: account of %s\n", r->data_dir, user.name);
+    return e;
+}
+
+/* ---- backup and restore ---------------------------------------------------------------------- */
+
+enum err cli_command_backup(struct cli_run *r)
+{
+    struct cli_copy c = {.since = r->args->since, .progress = progress_of(r)};
+    struct engine_backup_result done;
+    enum err e = want_data(r, "back up", &c.from);
+    c.to = r->args->operands.at[0];
+    if (e == OK)
+        e = cli_copy_run(&c, &done, &r->detail);
+    if (e == OK && !r->args->quiet)
+        fprintf(r->out,
+                "%s: backup of %s: %" PRIu64 " segments, %" PRIu64 " bytes copied, %" PRIu64
+                " linked, up to transaction %" PRIu64 "\n",
+                c.to, c.from, done.segments, done.bytes_copied, done.bytes_linked, done.version);
+    return e;
+}
+
+/* The copy is opened once, so that the index is there when a server starts. */
+enum err cli_command_restore(struct cli_run *r)
+{
+    struct cli_copy c = {.from = r->args->operands.at[0], .progress = progress_of(r)};
+    struct engine_backup_result done;
+    enum err e = want_data(r, "restore to", &c.to);
+    if (e == OK)
+        e = cli_copy_run(&c, &done, &r->detail);
+    if (e == OK)
+        e = cli_run_open_store(r);
+    if (e == OK && !r->args->quiet)
+        fprintf(r->out,
+                "%s: restored from %s: %" PRIu64 " segments, %" PRIu64
+                " bytes, up to transaction %" PRIu64 "\n",
+                c.to, c.from, done.segments, done.bytes_copied, done.version);
+    return e;
+}
