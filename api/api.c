@@ -131,23 +131,14 @@ void api_free(struct api *a)
     if (a == NULL)
         return;
     api_pools_free(a);
-    for (size_t i = 0; i < a->naliases; i++)
-        if (a->aliases[i].free)
-            a->aliases[i].free(a->aliases[i].ctx);
     for (size_t i = 0; i < a->nservices; i++)
-        if (a->services[i].free)
-            a->services[i].free(a->services[i].ctx);
-    for (size_t i = 0; i < a->nlisteners; i++)
-        if (a->listeners[i].free)
-            a->listeners[i].free(a->listeners[i].ctx);
-    for (unsigned k = 0; k < a->nkinds; k++)
-        if (a->kinds[k].is.free)
-            a->kinds[k].is.free(a->kinds[k].is.ctx);
+        a->services[i].join(a->services[i].ctx);
     if (a->nobservers)
         store_observe(a->store, NULL);
-    for (size_t i = 0; i < a->nobservers; i++)
-        if (a->observers[i].free)
-            a->observers[i].free(a->observers[i].ctx);
+    while (a->nkept > 0) {
+        const struct api_kept *k = &a->kept[--a->nkept];
+        k->release(k->what);
+    }
     auth_free(a->auth);
     pthread_mutex_destroy(&a->sharing);
     api_schemas_free(a->schemas);
@@ -156,6 +147,19 @@ void api_free(struct api *a)
 }
 
 /* ---- what plugins add ------------------------------------------------------------------------ */
+
+enum err api_keep(struct api *a, void *what, void (*release)(void *what))
+{
+    struct api_kept *all =
+        arena_extend(&a->arena, a->kept, a->nkept * sizeof *all, (a->nkept + 1) * sizeof *all);
+    if (all == NULL) {
+        release(what);
+        return ERR_NOMEM;
+    }
+    all[a->nkept++] = (struct api_kept){what, release};
+    a->kept = all;
+    return OK;
+}
 
 enum err api_add_capability(struct api *a, const char *name, const char *json)
 {
@@ -225,8 +229,7 @@ enum err api_start(struct api *a, struct err_detail *d)
 {
     enum err e = OK;
     for (size_t i = 0; e == OK && i < a->nservices; i++)
-        if (a->services[i].start)
-            e = a->services[i].start(a->services[i].ctx, d);
+        e = a->services[i].start(a->services[i].ctx, d);
     return e;
 }
 
@@ -305,7 +308,7 @@ static void refuse(void *ctx, struct http_req *req, const char *reason)
     struct api_req *r = api_req_new(ctx, req);
     if (r == NULL)
         return;
-    api_fail_message(r, api_error_of_status(req->res.status), str_from(reason));
+    api_fail_told(r, api_error_of_status(req->res.status), str_from(reason), STR_NONE);
     api_finish_headers(r);
 }
 

@@ -59,6 +59,14 @@ void api_free(struct api *a);
 
 /* ---- for plugins: setting up ----------------------------------------------------------------- */
 
+/*
+ * What a plugin keeps for as long as the API is there, handed over as soon as it is made: release(what)
+ * is called when neither requests nor services run any more, what came last first. Without memory for
+ * that (NOMEM) it is called at once. So whoever loads a plugin has nothing to release, whatever fails
+ * behind this; and nothing else that is added owns anything.
+ */
+MUST_CHECK enum err api_keep(struct api *a, void *what, void (*release)(void *what));
+
 /* What a step or a handler answers. */
 enum api_step {
     STEP_NEXT,  /* go on with the next step */
@@ -164,33 +172,32 @@ struct api_resource {
     /* Those of them that hold text which may look like a number, up to NULL; or NULL: a filter that
      * gives an integer there means its digits. */
     const char *const *text_fields;
-    const char *data_schema; /* OpenAPI 2.0 schema of its "data" */
-    /* Is put before its names in the description of the API, where several kinds have the same; or
-     * NULL. And what a POST on one of its objects does: a sentence. */
-    const char *described_prefix, *post_summary;
+    struct {                /* what GET /__api__ says of it */
+        const char *data;   /* OpenAPI 2.0 schema of its "data" */
+        const char *prefix; /* before its names, where several kinds have the same; or NULL */
+        const char *post;   /* what a POST on one of its objects does: a sentence */
+    } doc;
 
     void *ctx; /* for the functions, each of which may be NULL */
-    /* Inside the session, of requests that may write one object: before it is looked up. May use "for
-     * plugins: a request on their objects" below. */
-    enum api_step (*begin)(void *ctx, struct api_req *r);
+    /* Inside the session: before the object is looked up that the request may write; of other requests,
+     * when the caller may do it. May refuse, or change what there is for the caller and in whose name it
+     * is written (api_show_only() and its like). */
+    enum api_step (*enter)(void *ctx, struct api_req *r);
     /* Checks the data of a body, and may convert it in place; api_invalid_add() adds what is wrong.
      * `prefix` is put before the names of wrong fields ("data." or ""). */
     void (*validate)(struct api_req *r, struct json *data, const char *prefix);
     /* The data that will be stored, last: may change them, or refuse. */
     enum api_step (*process)(void *ctx, struct api_req *r, struct json *data);
-    /* Finds what the URL means by an id; NULL: the object of that id. NOTFOUND. */
+    /* Finds what the URL of an object means by its id; NULL: the object of that id. NOTFOUND. */
     enum err (*find)(void *ctx, struct api_req *r, struct store_list_id list, str id,
                      struct store_object *out);
-    /* The caller may do this: may still refuse, or cut the list by api_only_since(). */
-    enum api_step (*allowed)(void *ctx, struct api_req *r);
     /* What the caller gets to see of an object, whose text is in *out: may put another in its place. */
     enum err (*show)(void *ctx, struct api_req *r, const struct store_object *o, bool listed,
                      struct api_shown *out);
     /* Answers a POST on an object, in a write transaction; who may read the object may ask. */
     enum api_step (*post)(void *ctx, struct api_req *r);
-    void (*free)(void *ctx);
 };
-/* LIMIT: too many kinds; NOMEM. After an error of this or any api_add_*() nothing was taken over. */
+/* LIMIT: too many kinds; NOMEM. */
 MUST_CHECK enum err api_add_resource(struct api *a, const struct api_resource *resource);
 enum api_kind api_kind_named(const struct api *a, str name); /* KIND_NONE: there is none */
 
@@ -220,21 +227,20 @@ struct api_listener {
     /* Or NULL. A principal is erased: behind the changes that this makes, in the same transaction. What
      * the plugin keeps must not tell of it any more. */
     enum err (*erased)(void *ctx, struct api_req *r, str principal);
-    void (*free)(void *ctx); /* or NULL */
 };
 MUST_CHECK enum err api_add_listener(struct api *a, const struct api_listener *listener);
 
 /*
  * What a plugin has running beside requests, a thread for instance. start() comes when everything is
- * loaded, stop() before the server stops: be quick, requests are still answered. Either may be NULL.
- * The last that is heard is free(), when there are no requests any more; after an error of
- * api_add_service() nothing was taken over.
+ * loaded; stop() before the server stops: be quick, requests are still answered; join() when there are
+ * none any more, and returns when nothing runs. The last two come although start() was not called, or
+ * failed.
  */
 struct api_service {
     void *ctx;
     enum err (*start)(void *ctx, struct err_detail *d);
     void (*stop)(void *ctx);
-    void (*free)(void *ctx);
+    void (*join)(void *ctx);
 };
 MUST_CHECK enum err api_add_service(struct api *a, const struct api_service *service);
 
@@ -251,7 +257,6 @@ struct api_alias {
     enum api_step (*prepare)(void *ctx, struct api_req *r);
     /* More members for "user" in the root URL. */
     enum err (*user_info)(void *ctx, struct api_req *r, struct json *user);
-    void (*free)(void *ctx);
     /* What observers are told of a path that it claims: static. NULL: nothing but the real path. */
     const char *(*endpoint)(void *ctx, str path);
 };
@@ -292,7 +297,6 @@ struct api_observer {
     void (*finished)(void *ctx, const struct api_finished *f);
     /* An operation of the store has ended, inside a request or not. NULL: need not know. */
     void (*store_timed)(void *ctx, enum store_timed what, uint64_t ns);
-    void (*free)(void *ctx);
 };
 MUST_CHECK enum err api_add_observer(struct api *a, const struct api_observer *o);
 
@@ -450,16 +454,15 @@ enum api_error {
 #undef X
 };
 enum api_step api_fail(struct api_req *r, enum api_error e);
+/* The same in words of its own (none: those of the error); details: text of a JSON value, or none. */
+enum api_step api_fail_told(struct api_req *r, enum api_error e, str message, str details);
 /* An error without a number of its own (999), without a message, and with that title. */
 enum api_step api_fail_titled(struct api_req *r, int status, const char *title);
-enum api_step api_fail_message(struct api_req *r, enum api_error e, str message);
 enum api_step api_fail_readonly(struct api_req *r); /* 405 of a read-only server */
 /* With "details" that name the kind of object and its id. */
 enum api_step api_fail_missing(struct api_req *r, enum api_error e, str id, const char *resource);
 /* A failure below: NOMEM, LIMIT, IO, ... -> 413, 503 or 500. */
 enum api_step api_fail_err(struct api_req *r, enum err e);
-/* An error in words of its own; details: text of a JSON value, or none. */
-enum api_step api_fail_told(struct api_req *r, enum api_error e, str message, str details);
 bool api_is_invalid(const struct api_req *r); /* has api_invalid_add() added any? */
 /* One answer of all that api_invalid_add() added; status 400, 406 or 415. */
 enum api_step api_invalid_fail(struct api_req *r, int status);

@@ -98,19 +98,10 @@ enum api_step api_fail_readonly(struct api_req *r)
     return api_fail(r, API_ERR_METHOD_NOT_ALLOWED);
 }
 
-enum api_step api_fail_message(struct api_req *r, enum api_error e, str message)
-{
-    return write_error(r, e, rows[e].status, message, STR_NONE);
-}
-
-enum api_step api_fail_details(struct api_req *r, enum api_error e, str details)
-{
-    return write_error(r, e, rows[e].status, str_from(rows[e].message), details);
-}
-
 enum api_step api_fail_told(struct api_req *r, enum api_error e, str message, str details)
 {
-    return write_error(r, e, rows[e].status, message, details);
+    str words = str_none(message) ? str_from(rows[e].message) : message;
+    return write_error(r, e, rows[e].status, words, details);
 }
 
 enum api_step api_fail_missing(struct api_req *r, enum api_error e, str id, const char *resource)

@@ -29,9 +29,9 @@ static const struct api_resource core[] = {
      .plural_methods = OF_LISTS,
      .object_methods = OF_OBJECTS,
      .validate = api_validate_bucket,
-     .data_schema = SCHEMA(",\"collection:schema\":{\"$ref\":\"#/definitions/JSONSchema\"},"
-                           "\"group:schema\":{\"$ref\":\"#/definitions/JSONSchema\"},"
-                           "\"record:schema\":{\"$ref\":\"#/definitions/JSONSchema\"}")},
+     .doc.data = SCHEMA(",\"collection:schema\":{\"$ref\":\"#/definitions/JSONSchema\"},"
+                        "\"group:schema\":{\"$ref\":\"#/definitions/JSONSchema\"},"
+                        "\"record:schema\":{\"$ref\":\"#/definitions/JSONSchema\"}")},
     {.name = "group",
      .plural = "groups",
      .parent = KIND_BUCKET,
@@ -39,7 +39,7 @@ static const struct api_resource core[] = {
      .plural_methods = OF_LISTS,
      .object_methods = OF_OBJECTS,
      .validate = api_validate_group,
-     .data_schema = SCHEMA(",\"members\":{\"$ref\":\"#/definitions/Principals\"}")},
+     .doc.data = SCHEMA(",\"members\":{\"$ref\":\"#/definitions/Principals\"}")},
     {.name = "collection",
      .plural = "collections",
      .parent = KIND_BUCKET,
@@ -47,8 +47,8 @@ static const struct api_resource core[] = {
      .plural_methods = OF_LISTS,
      .object_methods = OF_OBJECTS,
      .validate = api_validate_collection,
-     .data_schema = SCHEMA(",\"schema\":{\"$ref\":\"#/definitions/JSONSchema\"},"
-                           "\"cache_expires\":{\"type\":\"integer\"}")},
+     .doc.data = SCHEMA(",\"schema\":{\"$ref\":\"#/definitions/JSONSchema\"},"
+                        "\"cache_expires\":{\"type\":\"integer\"}")},
     {.name = "record",
      .plural = "records",
      .parent = KIND_COLLECTION,
@@ -56,7 +56,7 @@ static const struct api_resource core[] = {
      .plural_methods = OF_LISTS,
      .object_methods = OF_OBJECTS,
      .parent_is_told = true,
-     .data_schema = SCHEMA("")},
+     .doc.data = SCHEMA("")},
 };
 
 /* ---- what the settings say ------------------------------------------------------------------- */
@@ -166,7 +166,7 @@ enum err api_add_resource(struct api *a, const struct api_resource *resource)
     enum err e = add_endpoint(a, kind, TYPE_PLURAL, list.p, resource->plural_methods);
     if (e == OK)
         e = add_endpoint(a, kind, TYPE_OBJECT, object.p, resource->object_methods);
-    if (e == OK) /* from now on its ctx is ours */
+    if (e == OK)
         a->nkinds++;
     return e;
 }

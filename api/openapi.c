@@ -75,12 +75,12 @@ void openapi_add_filled(struct buf *b, const char *text, const struct api_resour
         if (p[0] == '%' && (p[1] == 's' || p[1] == 'p')) {
             CHECK(kind);
             p++;
-            add_text(b, kind->described_prefix ? kind->described_prefix : "");
+            add_text(b, kind->doc.prefix ? kind->doc.prefix : "");
             add_text(b, *p == 's' ? kind->name : kind->plural);
         } else if (p[0] == '*') {
             CHECK(kind);
-            add_title(b, kind->described_prefix ? kind->described_prefix : kind->name);
-            add_text(b, kind->described_prefix ? kind->name : "");
+            add_title(b, kind->doc.prefix ? kind->doc.prefix : kind->name);
+            add_text(b, kind->doc.prefix ? kind->name : "");
         } else {
             buf_add_char(b, *p);
         }
@@ -302,7 +302,7 @@ static void add_kind_definitions(struct buf *b, const struct api_kind_info *k)
     buf_add_lit(b, ",\"");
     openapi_add_filled(b, "*Data", &k->is);
     buf_add_lit(b, "\":");
-    add_text(b, k->is.data_schema);
+    add_text(b, k->is.doc.data);
     for (size_t i = 0; i < ARRAY_LEN(kind_definitions); i++) {
         buf_add_lit(b, ",\"");
         openapi_add_filled(b, kind_definitions[i].name, &k->is);

@@ -148,8 +148,8 @@ static void add_on_resource(struct buf *b, const struct api *a, const struct api
 {
     struct operation o = *find_operation(route->type, method);
     const struct api_resource *kind = &a->kinds[route->kind].is;
-    if (o.type == TYPE_OBJECT && method == METHOD_POST && kind->post_summary)
-        o.summary = kind->post_summary;
+    if (o.type == TYPE_OBJECT && method == METHOD_POST && kind->doc.post)
+        o.summary = kind->doc.post;
     if (api_route_ids(a, route, (enum api_kind[MAX_LEVELS]){0}) == 0)
         o.errors &= ~E(NOT_FOUND); /* a list that lies in nothing is always there */
     openapi_add_member(b, "operationId", o.id, kind);

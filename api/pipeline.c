@@ -14,12 +14,13 @@
  *   in the session     principals  the user and its groups                          authorize.c
  *                      make        what an alias makes on the fly                   plugins/
  *                      resolve     an alias' own 404 and 405 come only now          here
- *                      begin       what a plugin's kind wants first, for writes     plugins/
+ *                      list        that the request is on                           resource.c
+ *                      enter       what a plugin's kind wants, for writes           plugins/
  *                      load        the object; for writes a missing parent          resource.c
  *                      negotiate   406, 415                                         negotiate.c
  *                      authorize   401, 403                                         authorize.c
  *                      parent      a missing parent, for reads                      resource.c
- *                      allowed     what the kind of object wants then               plugins/
+ *                      enter       what it wants, for all else                      plugins/
  *                      origin      pages that may not call                          cors.c
  *                      validate    headers, query, body                             validate.c
  *                      handle      preconditions and the work         read.c, write.c, patch.c
@@ -149,18 +150,21 @@ static enum api_step make_by_alias(struct api_req *r)
     return r->alias && r->alias->prepare ? r->alias->prepare(r->alias->ctx, r) : STEP_NEXT;
 }
 
-/* Only where the object is looked at before it is known whether the caller may. */
-static enum api_step begin_write(struct api_req *r)
+static enum api_step enter(struct api_req *r)
 {
     const struct api_resource *resource = &api_kind_of(r)->is;
-    bool first = resource->begin && api_loads_first(r);
-    return first ? resource->begin(resource->ctx, r) : STEP_NEXT;
+    return resource->enter ? resource->enter(resource->ctx, r) : STEP_NEXT;
 }
 
-static enum api_step is_allowed(struct api_req *r)
+/* Where the object is looked at before it is known whether the caller may. */
+static enum api_step enter_first(struct api_req *r)
 {
-    const struct api_resource *resource = &api_kind_of(r)->is;
-    return resource->allowed ? resource->allowed(resource->ctx, r) : STEP_NEXT;
+    return api_loads_first(r) ? enter(r) : STEP_NEXT;
+}
+
+static enum api_step enter_later(struct api_req *r)
+{
+    return api_loads_first(r) ? STEP_NEXT : enter(r);
 }
 
 static enum api_step post_on_object(struct api_req *r)
@@ -212,9 +216,9 @@ enum api_step api_run_before_session(struct api_req *r)
 
 static enum api_step run_on_resource(struct api_req *r)
 {
-    static const step steps[] = {begin_write,      api_load_target,  api_negotiate,
-                                 api_authorize,    api_check_parent, is_allowed,
-                                 api_check_origin, api_validate,     handle};
+    static const step steps[] = {
+        api_find_list,    enter_first, api_load_target,  api_negotiate, api_authorize,
+        api_check_parent, enter_later, api_check_origin, api_validate,  handle};
     return run(r, steps, ARRAY_LEN(steps));
 }
 

@@ -43,7 +43,7 @@ enum api_step api_precondition(struct api_req *r, const struct store_object *obj
     str details = STR_NONE;
     if (object && may_see(r))
         details = ARENA_JOIN(r->arena, STR("{\"existing\":"), object->data, STR("}"));
-    enum api_step s = api_fail_details(r, API_ERR_MODIFIED_MEANWHILE, details);
+    enum api_step s = api_fail_told(r, API_ERR_MODIFIED_MEANWHILE, STR_NONE, details);
     api_timestamp_headers(r, timestamp);
     return s;
 }

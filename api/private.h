@@ -136,6 +136,11 @@ struct api {
     size_t nlisteners;
     struct api_service *services;
     size_t nservices;
+    struct api_kept {
+        void *what;
+        void (*release)(void *what);
+    } * kept;
+    size_t nkept;
     struct pool *pools[POOL_COUNT];
     struct api_observer *observers;
     size_t nobservers;
@@ -329,9 +334,6 @@ void api_observe_store(void *api, enum store_timed what, uint64_t ns); /* of sto
 /* 503, made of nothing: when there is no memory for anything else. */
 void api_fail_bare(struct http_response *out, bool too_large);
 enum api_error api_error_of_status(int status); /* the first row with it; else BAD_REQUEST */
-/* details: text of a JSON value, or none */
-enum api_step api_fail_details(struct api_req *r, enum api_error e, str details);
-
 /* 400 with one detail, whose name may be any value. */
 enum api_step api_fail_invalid_value(struct api_req *r, const char *location,
                                      const struct json *name, str description);
@@ -386,6 +388,7 @@ struct store_list_id api_list_of(const struct api_req *r, enum api_kind kind, un
 /* Loads a level's object once. */
 enum err api_level_load(struct api_req *r, unsigned i);
 enum api_step api_find_principals(struct api_req *r);
+enum api_step api_find_list(struct api_req *r);
 enum api_step api_load_target(struct api_req *r);
 enum api_step api_authorize(struct api_req *r);
 enum api_step api_check_parent(struct api_req *r);

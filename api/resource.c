@@ -114,10 +114,15 @@ bool api_loads_first(const struct api_req *r)
     return r->method == METHOD_PUT || r->method == METHOD_PATCH || r->method == METHOD_DELETE;
 }
 
-enum api_step api_load_target(struct api_req *r)
+enum api_step api_find_list(struct api_req *r)
 {
     unsigned nparents = r->route->type == TYPE_PLURAL ? r->nlevels : r->nlevels - 1;
     r->list = api_list_of(r, r->route->kind, nparents);
+    return STEP_NEXT;
+}
+
+enum api_step api_load_target(struct api_req *r)
+{
     if (api_loads_first(r)) {
         enum api_step s = api_check_parent(r);
         if (s != STEP_NEXT)

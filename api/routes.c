@@ -193,12 +193,13 @@ enum api_step api_route_parse_target(struct api_req *r)
     if (!str_utf8_valid(path))
         return api_fail(r, API_ERR_INVALID_PATH);
     if (!str_utf8_valid(query))
-        return api_fail_message(
+        return api_fail_told(
             r, API_ERR_BAD_REQUEST,
             ARENA_JOIN(r->arena,
                        STR("A request with an incorrect encoding in the querystring was"
                            "received. Please make sure your requests are encoded in UTF-8: "),
-                       r->query));
+                       r->query),
+            STR_NONE);
     r->path = path;
     if (!starts_with_version(path))
         return add_version(r);

@@ -187,8 +187,7 @@ void api_stop(struct api *a)
 {
     auth_stop(a->auth);
     for (size_t i = 0; i < a->nservices; i++)
-        if (a->services[i].stop)
-            a->services[i].stop(a->services[i].ctx);
+        a->services[i].stop(a->services[i].ctx);
     for (unsigned i = 0; i < POOL_COUNT; i++)
         pool_stop(a->pools[i]);
 }

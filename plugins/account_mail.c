@@ -335,8 +335,8 @@ static enum api_step validate(struct api_req *r)
     if (e == OK && account)
         e = key_fits(r, name, &to_validate, key, &fits);
     if (e == OK && !fits)
-        return api_fail_message(r, API_ERR_FORBIDDEN,
-                                STR("Account ID and activation key do not match"));
+        return api_fail_told(r, API_ERR_FORBIDDEN,
+                             STR("Account ID and activation key do not match"), STR_NONE);
     if (e == OK)
         e = json_set(api_arena(r), account, STR("validated"), json_new_bool(api_arena(r), true));
     if (e != OK)
@@ -436,6 +436,13 @@ static enum err add_endpoints(struct api *a, struct account_mail *m)
     return e;
 }
 
+static void release(void *what)
+{
+    struct account_mail *m = what;
+    json_regex_free(m->regexp);
+    free(m);
+}
+
 enum err account_mail_new(struct account_mail **out, struct api *a, const struct settings *s,
                           struct err_detail *d)
 {
@@ -447,7 +454,9 @@ enum err account_mail_new(struct account_mail **out, struct api *a, const struct
         return ERR_NOMEM;
     m->api = a;
     m->settings = s;
-    enum err e = check_sender(s, d);
+    enum err e = api_keep(a, m, release);
+    if (e == OK)
+        e = check_sender(s, d);
     if (e == OK)
         e = compile(m, s, d);
     if (e == OK)
@@ -456,15 +465,5 @@ enum err account_mail_new(struct account_mail **out, struct api *a, const struct
         e = add_endpoints(a, m);
     if (e == OK)
         *out = m;
-    else
-        account_mail_free(m);
     return e;
-}
-
-void account_mail_free(struct account_mail *m)
-{
-    if (m == NULL)
-        return;
-    json_regex_free(m->regexp);
-    free(m);
 }

@@ -18,10 +18,10 @@
 
 struct account_mail;
 
-/* *out is NULL when kinto.account_validation is off. SYNTAX: a setting; NOMEM, AGAIN. */
+/* *out is NULL when kinto.account_validation is off; it is the API's (api_keep). SYNTAX: a setting; NOMEM,
+ * AGAIN. */
 MUST_CHECK enum err account_mail_new(struct account_mail **out, struct api *a,
                                      const struct settings *s, struct err_detail *d);
-void account_mail_free(struct account_mail *m); /* NULL is fine */
 
 /* May an account have that name? (kinto.account_validation.email_regexp) */
 MUST_CHECK enum err account_mail_is_address(struct account_mail *m, struct api_req *r, str name,

@@ -72,21 +72,13 @@ static enum api_step find_owner(struct api_req *r, bool admin)
     return admin ? api_add_principal(r, owner) : STEP_NEXT;
 }
 
-static enum api_step begin(void *ctx, struct api_req *r)
+static enum api_step enter(void *ctx, struct api_req *r)
 {
     bool admin = is_admin(ctx, r);
     if (admin || str_none(api_user_id(r)))
         return find_owner(r, admin);
     api_show_only(r, name_of(api_user_id(r)));
     return STEP_NEXT;
-}
-
-/* Of lists and reads. */
-static enum api_step allowed(void *ctx, struct api_req *r)
-{
-    enum api_method m = api_method_of(r);
-    bool reads = m == METHOD_GET || m == METHOD_HEAD;
-    return reads || (m == METHOD_DELETE && api_is_plural(r)) ? begin(ctx, r) : STEP_NEXT;
 }
 
 static void validate(struct api_req *r, struct json *data, const char *prefix)
@@ -290,13 +282,6 @@ static enum err check_creators(const struct settings *s, struct err_detail *d)
     return OK;
 }
 
-static void free_accounts(void *ctx)
-{
-    struct accounts *p = ctx;
-    account_mail_free(p->mail);
-    free(p);
-}
-
 static enum err add_resource(struct api *a, struct accounts *p)
 {
     const unsigned reads = METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD);
@@ -315,17 +300,15 @@ static enum err add_resource(struct api *a, struct accounts *p)
                .owned = true,
                .time_is_ours = true,
                /* Of answers, too: what is cut to some fields may have no password. */
-               .data_schema = "{\"type\":\"object\",\"additionalProperties\":{},\"properties\":{"
-                              "\"id\":{\"type\":\"string\"},"
-                              "\"last_modified\":{\"type\":\"integer\"},"
-                              "\"password\":{\"type\":\"string\",\"minLength\":1,"
-                              "\"maxLength\":72}}}",
+               .doc.data = "{\"type\":\"object\",\"additionalProperties\":{},\"properties\":{"
+                           "\"id\":{\"type\":\"string\"},"
+                           "\"last_modified\":{\"type\":\"integer\"},"
+                           "\"password\":{\"type\":\"string\",\"minLength\":1,"
+                           "\"maxLength\":72}}}",
                .ctx = p,
-               .begin = begin,
-               .allowed = allowed,
+               .enter = enter,
                .validate = validate,
                .process = process,
-               .free = free_accounts,
            });
 }
 
@@ -342,18 +325,17 @@ enum err accounts_load(struct api *a, const struct settings *s, struct err_detai
     if (e != OK)
         return e;
     struct accounts *p = calloc(1, sizeof *p);
-    if (p == NULL)
-        return ERR_NOMEM;
+    e = p ? api_keep(a, p, free) : ERR_NOMEM;
+    if (e != OK)
+        return e;
     p->admins = settings_list(s, "kinto.account_write_principals", &p->nadmins);
     p->cost = (unsigned)settings_int(s, "kinto.account_password_cost", 12);
     e = account_mail_new(&p->mail, a, s, d);
     if (e == OK)
         e = add_resource(a, p);
-    if (e != OK) {
-        free_accounts(p);
-        return e;
-    }
-    e = api_add_listener(a, &(struct api_listener){.ctx = p, .changed = changed, .erased = erased});
+    if (e == OK)
+        e = api_add_listener(
+            a, &(struct api_listener){.ctx = p, .changed = changed, .erased = erased});
     return e == OK ? api_add_capability(a, "accounts",
                                         p->mail ? CAPABILITY("true") : CAPABILITY("false"))
                    : e;

@@ -136,19 +136,17 @@ enum err default_bucket_load(struct api *a, const struct settings *s, struct err
 {
     (void)d;
     struct default_bucket *p = calloc(1, sizeof *p);
-    if (p == NULL)
-        return ERR_NOMEM;
+    enum err e = p ? api_keep(a, p, free) : ERR_NOMEM;
+    if (e != OK)
+        return e;
     p->secret = settings_str(s, "kinto.default_bucket_hmac_secret");
     if (p->secret.n == 0) /* as in the reference: the same ids, but guessable ones */
         log_event(LOG_WARN, "default_bucket_secret",
                   "key=kinto.default_bucket_hmac_secret what=\"unset: whoever knows a user's id "
                   "can guess the id of its default bucket\"");
-    struct api_alias alias = {p, claims, rewrite, prepare, user_info, free, endpoint};
-    enum err e = api_add_alias(a, &alias);
-    if (e != OK) {
-        free(p);
+    e = api_add_alias(a, &(struct api_alias){p, claims, rewrite, prepare, user_info, endpoint});
+    if (e != OK)
         return e;
-    }
     return api_add_capability(
         a, "default_bucket",
         "{\"description\":\"The default bucket is an alias for a personal bucket where collections "

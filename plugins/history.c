@@ -194,7 +194,7 @@ static const struct api_resource resource = {
     .plural_methods = METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD) | METHOD_BIT(METHOD_DELETE),
     .fields = fields,
     .text_fields = text_fields,
-    .data_schema =
+    .doc.data =
         "{\"type\":\"object\",\"required\":[\"id\",\"last_modified\"],\"properties\":{"
         "\"id\":{\"type\":\"string\"},\"last_modified\":{\"type\":\"integer\"},"
         "\"date\":{\"type\":\"string\"},\"action\":{\"type\":\"string\"},"
@@ -265,7 +265,7 @@ static enum err add_capability(struct api *a, struct history *h, const struct se
     return e == OK ? api_add_capability(a, "history", buf_str(&b).p) : e;
 }
 
-static void history_free(void *ctx)
+static void history_release(void *ctx)
 {
     struct history *h = ctx;
     arena_fini(&h->arena);
@@ -278,13 +278,13 @@ enum err history_load(struct api *a, const struct settings *s, struct err_detail
     if (h == NULL)
         return ERR_NOMEM;
     arena_init(&h->arena, NULL, 0, NULL, 2 * MIB);
-    load_settings(h, s);
-    enum err e = api_add_listener(a, &(struct api_listener){h, changed, erased, history_free});
-    if (e != OK) {
-        history_free(h);
+    enum err e = api_keep(a, h, history_release);
+    if (e != OK)
         return e;
-    }
-    e = add_capability(a, h, s, d);
+    load_settings(h, s);
+    e = api_add_listener(a, &(struct api_listener){h, changed, erased});
+    if (e == OK)
+        e = add_capability(a, h, s, d);
     if (e == OK)
         e = snapshot_load(a, h);
     return e == OK ? api_add_resource(a, &resource) : e;

@@ -418,8 +418,6 @@ static enum err load(struct outbox *o, const struct settings *s, struct err_deta
 static void release(void *ctx)
 {
     struct outbox *o = ctx;
-    if (o->running)
-        CHECK(pthread_join(o->thread, NULL) == 0);
     if (o->reader)
         store_thread_free(o->reader);
     http_trust_free(o->trust);
@@ -449,6 +447,14 @@ static void stop(void *ctx)
     CHECK(eventfd_write(o->cancel_fd, 1) == 0);
 }
 
+static void join(void *ctx)
+{
+    struct outbox *o = ctx;
+    if (o->running)
+        CHECK(pthread_join(o->thread, NULL) == 0);
+    o->running = false;
+}
+
 static void make_locks(struct outbox *o)
 {
     pthread_condattr_t monotonic;
@@ -468,14 +474,14 @@ enum err outbox_new(struct outbox **out, struct api *a, const struct settings *s
     o->cancel_fd = -1;
     o->readonly = settings_bool(s, "kinto.readonly");
     make_locks(o);
-    enum err e = load(o, s, d);
+    enum err e = api_keep(a, o, release);
+    if (e == OK)
+        e = load(o, s, d);
     if (e == OK)
         e = store_thread_new(api_store(a), &o->reader);
     if (e == OK)
-        e = api_add_service(a, &(struct api_service){o, start, stop, release});
+        e = api_add_service(a, &(struct api_service){o, start, stop, join});
     if (e == OK)
         *out = o;
-    else
-        release(o);
     return e;
 }

@@ -235,7 +235,7 @@ static enum api_step reply(struct api_req *r)
 
 /* ---- setting up ------------------------------------------------------------------------------ */
 
-static void prometheus_free(void *ctx)
+static void prometheus_release(void *ctx)
 {
     struct prometheus *p = ctx;
     for (size_t m = 0; m < METRIC_COUNT; m++)
@@ -310,7 +310,9 @@ enum err prometheus_load(struct api *a, const struct settings *s, struct err_det
     if (p == NULL)
         return ERR_NOMEM;
     arena_init(&p->arena, NULL, 0, NULL, MIB);
-    enum err e = prometheus_settings_load(p, s, d);
+    enum err e = api_keep(a, p, prometheus_release);
+    if (e == OK)
+        e = prometheus_settings_load(p, s, d);
     if (e == OK)
         e = make_tables(p, s);
     if (e == OK)
@@ -329,9 +331,5 @@ enum err prometheus_load(struct api *a, const struct settings *s, struct err_det
                                             .media = "text/plain"},
                                     .ctx = p,
                                 });
-    if (e == OK)
-        e = api_add_observer(a, &(struct api_observer){p, finished, store_timed, prometheus_free});
-    if (e != OK)
-        prometheus_free(p);
-    return e;
+    return e == OK ? api_add_observer(a, &(struct api_observer){p, finished, store_timed}) : e;
 }

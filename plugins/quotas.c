@@ -137,7 +137,7 @@ static enum err measure(struct quotas *q, struct api_req *r, struct change *ch)
 static enum api_step refuse(struct api_req *r, str message)
 {
     return str_none(message) ? api_fail_err(r, ERR_NOMEM)
-                             : api_fail_message(r, API_ERR_INSUFFICIENT_STORAGE, message);
+                             : api_fail_told(r, API_ERR_INSUFFICIENT_STORAGE, message, STR_NONE);
 }
 
 static enum api_step judge_size(struct api_req *r, const struct change *ch)
@@ -296,7 +296,7 @@ static enum err load_limits(struct quotas *q, const struct settings *s)
     return OK;
 }
 
-static void quotas_free(void *ctx)
+static void quotas_release(void *ctx)
 {
     struct quotas *q = ctx;
     arena_fini(&q->arena);
@@ -312,15 +312,12 @@ static enum err listen(struct api *a, const struct settings *s, struct err_detai
     if (q == NULL)
         return ERR_NOMEM;
     arena_init(&q->arena, NULL, 0, NULL, 16 * MIB);
-    enum err e = load_limits(q, s);
+    enum err e = api_keep(a, q, quotas_release);
+    if (e == OK)
+        e = load_limits(q, s);
     if (e == OK)
         e = quotas_make_current(api_store(a), d);
-    if (e == OK)
-        e = api_add_listener(
-            a, &(struct api_listener){.ctx = q, .changed = changed, .free = quotas_free});
-    if (e != OK)
-        quotas_free(q);
-    return e;
+    return e == OK ? api_add_listener(a, &(struct api_listener){.ctx = q, .changed = changed}) : e;
 }
 
 enum err quotas_load(struct api *a, const struct settings *s, struct err_detail *d)

@@ -354,7 +354,7 @@ static enum err find(void *ctx, struct api_req *r, struct store_list_id list, st
 }
 
 /* A list of nothing would be made by who asks for it. */
-static enum api_step allowed(void *ctx, struct api_req *r)
+static enum api_step enter(void *ctx, struct api_req *r)
 {
     (void)ctx;
     struct store_list_id list = api_list(r);
@@ -487,12 +487,12 @@ static enum err add_resources(struct api *a, struct revisions *p)
                    .id_pattern = "^-?[0-9]{1,19}$",
                    .valid_id = is_time,
                    .fields = fields,
-                   .data_schema = "{\"type\":\"object\",\"additionalProperties\":{}}",
-                   .described_prefix = kinds[i].prefix,
-                   .post_summary = "Make the object what it was at that time.",
+                   .doc.data = "{\"type\":\"object\",\"additionalProperties\":{}}",
+                   .doc.prefix = kinds[i].prefix,
+                   .doc.post = "Make the object what it was at that time.",
                    .ctx = p,
                    .find = find,
-                   .allowed = allowed,
+                   .enter = enter,
                    .show = show,
                    .post = restore,
                });
@@ -503,14 +503,13 @@ enum err revisions_load(struct api *a, const struct settings *s, struct err_deta
 {
     (void)d;
     struct revisions *p = calloc(1, sizeof *p);
-    if (p == NULL)
-        return ERR_NOMEM;
-    p->max_count = settings_int(s, "kinto.revisions.max_count", 100);
-    enum err e = api_add_listener(a, &(struct api_listener){p, changed, erased, free});
-    if (e != OK) {
-        free(p);
+    enum err e = p ? api_keep(a, p, free) : ERR_NOMEM;
+    if (e != OK)
         return e;
-    }
+    p->max_count = settings_int(s, "kinto.revisions.max_count", 100);
+    e = api_add_listener(a, &(struct api_listener){p, changed, erased});
+    if (e != OK)
+        return e;
     e = api_add_capability(a, "revisions",
                            "{\"description\":\"Objects as they were, and back to them: "
                            "GET and POST .../revisions/{timestamp}.\",\"url\":"

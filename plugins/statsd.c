@@ -201,7 +201,7 @@ static enum err open_socket(struct statsd *p, const struct settings *s, struct e
     return e == OK ? OK : err_set(d, e, why.sys_errno, "kinto.statsd_url: " STR_FMT, STR_ARG(url));
 }
 
-static void statsd_free(void *ctx)
+static void statsd_release(void *ctx)
 {
     struct statsd *p = ctx;
     if (p->fd >= 0)
@@ -215,14 +215,13 @@ enum err statsd_load(struct api *a, const struct settings *s, struct err_detail 
     if (p == NULL)
         return ERR_NOMEM;
     p->fd = -1;
+    enum err e = api_keep(a, p, statsd_release);
+    if (e != OK)
+        return e;
     p->fields = settings_list(s, "kinto.metrics_matchdict_fields", &p->nfields);
     p->prefix = settings_str(s, "kinto.project_name");
     if (p->prefix.n == 0)
         p->prefix = settings_str(s, "kinto.statsd_prefix");
-    enum err e = open_socket(p, s, d);
-    if (e == OK)
-        e = api_add_observer(a, &(struct api_observer){p, finished, store_timed, statsd_free});
-    if (e != OK)
-        statsd_free(p);
-    return e;
+    e = open_socket(p, s, d);
+    return e == OK ? api_add_observer(a, &(struct api_observer){p, finished, store_timed}) : e;
 }

@@ -135,7 +135,7 @@ static bool is_bob(struct api_req *r)
 
 static int64_t new_since;
 
-static enum api_step is_allowed(void *ctx, struct api_req *r)
+static enum api_step enter(void *ctx, struct api_req *r)
 {
     (void)ctx;
     ck_assert_str_is(api_list(r).resource, "note");
@@ -209,16 +209,16 @@ static const struct api_resource note = {
     .plural = "notices",
     .parent = KIND_COLLECTION,
     .plural_methods = METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD) | METHOD_BIT(METHOD_POST),
-    .post_summary = "Make a record of it.",
-    .described_prefix = "short_",
+    .doc.post = "Make a record of it.",
+    .doc.prefix = "short_",
     .object_methods = METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_PUT) | METHOD_BIT(METHOD_POST) |
                       METHOD_BIT(METHOD_DELETE),
     .fields = note_fields,
-    .data_schema = "{\"type\":\"object\"}",
+    .doc.data = "{\"type\":\"object\"}",
     .process = double_text,
     .text_fields = note_fields + 3,
     .find = find_note,
-    .allowed = is_allowed,
+    .enter = enter,
     .show = show_note,
     .post = post_note,
 };
