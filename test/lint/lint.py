@@ -58,14 +58,17 @@ BANNED_IN_ROOMS = {
     r"system|popen": "nothing: no shell",
     r"atof": "native_float, which tells of errors",
 }
-ONLY_IN = {"abort": ["base/base.c"]}  # exceptions to the above
+ONLY_IN = {"abort": ["base/base.c"], "poll": ["test/support/wait.h"]}  # exceptions to the above
 # Files are touched through base/os.h only, so that tests can put a simulated disk underneath.
 FILE_CALLS = (
     r"open|openat|creat|fopen|fdopen|pread|pwrite|pwritev|preadv|fsync|fdatasync|ftruncate|truncate"
     r"|fallocate|rename|link|mkdir|rmdir|opendir|mmap|flock"
 )
 # What tests may not call: they wait for a condition, with a deadline.
-BANNED_IN_TESTS = {r"sleep|usleep": "poll for the condition, with a deadline"}
+BANNED_IN_TESTS = {
+    r"sleep|usleep|nanosleep|clock_nanosleep": "wait_tick() and a deadline, of test/support/wait.h",
+    r"poll(?=\s*\(\s*(NULL|0)\s*,)": "wait_tick() and a deadline, or let_pass() with a reason, of test/support/wait.h",
+}
 
 TRACES = [
     (re.compile(r"(?<![\w.:/])/(work|root|home|opt|Users)/[\w.-]+"), "a path of one machine"),

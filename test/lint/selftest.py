@@ -79,7 +79,8 @@ CASES = [
     ("banned", {"engine/a.c": "fd = open(path, 0);\n"}, "open(): use os()"),
     ("banned", {"engine/a.c": "fd = os()->open(path, 0); r = t.rename(a, b);\n"}, None),
     ("banned", {"base/os.c": "fd = open(path, 0);\n"}, None),
-    ("banned", {"test/a.c": "usleep(10);\n"}, "poll for the condition"),
+    ("banned", {"test/a.c": "usleep(10);\n"}, "wait_tick() and a deadline"),
+    ("banned", {"test/a.c": "poll(NULL, 0, 5);\n"}, "let_pass() with a reason"),
     # settings
     ("settings", {"store/settings.def": ROW, **DOC}, None),
     ("settings", {"store/settings.def": ROW}, "doc/settings.md:1: is not there"),
