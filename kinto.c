@@ -327,7 +327,7 @@ static enum err derive(struct run *r)
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
-static enum err open_store(struct run *r)
+static enum err open_store_as(struct run *r, bool new_index)
 {
     struct store_options o;
     enum err e = store_options_load(&o, r->settings, &r->detail);
@@ -338,7 +338,13 @@ static enum err open_store(struct run *r)
         if (!o.dir)
             return ERR_NOMEM;
     }
+    o.new_index = new_index;
     return store_open(&r->store, &o, &r->opened, &r->detail);
+}
+
+static enum err open_store(struct run *r)
+{
+    return open_store_as(r, false);
 }
 
 static enum err open_api(struct run *r)
@@ -680,6 +686,11 @@ static enum err compact(struct run *r)
 {
     uint64_t before = 0, after = 0;
     enum err e = store_compact(r->store, &before, &after);
+    if (e == OK) { /* nothing of what was deleted is to be left in the index either */
+        store_close(r->store);
+        r->store = NULL;
+        e = open_store_as(r, true);
+    }
     if (e == OK && !r->args->quiet)
         printf("%s: the log had %" PRIu64 " bytes and has %" PRIu64 "\n", r->data_dir, before,
                after);

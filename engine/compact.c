@@ -522,8 +522,6 @@ enum err engine_compact(struct engine *e)
     pthread_mutex_lock(&e->keeper.work);
     err = shrink_index(e, UINT32_MAX);
     if (err == OK)
-        err = index_wipe(e);
-    if (err == OK)
         err = compact_unlink(e);
     pthread_mutex_unlock(&e->keeper.work);
     return err;

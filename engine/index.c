@@ -454,57 +454,6 @@ void index_cut(struct engine *e)
         e->index.pages = e->pages.next;
 }
 
-/* Pages of the file that neither its root leads to nor anybody else is in. Their numbers may be taken
- * meanwhile: what they stand for then is in memory only, until the next checkpoint. */
-static enum err list_unused(struct engine *e, struct bits *unused, uint32_t *end)
-{
-    const struct pages *ps = &e->pages;
-    enum err err;
-
-    pthread_mutex_lock(&e->writer.mutex);
-    *end = e->index.pages;
-    err = bits_grow(unused, bits_words(*end));
-    for (uint32_t n = PAGE_FIRST; err == OK && n < *end; n++)
-        if (n >= ps->next || (bits_get(&ps->free, n) && !bits_get(&ps->disk, n)))
-            bits_set(unused, n);
-    pthread_mutex_unlock(&e->writer.mutex);
-    return err;
-}
-
-/* *wiped: there was something. */
-static enum err wipe_page(struct engine *e, uint32_t pgno, bool *wiped)
-{
-    static const uint8_t zeros[PAGE_BYTES];
-    uint8_t bytes[PAGE_BYTES];
-    uint64_t at = (uint64_t)pgno * PAGE_BYTES;
-
-    if (os()->pread(e->index.fd, bytes, PAGE_BYTES, at) != (ssize_t)PAGE_BYTES)
-        return ERR_IO;
-    if (memcmp(bytes, zeros, PAGE_BYTES) == 0)
-        return OK;
-    *wiped = true;
-    return os()->pwrite(e->index.fd, zeros, PAGE_BYTES, at) == (ssize_t)PAGE_BYTES
-               ? OK
-               : err_from_errno(errno);
-}
-
-enum err index_wipe(struct engine *e)
-{
-    struct bits unused = {0};
-    bool wiped = false;
-    uint32_t end;
-    enum err err = list_unused(e, &unused, &end);
-
-    for (uint32_t n = PAGE_FIRST; err == OK && n < end; n++)
-        if (bits_get(&unused, n))
-            err = wipe_page(e, n, &wiped);
-    bits_fini(&unused);
-    if (err != OK || !wiped || os()->fdatasync(e->index.fd) == 0)
-        return err;
-    engine_fail(e, "the index could not be synced");
-    return ERR_IO;
-}
-
 enum err index_room(struct engine *e)
 {
     uint32_t path = 4 * (e->writer.tree.depth + 2); /* more than an operation makes */

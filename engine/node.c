@@ -140,6 +140,16 @@ void node_init(struct page *p, unsigned level)
     p->last = 0;
 }
 
+/* What lies between slots and cells is whatever the memory held before, and is nobody's business. */
+void node_copy(struct page *to, const struct page *from)
+{
+    size_t head = PAGE_HEADER_BYTES + from->count * sizeof from->slot[0];
+
+    memcpy(to, from, head);
+    memset((uint8_t *)to + head, 0, from->heap - head);
+    memcpy((uint8_t *)to + from->heap, (const uint8_t *)from + from->heap, PAGE_BYTES - from->heap);
+}
+
 static inline const uint8_t *cell_suffix(const struct page *p, unsigned slot, uint32_t *n)
 {
     return varint_take((const uint8_t *)p + p->slot[slot], n);
@@ -163,27 +173,6 @@ static size_t cell_bytes(const struct page *p, unsigned slot)
 {
     struct cell c = node_cell(p, slot);
     return (size_t)(c.body - ((const uint8_t *)p + p->slot[slot])) + c.body_n;
-}
-
-/* What lies between slots and cells is whatever the memory held before, and what was removed lies among
- * the cells: both are nobody's business, deleted keys least of all. */
-void node_copy(struct page *to, const struct page *from)
-{
-    size_t head = PAGE_HEADER_BYTES + from->count * sizeof from->slot[0];
-    size_t prefix = PAGE_BYTES - from->prefix;
-
-    memcpy(to, from, head);
-    if (from->garbage == 0) {
-        memset((uint8_t *)to + head, 0, from->heap - head);
-        memcpy((uint8_t *)to + from->heap, (const uint8_t *)from + from->heap,
-               PAGE_BYTES - from->heap);
-        return;
-    }
-    memset((uint8_t *)to + head, 0, prefix - head);
-    memcpy((uint8_t *)to + prefix, (const uint8_t *)from + prefix, from->prefix);
-    for (unsigned i = 0; i < from->count; i++)
-        memcpy((uint8_t *)to + from->slot[i], (const uint8_t *)from + from->slot[i],
-               cell_bytes(from, i));
 }
 
 struct page_ref node_child(const struct page *p, unsigned slot)

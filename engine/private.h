@@ -594,9 +594,6 @@ MUST_CHECK enum err index_map(struct engine *e, uint32_t pages); /* views of all
 MUST_CHECK enum err index_reach(struct engine *e, uint32_t pages);
 /* Gives back what is behind the pages in use. Not being able to is no harm. */
 void index_cut(struct engine *e);
-/* Zeros over the pages that are not in use: what was deleted can still be read in them. With keeper.work,
- * behind a checkpoint. NOMEM, NOSPACE, IO: not all of them; after a failed sync FAILED. */
-MUST_CHECK enum err index_wipe(struct engine *e);
 /* The file has the pages that one more operation can make, so that a full disk is met by whoever writes,
  * and not by the checkpoint, without which no compaction comes to its end. NOSPACE: the reserve was
  * called for. */
