@@ -416,6 +416,7 @@ START_TEST(no_more_than_so_many_wait)
     ck_assert_int_eq(do_it(ADD, A), 200);
     ck_assert_uint_eq(waiting(), MAX_WAITING);
     ck_assert_int_eq(do_it(ADD, A), 503);
+    ck_assert_int_eq(do_it(ADD_NONE, ""), 503); /* it tells no more than the other */
     ck_assert_uint_eq(waiting(), MAX_WAITING);
 }
 END_TEST
