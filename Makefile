@@ -101,7 +101,7 @@ test-clients: deps ## the real clients, Python and JavaScript, and a SIGKILL bet
 	$(Q)$(MAKE) --no-print-directory kinto
 	$(Q)KINTO_BIN=$(abspath $(B)/kinto) ./test/clients/run.sh
 
-THREADED   := base/test_pool engine/test_threads engine/test_index engine/test_reserve engine/test_backup http/test_server http/test_stop http/test_concurrency http/test_client store/test_cache auth/test_jwt api/test_extend plugins/test_series http/test_prometheus http/test_quotas plugins/test_openid
+THREADED   := base/test_pool engine/test_threads engine/test_index engine/test_reserve engine/test_backup http/test_server http/test_stop http/test_concurrency http/test_client store/test_cache auth/test_jwt api/test_extend plugins/test_series http/test_prometheus http/test_quotas plugins/test_openid plugins/test_outbox plugins/test_plugins http/test_accounts http/test_account_mail http/test_openid http/test_statsd http/test_together
 test-threads: deps ## what has threads, under TSan
 	$(Q)$(MAKE) --no-print-directory SANITIZE=thread SUITE="$(THREADED)" check
 
@@ -137,6 +137,10 @@ openapi-test: kinto ## is what GET /__api__ says true? schemathesis asks: EXAMPL
 	$(Q)KINTO_BIN=$(abspath $(B)/kinto) python3 test/openapi/run.py --examples $(or $(EXAMPLES),10) \
 	    --seed $(or $(SEED),1) --scratch $(BUILD_ROOT)/openapi
 
+.PHONY: timing
+timing: kinto ## does the time of an answer tell whether a name is an account? SAMPLES=300 (needs Python 3)
+	$(Q)KINTO_BIN=$(abspath $(B)/kinto) python3 test/timing/timing.py --samples $(or $(SAMPLES),300)
+
 install: kinto ## the binary and its papers, below DESTDIR and PREFIX (/usr/local)
 	$(Q)install -D -m 755 kinto $(DESTDIR)$(PREFIX)/bin/kinto
 	$(Q)install -d $(DESTDIR)$(PREFIX)/share/doc/kinto
@@ -146,7 +150,7 @@ dist: ## kinto-VERSION.tar.gz of what is committed
 	$(Q)git archive --prefix=kinto-$(VERSION)/ -o kinto-$(VERSION).tar.gz HEAD
 	@echo kinto-$(VERSION).tar.gz
 
-lint: ## format, includes between rooms, banned functions, settings in the docs (needs Python 3)
+lint: ## format, includes between rooms, banned functions, settings and plugins in the docs (needs Python 3)
 	$(Q)python3 test/lint/selftest.py
 	$(Q)CC=$(CC) python3 test/lint/lint.py
 

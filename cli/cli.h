@@ -114,6 +114,8 @@ struct cli_run {
 MUST_CHECK enum err cli_run_open(struct cli_run *r);
 /* Then the store on the data that the settings name. */
 MUST_CHECK enum err cli_run_open_store(struct cli_run *r);
+/* Behind a compaction: closes the store and opens it with a new index file (engine_options.new_index). */
+MUST_CHECK enum err cli_run_renew_index(struct cli_run *r);
 /* Then the settings that follow from others, or from what is in the data directory: loaded anew. */
 MUST_CHECK enum err cli_run_derive(struct cli_run *r);
 void cli_run_close(struct cli_run *r);

@@ -92,6 +92,8 @@ enum err cli_command_compact(struct cli_run *r)
     enum err e = open_what_is_there(r, "compact");
     if (e == OK)
         e = store_compact(r->store, &before, &after);
+    if (e == OK)
+        e = cli_run_renew_index(r); /* nothing of what was deleted is to be left in it either */
     if (e == OK && !r->args->quiet)
         fprintf(r->out, "%s: the log had %" PRIu64 " bytes and has %" PRIu64 "\n", r->data_dir,
                 before, after);

@@ -121,7 +121,7 @@ enum err cli_run_derive(struct cli_run *r)
     return e;
 }
 
-enum err cli_run_open_store(struct cli_run *r)
+static enum err open_store(struct cli_run *r, bool new_index)
 {
     struct store_options o;
     enum err e = store_options_load(&o, r->settings, &r->detail);
@@ -132,5 +132,18 @@ enum err cli_run_open_store(struct cli_run *r)
         if (!o.dir)
             return ERR_NOMEM;
     }
+    o.new_index = new_index;
     return store_open(&r->store, &o, &r->opened, &r->detail);
+}
+
+enum err cli_run_open_store(struct cli_run *r)
+{
+    return open_store(r, false);
+}
+
+enum err cli_run_renew_index(struct cli_run *r)
+{
+    store_close(r->store);
+    r->store = NULL;
+    return open_store(r, true);
 }

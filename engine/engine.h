@@ -74,6 +74,10 @@ struct engine_options {
     /* Compaction begins when the log is longer than 7/4 of what lives in it, and this: from 1 KiB,
      * default 1 MiB. */
     uint64_t compact_bytes;
+    /* The index file is thrown away and made anew from the log, which takes as long as reading all of that.
+     * What was deleted can be read in it for long: in pages that were given up, among the keys of others,
+     * where pages part. Behind engine_compact() the log alone knows nothing of it. */
+    bool new_index;
 };
 
 struct engine_recovery {  /* what engine_open found */

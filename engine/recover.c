@@ -392,6 +392,9 @@ static enum err open_index(struct scan *s)
 {
     struct err_detail why = {.text = ""};
     struct version v;
+
+    if (s->e->options.new_index)
+        return new_index(s);
     enum err err = index_load(s->e, s->names.n > 0 ? s->names.number[0] : 0, &v, &why);
 
     if (err == OK) {

@@ -1,9 +1,9 @@
 /*
  * plugins/account_mail.c - keys by mail: see the header for what they do.
  *
- * Whether there is an account of a name is not told: a reset answers the same either way, and writes a
- * mail either way (one that is too old to be sent), so that it takes the same time. Of one account at most
- * one reset a minute goes out.
+ * Whether there is an account of a name is not told: a reset answers the same either way, and writes a key
+ * and a mail either way (of nobody; too old to be sent), so that it takes the same time (make timing). Of one
+ * account at most one reset a minute goes out.
  */
 #include "plugins/account_mail.h"
 
@@ -214,6 +214,24 @@ static enum err send_key(struct account_mail *m, struct api_req *r, str name,
     return e == OK ? send(m, r, name, t, &c, settings_int(m->settings, p->ttl, 0) * SECOND_MS) : e;
 }
 
+/* All the work of send_key(), for nobody: no account has that name. */
+static enum err pretend_to_send_key(struct account_mail *m, struct api_req *r,
+                                    const struct purpose *p, const struct template *t)
+{
+    struct arena *a = api_arena(r);
+    struct json *nobody = json_new_object(a);
+    str key;
+    enum err e = nobody ? make_key(m, r, STR("-"), p, &key) : ERR_NOMEM;
+    if (e != OK)
+        return e;
+    const struct context c = {p->in_template, key, nobody, email_context(r, nobody)};
+    str subject = fill(a, settings_str(m->settings, t->subject), &c);
+    str body = fill(a, settings_str(m->settings, t->body), &c);
+    if (str_none(subject) || str_none(body))
+        return arena_failed(a) ? ERR_NOMEM : ERR_LIMIT;
+    return outbox_add_none(m->outbox, r);
+}
+
 /* ---- changes of accounts ---------------------------------------------------------------------- */
 
 bool account_is_valid(const struct json *account)
@@ -374,7 +392,7 @@ static enum api_step reset_password(struct api_req *r)
         e = was_sent(r, name, &sent);
     if (e == OK)
         e = account && !sent ? send_key(m, r, name, account, &to_reset, &reset)
-                             : outbox_add_none(m->outbox, r);
+                             : pretend_to_send_key(m, r, &to_reset, &reset);
     if (e != OK)
         return api_fail_err(r, e);
     return api_reply_json(

@@ -105,26 +105,30 @@ static enum err put_mail(struct outbox *o, struct api_req *r, str id,
     return e == OK ? api_after_commit(r, wake, o) : e;
 }
 
-enum err outbox_add(struct outbox *o, struct api_req *r, const struct outbox_mail *mail)
+static enum err find_room(struct api_req *r)
 {
-    char id[37];
     const struct store_query all = {.limit = 1, .want_total = true};
     struct store_result waiting;
     enum err e = store_query(api_session(r), api_arena(r), mails, &all, &waiting);
     if (e != OK)
         return e;
-    if (waiting.total >= MAX_WAITING)
-        return ERR_AGAIN;
+    return waiting.total >= MAX_WAITING ? ERR_AGAIN : OK;
+}
+
+enum err outbox_add(struct outbox *o, struct api_req *r, const struct outbox_mail *mail)
+{
+    char id[37];
+    enum err e = find_room(r);
     rand_uuid4(id);
-    return put_mail(o, r, str_from(id), mail);
+    return e == OK ? put_mail(o, r, str_from(id), mail) : e;
 }
 
 enum err outbox_add_none(struct outbox *o, struct api_req *r)
 {
     static const struct outbox_mail nothing = {STR_INIT(""), STR_INIT(""), STR_INIT(""),
                                                STR_INIT(""), -1};
-    return put_mail(o, r, STR("none"),
-                    &nothing); /* the one before is replaced: there is one at most */
+    enum err e = find_room(r);
+    return e == OK ? put_mail(o, r, STR("none"), &nothing) : e; /* in the place of the one before */
 }
 
 /* ---- forgetting ------------------------------------------------------------------------------ */

@@ -31,7 +31,7 @@ MUST_CHECK enum err outbox_add(struct outbox *o, struct api_req *r, const struct
 /* In the request's write transaction: what waits for that address is not sent any more, unless it is just
  * being sent. */
 MUST_CHECK enum err outbox_forget(struct api_req *r, str to);
-/* Takes as long as outbox_add(), and sends nothing. */
+/* Takes as long as outbox_add(), with the same errors, and sends nothing. */
 MUST_CHECK enum err outbox_add_none(struct outbox *o, struct api_req *r);
 
 #endif

@@ -62,7 +62,8 @@ enum err store_open(struct store **out, const struct store_options *options,
 {
     struct engine_options eo = {.dir = options->dir,
                                 .cache_bytes = options->page_memory_bytes,
-                                .checkpoint_bytes = options->checkpoint_bytes};
+                                .checkpoint_bytes = options->checkpoint_bytes,
+                                .new_index = options->new_index};
     struct engine_recovery found = {0};
     struct store *s = calloc(1, sizeof *s);
     enum err e;

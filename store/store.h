@@ -39,6 +39,7 @@ struct store_options {
     /* engine_options.cache_bytes and .checkpoint_bytes; 0: the engine's */
     size_t page_memory_bytes;
     uint64_t checkpoint_bytes;
+    bool new_index; /* as in engine_options */
 };
 
 struct store_opened { /* for the line that start prints */

@@ -78,6 +78,14 @@ static void greet(FILE *f)
     say(f, other ? other : "220 mail");
 }
 
+static bool breaks_off(const char *line)
+{
+    pthread_mutex_lock(&post.lock);
+    bool yes = post.breaks_at && strstr(line, post.breaks_at);
+    pthread_mutex_unlock(&post.lock);
+    return yes;
+}
+
 static void serve(int fd)
 {
     char line[1024];
@@ -85,7 +93,7 @@ static void serve(int fd)
     setvbuf(f, NULL, _IONBF, 0);
     greet(f);
     while (fgets(line, sizeof line, f)) {
-        if (post.breaks_at && strstr(line, post.breaks_at))
+        if (breaks_off(line))
             break;
         if (strncmp(line, "DATA", 4) == 0 && !take_mail(f))
             break;
@@ -150,6 +158,22 @@ static void wait_until(unsigned *counter, unsigned n)
     pthread_mutex_unlock(&post.lock);
 }
 
+static unsigned count_of(const unsigned *counter)
+{
+    pthread_mutex_lock(&post.lock);
+    unsigned n = *counter;
+    pthread_mutex_unlock(&post.lock);
+    return n;
+}
+
+/* What it says from now on instead of yes. */
+static void play(const char **instead, const char *text)
+{
+    pthread_mutex_lock(&post.lock);
+    *instead = text;
+    pthread_mutex_unlock(&post.lock);
+}
+
 /* The i-th mail, when it has come. */
 static const char *mail(unsigned i)
 {
@@ -182,9 +206,10 @@ static const char *key_after(const char *old)
 
 /* ---- the server ------------------------------------------------------------------------------- */
 
-#define SETTINGS SETTINGS_OF("account")
-#define SETTINGS_OF(policies)                                                                      \
-    "kinto.includes = kinto.plugins.accounts\n"                                                    \
+#define SETTINGS              SETTINGS_OF("account")
+#define SETTINGS_OF(policies) SETTINGS_WITH("", policies)
+#define SETTINGS_WITH(plugins, policies)                                                           \
+    "kinto.includes = kinto.plugins.accounts " plugins "\n"                                        \
     "multiauth.policies = " policies "\n"                                                          \
     "multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy\n"                       \
     "kinto.account_create_principals = system.Everyone\n"                                          \
@@ -203,6 +228,9 @@ static struct server server;
 #define SSO                                                                                        \
     "multiauth.policy.sso.use = kinto.auth.ProxyPolicy\n"                                          \
     "multiauth.policy.sso.proxies = 127.0.0.1\n"
+#define TOO_SMALL                                                                                  \
+    "kinto.bucket_create_principals = system.Everyone\n"                                           \
+    "kinto.quotas.bucket_max_bytes = 10\n"
 #define ERASER                                                                                     \
     "kinto.account_read_principals = sso:eraser\n"                                                 \
     "kinto.user-data_delete_principals = sso:eraser\n"
@@ -240,6 +268,14 @@ static void sign_up(void)
          "{'data':{'password':'secret','validated':true,'email-context':{'name':'Alice'}}}");
     want(201);
     want_at("/data/validated", "false");
+}
+
+/* So many have been sent, and no other is on its way: mails go in turn, so one behind them tells. */
+static void want_mails(unsigned n)
+{
+    call("PUT", "/accounts/last@example.org", "{'data':{'password':'secret'}}");
+    want(201);
+    want_line(mail(n), "To: last@example.org\r\n");
 }
 
 static bool logs_in(const char *password)
@@ -351,7 +387,7 @@ START_TEST(a_forgotten_password)
     with_password(ALICE, key); /* it has been used */
     call("PATCH", "/accounts/" ALICE, "{'data':{'password':'again'}}");
     want(401);
-    ck_assert_uint_eq(post.n, 3);
+    want_mails(3);
     stop();
 }
 END_TEST
@@ -365,6 +401,28 @@ START_TEST(a_reset_of_an_account_that_is_not_valid_helps_nobody)
     with_password(ALICE, key_in(mail(1)));
     call("PATCH", "/accounts/" ALICE, "{'data':{'password':'better'}}");
     want(401);
+    stop();
+}
+END_TEST
+
+/* A part of a batch that fails with a 5xx undoes the sign-up before it, and its mail. */
+START_TEST(what_is_undone_sends_nothing)
+{
+    post_begin(true);
+    server_start(&server, &(struct server_options){
+                              .settings = f(SETTINGS_WITH("kinto.plugins.quotas", "account")
+                                                TOO_SMALL "mail.port = %u\n",
+                                            post.port)});
+    api_use(server.url);
+    as(NULL);
+    call("POST", "/batch",
+         "{'requests':[{'method':'PUT','path':'/accounts/" ALICE "',"
+         "'body':{'data':{'password':'secret'}}},"
+         "{'method':'PUT','path':'/buckets/b','body':{'data':{'more':'than may be'}}}]}");
+    want(507);
+    want_mails(0);
+    sign_up(); /* 201: it was not there */
+    want_line(mail(1), "To: " ALICE "\r\n");
     stop();
 }
 END_TEST
@@ -407,10 +465,10 @@ END_TEST
 START_TEST(a_mail_is_tried_again)
 {
     start(true);
-    post.refusals[0] = "451 later";
+    play(&post.refusals[0], "451 later");
     sign_up();
     key_in(mail(0));
-    ck_assert_uint_eq(post.asked, 2);
+    ck_assert_uint_eq(count_of(&post.asked), 2);
     stop();
 }
 END_TEST
@@ -419,7 +477,7 @@ END_TEST
 START_TEST(a_mail_that_breaks_the_server_is_put_off)
 {
     start(true);
-    post.refusals[0] = "";
+    play(&post.refusals[0], "");
     sign_up();
     wait_until(&post.asked, 1);
     call("PUT", "/accounts/bob@example.org", "{'data':{'password':'secret'}}");
@@ -444,13 +502,13 @@ END_TEST
 START_TEST(a_mail_that_is_refused_is_given_up)
 {
     start(true);
-    post.refusals[0] = "550 never";
+    play(&post.refusals[0], "550 never");
     sign_up();
     wait_until(&post.asked, 1);
     call("PUT", "/accounts/bob@example.org", "{'data':{'password':'secret'}}");
     want(201);
     want_line(mail(0), "To: bob@example.org");
-    ck_assert_uint_eq(post.asked, 2);
+    ck_assert_uint_eq(count_of(&post.asked), 2);
     stop();
 }
 END_TEST
@@ -459,10 +517,12 @@ END_TEST
 START_TEST(a_server_that_turns_us_away_gets_the_mail_later)
 {
     start(true);
-    post.greetings[0] = _i == 0 ? "554 not you" : _i == 1 ? "421 busy" : "HTTP/1.1 400 Bad Request";
+    play(&post.greetings[0], _i == 0   ? "554 not you"
+                             : _i == 1 ? "421 busy"
+                                       : "HTTP/1.1 400 Bad Request");
     sign_up();
     key_in(mail(0));
-    ck_assert_uint_eq(post.met, 2);
+    ck_assert_uint_eq(count_of(&post.met), 2);
     stop();
 }
 END_TEST
@@ -471,7 +531,7 @@ END_TEST
 START_TEST(a_mail_that_the_server_breaks_off_at_keeps_no_other_back)
 {
     start(true);
-    post.breaks_at = "<" ALICE ">";
+    play(&post.breaks_at, "<" ALICE ">");
     sign_up();
     call("PUT", "/accounts/bob@example.org", "{'data':{'password':'secret'}}");
     want(201);
@@ -533,7 +593,7 @@ START_TEST(an_erased_user_is_not_written_to)
     call("PUT", "/accounts/bob@example.org", "{'data':{'password':'secret'}}");
     want(201);
     want_line(mail(0), "To: bob@example.org");
-    ck_assert_uint_eq(post.asked, 1);
+    ck_assert_uint_eq(count_of(&post.asked), 1);
     stop();
 }
 END_TEST
@@ -565,6 +625,7 @@ static Suite *suite(void)
     tcase_add_test(t, names_are_addresses);
     tcase_add_test(t, a_forgotten_password);
     tcase_add_test(t, a_reset_of_an_account_that_is_not_valid_helps_nobody);
+    tcase_add_test(t, what_is_undone_sends_nothing);
     tcase_add_test(t, mails_survive);
     tcase_add_test(t, a_stop_does_not_wait_for_the_mail_server);
     tcase_add_test(t, a_mail_is_tried_again);

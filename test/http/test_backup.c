@@ -10,6 +10,7 @@
 
 #include "test/support/api.h"
 #include "test/support/unit.h"
+#include "test/support/wait.h"
 
 #define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
@@ -96,7 +97,7 @@ static void *write_records(void *arg)
 static int wait_for_acks(struct writer *w, int n)
 {
     for (int tries = 0; tries < 20000 && atomic_load(&w->acked) < n; tries++)
-        poll(NULL, 0, 1);
+        wait_tick();
     ck_assert_int_ge(atomic_load(&w->acked), n);
     return atomic_load(&w->acked);
 }

@@ -11,6 +11,7 @@
 
 #include "test/support/api.h"
 #include "test/support/unit.h"
+#include "test/support/wait.h"
 #include "json/json.h"
 
 typedef unsigned long long ull;
@@ -371,7 +372,7 @@ static bool wait_for_acks(struct writer *w, int n)
             least = MIN_OF(least, atomic_load(&w[i].acked));
         if (least >= n)
             return true;
-        poll(NULL, 0, 1);
+        wait_tick();
     }
     return false;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The rules of the tree that a compiler does not check. `make lint` runs all of them.
 
-    lint.py [--root DIR] [CHECK ...]      CHECK: format includes banned settings traces
+    lint.py [--root DIR] [CHECK ...]      CHECK: format includes banned settings plugins traces
 
 Prints "file:line: what" for each offence and ends with 1 if there was one. Every check is a
 function from a tree's root to its offences, so that selftest.py can show it a tree that breaks the
@@ -58,14 +58,17 @@ BANNED_IN_ROOMS = {
     r"system|popen": "nothing: no shell",
     r"atof": "native_float, which tells of errors",
 }
-ONLY_IN = {"abort": ["base/base.c"]}  # exceptions to the above
+ONLY_IN = {"abort": ["base/base.c"], "poll": ["test/support/wait.h"]}  # exceptions to the above
 # Files are touched through base/os.h only, so that tests can put a simulated disk underneath.
 FILE_CALLS = (
     r"open|openat|creat|fopen|fdopen|pread|pwrite|pwritev|preadv|fsync|fdatasync|ftruncate|truncate"
     r"|fallocate|rename|link|mkdir|rmdir|opendir|mmap|flock"
 )
 # What tests may not call: they wait for a condition, with a deadline.
-BANNED_IN_TESTS = {r"sleep|usleep": "poll for the condition, with a deadline"}
+BANNED_IN_TESTS = {
+    r"sleep|usleep|nanosleep|clock_nanosleep": "wait_tick() and a deadline, of test/support/wait.h",
+    r"poll(?=\s*\(\s*(NULL|0)\s*,)": "wait_tick() and a deadline, or let_pass() with a reason, of test/support/wait.h",
+}
 
 TRACES = [
     (re.compile(r"(?<![\w.:/])/(work|root|home|opt|Users)/[\w.-]+"), "a path of one machine"),
@@ -337,6 +340,41 @@ def check_settings(root):
     return offences
 
 
+# ---- plugins -----------------------------------------------------------------------------------
+
+PLUGIN = re.compile(r"(?<![\w.])kinto\.plugins\.([a-z_]+)")
+PLUGIN_LISTS = {  # what names all of them: the lines of it that do
+    "doc/plugins.md": r"\| `kinto\.plugins\.\w+` \| ",
+    "doc/settings.md": r"\| `kinto\.includes` \| ",
+    "kinto.ini": "",
+}
+
+
+def check_plugins(root):
+    """Every plugin is in the lists that users read, and these name no other."""
+    table = "plugins/plugins.def"
+    if not os.path.isfile(os.path.join(root, table)):
+        return []
+    offences = []
+    known = set(re.findall(r'^X\("kinto\.plugins\.(\w+)"', read(root, table), re.M))
+    for path, lines in PLUGIN_LISTS.items():
+        if not os.path.isfile(os.path.join(root, path)):
+            offences.append(f"{path}:1: is not there, but {table} is")
+            continue
+        listed = set()
+        for line in read(root, path).split("\n"):
+            if re.match(lines, line):
+                listed.update(PLUGIN.findall(line))
+        offences += [f"{path}:1: kinto.plugins.{name} of {table} is not in its list" for name in sorted(known - listed)]
+    for path in files(root):
+        if not (path.endswith(".md") or path in ("kinto.ini", "plugins/settings.def")):
+            continue
+        for n, line in enumerate(read(root, path).split("\n"), 1):
+            offences += [f"{path}:{n}: kinto.plugins.{name} is not in {table}"
+                         for name in PLUGIN.findall(line) if name not in known and "not there" not in line]
+    return offences
+
+
 # ---- traces ------------------------------------------------------------------------------------
 
 def check_traces(root):
@@ -357,6 +395,7 @@ CHECKS = {
     "includes": check_includes,
     "banned": check_banned,
     "settings": check_settings,
+    "plugins": check_plugins,
     "traces": check_traces,
 }
 

@@ -28,6 +28,12 @@ GOOD = {
 }
 LINE = "| `kinto.readonly` | true, false | `false` | No writes. |\n"
 DOC = {"doc/settings.md": "Set `kinto.readonly`.\n\n## Features\n" + LINE}
+PLUGINS = {
+    "plugins/plugins.def": 'X("kinto.plugins.a", a_load)\n',
+    "doc/plugins.md": "| `kinto.plugins.a` | a |\n",
+    "doc/settings.md": "| `kinto.includes` | words | - | kinto.plugins.a. |\n",
+    "kinto.ini": "# kinto.plugins.a\n",
+}
 ROW = 'X("kinto.readonly", BOOL, 0, 0, "false", "", NULL, "No writes.")\n'
 TM = 'X("tm.*", IGNORED, 0, 0, NULL, "", NULL, "The reference\'s.")\n'
 TM_LINE = "| `tm.*` | ignored | - | The reference's. |\n"
@@ -79,7 +85,8 @@ CASES = [
     ("banned", {"engine/a.c": "fd = open(path, 0);\n"}, "open(): use os()"),
     ("banned", {"engine/a.c": "fd = os()->open(path, 0); r = t.rename(a, b);\n"}, None),
     ("banned", {"base/os.c": "fd = open(path, 0);\n"}, None),
-    ("banned", {"test/a.c": "usleep(10);\n"}, "poll for the condition"),
+    ("banned", {"test/a.c": "usleep(10);\n"}, "wait_tick() and a deadline"),
+    ("banned", {"test/a.c": "poll(NULL, 0, 5);\n"}, "let_pass() with a reason"),
     # settings
     ("settings", {"store/settings.def": ROW, **DOC}, None),
     ("settings", {"store/settings.def": ROW}, "doc/settings.md:1: is not there"),
@@ -104,6 +111,16 @@ CASES = [
     ("settings", {"store/settings.def": ROW, "kinto.ini": "[app:main]\n# kinto.readonly = true\n", **DOC}, None),
     ("settings", {"store/settings.def": ROW, "kinto.ini": "[app:main]\n\n# kinto.reedonly = true\n", **DOC},
      "kinto.ini:3: kinto.reedonly is in no settings.def"),
+    # plugins
+    ("plugins", {**PLUGINS}, None),
+    ("plugins", {**PLUGINS, "plugins/plugins.def": 'X("kinto.plugins.a", a_load)\nX("kinto.plugins.b", b_load)\n'},
+     "doc/plugins.md:1: kinto.plugins.b of plugins/plugins.def is not in its list"),
+    ("plugins", {**PLUGINS, "doc/plugins.md": "kinto.plugins.a\n"}, "doc/plugins.md:1: kinto.plugins.a of"),
+    ("plugins", {**PLUGINS, "doc/settings.md": "kinto.plugins.a\n"}, "doc/settings.md:1: kinto.plugins.a of"),
+    ("plugins", {**PLUGINS, "kinto.ini": ""}, "kinto.ini:1: kinto.plugins.a of"),
+    ("plugins", {**PLUGINS, "README.md": "`kinto.plugins.gone`\n"}, "README.md:1: kinto.plugins.gone is not in"),
+    ("plugins", {**PLUGINS, "README.md": "kinto.plugins.gone is not there\n"}, None),
+    ("plugins", {**PLUGINS, "README.md": "kinto.plugins.a.Policy\n"}, None),
     # traces
     ("traces", {"base/a.c": "/* see /home/somebody/kinto */\n"}, "a path of one machine"),
     ("traces", {"doc/a.md": "https://example.com/home/x and GET /v1/work\n"}, None),

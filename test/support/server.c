@@ -19,6 +19,7 @@
 
 #include "test/support/http_client.h"
 #include "test/support/server.h"
+#include "test/support/wait.h"
 
 enum { START_MS = 20000, STOP_MS = 10000 };
 
@@ -268,7 +269,7 @@ static bool wait_end(pid_t pid, int ms, int *status)
             return true;
         if (got < 0 || now_ms() >= deadline)
             return false;
-        poll(NULL, 0, 2);
+        wait_tick();
     }
 }
 

@@ -14,7 +14,12 @@
  */
 #include "test/unit/api/api_test.h"
 
-enum { RANDOM_BODY = 1 }; /* holds an id or a token of the server's making */
+#include "plugins/accounts.h"
+
+enum {
+    RANDOM_BODY = 1, /* holds an id, a token or a hash of the server's making */
+    ACCOUNTS = 2     /* of the server with accounts, for whose passwords a thread is waited for */
+};
 
 struct row {
     const char *user, *method, *target, *headers, *body;
@@ -32,7 +37,9 @@ struct row {
 #define JSON_PATCH  "Content-Type: application/json-patch+json\n"
 #define MERGE_PATCH "Content-Type: application/merge-patch+json\n"
 
-#define ME "basicauth:3fcfef121c84e3b2f7f8096524cf20a808ef062cacaf9952728caff34c0fa7aa"
+#define ADMIN "admin@x.org"
+#define AL    "al@x.org"
+#define ME    "basicauth:3fcfef121c84e3b2f7f8096524cf20a808ef062cacaf9952728caff34c0fa7aa"
 static const struct row rows[] = {
     {"me:x", "GET", "/v1/", NULL, NULL, 200, 0},
     {NULL, "GET", "/v1/", NULL, NULL, 200, 0},
@@ -170,19 +177,60 @@ static const struct row rows[] = {
     {"me:x", "DELETE", "/v1/__user_data__/" ME, NULL, NULL, 200, 0},
     {"me:x", "DELETE", "/v1/__user_data__/a", NULL, NULL, 200, 0},
     {"me:x", "DELETE", "/v1/__user_data__/system.Authenticated", NULL, NULL, 200, 0},
+    /* accounts, which are made valid by mail */
+    {NULL, "PUT", "/v1/accounts/new@x.org", NULL,
+     "{\"data\":{\"password\":\"p\",\"email-context\":{\"name\":\"N\"}}}", 201,
+     ACCOUNTS | RANDOM_BODY},
+    {NULL, "POST", "/v1/accounts", NULL, "{\"data\":{\"id\":\"new@x.org\",\"password\":\"p\"}}",
+     201, ACCOUNTS | RANDOM_BODY},
+    {NULL, "PUT", "/v1/accounts/new", NULL, "{\"data\":{\"password\":\"p\"}}", 400, ACCOUNTS},
+    {NULL, "PUT", "/v1/accounts/" AL, NULL, "{\"data\":{\"password\":\"p\"}}", 401, ACCOUNTS},
+    {NULL, "POST", "/v1/batch", NULL,
+     "{\"defaults\":{\"method\":\"PUT\",\"body\":{\"data\":{\"password\":\"p\"}}},\"requests\":["
+     "{\"path\":\"/accounts/b@x.org\"},{\"path\":\"/accounts/c@x.org\"},"
+     "{\"path\":\"/accounts/" AL "\"}]}",
+     200, ACCOUNTS | RANDOM_BODY},
+    {NULL, "POST", "/v1/accounts/" AL "/reset-password", NULL, NULL, 200, ACCOUNTS},
+    {NULL, "POST", "/v1/accounts/nobody@x.org/reset-password", NULL, NULL, 200, ACCOUNTS},
+    {NULL, "POST", "/v1/accounts/" AL "/validate/wrong", NULL, NULL, 403, ACCOUNTS},
+    {AL ":x", "GET", "/v1/accounts/" AL, NULL, NULL, 200, ACCOUNTS | RANDOM_BODY},
+    {AL ":wrong", "GET", "/v1/accounts/" AL, NULL, NULL, 401, ACCOUNTS},
+    {AL ":x", "PATCH", "/v1/accounts/" AL, NULL, "{\"data\":{\"password\":\"p\"}}", 200,
+     ACCOUNTS | RANDOM_BODY},
+    {AL ":x", "DELETE", "/v1/accounts/" AL, NULL, NULL, 200, ACCOUNTS},
+    {AL ":x", "PUT", "/v1/buckets/default/collections/c/records/r", NULL, NULL, 201, ACCOUNTS},
+    {ADMIN ":x", "GET", "/v1/accounts", NULL, NULL, 200, ACCOUNTS | RANDOM_BODY},
+    {ADMIN ":x", "DELETE", "/v1/__user_data__/account:" AL, NULL, NULL, 200, ACCOUNTS},
 };
 
-static const char ini[] = PLAIN_INI "   kinto.plugins.quotas kinto.plugins.history\n"
-                                    "   kinto.plugins.revisions\n"
-                                    "kinto.quotas.bucket_max_bytes = 100000\n"
-                                    "kinto.user-data_delete_principals = system.Authenticated\n"
-                                    "kinto.history.auto_trim_max_count = 3\n"
-                                    "kinto.history.auto_trim_threshold = 1\n"
-                                    "kinto.revisions.max_count = 2\n"
-                                    "kinto.backoff = 10\n"
-                                    "kinto.eos = 2031-01-01\n"
-                                    "kinto.eos_message = end\n"
-                                    "kinto.cors_origins = http://a.b http://c.*\n";
+#define ALL_PLUGINS "   kinto.plugins.quotas kinto.plugins.history\n   kinto.plugins.revisions\n"
+
+static const char ini[] =
+    PLAIN_INI ALL_PLUGINS "kinto.quotas.bucket_max_bytes = 100000\n"
+                          "kinto.user-data_delete_principals = system.Authenticated\n"
+                          "kinto.history.auto_trim_max_count = 3\n"
+                          "kinto.history.auto_trim_threshold = 1\n"
+                          "kinto.revisions.max_count = 2\n"
+                          "kinto.backoff = 10\n"
+                          "kinto.eos = 2031-01-01\n"
+                          "kinto.eos_message = end\n"
+                          "kinto.cors_origins = http://a.b http://c.*\n";
+
+static const char ini_accounts[] =
+    "[app:main]\n"
+    "multiauth.policies = account\n"
+    "multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy\n"
+    "kinto.userid_hmac_secret = secret\n"
+    "kinto.default_bucket_hmac_secret = other\n"
+    "kinto.includes = kinto.plugins.accounts kinto.plugins.default_bucket\n" ALL_PLUGINS
+    "kinto.account_create_principals = system.Everyone\n"
+    "kinto.account_write_principals = account:" ADMIN "\n"
+    "kinto.account_read_principals = account:" ADMIN "\n"
+    "kinto.account_password_cost = 4\n"
+    "kinto.account_validation = true\n"
+    "kinto.account_validation.email_sender = kinto@x.org\n"
+    "kinto.account_validation.email_body_template = {name} {activation-key}\n"
+    "kinto.user-data_delete_principals = account:" ADMIN "\n";
 
 /* ---- two servers that hold the same ---- */
 
@@ -211,11 +259,34 @@ static void fill(struct server *s)
     want(200, "GET", "/v1/buckets", NULL);
 }
 
+/* Whom the command line has made need no key. Their passwords are known from then on. */
+static void fill_accounts(struct server *s)
+{
+    static const char *const names[] = {ADMIN, AL};
+    struct err_detail d = {.text = ""};
+
+    server = *s;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        ck_assert_ok(accounts_put(s->loop->thread, s->settings, str_from(names[i]), STR("x"), &d));
+        user = arena_printf(&keep, "%s:x", names[i]).p;
+        want(200, "GET", "/v1/", NULL);
+    }
+    want(201, "PUT", "/v1/buckets/b", NULL);
+    want(201, "PUT", "/v1/buckets/b/collections/c", NULL);
+    want(201, "PUT", "/v1/buckets/b/collections/c/records/r",
+         "{\"permissions\":{\"read\":[\"account:" ADMIN "\"]}}");
+}
+
+static bool with_accounts; /* the servers of the row */
+
 static void start(struct server *s)
 {
-    server_start(ini);
+    server_start(with_accounts ? ini_accounts : ini);
     *s = server;
-    fill(s);
+    if (with_accounts)
+        fill_accounts(s);
+    else
+        fill(s);
 }
 
 static struct fake_answer *ask_row(struct server *s, const struct row *row)
@@ -289,8 +360,9 @@ static void give_memory(void)
 static void check_alive(void)
 {
     give_memory();
-    user = "me:x";
-    want(200, "GET", "/v1/buckets/b/collections/open/records/r1", NULL);
+    user = with_accounts ? ADMIN ":x" : "me:x";
+    want(200, "GET", with_accounts ? "/v1/accounts" : "/v1/buckets/b/collections/open/records/r1",
+         NULL);
 }
 
 static size_t torture(const struct row *row, bool once)
@@ -299,6 +371,7 @@ static size_t torture(const struct row *row, bool once)
     struct arena_mark m;
     size_t failed = 0;
 
+    with_accounts = row->flags & ACCOUNTS;
     start(&right);
     t.right = ask_row(&right, row);
     ck_assert_msg(t.right->status == row->status, "%s %s: %d " STR_FMT, row->method, row->target,
@@ -327,7 +400,7 @@ static size_t torture(const struct row *row, bool once)
         }
     }
     give_memory();
-    user = "me:x";
+    user = with_accounts ? ADMIN ":x" : "me:x";
     want(201, "PUT", "/v1/buckets/after", NULL);
     server_stop(&tortured);
     return failed;

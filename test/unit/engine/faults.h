@@ -6,6 +6,7 @@
 #define TEST_ENGINE_FAULTS_H
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "test/unit/engine/kit.h"
 

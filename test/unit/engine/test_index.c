@@ -856,6 +856,71 @@ START_TEST(a_close_shrinks_the_index_a_part_at_a_time)
 END_TEST
 
 /* Pages that are moved are looked at, and one may be damaged: then the index is put aside. */
+static void put_named(const char *format, unsigned i, const char *value)
+{
+    char key[64];
+    struct engine_txn *t = begin();
+
+    snprintf(key, sizeof key, format, i);
+    if (value != NULL)
+        ck_assert_int_eq(engine_put(t, str_from(key), str_from(value)), OK);
+    else
+        ck_assert_int_eq(engine_del(t, str_from(key)), OK);
+    ck_assert_int_eq(kit_commit(t), OK);
+}
+
+static unsigned files_with(const char *text)
+{
+    unsigned found = 0;
+    struct dirent *entry;
+    DIR *d = opendir(dir.path);
+
+    while ((entry = readdir(d)) != NULL) {
+        size_t n;
+        char *p;
+        if (entry->d_name[0] == '.')
+            continue;
+        p = kit_read(&dir, entry->d_name, &n);
+        found += memmem(p, n, text, strlen(text)) != NULL;
+        free(p);
+    }
+    closedir(d);
+    return found;
+}
+
+/* Deleted are keys between others, or a stretch of them, whose ends share pages with others, or all in a
+ * place of their own. */
+START_TEST(a_new_index_knows_nothing_of_what_was_deleted)
+{
+    struct engine_options o = options();
+    const char *kept = _i == 0 ? "shared/%05u/kept" : "%05u/kept";
+    const char *secret = _i == 0   ? "shared/%05u/secret/and/long/enough/to/split/pages"
+                         : _i == 1 ? "00300/secret/and/long/enough/to/split/pages/%05u"
+                                   : "secret/%05u";
+    for (unsigned i = 0; i < 600; i++)
+        put_named(kept, i, "kept");
+    for (unsigned i = 0; i < 600; i++)
+        put_named(secret, i, "secret");
+    ck_assert_int_eq(engine_checkpoint(e), OK);
+    for (unsigned i = 0; i < 600; i++)
+        put_named(secret, i, NULL);
+    ck_assert_uint_gt(files_with("secret"), 1);
+    ck_assert_int_eq(engine_compact(e), OK);
+    engine_close(e);
+    o.new_index = true;
+    e = kit_open_as(&o, NULL);
+    for (int closed = 0; closed < 2; closed++) {
+        audit_engine(e);
+        ck_assert_uint_eq(stats().keys, 600);
+        engine_close(e);
+        ck_assert_uint_eq(files_with("secret"), 0);
+        ck_assert_uint_gt(files_with("kept"), 0);
+        open_again();
+    }
+    ck_assert_uint_eq(stats().keys, 600);
+}
+END_TEST
+
 START_TEST(a_close_that_meets_damage)
 {
     struct engine_stats was;
@@ -907,6 +972,7 @@ static Suite *suite(void)
     tcase_add_test(c, memory_does_not_grow_with_the_keys);
     tcase_add_test(c, overwriting_does_not_fill_the_disk);
     tcase_add_test(c, compaction_keeps_what_lives);
+    tcase_add_loop_test(c, a_new_index_knows_nothing_of_what_was_deleted, 0, 3);
     tcase_add_test(c, what_was_deleted_stays_deleted);
     tcase_add_test(c, the_index_file_shrinks);
     tcase_add_test(c, a_close_shrinks_the_index_a_part_at_a_time);

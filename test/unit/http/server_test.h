@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "http/http.h"
 #include "test/support/unit.h"
+#include "test/support/wait.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -291,7 +292,7 @@ static UNUSED void test_wait_open(const struct fixture *f, unsigned n)
         http_server_stats(f->server, &s);
         if (s.open_connections == n)
             return;
-        poll(NULL, 0, 1);
+        wait_tick();
     } while (clock_mono_ms() < until);
     ck_abort_msg("%u connections are open, not %u", s.open_connections, n);
 }

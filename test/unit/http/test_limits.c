@@ -2,6 +2,7 @@
  * What the server does not put up with: malformed and oversized requests, slow clients, too many of
  * them; that a refusal can be read by the client; and that nobody else is disturbed.
  */
+#include "test/support/wait.h"
 #include "test/unit/http/server_test.h"
 
 #include <sys/resource.h>
@@ -323,7 +324,7 @@ START_TEST(head_timeout_begins_anew)
     begin();
     for (int i = 0; i < 20; i++) { /* together longer than the time-out */
         client_say(&c, "GET /al");
-        poll(NULL, 0, 20);
+        let_pass(20, "each head takes a while, but none takes too long");
         client_say(&c, "ive HTTP/1.1\r\nHost: h\r\n\r\n");
         expect_reply(&c, 200, "GET /alive|");
     }
@@ -384,7 +385,7 @@ START_TEST(send_timeout_counts_from_progress)
         ssize_t r = recv(c.fd, c.buf, 200000, 0);
         ck_assert_int_gt(r, 0);
         n += (size_t)r;
-        poll(NULL, 0, 5);
+        let_pass(5, "somebody who reads slowly");
     }
 }
 END_TEST
@@ -397,7 +398,7 @@ START_TEST(no_timeout_while_parked)
     begin();
     client_say(&c, "GET /park HTTP/1.1\r\nHost: h\r\n\r\n");
     test_wait(&f.app, &f.app.nparked, 1);
-    poll(NULL, 0, 3 * SHORT_MS); /* longer than any of them; nothing to wait for */
+    let_pass(3 * SHORT_MS, "no time-out may end it");
     test_release(&f.app);
     expect_reply(&c, 200, "GET /park|");
 }
@@ -504,12 +505,12 @@ START_TEST(out_of_descriptors)
     client_adopt(&waiting, fd);
     client_say(&waiting, "GET /alive HTTP/1.1\r\nHost: h\r\n\r\n");
     for (wall = clock_mono_ms() + TEST_MS; pauses() == 0 && clock_mono_ms() < wall;)
-        poll(NULL, 0, 1);
+        wait_tick();
     ck_assert_uint_eq(pauses(), 1);
     cpu = cpu_ms();
     wall = clock_mono_ms();
     while (clock_mono_ms() < wall + 500)
-        poll(NULL, 0, 50);
+        let_pass(50, "the server must not turn in circles");
     ck_assert_uint_lt(cpu_ms() - cpu, 100);
     ck_assert_uint_eq(pauses(), 1); /* said once, however often it was tried */
     expect_alive(&c);

@@ -3,6 +3,7 @@
  * framings, sizes, parked ones) sent in random pieces. Each answer must be the one that its request
  * asks for, in order. A failure names its seed; that seed gives the same bytes again.
  */
+#include "test/support/wait.h"
 #include "test/unit/http/server_test.h"
 
 #include <stdatomic.h>
@@ -161,7 +162,7 @@ static void *release_all(void *arg)
     (void)arg;
     while (!atomic_load(&enough))
         if (test_release(&f.app) == 0)
-            poll(NULL, 0, 1);
+            wait_tick();
     return NULL;
 }
 

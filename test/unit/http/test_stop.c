@@ -2,6 +2,7 @@
  * Stopping: the ports are free at once, what is in work is finished or cut off in time, and whoever
  * parked a request is waited for.
  */
+#include "test/support/wait.h"
 #include "test/unit/http/server_test.h"
 
 #include <stdatomic.h>
@@ -61,7 +62,7 @@ static void stop_begins(void)
     atomic_store(&stopped, false);
     ck_assert_int_eq(pthread_create(&stopper, NULL, stop_thread, f.server), 0);
     while (!port_refuses() && clock_mono_ms() < until)
-        poll(NULL, 0, 1);
+        wait_tick();
     ck_assert(port_refuses());
 }
 
@@ -260,7 +261,7 @@ static void *releaser(void *arg)
 
     while (!atomic_load(&enough))
         if (test_release(&fx->app) == 0)
-            poll(NULL, 0, 1);
+            wait_tick();
     return NULL;
 }
 
@@ -276,7 +277,7 @@ START_TEST(under_load)
         ck_assert_int_eq(pthread_create(&askers[i], NULL, asker, &f), 0);
     ck_assert_int_eq(pthread_create(&release, NULL, releaser, &f), 0);
     do {
-        poll(NULL, 0, 1);
+        wait_tick();
         http_server_stats(f.server, &s);
     } while (s.requests < 500);
     http_server_stop(f.server);

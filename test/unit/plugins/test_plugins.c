@@ -66,40 +66,74 @@ START_TEST(named_twice_is_loaded_once)
 }
 END_TEST
 
-/* Each plugin in turn gets no memory at its first, second, ... chunk: the start says so, and nothing is
- * left (a leak checker looks). */
+/* Everything that a plugin may look at is switched on. */
+#define ALL_ON                                                                                     \
+    "multiauth.policies = basicauth provider\n"                                                    \
+    "multiauth.policy.provider.use = kinto.plugins.openid.OpenIDConnectPolicy\n"                   \
+    "multiauth.policy.provider.issuer = https://id.example.org\n"                                  \
+    "multiauth.policy.provider.client_id = kinto\n"                                                \
+    "multiauth.policy.provider.client_secret = s3cret\n"                                           \
+    "multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy\n"                       \
+    "kinto.userid_hmac_secret = secret\n"                                                          \
+    "kinto.account_validation = true\n"                                                            \
+    "kinto.history.auto_trim_max_count = 5\n"                                                      \
+    "kinto.history.auto_trim_user_ids = a:b c:d\n"                                                 \
+    "kinto.quotas.bucket_max_bytes = 5\n"                                                          \
+    "kinto.quotas.collection_b_c_max_items = 5\n"                                                  \
+    "kinto.metrics_matchdict_fields = bucket_id\n"                                                 \
+    "kinto.statsd_url = udp://127.0.0.1:9\n"
+
+/* Loads the plugin where `left` bytes are left, and the n-th chunk behind them fails; n 0: none does. The
+ * bytes that it took may be told. */
+static enum err load_with(const char *plugin, size_t left, unsigned n, size_t *took)
+{
+    struct err_detail d = {.text = ""};
+    struct server s;
+    const struct store_options memory = {.dir = NULL};
+    str ini = arena_printf(&keep, "[app:main]\n" ALL_ON "kinto.includes = %s\n", plugin);
+    ck_assert_ok(server_load(&s, ini.p, &d));
+    ck_assert_ok(store_open(&s.store, &memory, NULL, &d));
+    struct api_options o = {.store = s.store, .settings = s.settings, .version = STR("1")};
+    o.policies = plugins_policies(&o.npolicies);
+    ck_assert_ok(api_new(&s.api, &o, &d));
+    struct arena *a = &s.api->arena;
+    if ((size_t)(a->end - a->at) < left + 16)
+        (void)arena_alloc(a, (size_t)(a->end - a->at) + 1); /* a new chunk */
+    while (!arena_failed(a) && (size_t)(a->end - a->at) >= left + 16)
+        (void)arena_alloc(a, 16);
+    size_t before = a->used - (size_t)(a->end - a->at);
+    arena_test_fail_chunk(n);
+    enum err e = plugins_load(s.api, s.settings, &d);
+    arena_test_fail_chunk(0);
+    ck_assert_msg(e == OK || e == ERR_NOMEM, "%s, %zu bytes, chunk %u: %s: %s", plugin, left, n,
+                  err_text(e), d.text);
+    if (took)
+        *took = a->used - (size_t)(a->end - a->at) - before;
+    server_stop(&s);
+    return e;
+}
+
+#define MOST_LEFT 8192 /* as much as a new chunk has for sure */
+
+/* At each place of the load of each plugin there is no memory: the start says so, and nothing is left,
+ * nor released twice (a leak checker looks). */
+static const char *const all_plugins[] = {
+#define X(name, load) name,
+#include "plugins/plugins.def"
+};
+
 START_TEST(no_memory_to_load_with)
 {
-    static const char *const plugins[] = {"accounts", "counters",   "default_bucket", "flush",
-                                          "history",  "prometheus", "statsd"};
-    for (size_t i = 0; i < ARRAY_LEN(plugins); i++) {
-        str ini = arena_printf(&keep,
-                               NO_INCLUDES "kinto.includes = kinto.plugins.%s\n"
-                                           "multiauth.policy.account.use = "
-                                           "kinto.plugins.accounts.AccountsPolicy\n"
-                                           "kinto.account_validation = true\n"
-                                           "kinto.statsd_url = udp://127.0.0.1:9\n",
-                               plugins[i]);
-        enum err e = ERR_NOMEM;
-        for (unsigned n = 1; e != OK; n++) {
-            struct err_detail d = {.text = ""};
-            struct server s;
-            const struct store_options memory = {.dir = NULL};
-            ck_assert_ok(server_load(&s, ini.p, &d));
-            ck_assert_ok(store_open(&s.store, &memory, NULL, &d));
-            const struct api_options o = {
-                .store = s.store, .settings = s.settings, .version = STR("1")};
-            ck_assert_ok(api_new(&s.api, &o, &d));
-            while (!arena_failed(&s.api->arena) && s.api->arena.end - s.api->arena.at >= 16)
-                (void)arena_alloc(&s.api->arena, 16); /* what is added needs a chunk */
-            arena_test_fail_chunk(n);
-            e = plugins_load(s.api, s.settings, &d);
-            arena_test_fail_chunk(0);
-            ck_assert_msg(e == OK || e == ERR_NOMEM, "%s, %u: %s", plugins[i], n, err_text(e));
-            ck_assert_msg(e != OK || n > 1, "%s: nothing failed", plugins[i]);
-            server_stop(&s);
-        }
-    }
+    const char *plugin = all_plugins[_i];
+    size_t took = 0;
+    unsigned failed = 0;
+    ck_assert_ok(load_with(plugin, MOST_LEFT, 0, &took));
+    ck_assert_uint_gt(took, 0);
+    for (size_t left = 0; left <= MIN_OF(took, MOST_LEFT); left += 16)
+        failed += load_with(plugin, left, 1, NULL) == ERR_NOMEM;
+    for (unsigned n = 2; load_with(plugin, 0, n, NULL) == ERR_NOMEM; n++)
+        failed++;
+    ck_assert_msg(failed > 1, "%s: nothing failed", plugin);
 }
 END_TEST
 
@@ -249,14 +283,14 @@ END_TEST
 static Suite *make_suite(void)
 {
     const TTest *const bare[] = {unknown_names_are_refused, a_long_name_is_refused,
-                                 nothing_is_on_by_itself, named_twice_is_loaded_once,
-                                 no_memory_to_load_with};
+                                 nothing_is_on_by_itself, named_twice_is_loaded_once};
     const TTest *const tests[] = {the_id_of_a_user, nobody_has_no_default_bucket,
                                   long_ids_in_a_body, a_flush_leaves_nothing};
     Suite *s = suite_create("plugins/plugins");
 
-    tests_of(s, "loading", setup_bare, teardown_bare, bare, ARRAY_LEN(bare));
-    TCase *c = tests_of(s, "plugins", setup, teardown, tests, ARRAY_LEN(tests));
+    TCase *c = tests_of(s, "loading", setup_bare, teardown_bare, bare, ARRAY_LEN(bare));
+    tcase_add_loop_test(c, no_memory_to_load_with, 0, ARRAY_LEN(all_plugins));
+    c = tests_of(s, "plugins", setup, teardown, tests, ARRAY_LEN(tests));
     tcase_add_loop_test(c, what_the_alias_claims, 0, ARRAY_LEN(claims));
     tcase_add_loop_test(c, what_an_access_makes, 0, ARRAY_LEN(accesses));
     return s;
