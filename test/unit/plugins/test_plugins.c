@@ -83,6 +83,23 @@ END_TEST
     "kinto.metrics_matchdict_fields = bucket_id\n"                                                 \
     "kinto.statsd_url = udp://127.0.0.1:9\n"
 
+static size_t arena_left(const struct arena *a)
+{
+    return (size_t)(a->end - a->at);
+}
+
+/* As long as no chunk is added: down to `left` bytes, or as near as its step allows. */
+static void fill(struct arena *a, size_t left)
+{
+    if (arena_left(a) < left + 64)
+        ck_assert_ptr_nonnull(arena_alloc(a, arena_left(a) + left + 1)); /* a new chunk */
+    size_t before = arena_left(a);
+    ck_assert_ptr_nonnull(arena_alloc(a, 1));
+    size_t step = before - arena_left(a);
+    while (arena_left(a) >= left + step)
+        ck_assert_ptr_nonnull(arena_alloc(a, 1));
+}
+
 /* Loads the plugin where `left` bytes are left, and the n-th chunk behind them fails; n 0: none does. The
  * bytes that it took may be told. */
 static enum err load_with(const char *plugin, size_t left, unsigned n, size_t *took)
@@ -97,18 +114,15 @@ static enum err load_with(const char *plugin, size_t left, unsigned n, size_t *t
     o.policies = plugins_policies(&o.npolicies);
     ck_assert_ok(api_new(&s.api, &o, &d));
     struct arena *a = &s.api->arena;
-    if ((size_t)(a->end - a->at) < left + 16)
-        (void)arena_alloc(a, (size_t)(a->end - a->at) + 1); /* a new chunk */
-    while (!arena_failed(a) && (size_t)(a->end - a->at) >= left + 16)
-        (void)arena_alloc(a, 16);
-    size_t before = a->used - (size_t)(a->end - a->at);
+    fill(a, left);
+    size_t before = a->used - arena_left(a);
     arena_test_fail_chunk(n);
     enum err e = plugins_load(s.api, s.settings, &d);
     arena_test_fail_chunk(0);
     ck_assert_msg(e == OK || e == ERR_NOMEM, "%s, %zu bytes, chunk %u: %s: %s", plugin, left, n,
                   err_text(e), d.text);
     if (took)
-        *took = a->used - (size_t)(a->end - a->at) - before;
+        *took = a->used - arena_left(a) - before;
     server_stop(&s);
     return e;
 }
