@@ -159,6 +159,8 @@ struct api_resource {
     /* One list of users who need not trust each other: a last_modified in the future, which would
      * move the clock of all, is as if there were none. */
     bool time_is_ours;
+    /* The settings that say who may read or write all that its objects lie in count for them, too. */
+    bool follows_parent;
     /* The fields that lists may be filtered by, sorted by and cut to, up to NULL; or NULL: any. */
     const char *const *fields;
     /* Those of them that hold text which may look like a number, up to NULL; or NULL: a filter that
@@ -194,6 +196,24 @@ struct api_resource {
 MUST_CHECK enum err api_add_resource(struct api *a, const struct api_resource *resource);
 enum api_kind api_kind_named(const struct api *a, str name); /* KIND_NONE: there is none */
 
+#define API_MAX_DEPTH 4
+struct api_place { /* of an object: the objects that its URI names, from the top to itself */
+    unsigned n;    /* 1 to API_MAX_DEPTH */
+    struct api_placed {
+        enum api_kind kind;
+        struct store_list_id list; /* the resource is a C string, too */
+        str uri, id;
+    } at[API_MAX_DEPTH];
+};
+/* Takes "/buckets/b/collections/c" to its place in the tree of kinds: slices of the URI. Whether there
+ * is such an object, and whether such ids can be, is not asked. False: no kind has such URIs. */
+bool api_place(const struct api *a, str uri, struct api_place *out);
+static inline const struct api_placed *
+api_place_end(const struct api_place *p) /* the object itself */
+{
+    return &p->at[p->n - 1];
+}
+
 /* ---- for plugins: changes -------------------------------------------------------------------- */
 
 enum api_action { ACTION_CREATE, ACTION_UPDATE, ACTION_DELETE };
@@ -206,6 +226,8 @@ struct api_change {
     struct store_list_id list;
     str id, uri;
     const struct store_object *old; /* NULL: it was created */
+    /* What had the id until it was deleted; NULL: nothing, or its tombstone is gone, too. */
+    const struct store_object *tombstone;
     const struct store_object *now; /* its tombstone when it was deleted */
 };
 
@@ -320,6 +342,17 @@ const struct store_principals *api_principals(struct api_req *r);
 /* Do the permissions of an object lie with it alone (kinto.explicit_permissions)? */
 bool api_explicit_permissions(struct api_req *r);
 
+/* What one may do with an object, asked by who answers for other objects. */
+enum api_right {
+    RIGHT_LIST, /* read all objects that are in a list with it; it need not be there itself */
+    RIGHT_WRITE
+};
+/* May the caller do so, as it would be answered at the URLs of that kind: by the permissions that are
+ * stored with the object and what it lies in, or by the settings of the kind. In a session. */
+MUST_CHECK enum err api_may(struct api_req *r, const struct api_place *what, enum api_right right,
+                            bool *allowed);
+/* Do the settings of the request's own kind let the caller read (whatever it is)? */
+bool api_reads_by_settings(const struct api_req *r);
 /* Is one of the caller's principals among the names? In a session. */
 bool api_is_any_of(const struct api_req *r, const str *names, size_t n);
 /* A look at one object before the session (authentication); `out` lies in the arena. NOTFOUND. */

@@ -208,15 +208,14 @@ static bool find_place(const struct listing *l, struct store_list_id list, struc
     const struct api_kind_info *k = kind_at(l, out->kind);
     out->list.resource = str_from(k->is.name);
     out->depth = k->depth;
-    enum api_kind above = k->is.parent;
-    for (unsigned i = k->depth; i-- > 0; above = kind_at(l, above)->is.parent)
-        out->kinds[i] = above;
-    str rest = str_drop(list.parent, MIN_OF(list.parent.n, 1));
-    for (unsigned i = 0; i < k->depth; i++) {
-        str_cut(&rest, '/'); /* "buckets" */
-        out->ids[i] = str_none(rest) ? STR("") : str_cut(&rest, '/');
+    struct api_place above = {.n = 0};
+    if (k->depth > 0 && !api_place(l->r->api, list.parent, &above))
+        return false;
+    for (unsigned i = 0; i < above.n; i++) {
+        out->kinds[i] = above.at[i].kind;
+        out->ids[i] = above.at[i].id;
     }
-    return true;
+    return above.n == k->depth;
 }
 
 static enum err find_bucket(struct listing *l, str id)

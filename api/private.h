@@ -61,7 +61,7 @@ struct api_level {
     enum { LEVEL_UNKNOWN, LEVEL_ABSENT, LEVEL_PRESENT } state;
     struct store_object object;
 };
-#define MAX_LEVELS 4
+#define MAX_LEVELS API_MAX_DEPTH
 
 /* ---- routes ---------------------------------------------------------------------------------- */
 
@@ -475,6 +475,12 @@ enum api_step api_take_inline_permissions(struct api_req *r, struct json *data,
 /* Writes r->id with its permissions and what follows from it; adds the timestamp headers. */
 enum api_step api_store_object(struct api_req *r, struct json *data, const struct json *permissions,
                                unsigned replaced, struct store_object *out);
+
+/* Stores an object of any list, with what follows from it. `old`: as it is, borrowed from the session, or
+ * NULL; `out` lies in the arena. */
+enum api_step api_write(struct api_req *r, enum api_kind kind, struct store_list_id list,
+                        const struct store_object *old, const struct store_put *put,
+                        struct store_object *out);
 
 /* Deletes an object of any list, with what follows from it. `o` is borrowed from the session, but for
  * its id. */

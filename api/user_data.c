@@ -158,25 +158,6 @@ static enum api_step see_to_objects(struct erasure *x)
 
 /* ---- groups ---------------------------------------------------------------------------------- */
 
-/* "/buckets/b/groups/g" -> the list, and the id. */
-static bool find_group(const struct api *a, str uri, struct store_list_id *list, str *id)
-{
-    const struct api_kind_info *group = &a->kinds[KIND_GROUP];
-    size_t at = STR_NPOS;
-    for (size_t i = 0; i < uri.n; i++)
-        if (uri.p[i] == '/')
-            at = i;
-    if (at == STR_NPOS)
-        return false;
-    *id = str_drop(uri, at + 1);
-    str parent = str_sub(uri, 0, at), plural = str_from(group->is.plural);
-    if (!str_ends(parent, plural) || parent.n < plural.n + 1)
-        return false;
-    parent.n -= plural.n + 1;
-    *list = (struct store_list_id){str_from(group->is.name), parent};
-    return true;
-}
-
 /* The data without the member. NOMEM, CORRUPT. */
 static enum err without_member(const struct erasure *x, const struct store_object *o,
                                struct json **data)
@@ -201,27 +182,23 @@ static enum api_step update_group(struct erasure *x, struct store_list_id list, 
     struct api_req *r = x->r;
     struct json *data;
     struct store_object now;
-    struct api_change change;
     enum err e = without_member(x, old, &data);
-    if (e == OK)
-        e = api_change_begin(r, KIND_GROUP, list, id, old, &change);
-    if (e == OK)
-        e = store_put(r->session, r->arena, list, &(struct store_put){.id = id, .data = data},
-                      &now);
-    return e == OK ? api_change_end(r, &change, &now, data) : api_fail_err(r, e);
+    if (e != OK)
+        return api_fail_err(r, e);
+    return api_write(r, KIND_GROUP, list, old, &(struct store_put){.id = id, .data = data}, &now);
 }
 
 static enum api_step leave_group(struct erasure *x, str uri)
 {
     struct api_req *r = x->r;
-    struct store_list_id list;
+    struct api_place p;
     struct store_object old;
-    str id;
     enum err e = ERR_NOTFOUND;
-    if (find_group(r->api, uri, &list, &id))
-        e = store_get(r->session, r->arena, list, id, &old);
+    bool group = api_place(r->api, uri, &p) && api_place_end(&p)->kind == KIND_GROUP;
+    if (group)
+        e = store_get(r->session, r->arena, api_place_end(&p)->list, api_place_end(&p)->id, &old);
     if (e == OK)
-        return update_group(x, list, id, &old);
+        return update_group(x, api_place_end(&p)->list, api_place_end(&p)->id, &old);
     if (e == ERR_NOTFOUND) /* a group that is not there has no members */
         e = store_group_set(r->session, uri, NULL, 0);
     return e == OK ? STEP_NEXT : api_fail_err(r, e);

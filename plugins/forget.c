@@ -87,21 +87,22 @@ static enum err see_to(struct forgetting *f, const struct store_object *o)
     struct store_session *s = api_session(f->r);
     struct arena *a = api_arena(f->r);
     struct json *entry;
-    struct change_place p;
+    struct api_place p;
     struct store_object now;
     enum err e = json_parse(a, o->data, &entry, NULL);
     if (e != OK)
         return e == ERR_NOMEM ? e : ERR_CORRUPT;
     const struct json *uri = json_get_typed(entry, STR("uri"), JSON_STRING);
     struct json *target = json_get_typed(entry, STR("target"), JSON_OBJECT);
-    if (!change_place(uri ? json_string(uri) : f->list.parent, &p))
+    if (!api_place(api_of(f->r), uri ? json_string(uri) : f->list.parent, &p))
         return ERR_CORRUPT;
-    bool group = str_eq(p.lists[p.n - 1].resource, STR("group")), found = false;
+    const struct api_placed *at = api_place_end(&p);
+    bool group = at->kind == KIND_GROUP, found = false;
     e = leave_entry(f, entry, target ? target : entry, group, &found);
     if (e != OK || !found)
         return e;
     f->changed = true;
-    e = store_get(s, a, p.lists[p.n - 1], p.ids[p.n - 1], &now);
+    e = store_get(s, a, at->list, at->id, &now);
     if (e == ERR_NOTFOUND)
         return store_forget(s, a, f->list, o->id);
     return e == OK ? store_set_data(s, a, f->list, o->id, entry) : e;

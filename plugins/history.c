@@ -35,13 +35,13 @@ static bool is_one_of(const str *names, size_t n, str name)
 }
 
 /* The settings name it, or what it lies in, or the user. */
-static bool is_excluded(const struct history *h, struct api_req *r, const struct change_place *p)
+static bool is_excluded(const struct history *h, struct api_req *r, const struct api_place *p)
 {
     str user = api_user_id(r);
     if (!str_none(user) && is_one_of(h->excluded_users, h->nexcluded_users, user))
         return true;
     for (size_t i = 0; i < p->n; i++)
-        if (is_one_of(h->excluded, h->nexcluded, p->uris[i]))
+        if (is_one_of(h->excluded, h->nexcluded, p->at[i].uri))
             return true;
     return false;
 }
@@ -49,19 +49,19 @@ static bool is_excluded(const struct history *h, struct api_req *r, const struct
 /* ---- an entry --------------------------------------------------------------------------------- */
 
 /* "bucket_id" of a bucket; of what lies in one the ids below the bucket. */
-static enum err add_ids(struct api_req *r, struct json *entry, const struct change_place *p)
+static enum err add_ids(struct api_req *r, struct json *entry, const struct api_place *p)
 {
     struct arena *a = api_arena(r);
     enum err e = OK;
     for (size_t i = p->n > 1 ? 1 : 0; i < p->n && e == OK; i++) {
-        str name = ARENA_JOIN(a, p->lists[i].resource, STR("_id"));
-        e = str_none(name) ? ERR_NOMEM : json_set(a, entry, name, json_new_string(a, p->ids[i]));
+        str name = ARENA_JOIN(a, p->at[i].list.resource, STR("_id"));
+        e = str_none(name) ? ERR_NOMEM : json_set(a, entry, name, json_new_string(a, p->at[i].id));
     }
     return e;
 }
 
-static enum err new_entry(struct api_req *r, const struct api_change *c,
-                          const struct change_place *p, struct json **out)
+static enum err new_entry(struct api_req *r, const struct api_change *c, const struct api_place *p,
+                          struct json **out)
 {
     struct arena *a = api_arena(r);
     struct json *entry = *out = json_new_object(a), *target = json_new_object(a);
@@ -115,7 +115,7 @@ static enum err add_readers(struct api_req *r, const struct store_object *o, str
 
 /* Of the entry: the readers of the object, and of what it lies in. */
 static enum err find_readers(struct api_req *r, const struct api_change *c,
-                             const struct change_place *p, struct readers *out)
+                             const struct api_place *p, struct readers *out)
 {
     *out = (struct readers){NULL, 0};
     if (!api_explicit_permissions(r))
@@ -123,7 +123,7 @@ static enum err find_readers(struct api_req *r, const struct api_change *c,
     enum err e = c->now->deleted ? OK : add_readers(r, c->now, out);
     for (size_t i = 0; i + 1 < p->n && e == OK; i++) {
         struct store_object above;
-        e = store_get(api_session(r), api_arena(r), p->lists[i], p->ids[i], &above);
+        e = store_get(api_session(r), api_arena(r), p->at[i].list, p->at[i].id, &above);
         if (e == OK)
             e = add_readers(r, &above, out);
         else if (e == ERR_NOTFOUND) /* deleted below the feet of it, in this very transaction */
@@ -133,7 +133,7 @@ static enum err find_readers(struct api_req *r, const struct api_change *c,
 }
 
 static enum err add_entry(const struct history *h, struct api_req *r, const struct api_change *c,
-                          const struct change_place *p)
+                          const struct api_place *p)
 {
     static const struct store_ace nobody = {STR_INIT(""), 0};
     struct trim trim;
@@ -142,7 +142,7 @@ static enum err add_entry(const struct history *h, struct api_req *r, const stru
     struct store_object stored;
     char id[37];
     rand_uuid4(id);
-    enum err e = trim_begin(h, r, p->uris[0], &trim);
+    enum err e = trim_begin(h, r, p->at[0].uri, &trim);
     if (e == OK)
         e = new_entry(r, c, p, &entry);
     if (e == OK)
@@ -153,20 +153,20 @@ static enum err add_entry(const struct history *h, struct api_req *r, const stru
                             .data = entry,
                             .acl = readers.n ? readers.acl : &nobody,
                             .nacl = readers.n};
-    e = store_put(api_session(r), api_arena(r), history_list(p->uris[0]), &put, &stored);
+    e = store_put(api_session(r), api_arena(r), history_list(p->at[0].uri), &put, &stored);
     return e == OK ? trim_end(h, r, &trim, c->resource) : e;
 }
 
 static enum api_step changed(void *ctx, struct api_req *r, const struct api_change *c)
 {
     const struct history *h = ctx;
-    struct change_place p;
+    struct api_place p;
     enum err e = OK;
     if (str_eq(c->list.resource, STR("history")))
         e = trim_forget(r, c->list.parent);
     else if (c->kind > KIND_RECORD || (c->kind == KIND_BUCKET && c->action == ACTION_DELETE))
         return STEP_NEXT;
-    else if (change_place(c->uri, &p) && !is_excluded(h, r, &p))
+    else if (api_place(api_of(r), c->uri, &p) && !is_excluded(h, r, &p))
         e = add_entry(h, r, c, &p);
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
 }
@@ -222,18 +222,18 @@ static void load_settings(struct history *h, const struct settings *s)
 }
 
 /* {"bucket":"b","collection":"c"} */
-static void write_excluded(struct buf *b, const struct change_place *p)
+static void write_excluded(struct buf *b, const struct api_place *p)
 {
     for (size_t i = 0; i < p->n; i++) {
-        buf_printf(b, "%s\"" STR_FMT "\":", i ? "," : "{", STR_ARG(p->lists[i].resource));
-        json_write_string(b, p->ids[i]);
+        buf_printf(b, "%s\"" STR_FMT "\":", i ? "," : "{", STR_ARG(p->at[i].list.resource));
+        json_write_string(b, p->at[i].id);
     }
     buf_add_char(b, '}');
 }
 
 /* The members of the capability that tell of settings. SYNTAX: one that means nothing. */
-static enum err write_exposed(struct buf *b, const struct history *h, const struct settings *s,
-                              struct err_detail *d)
+static enum err write_exposed(struct buf *b, const struct api *a, const struct history *h,
+                              const struct settings *s, struct err_detail *d)
 {
     if (h->max_count > 0)
         buf_printf(b, ",\"auto_trim_max_count\":%lld", (long long)h->max_count);
@@ -243,8 +243,8 @@ static enum err write_exposed(struct buf *b, const struct history *h, const stru
     }
     buf_add_str(b, h->ntrimmed_users ? STR("]") : STR(""));
     for (size_t i = 0; i < h->nexcluded; i++) {
-        struct change_place p;
-        if (!change_place(h->excluded[i], &p)) {
+        struct api_place p;
+        if (!api_place(a, h->excluded[i], &p) || api_place_end(&p)->kind > KIND_RECORD) {
             str origin = settings_origin(s, "kinto.history.exclude_resources");
             return err_set(d, ERR_SYNTAX, 0,
                            STR_FMT ": kinto.history.exclude_resources: \"" STR_FMT
@@ -265,7 +265,7 @@ static enum err add_capability(struct api *a, struct history *h, const struct se
     buf_init_arena(&b, &h->arena, MIB);
     buf_add_lit(&b, "{\"description\":\"Track changes on data.\",\"url\":"
                     "\"http://kinto.readthedocs.io/en/latest/api/1.x/history.html\"");
-    enum err e = write_exposed(&b, h, s, d);
+    enum err e = write_exposed(&b, a, h, s, d);
     buf_add_char(&b, '}');
     buf_add_char(&b, '\0');
     if (e == OK && buf_failed(&b))

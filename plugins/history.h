@@ -22,15 +22,6 @@ struct json *change_data(struct api_req *r, const struct store_object *o);
 /* {"write": [principal, ...]}; of a tombstone {}. */
 struct json *change_permissions(struct api_req *r, const struct store_object *o);
 
-#define CHANGE_MAX_IDS 3
-struct change_place { /* of an object: the objects named by its URI, from the bucket to itself */
-    struct store_list_id lists[CHANGE_MAX_IDS];
-    str uris[CHANGE_MAX_IDS], ids[CHANGE_MAX_IDS];
-    size_t n;
-};
-/* Slices of the URI, and names that are C strings, of a bucket, group, collection or record. False: it is none. */
-bool change_place(str uri, struct change_place *out);
-
 /* ---- forget.c --------------------------------------------------------------------------------- */
 
 /* In all lists of the resource ("history", "revision") nothing tells of the principal any more. Calls

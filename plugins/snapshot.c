@@ -304,26 +304,27 @@ static bool read_timestamp(str text, int64_t *out)
     return *out >= 0;
 }
 
-static enum err may_read(struct snapshot *s, str bucket_id, bool *allowed)
+/* What is stored counts, and the settings do not: so it is in the reference. They do when it comes to
+ * what was there before the collection was made, which the reference does not ask at all. */
+static enum err may_read(struct snapshot *s, bool *allowed)
 {
     const unsigned perms = STORE_PERM_READ | STORE_PERM_WRITE;
-    const struct {
-        struct store_list_id list;
-        str id;
-    } objects[] = {{{STR("bucket"), STR("")}, bucket_id},
-                   {{STR("collection"), s->bucket_uri}, s->collection_id}};
+    struct api_place p;
+    if (!api_place(api_of(s->r), s->collection_uri, &p))
+        return ERR_NOTFOUND;
     *allowed = false;
-    for (size_t i = 0; i < ARRAY_LEN(objects) && !*allowed; i++) {
+    for (unsigned i = 0; i < p.n && !*allowed; i++) {
         struct store_object o;
-        enum err e =
-            store_get(api_session(s->r), api_arena(s->r), objects[i].list, objects[i].id, &o);
-        if (e == OK) {
+        enum err e = store_get(api_session(s->r), api_arena(s->r), p.at[i].list, p.at[i].id, &o);
+        if (e == OK)
             *allowed = store_acl_allows(&o, api_principals(s->r), perms);
-            s->this_one_only = i > 0;
-        } else if (e != ERR_NOTFOUND)
+        else if (e != ERR_NOTFOUND)
             return e;
     }
-    return OK;
+    bool all;
+    enum err e = api_may(s->r, &p, RIGHT_LIST, &all);
+    s->this_one_only = !all;
+    return e;
 }
 
 static str invalid_timestamp(struct api_req *r, str text)
@@ -345,7 +346,7 @@ static enum api_step check(struct snapshot *s, str bucket_id)
     if (!api_valid_id_of(s->r, KIND_COLLECTION, s->collection_id))
         return api_fail_missing(s->r, API_ERR_MISSING_PARENT, s->collection_id, "collection");
     bool allowed;
-    enum err e = may_read(s, bucket_id, &allowed);
+    enum err e = may_read(s, &allowed);
     if (e != OK)
         return api_fail_err(s->r, e);
     if (allowed)
