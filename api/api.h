@@ -235,12 +235,14 @@ struct api_change {
  * answer, which has a status of 409 or of 500 and more (any other becomes 500), is that of the request,
  * and all that the request has changed is undone.
  * Of a request that changes many objects (the erasure of a user) what was made in the arena for one
- * of them, and headers that were set then, may be gone when the next is told. */
+ * of them, and headers that were set then, may be gone when the next is told; and what is undone may be
+ * no more than the last some hundred changes. */
 struct api_listener {
     void *ctx;
     enum api_step (*changed)(void *ctx, struct api_req *r, const struct api_change *c);
-    /* Or NULL. A principal is erased: behind the changes that this makes, in the same transaction. What
-     * the plugin keeps must not tell of it any more. */
+    /* Or NULL. A principal is erased: behind the changes that this makes. What the plugin keeps must not
+     * tell of it any more. AGAIN: there is more than one transaction should hold; it is called once more,
+     * in the next one. What it wants to find then, in the request's arena, hangs on api_erasure_at(). */
     enum err (*erased)(void *ctx, struct api_req *r, str principal);
     void (*free)(void *ctx); /* or NULL */
 };
@@ -353,6 +355,8 @@ MUST_CHECK enum err api_may(struct api_req *r, const struct api_place *what, enu
                             bool *allowed);
 /* Do the settings of the request's own kind let the caller read (whatever it is)? */
 bool api_reads_by_settings(const struct api_req *r);
+/* Of a listener that is told of an erasure: NULL when it is told first. */
+void **api_erasure_at(struct api_req *r);
 /* Is one of the caller's principals among the names? In a session. */
 bool api_is_any_of(const struct api_req *r, const str *names, size_t n);
 /* A look at one object before the session (authentication); `out` lies in the arena. NOTFOUND. */

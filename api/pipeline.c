@@ -34,6 +34,10 @@
  * or in it run again when that is done. So nothing waits for others inside a session: the write
  * transaction is shared by all.
  *
+ * What has to change more than one transaction should hold (user_data.c) answers WAIT, too, with goes_on
+ * set: what it has written so far is committed, others get their turn, and the steps in the session
+ * run again. A stop answers it with a 503.
+ *
  * After an error below 500 the transaction is committed all the same: what was done before the
  * error (a clock, a default bucket) stays, as in the reference. At 409, 413 and 5xx it is aborted.
  *
@@ -228,6 +232,9 @@ static void forget(struct api_req *r)
         r->id = STR_NONE;
     for (unsigned i = 0; i < MAX_LEVELS; i++)
         r->levels[i].state = LEVEL_UNKNOWN;
+    if (!r->goes_on)
+        r->erasure = NULL;
+    r->goes_on = false;
     r->exists = r->shared_only = r->failed = r->inline_permissions = false;
     r->only_id = STR_NONE;
     r->only_since = NULL;
@@ -377,10 +384,12 @@ enum err api_after_commit(struct api_req *r, void (*fn)(void *ctx), void *ctx)
 static enum outcome finish_write(struct api_req *r, enum api_step s)
 {
     int status = r->out->status;
-    if (s == STEP_WAIT || status == 409 || status == 413 || status >= 500 || incomplete(r)) {
+    bool waits = s == STEP_WAIT && !r->goes_on;
+    if (waits || status == 409 || status == 413 || status >= 500 || incomplete(r)) {
         store_abort(r->session);
         r->session = NULL;
-        return s == STEP_WAIT ? WAITS : ANSWERED;
+        r->goes_on = false;
+        return waits ? WAITS : ANSWERED;
     }
     r->phase = COMMITTING;
     store_commit(r->session, committed, r);
@@ -449,6 +458,12 @@ void api_request_resume(struct http_req *http)
         api_fail_err(r, r->commit_result);
     for (unsigned i = 0; r->commit_result == OK && i < r->nafters; i++)
         r->afters[i].fn(r->afters[i].ctx);
+    if (r->commit_result == OK && r->goes_on && !atomic_load(&r->api->stopping)) {
+        proceed(r);
+        return;
+    }
+    if (r->commit_result == OK && r->goes_on)
+        api_fail(r, API_ERR_UNAVAILABLE);
     respond(r);
 }
 

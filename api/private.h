@@ -12,10 +12,12 @@
 #include "base/rand.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define API_PREFIX "v1"
 
 struct api_batch;   /* batch.c */
+struct api_erasure; /* user_data.c */
 struct api_schemas; /* schema.c */
 
 /* ---- resources ------------------------------------------------------------------------------- */
@@ -132,6 +134,7 @@ struct api {
     struct api_service *services;
     size_t nservices;
     struct pool *pools[POOL_COUNT];
+    _Atomic bool stopping;
     struct api_observer *observers;
     size_t nobservers;
     pthread_mutex_t sharing; /* of the list of work that others may wait for */
@@ -224,6 +227,7 @@ struct api_req {
     enum { WORKING, COMMITTING } phase;  /* while it is parked */
     bool found;                          /* the steps before the session are done */
     bool written;                        /* the steps in it ran in a write transaction before */
+    bool goes_on;                        /* WAIT is not to undo anything, but the end of a part */
     struct api_after afters[MAX_AFTERS]; /* of the outermost: to be done behind the commit */
     unsigned nafters;
     /* Of the outermost: what was done for it, and what is to be done next. */
@@ -255,8 +259,9 @@ struct api_req {
     struct api_invalid *invalid, *invalid_last; /* in the order they came; last: only if any */
     struct api_invalid invalid_spare;           /* of the first one, when there is no memory */
 
-    struct api_batch *batch; /* of POST /batch */
-    uint64_t schema_steps;   /* that its schemas have taken, those of its parts included */
+    struct api_batch *batch;     /* of POST /batch */
+    struct api_erasure *erasure; /* how far that of a user has come; NULL: not begun */
+    uint64_t schema_steps;       /* that its schemas have taken, those of its parts included */
     struct http_response *out;
     bool failed; /* the response is an error or a redirect */
 

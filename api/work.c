@@ -12,7 +12,6 @@
  */
 #include "api/private.h"
 #include "base/map.h"
-#include <stdatomic.h>
 #include <unistd.h>
 
 /* The address that a stranger cannot change at will: of IPv6 the first 64 bits. */
@@ -182,6 +181,7 @@ enum err api_pools_new(struct api *a)
 
 void api_stop(struct api *a)
 {
+    atomic_store(&a->stopping, true);
     auth_stop(a->auth);
     for (size_t i = 0; i < a->nservices; i++)
         if (a->services[i].stop)

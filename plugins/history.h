@@ -25,8 +25,8 @@ struct json *change_permissions(struct api_req *r, const struct store_object *o)
 /* ---- forget.c --------------------------------------------------------------------------------- */
 
 /* In all lists of the resource ("history", "revision") nothing tells of the principal any more. Calls
- * touched() (may be NULL) for the parent of each list in which something was changed. In a write
- * transaction. */
+ * touched() (may be NULL) for the parent of each list in which something was changed. AGAIN: not in all of
+ * them yet, see struct api_listener. */
 MUST_CHECK enum err change_forget(struct api_req *r, str resource, str name,
                                   enum err (*touched)(struct api_req *r, str parent));
 
