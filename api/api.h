@@ -229,6 +229,7 @@ struct api_change {
     /* What had the id until it was deleted; NULL: nothing, or its tombstone is gone, too. */
     const struct store_object *tombstone;
     const struct store_object *now; /* its tombstone when it was deleted */
+    size_t left; /* deletions in the same list that follow at once, of this request */
 };
 
 /* Is told of each change by a request, in its transaction and right behind the change. DONE: its

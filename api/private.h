@@ -488,9 +488,9 @@ enum api_step api_write(struct api_req *r, enum api_kind kind, struct store_list
                         struct store_object *out);
 
 /* Deletes an object of any list, with what follows from it. `o` is borrowed from the session, but for
- * its id. */
+ * its id; `left`: so many others of that list follow at once. */
 enum api_step api_delete_stored(struct api_req *r, enum api_kind kind, struct store_list_id list,
-                                const struct store_object *o, const int64_t *time,
+                                const struct store_object *o, const int64_t *time, size_t left,
                                 struct store_object *tombstone);
 
 enum err api_add_user_data(struct api *a); /* user_data.c: NOMEM */

@@ -122,7 +122,7 @@ static enum api_step see_to(struct erasure *x, struct store_list_id list, struct
     else if (e == OK) {
         enum api_kind kind = api_kind_named(r->api, list.resource);
         return kind == KIND_NONE ? delete_unknown(r, list, o->id)
-                                 : api_delete_stored(r, kind, list, o, NULL, &tombstone);
+                                 : api_delete_stored(r, kind, list, o, NULL, 0, &tombstone);
     }
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
 }

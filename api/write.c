@@ -205,20 +205,21 @@ static enum api_step asked_deletion_time(struct api_req *r, int64_t *value, cons
 }
 
 enum api_step api_delete_stored(struct api_req *r, enum api_kind kind, struct store_list_id list,
-                                const struct store_object *o, const int64_t *time,
+                                const struct store_object *o, const int64_t *time, size_t left,
                                 struct store_object *tombstone)
 {
     struct api_change change;
     enum err e = api_change_begin(r, kind, list, o->id, o, &change);
+    change.left = left;
     if (e == OK)
         e = store_delete(r->session, r->arena, list, o->id, time, tombstone);
     return e == OK ? api_change_end(r, &change, tombstone, NULL) : api_fail_err(r, e);
 }
 
 static enum api_step delete_one(struct api_req *r, const struct store_object *o,
-                                const int64_t *time, struct store_object *tombstone)
+                                const int64_t *time, size_t left, struct store_object *tombstone)
 {
-    return api_delete_stored(r, r->route->kind, r->list, o, time, tombstone);
+    return api_delete_stored(r, r->route->kind, r->list, o, time, left, tombstone);
 }
 
 enum api_step api_delete_object(struct api_req *r)
@@ -234,7 +235,7 @@ enum api_step api_delete_object(struct api_req *r)
         return s;
     struct store_object object = r->object, tombstone;
     object.id = r->id;
-    s = delete_one(r, &object, asked, &tombstone);
+    s = delete_one(r, &object, asked, 0, &tombstone);
     if (s != STEP_NEXT)
         return s;
     api_timestamp_headers(r, tombstone.last_modified);
@@ -262,7 +263,7 @@ static enum api_step delete_found(struct api_req *r, struct store_result *found,
     enum api_step s = STEP_NEXT;
     for (size_t i = 0; s == STEP_NEXT && i < found->count; i++) {
         struct store_object tombstone;
-        s = delete_one(r, &found->objects[i], NULL, &tombstone);
+        s = delete_one(r, &found->objects[i], NULL, found->count - i - 1, &tombstone);
         if (s == STEP_NEXT)
             found->objects[i] = tombstone;
         if (s == STEP_NEXT && (i == 0 || tombstone.last_modified > *newest))

@@ -157,13 +157,34 @@ static enum err add_entry(const struct history *h, struct api_req *r, const stru
     return e == OK ? trim_end(h, r, &trim, c->resource) : e;
 }
 
+/* ---- deleting entries ------------------------------------------------------------------------- */
+
+static enum api_step allowed(void *ctx, struct api_req *r)
+{
+    if (api_method_of(r) != METHOD_DELETE)
+        return STEP_NEXT;
+    struct trim *t = ARENA_NEW(api_arena(r), struct trim);
+    enum err e = t ? trim_begin(ctx, r, api_list(r).parent, t) : ERR_NOMEM;
+    api_remember(r, t);
+    return e == OK ? STEP_NEXT : api_fail_err(r, e);
+}
+
+static enum err entry_deleted(const struct history *h, struct api_req *r,
+                              const struct api_change *c)
+{
+    struct trim *t = api_remembered(r);
+    return t ? trim_deleted(h, r, t, c->old, c->left == 0) : trim_forget(r, c->list.parent);
+}
+
+/* ---- as a listener ---------------------------------------------------------------------------- */
+
 static enum api_step changed(void *ctx, struct api_req *r, const struct api_change *c)
 {
     const struct history *h = ctx;
     struct api_place p;
     enum err e = OK;
     if (str_eq(c->list.resource, STR("history")))
-        e = trim_forget(r, c->list.parent);
+        e = entry_deleted(h, r, c);
     else if (c->kind > KIND_RECORD || (c->kind == KIND_BUCKET && c->action == ACTION_DELETE))
         return STEP_NEXT;
     else if (api_place(api_of(r), c->uri, &p) && !is_excluded(h, r, &p))
@@ -295,5 +316,8 @@ enum err history_load(struct api *a, const struct settings *s, struct err_detail
     e = add_capability(a, h, s, d);
     if (e == OK)
         e = snapshot_load(a, h);
-    return e == OK ? api_add_resource(a, &resource) : e;
+    struct api_resource own = resource;
+    own.ctx = h; /* which the listener frees */
+    own.allowed = allowed;
+    return e == OK ? api_add_resource(a, &own) : e;
 }

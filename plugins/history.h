@@ -49,18 +49,24 @@ struct trim_counter { /* entries of one kind of object, by one user (none: by an
     str resource, user;
     int64_t n, from;
 };
-struct trim { /* while an entry is added */
+struct trim { /* while entries are added, or deleted */
     bool on;
-    str bucket_uri;
+    str bucket_uri, digest;
     struct trim_counter *counters;
     size_t n;
+    bool counted; /* all entries are; else those up to a time: */
+    int64_t upto;
 };
 /* Before an entry is put into the list of the bucket, and behind it. */
 MUST_CHECK enum err trim_begin(const struct history *h, struct api_req *r, str bucket_uri,
                                struct trim *t);
 MUST_CHECK enum err trim_end(const struct history *h, struct api_req *r, struct trim *t,
                              const char *resource);
-/* Entries were taken out of the list by somebody else: they are counted anew next time. */
+/* Behind the deletion of an entry; before the first of them was a trim_begin(). `last`: no other
+ * follows in this transaction before a trim_begin(). */
+MUST_CHECK enum err trim_deleted(const struct history *h, struct api_req *r, struct trim *t,
+                                 const struct store_object *entry, bool last);
+/* Entries were taken out of the list by somebody else: they are counted anew. */
 MUST_CHECK enum err trim_forget(struct api_req *r, str bucket_uri);
 
 /* ---- snapshot.c ------------------------------------------------------------------------------- */

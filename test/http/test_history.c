@@ -303,7 +303,7 @@ START_TEST(only_the_newest_stay)
                  "create /buckets/b"); /* others are counted for themselves */
     list("?_since=0");
     want_count("/data", 5);                  /* no trace */
-    call("DELETE", H "?record_id=r5", NULL); /* counted anew */
+    call("DELETE", H "?record_id=r5", NULL); /* and is taken off the count */
     for (int i = 1; i <= 3; i++)
         put(f(R "/s%d", i), "{}");
     list("?resource_name=record");
@@ -312,6 +312,105 @@ START_TEST(only_the_newest_stay)
          "{'defaults':{'method':'PUT'},'requests':[{'path':'" R "/t1'},{'path':'" R "/t2'}]}");
     list("?resource_name=record");
     WANT_CHANGES("create " R "/t2", "create " R "/t1", "create " R "/s3", "create " R "/s2");
+    server_stop(&server);
+}
+END_TEST
+
+/* n records, each new. */
+static void make_records(const char *prefix, int n)
+{
+    for (int i = 0; i < n; i += 25) {
+        char body[2048];
+        size_t len =
+            (size_t)snprintf(body, sizeof body, "{'defaults':{'method':'PUT'},'requests':[");
+        for (int k = i; k < i + 25 && k < n; k++)
+            len += (size_t)snprintf(body + len, sizeof body - len, "%s{'path':'" R "/%s%d'}",
+                                    k > i ? "," : "", prefix, k);
+        snprintf(body + len, sizeof body - len, "]}");
+        call("POST", "/batch", body);
+        want(200);
+    }
+}
+
+static long entries_of_records(void)
+{
+    call("HEAD", H "?resource_name=record", NULL);
+    return strtol(header("Total-Objects"), NULL, 10);
+}
+
+/* Of a history that was not trimmed before, each write counts 500 entries, the oldest first. */
+START_TEST(counted_in_parts)
+{
+    struct server_options o = {.settings = "kinto.includes = kinto.plugins.history",
+                               .durable = true};
+    static const char *const trimmed[] = {"KINTO_HISTORY_AUTO_TRIM_MAX_COUNT=100",
+                                          "KINTO_HISTORY_AUTO_TRIM_THRESHOLD=0", NULL};
+    server_start(&server, &o);
+    api_use(server.url);
+    as("alice");
+    make_collection();
+    make_records("r", 1200);
+    ck_assert(server_end(&server));
+    o.env = trimmed;
+    server_restart(&server, &o);
+    api_use(server.url);
+    put(R "/s", "{}");
+    long left = entries_of_records();
+    ck_assert_int_lt(left, 1201 - 300); /* what was counted is trimmed at once */
+    ck_assert_int_gt(left, 600);        /* and that was not all */
+    /* Of what is counted, and of what is not yet: neither may be counted wrongly later. */
+    call("DELETE", H "?_sort=last_modified&resource_name=record&_limit=5", NULL);
+    call("DELETE", H "?resource_name=record&_limit=5", NULL);
+    ck_assert_int_eq(entries_of_records(), left - 10);
+    for (int i = 0; i < 3; i++)
+        put(R "/s", f("{'n':%d}", i));
+    ck_assert_int_eq(entries_of_records(), 100);
+    put(R "/s", "{}");
+    ck_assert_int_eq(entries_of_records(), 100);
+    call("DELETE", H "?_sort=last_modified&resource_name=record&_limit=7", NULL);
+    call("POST", "/batch",
+         "{'requests':[{'method':'DELETE','path':'" H "?resource_name=record&_limit=3'},"
+         "{'method':'PUT','path':'" R "/u'},"
+         "{'method':'DELETE','path':'" H "?record_id=u'}]}");
+    want(200);
+    ck_assert_int_eq(entries_of_records(), 90);
+    make_records("v", 10);
+    ck_assert_int_eq(entries_of_records(), 100);
+    make_records("w", 3);
+    ck_assert_int_eq(entries_of_records(), 100);
+    server_stop(&server);
+}
+END_TEST
+
+/* While it is off nobody counts. */
+START_TEST(trimmed_on_and_off)
+{
+    struct server_options o = {.settings = "kinto.includes = kinto.plugins.history",
+                               .durable = true};
+    static const char *const trimmed[] = {"KINTO_HISTORY_AUTO_TRIM_MAX_COUNT=10",
+                                          "KINTO_HISTORY_AUTO_TRIM_THRESHOLD=0", NULL};
+    o.env = trimmed;
+    server_start(&server, &o);
+    api_use(server.url);
+    as("alice");
+    make_collection();
+    make_records("r", 10);
+    ck_assert(server_end(&server));
+    o.env = NULL;
+    server_restart(&server, &o);
+    api_use(server.url);
+    make_records("s", 5);
+    call("DELETE", H "?resource_name=record&_limit=5", NULL); /* as many as before */
+    ck_assert_int_eq(entries_of_records(), 10);
+    make_records("t", 2);
+    ck_assert(server_end(&server));
+    o.env = trimmed;
+    server_restart(&server, &o);
+    api_use(server.url);
+    call("DELETE", H "?record_id=t0", NULL);
+    ck_assert_int_eq(entries_of_records(), 11);
+    make_records("u", 1);
+    ck_assert_int_eq(entries_of_records(), 10);
     server_stop(&server);
 }
 END_TEST
@@ -629,7 +728,8 @@ END_TEST
 
 static Suite *suite(void)
 {
-    const TTest *const own[] = {only_the_newest_stay,       a_beginning_that_nobody_remembers,
+    const TTest *const own[] = {only_the_newest_stay,       counted_in_parts,
+                                trimmed_on_and_off,         a_beginning_that_nobody_remembers,
                                 only_of_some_users,         what_is_left_out,
                                 settings_that_mean_nothing, settings_of_the_kind,
                                 settings_and_snapshots};
