@@ -340,6 +340,8 @@ str api_req_header(struct api_req *r, const char *name); /* STR_NONE: absent */
 str api_origin(struct api_req *r); /* "https://host", of which absolute URLs are made */
 str api_body(struct api_req *r);
 bool api_readonly(struct api_req *r);
+bool api_is_part(const struct api_req *r); /* of a batch */
+bool api_is_stopping(const struct api *a); /* Any thread: what takes long is given up. */
 str api_path_value(struct api_req *r, const char *name); /* of an endpoint with parameters */
 const struct store_principals *api_principals(struct api_req *r);
 /* Do the permissions of an object lie with it alone (kinto.explicit_permissions)? */

@@ -458,7 +458,7 @@ void api_request_resume(struct http_req *http)
         api_fail_err(r, r->commit_result);
     for (unsigned i = 0; r->commit_result == OK && i < r->nafters; i++)
         r->afters[i].fn(r->afters[i].ctx);
-    if (r->commit_result == OK && r->goes_on && !atomic_load(&r->api->stopping)) {
+    if (r->commit_result == OK && r->goes_on && !api_is_stopping(r->api)) {
         proceed(r);
         return;
     }

@@ -179,6 +179,11 @@ enum err api_pools_new(struct api *a)
     return e;
 }
 
+bool api_is_stopping(const struct api *a)
+{
+    return atomic_load(&a->stopping);
+}
+
 void api_stop(struct api *a)
 {
     atomic_store(&a->stopping, true);

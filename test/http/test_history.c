@@ -605,6 +605,43 @@ START_TEST(far_back)
 }
 END_TEST
 
+/* Too much for a loop: by a thread of its own, which must come to the same. */
+START_TEST(much_of_it)
+{
+    make_collection();
+    long long then = put_at("first", "{'n':1}");
+    make_records("r", 2100);
+    put_at("first", "{'n':2}");
+    long long now = put_at("r7", "{'n':7}");
+    call("GET", f(AT "%lld", then), NULL);
+    want(200);
+    want_ids("first");
+    want_at("/data/0/n", "1");
+    call("GET", f(AT "%lld", now - 1), NULL);
+    want(200);
+    want_count("/data", 2101);
+    want_at("/data/0/id", "'first'");
+    want_at("/data/0/n", "2");
+    const char *alone = strdup(re.body);
+    for (int writes = 0; writes <= 1; writes++) {
+        call("POST", "/batch",
+             f("{'requests':[{'path':'" AT "%lld'},{'method':'%s','path':'" R "/r8'},{'path':'" AT
+               "%lld'}]}",
+               now - 1, writes ? "PUT" : "GET", now - 1));
+        want(200);
+        for (int i = 0; i <= 2; i += 2) {
+            want_count(f("/responses/%d/body/data", i), 2101);
+            want_at(f("/responses/%d/body/data/0/n", i), "2");
+        }
+        ck_assert_ptr_nonnull(strstr(re.body, str_drop(str_from(alone), 1).p));
+    }
+    as("bob");
+    call("GET", f(AT "%lld", now - 1), NULL);
+    want(403);
+    free((char *)alone);
+}
+END_TEST
+
 START_TEST(who_may_look_back)
 {
     make_collection();
@@ -744,6 +781,7 @@ static Suite *suite(void)
                                   readers,
                                   as_it_was_by_its_own_time,
                                   far_back,
+                                  much_of_it,
                                   who_may_look_back};
     const TTest *const ours[] = {it_is_counted,
                                  a_batch,
