@@ -210,13 +210,13 @@ static enum err look_at(struct snapshot *s, str text)
     return OK;
 }
 
-/* Where the next page begins. */
+/* Where the next page begins; the last one may go. */
 static struct json *behind(struct arena *a, const struct store_object *last)
 {
     struct json *after = json_new_object(a);
     enum err e = json_set(a, after, STR("last_modified"), json_new_i64(a, last->last_modified));
     if (e == OK)
-        e = json_set(a, after, STR("id"), json_new_string(a, last->id));
+        e = json_set(a, after, STR("id"), json_new_string(a, arena_str(a, last->id)));
     return e == OK ? after : NULL;
 }
 
@@ -254,6 +254,9 @@ static enum err read_history(struct snapshot *s)
 {
     arena_init(&s->page, NULL, 0, s->a->spares, s->a->budget);
     enum err e = read_pages(s);
+    s->a->failed |=
+        s->page.failed; /* it is the request that has not enough, or asks for too much */
+    s->a->over_budget |= s->page.over_budget;
     arena_fini(&s->page);
     if (e != OK)
         return e;
