@@ -72,7 +72,9 @@ enum api_step {
     STEP_NEXT,  /* go on with the next step */
     STEP_DONE,  /* the response stands (also an error) */
     STEP_WRITE, /* cannot be done on a snapshot: start again inside a write transaction */
-    STEP_WAIT   /* work has to be done first, see api_work_begin(): start again then */
+    STEP_WAIT,  /* work has to be done first, see api_work_begin(): start again then */
+    STEP_MORE   /* in a write transaction of a request that is no part of a batch: commit it, then
+                   start again in another one */
 };
 
 enum api_method {
@@ -135,6 +137,10 @@ MUST_CHECK enum err api_add_endpoint(struct api *a, const struct api_endpoint *e
  * that lies in another comes behind it.
  */
 enum api_kind { KIND_BUCKET, KIND_GROUP, KIND_COLLECTION, KIND_RECORD, KIND_NONE = 16 };
+static inline bool api_is_core(enum api_kind kind) /* no plugin's */
+{
+    return kind <= KIND_RECORD;
+}
 
 struct api_shown {
     str data;
@@ -167,6 +173,8 @@ struct api_resource {
     /* One list of users who need not trust each other: a last_modified in the future, which would
      * move the clock of all, is as if there were none. */
     bool time_is_ours;
+    /* The settings that say who may read or write all that its objects lie in count for them, too. */
+    bool follows_parent;
     /* The fields that lists may be filtered by, sorted by and cut to, up to NULL; or NULL: any. */
     const char *const *fields;
     /* Those of them that hold text which may look like a number, up to NULL; or NULL: a filter that
@@ -201,6 +209,24 @@ struct api_resource {
 MUST_CHECK enum err api_add_resource(struct api *a, const struct api_resource *resource);
 enum api_kind api_kind_named(const struct api *a, str name); /* KIND_NONE: there is none */
 
+#define API_MAX_DEPTH 4
+struct api_place { /* of an object: the objects that its URI names, from the top to itself */
+    unsigned n;    /* 1 to API_MAX_DEPTH */
+    struct api_placed {
+        enum api_kind kind;
+        struct store_list_id list; /* the resource is a C string, too */
+        str uri, id;
+    } at[API_MAX_DEPTH];
+};
+/* Takes "/buckets/b/collections/c" to its place in the tree of kinds: slices of the URI. Whether there
+ * is such an object, and whether such ids can be, is not asked. False: no kind has such URIs. */
+bool api_place(const struct api *a, str uri, struct api_place *out);
+static inline const struct api_placed *
+api_place_end(const struct api_place *p) /* the object itself */
+{
+    return &p->at[p->n - 1];
+}
+
 /* ---- for plugins: changes -------------------------------------------------------------------- */
 
 enum api_action { ACTION_CREATE, ACTION_UPDATE, ACTION_DELETE };
@@ -213,20 +239,25 @@ struct api_change {
     struct store_list_id list;
     str id, uri;
     const struct store_object *old; /* NULL: it was created */
+    /* What had the id until it was deleted; NULL: nothing, or its tombstone is gone, too. */
+    const struct store_object *tombstone;
     const struct store_object *now; /* its tombstone when it was deleted */
+    size_t left; /* deletions in the same list that follow at once, of this request */
 };
 
 /* Is told of each change by a request, in its transaction and right behind the change. DONE: its
  * answer, which has a status of 409 or of 500 and more (any other becomes 500), is that of the request,
  * and all that the request has changed is undone.
  * Of a request that changes many objects (the erasure of a user) what was made in the arena for one
- * of them, and headers that were set then, may be gone when the next is told. */
+ * of them, and headers that were set then, may be gone when the next is told; and what is undone may be
+ * no more than the last some hundred changes. */
 struct api_listener {
     void *ctx;
     enum api_step (*changed)(void *ctx, struct api_req *r, const struct api_change *c);
-    /* Or NULL. A principal is erased: behind the changes that this makes, in the same transaction. What
-     * the plugin keeps must not tell of it any more. */
-    enum err (*erased)(void *ctx, struct api_req *r, str principal);
+    /* Or NULL. A principal is erased: behind the changes that this makes. What the plugin keeps must not
+     * tell of it any more. AGAIN: there is more than one transaction should hold; it is called once more,
+     * in the next one. *at is NULL at first, and then what it was set to: memory of the request. */
+    enum err (*erased)(void *ctx, struct api_req *r, str principal, void **at);
 };
 MUST_CHECK enum err api_add_listener(struct api *a, const struct api_listener *listener);
 
@@ -319,11 +350,24 @@ str api_req_header(struct api_req *r, const char *name); /* STR_NONE: absent */
 str api_origin(struct api_req *r); /* "https://host", of which absolute URLs are made */
 str api_body(struct api_req *r);
 bool api_readonly(struct api_req *r);
+bool api_is_part(const struct api_req *r); /* of a batch */
+bool api_is_stopping(const struct api *a); /* Any thread: what takes long is given up. */
 str api_path_value(struct api_req *r, const char *name); /* of an endpoint with parameters */
 const struct store_principals *api_principals(struct api_req *r);
 /* Do the permissions of an object lie with it alone (kinto.explicit_permissions)? */
 bool api_explicit_permissions(struct api_req *r);
 
+/* What one may do with an object, asked by who answers for other objects. */
+enum api_right {
+    RIGHT_LIST, /* read all objects that are in a list with it; it need not be there itself */
+    RIGHT_WRITE
+};
+/* May the caller do so, as it would be answered at the URLs of that kind: by the permissions that are
+ * stored with the object and what it lies in, or by the settings of the kind. In a session. */
+MUST_CHECK enum err api_may(struct api_req *r, const struct api_place *what, enum api_right right,
+                            bool *allowed);
+/* Do the settings of the request's own kind let the caller read (whatever it is)? */
+bool api_reads_by_settings(const struct api_req *r);
 /* Is one of the caller's principals among the names? In a session. */
 bool api_is_any_of(const struct api_req *r, const str *names, size_t n);
 /* A look at one object before the session (authentication); `out` lies in the arena. NOTFOUND. */

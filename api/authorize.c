@@ -43,17 +43,26 @@ bool api_is_one_of(const struct api_req *r, const struct api_names *names)
     return api_is_any_of(r, names->names, names->count);
 }
 
-static bool settings_allow(const struct api_req *r, enum api_required required)
+static bool kind_allows(const struct api_req *r, const struct api_kind_info *k,
+                        enum api_required required)
 {
-    return api_is_one_of(r, &api_kind_of(r)->principals[required]);
+    if (api_is_one_of(r, &k->principals[required]))
+        return true;
+    return k->is.follows_parent && required != REQUIRED_CREATE &&
+           kind_allows(r, &r->api->kinds[k->is.parent], required);
 }
 
-/* The settings that go with a set of permissions that would grant. */
-static bool settings_allow_any(const struct api_req *r, unsigned perms)
+static bool settings_allow(const struct api_req *r, enum api_required required)
 {
-    return ((perms & STORE_PERM_WRITE) && settings_allow(r, REQUIRED_WRITE)) ||
-           ((perms & STORE_PERM_READ) && settings_allow(r, REQUIRED_READ)) ||
-           ((perms & api_kind_of(r)->is.create_perm) && settings_allow(r, REQUIRED_CREATE));
+    return kind_allows(r, api_kind_of(r), required);
+}
+
+/* The settings of a kind that go with a set of permissions that would grant. */
+static bool kind_allows_any(const struct api_req *r, const struct api_kind_info *k, unsigned perms)
+{
+    return ((perms & STORE_PERM_WRITE) && kind_allows(r, k, REQUIRED_WRITE)) ||
+           ((perms & STORE_PERM_READ) && kind_allows(r, k, REQUIRED_READ)) ||
+           ((perms & k->is.create_perm) && kind_allows(r, k, REQUIRED_CREATE));
 }
 
 /* Sets *allowed if something grants `want` on the object of levels[n - 1]. */
@@ -63,7 +72,7 @@ static enum err granted(struct api_req *r, unsigned n, enum api_want want, bool 
     unsigned create = api_kind_of(r)->is.create_perm;
     unsigned above = api_given_by(kind, want, create, false);
     unsigned own = api_given_by(kind, want, create, true);
-    if (settings_allow_any(r, own | above)) {
+    if (kind_allows_any(r, api_kind_of(r), own | above)) {
         *allowed = true;
         return OK;
     }
@@ -214,6 +223,28 @@ enum api_step api_authorize(struct api_req *r)
 enum err api_may_read(struct api_req *r, bool *allowed)
 {
     return granted(r, r->nlevels, WANT_READ_ATTRIBUTES, allowed);
+}
+
+enum err api_may(struct api_req *r, const struct api_place *what, enum api_right right,
+                 bool *allowed)
+{
+    const unsigned perms =
+        right == RIGHT_WRITE ? STORE_PERM_WRITE : STORE_PERM_READ | STORE_PERM_WRITE;
+    *allowed = kind_allows_any(r, &r->api->kinds[api_place_end(what)->kind], perms);
+    for (unsigned i = what->n - (right == RIGHT_LIST); i-- > 0 && !*allowed;) {
+        struct store_object o;
+        enum err e = store_get(r->session, r->arena, what->at[i].list, what->at[i].id, &o);
+        if (e == OK)
+            *allowed = store_acl_allows(&o, &r->who, perms);
+        else if (e != ERR_NOTFOUND)
+            return e;
+    }
+    return OK;
+}
+
+bool api_reads_by_settings(const struct api_req *r)
+{
+    return kind_allows_any(r, api_kind_of(r), STORE_PERM_READ | STORE_PERM_WRITE);
 }
 
 /* The user, everyone, the authenticated, and the groups of both. */

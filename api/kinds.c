@@ -1,6 +1,6 @@
 /*
  * api/kinds.c - the kinds of objects: the core's, those that plugins add, and what the settings say
- * of each. Everything else that depends on the kind of an object is asked here.
+ * of each. (What Kinto knows of its own four alone, schemas and caches of records, stands where that is.)
  *
  * What gives what (authorize.c) follows from the tree of kinds alone, so it is the same for all:
  *     read        write or read, on the object or on one that it lies in

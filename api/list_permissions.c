@@ -76,7 +76,7 @@ static void load_settings(struct listing *l)
 
 static void write_name(struct buf *b, str name)
 {
-    if (b->p[b->n - 1] != '[')
+    if (b->n > 0 && b->p[b->n - 1] != '[') /* none: there was no memory */
         buf_add_char(b, ',');
     json_write_string(b, name);
 }
@@ -208,15 +208,14 @@ static bool find_place(const struct listing *l, struct store_list_id list, struc
     const struct api_kind_info *k = kind_at(l, out->kind);
     out->list.resource = str_from(k->is.name);
     out->depth = k->depth;
-    enum api_kind above = k->is.parent;
-    for (unsigned i = k->depth; i-- > 0; above = kind_at(l, above)->is.parent)
-        out->kinds[i] = above;
-    str rest = str_drop(list.parent, MIN_OF(list.parent.n, 1));
-    for (unsigned i = 0; i < k->depth; i++) {
-        str_cut(&rest, '/'); /* "buckets" */
-        out->ids[i] = str_none(rest) ? STR("") : str_cut(&rest, '/');
+    struct api_place above = {.n = 0};
+    if (k->depth > 0 && !api_place(l->r->api, list.parent, &above))
+        return false;
+    for (unsigned i = 0; i < above.n; i++) {
+        out->kinds[i] = above.at[i].kind;
+        out->ids[i] = above.at[i].id;
     }
-    return true;
+    return above.n == k->depth;
 }
 
 static enum err find_bucket(struct listing *l, str id)
@@ -292,7 +291,7 @@ static enum err select_rows(struct api_req *r, const struct store_query *q,
     struct listing l = {.r = r};
     buf_init_arena(&l.row, r->arena, MIB);
     buf_init_arena(&l.parent, r->arena, MIB);
-    arena_init(&l.bucket, NULL, 0, r->arena->spares, r->arena->budget);
+    arena_init_beside(&l.bucket, r->arena);
     load_settings(&l);
     enum err e = store_select_new(r->session, r->arena, q, &l.rows);
     if (e == OK)
@@ -305,7 +304,7 @@ static enum err select_rows(struct api_req *r, const struct store_query *q,
         e = add_shared(&l);
     if (e == OK)
         e = add_by_settings(&l);
-    arena_fini(&l.bucket);
+    arena_fini_beside(&l.bucket, r->arena);
     return e == OK ? store_select_end(l.rows, out) : e;
 }
 

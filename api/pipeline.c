@@ -35,6 +35,10 @@
  * or in it run again when that is done. So nothing waits for others inside a session: the write
  * transaction is shared by all.
  *
+ * What has to change more than one transaction should hold (user_data.c) answers MORE: what it has
+ * written so far is committed, others get their turn, and the steps in the session run again. A stop
+ * answers it with a 503.
+ *
  * After an error below 500 the transaction is committed all the same: what was done before the
  * error (a clock, a default bucket) stays, as in the reference. At 409, 413 and 5xx it is aborted.
  *
@@ -233,6 +237,8 @@ static void forget(struct api_req *r)
         r->id = STR_NONE;
     for (unsigned i = 0; i < MAX_LEVELS; i++)
         r->levels[i].state = LEVEL_UNKNOWN;
+    if (r->parked != AT_DISK_WITH_MORE)
+        r->erasure = NULL;
     r->exists = r->shared_only = r->failed = r->inline_permissions = r->is_resolved = false;
     r->only_id = STR_NONE;
     r->only_since = NULL;
@@ -387,7 +393,7 @@ static enum outcome finish_write(struct api_req *r, enum api_step s)
         r->session = NULL;
         return s == STEP_WAIT ? NEEDS_WORK : ANSWERED;
     }
-    r->parked = AT_DISK;
+    r->parked = s == STEP_MORE ? AT_DISK_WITH_MORE : AT_DISK;
     store_commit(r->session, committed, r);
     return NEEDS_DISK;
 }
@@ -454,6 +460,13 @@ void api_request_resume(struct http_req *http)
         api_fail_err(r, r->commit_result);
     for (unsigned i = 0; r->commit_result == OK && i < r->nafters; i++)
         r->afters[i].fn(r->afters[i].ctx);
+    if (r->commit_result == OK && r->parked == AT_DISK_WITH_MORE) {
+        if (!api_is_stopping(r->api)) {
+            proceed(r);
+            return;
+        }
+        api_fail(r, API_ERR_UNAVAILABLE);
+    }
     respond(r);
 }
 

@@ -12,10 +12,12 @@
 #include "base/rand.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define API_PREFIX "v1"
 
 struct api_batch;   /* batch.c */
+struct api_erasure; /* user_data.c */
 struct api_schemas; /* schema.c */
 
 /* ---- resources ------------------------------------------------------------------------------- */
@@ -61,7 +63,7 @@ struct api_level {
     enum { LEVEL_UNKNOWN, LEVEL_ABSENT, LEVEL_PRESENT } state;
     struct store_object object;
 };
-#define MAX_LEVELS 4
+#define MAX_LEVELS API_MAX_DEPTH
 
 /* ---- routes ---------------------------------------------------------------------------------- */
 
@@ -142,6 +144,7 @@ struct api {
     } * kept;
     size_t nkept;
     struct pool *pools[POOL_COUNT];
+    _Atomic bool stopping;
     struct api_observer *observers;
     size_t nobservers;
     pthread_mutex_t sharing; /* of the list of work that others may wait for */
@@ -232,8 +235,8 @@ struct api_req {
 
     struct store_session *session;
     enum err commit_result;
-    enum { AT_WORK, AT_DISK } parked;    /* what it waits for, if it does */
-    bool is_prepared;                    /* the steps before the session are done */
+    enum { AT_WORK, AT_DISK, AT_DISK_WITH_MORE } parked; /* what it waits for, if it does */
+    bool is_prepared;                                    /* the steps before the session are done */
     bool written;                        /* the steps in it ran in a write transaction before */
     struct api_after afters[MAX_AFTERS]; /* of the outermost: to be done behind the commit */
     unsigned nafters;
@@ -266,8 +269,9 @@ struct api_req {
     struct api_invalid *invalid, *invalid_last; /* in the order they came; last: only if any */
     struct api_invalid invalid_spare;           /* of the first one, when there is no memory */
 
-    struct api_batch *batch; /* of POST /batch */
-    uint64_t schema_steps;   /* that its schemas have taken, those of its parts included */
+    struct api_batch *batch;     /* of POST /batch */
+    struct api_erasure *erasure; /* how far that of a user has come; NULL: not begun */
+    uint64_t schema_steps;       /* that its schemas have taken, those of its parts included */
     struct http_response *out;
     bool failed; /* the response is an error or a redirect */
 
@@ -486,10 +490,16 @@ enum api_step api_take_inline_permissions(struct api_req *r, struct json *data,
 enum api_step api_store_object(struct api_req *r, struct json *data, const struct json *permissions,
                                unsigned replaced, struct store_object *out);
 
+/* Stores an object of any list, with what follows from it. `old`: as it is, borrowed from the session, or
+ * NULL; `out` lies in the arena. */
+enum api_step api_write(struct api_req *r, enum api_kind kind, struct store_list_id list,
+                        const struct store_object *old, const struct store_put *put,
+                        struct store_object *out);
+
 /* Deletes an object of any list, with what follows from it. `o` is borrowed from the session, but for
- * its id. */
+ * its id; `left`: so many others of that list follow at once. */
 enum api_step api_delete_stored(struct api_req *r, enum api_kind kind, struct store_list_id list,
-                                const struct store_object *o, const int64_t *time,
+                                const struct store_object *o, const int64_t *time, size_t left,
                                 struct store_object *tombstone);
 
 enum err api_add_user_data(struct api *a); /* user_data.c: NOMEM */

@@ -24,6 +24,11 @@ static str without_default_port(str scheme, str host)
     return str_ends(host, port) ? str_sub(host, 0, host.n - port.n) : host;
 }
 
+bool api_is_part(const struct api_req *r)
+{
+    return r->parent != NULL;
+}
+
 struct api_req *api_outermost(struct api_req *r)
 {
     while (r->parent)

@@ -6,6 +6,36 @@
  */
 #include "api/private.h"
 
+/* The kind whose objects have that plural and lie in `parent`; NONE: there is none. */
+static enum api_kind kind_below(const struct api *a, enum api_kind parent, str plural)
+{
+    for (unsigned k = 0; k < a->nkinds; k++)
+        if (a->kinds[k].is.parent == parent && str_eq(plural, str_from(a->kinds[k].is.plural)))
+            return (enum api_kind)k;
+    return KIND_NONE;
+}
+
+bool api_place(const struct api *a, str uri, struct api_place *out)
+{
+    enum api_kind kind = KIND_NONE;
+    str parent = STR("");
+    *out = (struct api_place){.n = 0};
+    if (!str_starts(uri, STR("/")))
+        return false;
+    for (str rest = str_drop(uri, 1); !str_none(rest);) {
+        kind = kind_below(a, kind, str_cut(&rest, '/'));
+        str id = str_none(rest) ? STR("") : str_cut(&rest, '/');
+        if (kind == KIND_NONE || id.n == 0)
+            return false;
+        str own = str_sub(uri, 0, (size_t)(id.p + id.n - uri.p));
+        CHECK(out->n < API_MAX_DEPTH);
+        out->at[out->n++] =
+            (struct api_placed){kind, {str_from(a->kinds[kind].is.name), parent}, own, id};
+        parent = own;
+    }
+    return true;
+}
+
 str api_list_uri(struct api_req *r)
 {
     return ARENA_JOIN(r->arena, r->list.parent, STR("/"), str_from(api_kind_of(r)->is.plural));

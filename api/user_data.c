@@ -10,10 +10,23 @@
  *  - What plugins keep of it (who changed what) they forget.
  *  - The store forgets its name.
  *
- * One transaction, in the memory of one object however many there are: each object that is seen to
- * leaves the index of what is shared with the principal, so the first one that is found there is
- * always the next. Buckets come first, then what lies in them, so that of a tree only the top is
- * deleted.
+ * In the memory of one object however many there are: each object that is seen to leaves the index of
+ * what is shared with the principal, so the first one that is found there is always the next. Buckets
+ * come first, then what lies in them, so that of a tree only the top is deleted.
+ *
+ * Nobody else writes meanwhile, and the other requests of the loop wait; so there is one transaction
+ * for each PORTION objects, and behind each others get their turn (STEP_MORE). Most erasures
+ * are done in one. The answer comes when all is done, and the client need not know; what was asked
+ * for is that nothing is left, so a half that is durable after a crash or a stop (503) is a part of
+ * it, and the request is made again. To have told the client to come again for each portion would be
+ * simpler by a few lines, but no program written for the reference expects that, and where the look
+ * through what plugins keep had ended would have to be written down. Each object is seen to as a whole.
+ * What lies in a bucket that is deleted counts as nothing: that is the cost of any DELETE of one.
+ *
+ * A batch is one transaction: what is more than MOST_IN_BATCH is left, and the answer to that part is 413.
+ *
+ * What somebody shares with the principal while it is erased is seen to as long as that is not over yet;
+ * if it holds something at the end: 503, ask again.
  *
  * Who may do it the setting kinto.user-data_delete_principals says; without it, nobody. The
  * principal is one segment of the URL: groups, whose principals hold slashes, are no users.
@@ -23,12 +36,40 @@
 #define BASE      "/__user_data__"
 #define ANY_DEPTH 2 /* what lies in collections, and whatever plugins may put below that */
 
-struct erasure {
+#define PORTION       500
+#define MOST_IN_BATCH 5000
+
+/* How far it has come; lives as long as the request. */
+struct api_erasure {
+    unsigned stage;        /* of stages[] */
+    unsigned done;         /* objects, in this transaction */
+    unsigned round, depth; /* of the stages that see to objects: the list that is next */
+    uint32_t number;
+    size_t listener; /* that is next; */
+    void *at;        /* how far it has come */
+};
+
+struct erasure { /* in one transaction */
     struct api_req *r;
     str name;
     struct store_principals who; /* the one */
     struct store_walk *walk;
+    struct api_erasure *at;
 };
+
+/* So much was done. MORE: enough for one transaction; DONE: too much for a batch. */
+static enum api_step spend(struct erasure *x, unsigned n)
+{
+    struct api_req *r = x->r;
+    x->at->done += n;
+    if (x->at->done < (r->parent ? MOST_IN_BATCH : PORTION))
+        return STEP_NEXT;
+    if (r->parent)
+        return api_fail_told(r, API_ERR_TOO_LARGE,
+                             STR("There is more to erase than a batch may: ask for it alone."),
+                             STR_NONE);
+    return STEP_MORE;
+}
 
 /* ---- objects --------------------------------------------------------------------------------- */
 
@@ -81,7 +122,7 @@ static enum api_step see_to(struct erasure *x, struct store_list_id list, struct
     else if (e == OK) {
         enum api_kind kind = api_kind_named(r->api, list.resource);
         return kind == KIND_NONE ? delete_unknown(r, list, o->id)
-                                 : api_delete_stored(r, kind, list, o, NULL, &tombstone);
+                                 : api_delete_stored(r, kind, list, o, NULL, 0, &tombstone);
     }
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
 }
@@ -104,7 +145,7 @@ static enum api_step see_to_first(struct erasure *x, struct store_list_id list, 
         return s;
     arena_release(r->arena, mark);
     r->out->nheaders = nheaders;
-    return STEP_NEXT;
+    return spend(x, 1);
 }
 
 /* How many objects those in the list lie in. */
@@ -116,12 +157,13 @@ static unsigned depth_of(struct store_list_id list)
     return MIN_OF(slashes / 2, ANY_DEPTH);
 }
 
-/* The lists of one depth; number 0: that was the last one. */
-static enum api_step see_to_next_list(struct erasure *x, unsigned depth, uint32_t *number)
+/* The next list of one depth; number 0: that was the last one. */
+static enum api_step see_to_next_list(struct erasure *x)
 {
     struct api_req *r = x->r;
     struct arena_mark mark = arena_mark(r->arena);
     struct store_list_id list;
+    uint32_t *number = &x->at->number;
     enum err e = store_shared_list_next(r->session, r->arena, &x->who, number, &list);
     if (e == ERR_NOTFOUND) {
         *number = 0;
@@ -130,7 +172,7 @@ static enum api_step see_to_next_list(struct erasure *x, unsigned depth, uint32_
     if (e != OK)
         return api_fail_err(r, e);
     enum api_step s = STEP_NEXT;
-    for (bool more = depth_of(list) == depth; more && s == STEP_NEXT;)
+    for (bool more = depth_of(list) == x->at->depth; more && s == STEP_NEXT;)
         s = see_to_first(x, list, &more);
     if (s != STEP_NEXT)
         return s;
@@ -139,43 +181,33 @@ static enum api_step see_to_next_list(struct erasure *x, unsigned depth, uint32_
     return STEP_NEXT;
 }
 
+static enum api_step see_to_depth(struct erasure *x)
+{
+    enum api_step s = STEP_NEXT;
+    if (x->at->number == 0)
+        x->at->number = 1;
+    while (x->at->number != 0 && s == STEP_NEXT)
+        s = see_to_next_list(x);
+    return s;
+}
+
 /* Each list once. A listener may have shared something with the principal meanwhile (what it keeps
  * of a deletion, with those who could read what was deleted): once more, but not for ever. */
 #define MAX_ROUNDS 3
 
 static enum api_step see_to_objects(struct erasure *x)
 {
-    enum api_step s = STEP_NEXT;
-    for (unsigned round = 0; round < MAX_ROUNDS; round++)
-        for (unsigned depth = 0; depth <= ANY_DEPTH; depth++)
-            for (uint32_t number = 1; number != 0;) {
-                s = see_to_next_list(x, depth, &number);
-                if (s != STEP_NEXT)
-                    return s;
-            }
-    return s;
+    for (; x->at->round < MAX_ROUNDS; x->at->round++, x->at->depth = 0)
+        for (; x->at->depth <= ANY_DEPTH; x->at->depth++) {
+            enum api_step s = see_to_depth(x);
+            if (s != STEP_NEXT)
+                return s;
+        }
+    x->at->round = 0;
+    return STEP_NEXT;
 }
 
 /* ---- groups ---------------------------------------------------------------------------------- */
-
-/* "/buckets/b/groups/g" -> the list, and the id. */
-static bool find_group(const struct api *a, str uri, struct store_list_id *list, str *id)
-{
-    const struct api_kind_info *group = &a->kinds[KIND_GROUP];
-    size_t at = STR_NPOS;
-    for (size_t i = 0; i < uri.n; i++)
-        if (uri.p[i] == '/')
-            at = i;
-    if (at == STR_NPOS)
-        return false;
-    *id = str_drop(uri, at + 1);
-    str parent = str_sub(uri, 0, at), plural = str_from(group->is.plural);
-    if (!str_ends(parent, plural) || parent.n < plural.n + 1)
-        return false;
-    parent.n -= plural.n + 1;
-    *list = (struct store_list_id){str_from(group->is.name), parent};
-    return true;
-}
 
 /* The data without the member. NOMEM, CORRUPT. */
 static enum err without_member(const struct erasure *x, const struct store_object *o,
@@ -201,27 +233,23 @@ static enum api_step update_group(struct erasure *x, struct store_list_id list, 
     struct api_req *r = x->r;
     struct json *data;
     struct store_object now;
-    struct api_change change;
     enum err e = without_member(x, old, &data);
-    if (e == OK)
-        e = api_change_begin(r, KIND_GROUP, list, id, old, &change);
-    if (e == OK)
-        e = store_put(r->session, r->arena, list, &(struct store_put){.id = id, .data = data},
-                      &now);
-    return e == OK ? api_change_end(r, &change, &now, data) : api_fail_err(r, e);
+    if (e != OK)
+        return api_fail_err(r, e);
+    return api_write(r, KIND_GROUP, list, old, &(struct store_put){.id = id, .data = data}, &now);
 }
 
 static enum api_step leave_group(struct erasure *x, str uri)
 {
     struct api_req *r = x->r;
-    struct store_list_id list;
+    struct api_place p;
     struct store_object old;
-    str id;
     enum err e = ERR_NOTFOUND;
-    if (find_group(r->api, uri, &list, &id))
-        e = store_get(r->session, r->arena, list, id, &old);
+    bool group = api_place(r->api, uri, &p) && api_place_end(&p)->kind == KIND_GROUP;
+    if (group)
+        e = store_get(r->session, r->arena, api_place_end(&p)->list, api_place_end(&p)->id, &old);
     if (e == OK)
-        return update_group(x, list, id, &old);
+        return update_group(x, api_place_end(&p)->list, api_place_end(&p)->id, &old);
     if (e == ERR_NOTFOUND) /* a group that is not there has no members */
         e = store_group_set(r->session, uri, NULL, 0);
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
@@ -244,6 +272,7 @@ static enum api_step leave_groups(struct erasure *x)
             return s;
         arena_release(r->arena, mark);
         r->out->nheaders = nheaders;
+        s = spend(x, 1);
     }
     return s;
 }
@@ -257,37 +286,75 @@ static enum api_step authorize(struct api_req *r)
     return api_fail(r, str_none(r->user.id) ? API_ERR_UNAUTHORIZED : API_ERR_FORBIDDEN);
 }
 
+static enum api_step tell_plugins(struct erasure *x)
+{
+    struct api_req *r = x->r;
+    struct api_erasure *at = x->at;
+    for (; at->listener < r->api->nlisteners; at->listener++, at->at = NULL) {
+        const struct api_listener *l = &r->api->listeners[at->listener];
+        enum err e = l->erased ? l->erased(l->ctx, r, x->name, &at->at) : OK;
+        while (e == ERR_AGAIN) {
+            enum api_step s = spend(x, PORTION);
+            if (s != STEP_NEXT)
+                return s;
+            e = l->erased(l->ctx, r, x->name, &at->at);
+        }
+        if (e != OK)
+            return api_fail_err(r, e);
+    }
+    return STEP_NEXT;
+}
+
+static enum api_step forget_name(struct erasure *x)
+{
+    enum err e = store_principal_forget(x->r->session, x->name);
+    if (e == ERR_EXISTS)
+        return api_fail(x->r, API_ERR_UNAVAILABLE);
+    return e == OK ? STEP_NEXT : api_fail_err(x->r, e);
+}
+
 static enum api_step erase(struct api_req *r, str name)
 {
-    struct erasure x = {.r = r, .name = name};
+    /* Objects once more, for what listeners kept of the groups. */
+    static enum api_step (*const stages[])(struct erasure * x) = {
+        see_to_objects, leave_groups, see_to_objects, tell_plugins, forget_name};
+    struct erasure x = {.r = r, .name = name, .at = r->erasure};
+    x.at->done = 0;
     enum err e = store_principals_resolve(r->session, r->arena, &x.name, 1, &x.who);
     if (e == OK)
         e = store_walk_new(r->session, r->arena, &x.who, &x.walk);
     if (e != OK)
         return api_fail_err(r, e);
-    enum api_step s = see_to_objects(&x);
-    if (s == STEP_NEXT)
-        s = leave_groups(&x);
-    if (s == STEP_NEXT)
-        s = see_to_objects(&x); /* again, for what listeners kept of the groups */
-    if (s != STEP_NEXT)
-        return s;
-    for (size_t i = 0; e == OK && i < r->api->nlisteners; i++)
-        if (r->api->listeners[i].erased)
-            e = r->api->listeners[i].erased(r->api->listeners[i].ctx, r, name);
-    if (e == OK)
-        e = store_principal_forget(r->session, name);
-    return e == OK || e == ERR_EXISTS ? STEP_NEXT : api_fail_err(r, e);
+    enum api_step s = STEP_NEXT;
+    for (; x.at->stage < ARRAY_LEN(stages); x.at->stage++) {
+        s = stages[x.at->stage](&x);
+        if (s != STEP_NEXT)
+            return s;
+    }
+    return s;
 }
 
-static enum api_step delete_user_data(struct api_req *r)
+/* Once: the rights of who asks may go with what is erased. */
+static enum api_step begin(struct api_req *r)
 {
-    str name = api_path_value(r, "principal");
     enum api_step s = authorize(r);
     if (s == STEP_NEXT)
         s = api_check_origin(r);
     if (s == STEP_NEXT)
         s = api_validate(r);
+    if (s != STEP_NEXT)
+        return s;
+    r->erasure = ARENA_NEW(r->arena, struct api_erasure);
+    if (r->erasure == NULL)
+        return api_fail_err(r, ERR_NOMEM);
+    *r->erasure = (struct api_erasure){.stage = 0};
+    return STEP_NEXT;
+}
+
+static enum api_step delete_user_data(struct api_req *r)
+{
+    str name = api_path_value(r, "principal");
+    enum api_step s = r->erasure ? STEP_NEXT : begin(r);
     if (s == STEP_NEXT)
         s = erase(r, name);
     if (s != STEP_NEXT)

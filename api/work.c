@@ -12,7 +12,6 @@
  */
 #include "api/private.h"
 #include "base/map.h"
-#include <stdatomic.h>
 #include <unistd.h>
 
 /* The address that a stranger cannot change at will: of IPv6 the first 64 bits. */
@@ -183,8 +182,14 @@ enum err api_pools_new(struct api *a)
     return e;
 }
 
+bool api_is_stopping(const struct api *a)
+{
+    return atomic_load(&a->stopping);
+}
+
 void api_stop(struct api *a)
 {
+    atomic_store(&a->stopping, true);
     auth_stop(a->auth);
     for (size_t i = 0; i < a->nservices; i++)
         a->services[i].stop(a->services[i].ctx);

@@ -38,6 +38,19 @@ static enum err refresh_principals(struct api_req *r)
     return OK;
 }
 
+enum api_step api_write(struct api_req *r, enum api_kind kind, struct store_list_id list,
+                        const struct store_object *old, const struct store_put *put,
+                        struct store_object *out)
+{
+    struct api_change change;
+    enum err e = api_change_begin(r, kind, list, put->id, old, &change);
+    if (e == OK)
+        e = store_put(r->session, r->arena, list, put, out);
+    if (e == OK && put->acl) /* it may name the caller for the first time */
+        e = refresh_principals(r);
+    return e == OK ? api_change_end(r, &change, out, put->data) : api_fail_err(r, e);
+}
+
 /* Does the body's "permissions" (or NULL) name a kind? null is no permission. */
 static bool names_any(const struct json *permissions)
 {
@@ -91,17 +104,12 @@ enum api_step api_store_object(struct api_req *r, struct json *data, const struc
     enum err e = put.last_modified ? start_clock(r) : OK;
     if (e == OK)
         e = api_new_acl(r, r->exists ? &old : NULL, permissions, replaced, &put.acl, &put.nacl);
-    struct api_change change;
-    if (e == OK)
-        e = api_change_begin(r, r->route->kind, r->list, r->id, r->exists ? &old : NULL, &change);
-    if (e == OK)
-        e = store_put(r->session, r->arena, r->list, &put, out);
-    if (e == OK)
-        e = refresh_principals(r);
     if (e != OK)
         return api_fail_err(r, e);
-    api_timestamp_headers(r, out->last_modified);
-    return api_change_end(r, &change, out, data);
+    s = api_write(r, r->route->kind, r->list, r->exists ? &old : NULL, &put, out);
+    if (s == STEP_NEXT)
+        api_timestamp_headers(r, out->last_modified);
+    return s;
 }
 
 /* Stores the data and the permissions of the body, and answers with the object. */
@@ -197,20 +205,21 @@ static enum api_step asked_deletion_time(struct api_req *r, int64_t *value, cons
 }
 
 enum api_step api_delete_stored(struct api_req *r, enum api_kind kind, struct store_list_id list,
-                                const struct store_object *o, const int64_t *time,
+                                const struct store_object *o, const int64_t *time, size_t left,
                                 struct store_object *tombstone)
 {
     struct api_change change;
     enum err e = api_change_begin(r, kind, list, o->id, o, &change);
+    change.left = left;
     if (e == OK)
         e = store_delete(r->session, r->arena, list, o->id, time, tombstone);
     return e == OK ? api_change_end(r, &change, tombstone, NULL) : api_fail_err(r, e);
 }
 
 static enum api_step delete_one(struct api_req *r, const struct store_object *o,
-                                const int64_t *time, struct store_object *tombstone)
+                                const int64_t *time, size_t left, struct store_object *tombstone)
 {
-    return api_delete_stored(r, r->route->kind, r->list, o, time, tombstone);
+    return api_delete_stored(r, r->route->kind, r->list, o, time, left, tombstone);
 }
 
 enum api_step api_delete_object(struct api_req *r)
@@ -226,7 +235,7 @@ enum api_step api_delete_object(struct api_req *r)
         return s;
     struct store_object object = r->object, tombstone;
     object.id = r->id;
-    s = delete_one(r, &object, asked, &tombstone);
+    s = delete_one(r, &object, asked, 0, &tombstone);
     if (s != STEP_NEXT)
         return s;
     api_timestamp_headers(r, tombstone.last_modified);
@@ -254,7 +263,7 @@ static enum api_step delete_found(struct api_req *r, struct store_result *found,
     enum api_step s = STEP_NEXT;
     for (size_t i = 0; s == STEP_NEXT && i < found->count; i++) {
         struct store_object tombstone;
-        s = delete_one(r, &found->objects[i], NULL, &tombstone);
+        s = delete_one(r, &found->objects[i], NULL, found->count - i - 1, &tombstone);
         if (s == STEP_NEXT)
             found->objects[i] = tombstone;
         if (s == STEP_NEXT && (i == 0 || tombstone.last_modified > *newest))
@@ -300,13 +309,10 @@ enum api_step api_put_object(struct api_req *r, enum api_kind kind, str parent, 
     const struct store_list_id list = {str_from(r->api->kinds[kind].is.name), parent};
     const struct store_put put = {.id = id, .data = data};
     struct store_object old;
-    struct api_change change;
     enum err e = store_get(r->session, r->arena, list, id, &old);
-    if (e == OK || e == ERR_NOTFOUND)
-        e = api_change_begin(r, kind, list, id, e == OK ? &old : NULL, &change);
-    if (e == OK)
-        e = store_put(r->session, r->arena, list, &put, out);
-    return e == OK ? api_change_end(r, &change, out, data) : api_fail_err(r, e);
+    if (e != OK && e != ERR_NOTFOUND)
+        return api_fail_err(r, e);
+    return api_write(r, kind, list, e == OK ? &old : NULL, &put, out);
 }
 
 /* Makes one object with no data of its own, with the caller as its writer. */
@@ -315,15 +321,8 @@ static enum api_step create_empty(struct api_req *r, enum api_kind kind, struct 
 {
     struct store_put put = {.id = id, .data = json_new_object(r->arena)};
     struct store_object made;
-    struct api_change change;
     enum err e = put.data ? api_new_acl(r, NULL, NULL, 0, &put.acl, &put.nacl) : ERR_NOMEM;
-    if (e == OK)
-        e = api_change_begin(r, kind, list, id, NULL, &change);
-    if (e == OK)
-        e = store_put(r->session, r->arena, list, &put, &made);
-    if (e == OK)
-        e = refresh_principals(r);
-    return e == OK ? api_change_end(r, &change, &made, put.data) : api_fail_err(r, e);
+    return e == OK ? api_write(r, kind, list, NULL, &put, &made) : api_fail_err(r, e);
 }
 
 static enum api_step ensure(struct api_req *r, enum api_kind kind, str parent, str id)

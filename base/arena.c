@@ -175,6 +175,21 @@ void arena_fini(struct arena *a)
     *a = (struct arena){0};
 }
 
+void arena_init_beside(struct arena *beside, const struct arena *a)
+{
+    size_t all;
+    if (!size_add(a->budget, a->first_size, &all))
+        all = SIZE_MAX;
+    arena_init(beside, NULL, 0, a->spares, all);
+}
+
+void arena_fini_beside(struct arena *beside, struct arena *a)
+{
+    a->failed |= beside->failed;
+    a->over_budget |= beside->over_budget;
+    arena_fini(beside);
+}
+
 /* The standard size that follows the newest chunk's. */
 static size_t next_standard(const struct arena *a)
 {

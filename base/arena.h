@@ -51,6 +51,11 @@ void arena_init(struct arena *a, void *first, size_t first_size, struct arena_sp
 void arena_reset(struct arena *a); /* runs defers, gives chunks back; failed is cleared */
 void arena_fini(struct arena *a);  /* arena_reset, for good */
 
+/* One beside another, for what may go sooner: with the same spares, and as much memory as that has in all.
+ * What `beside` had not enough of, `a` is told when it ends. */
+void arena_init_beside(struct arena *beside, const struct arena *a);
+void arena_fini_beside(struct arena *beside, struct arena *a);
+
 /* n bytes, aligned to 16; n = 0 gives a non-NULL pointer. NULL: out of budget or memory (sticky).
  */
 void *arena_alloc(struct arena *a, size_t n);

@@ -201,12 +201,13 @@ static enum api_step changed(void *ctx, struct api_req *r, const struct api_chan
 }
 
 /* The name of an account may be the address of somebody. Its tombstone would keep that. */
-static enum err erased(void *ctx, struct api_req *r, str principal)
+static enum err erased(void *ctx, struct api_req *r, str principal, void **at)
 {
     struct arena *a = api_arena(r);
     struct store_session *s = api_session(r);
     struct store_object o;
     (void)ctx;
+    (void)at;
     if (!str_starts(principal, ACCOUNT_PREFIX))
         return OK;
     str name = str_drop(principal, ACCOUNT_PREFIX.n);

@@ -61,31 +61,3 @@ struct json *change_permissions(struct api_req *r, const struct store_object *o)
         e = out ? add_principals(a, out, (enum store_perm)(1u << bit), acl, n) : ERR_NOMEM;
     return e == OK ? out : NULL;
 }
-
-bool change_place(str uri, struct change_place *out)
-{
-    static const struct {
-        str plural, resource;
-        size_t level;
-    } kinds[] = {{STR_INIT("buckets"), STR_INIT("bucket"), 0},
-                 {STR_INIT("groups"), STR_INIT("group"), 1},
-                 {STR_INIT("collections"), STR_INIT("collection"), 1},
-                 {STR_INIT("records"), STR_INIT("record"), 2}};
-    *out = (struct change_place){.n = 0};
-    str parent = STR("");
-    for (str rest = str_drop(uri, 1); !str_none(rest);) {
-        str plural = str_cut(&rest, '/'), id = str_none(rest) ? STR_NONE : str_cut(&rest, '/');
-        size_t k = 0;
-        while (k < ARRAY_LEN(kinds) &&
-               !(kinds[k].level == out->n && str_eq(kinds[k].plural, plural)))
-            k++;
-        bool below_group = out->n == 2 && str_eq(out->lists[1].resource, STR("group"));
-        if (k == ARRAY_LEN(kinds) || below_group || str_none(id) || id.n == 0)
-            return false;
-        str own = str_sub(uri, 0, (size_t)(id.p + id.n - uri.p));
-        out->lists[out->n] = (struct store_list_id){kinds[k].resource, parent};
-        out->uris[out->n] = parent = own;
-        out->ids[out->n++] = id;
-    }
-    return out->n > 0 && str_starts(uri, STR("/"));
-}

@@ -18,7 +18,7 @@ static void add_count(struct buf *b, size_t resource, uint64_t count)
 {
     if (count == 0)
         return;
-    if (b->p[b->n - 1] != '{')
+    if (b->n > 0 && b->p[b->n - 1] != '{') /* none: there was no memory */
         buf_add_char(b, ',');
     buf_printf(b, "\"" STR_FMT "\":%" PRIu64, STR_ARG(resources[resource]), count);
 }

@@ -6,18 +6,33 @@
  * what the principal wrote there; of one that is still there the name goes out of the entry, which
  * stays where it is. What others wrote as data is theirs, here as in the objects themselves.
  *
- * Memory: a few entries at a time.
+ * Memory: a few entries at a time. In one transaction no more than MOST_READ entries are looked at, and
+ * about MOST_CHANGED of them are changed: how far that came it is told each time (struct api_listener).
  */
 #include "plugins/history.h"
 
 #define PAGE         16
+#define MOST_READ    5000
+#define MOST_CHANGED 500
 #define MAX_ENTRY_ID 64 /* of both plugins: a UUID, or digits */
+
+struct behind { /* the last entry of a page */
+    int64_t time;
+    char id[MAX_ENTRY_ID];
+    size_t n; /* 0: none was read yet */
+};
+
+struct progress {
+    uint32_t number; /* of the list */
+    struct behind last;
+};
 
 struct forgetting {
     struct api_req *r;
     str name, quoted; /* quoted: as JSON has it */
     struct store_list_id list;
-    bool changed;
+    size_t read, changed; /* entries, in this transaction; */
+    bool touched;         /* one of the list was */
 };
 
 /* ---- one entry ------------------------------------------------------------------------------- */
@@ -87,33 +102,29 @@ static enum err see_to(struct forgetting *f, const struct store_object *o)
     struct store_session *s = api_session(f->r);
     struct arena *a = api_arena(f->r);
     struct json *entry;
-    struct change_place p;
+    struct api_place p;
     struct store_object now;
     enum err e = json_parse(a, o->data, &entry, NULL);
     if (e != OK)
         return e == ERR_NOMEM ? e : ERR_CORRUPT;
     const struct json *uri = json_get_typed(entry, STR("uri"), JSON_STRING);
     struct json *target = json_get_typed(entry, STR("target"), JSON_OBJECT);
-    if (!change_place(uri ? json_string(uri) : f->list.parent, &p))
+    if (!api_place(api_of(f->r), uri ? json_string(uri) : f->list.parent, &p))
         return ERR_CORRUPT;
-    bool group = str_eq(p.lists[p.n - 1].resource, STR("group")), found = false;
+    const struct api_placed *at = api_place_end(&p);
+    bool group = at->kind == KIND_GROUP, found = false;
     e = leave_entry(f, entry, target ? target : entry, group, &found);
     if (e != OK || !found)
         return e;
-    f->changed = true;
-    e = store_get(s, a, p.lists[p.n - 1], p.ids[p.n - 1], &now);
+    f->touched = true;
+    f->changed++;
+    e = store_get(s, a, at->list, at->id, &now);
     if (e == ERR_NOTFOUND)
         return store_forget(s, a, f->list, o->id);
     return e == OK ? store_set_data(s, a, f->list, o->id, entry) : e;
 }
 
 /* ---- all of them ----------------------------------------------------------------------------- */
-
-struct behind { /* the last entry of a page */
-    int64_t time;
-    char id[MAX_ENTRY_ID];
-    size_t n;
-};
 
 static enum err read_page(struct forgetting *f, struct behind *last, struct store_result *out)
 {
@@ -140,6 +151,7 @@ static enum err see_to_page(struct forgetting *f, struct behind *last, bool *mor
     if (e != OK)
         return e;
     *more = page.more;
+    f->read += page.count;
     if (page.count == 0)
         return OK;
     const struct store_object *o = &page.objects[page.count - 1];
@@ -151,41 +163,84 @@ static enum err see_to_page(struct forgetting *f, struct behind *last, bool *mor
     return OK;
 }
 
-static enum err see_to_list(struct forgetting *f)
+static bool is_enough(const struct forgetting *f)
 {
-    struct behind last = {.n = 0};
-    enum err e = OK;
-    for (bool more = true; more && e == OK;) {
+    return f->read >= MOST_READ || f->changed >= MOST_CHANGED;
+}
+
+/* AGAIN: there is more. */
+static enum err see_to_list(struct forgetting *f, struct behind *last)
+{
+    for (bool more = true; more;) {
         struct arena_mark mark = arena_mark(api_arena(f->r));
-        e = see_to_page(f, &last, &more);
+        enum err e = is_enough(f) ? ERR_AGAIN : see_to_page(f, last, &more);
         arena_release(api_arena(f->r), mark);
+        if (e != OK)
+            return e;
     }
+    return OK;
+}
+
+/* The list of that number, from where the last transaction came to. */
+static enum err see_to_number(struct forgetting *f, struct progress *at, str resource,
+                              enum err (*touched)(struct api_req *r, str parent))
+{
+    struct arena *a = api_arena(f->r);
+    struct store_list_id found;
+    uint32_t number = at->number;
+    enum err e = store_list_next(api_session(f->r), &at->number, &found);
+    if (e != OK)
+        return e;
+    f->read++;
+    if (at->number != number)
+        at->last.n = 0;
+    if (!str_eq(found.resource, resource))
+        return OK;
+    struct arena_mark mark = arena_mark(a);
+    f->list = (struct store_list_id){resource, arena_str(a, found.parent)};
+    f->touched = false;
+    e = str_none(f->list.parent) ? ERR_NOMEM : see_to_list(f, &at->last);
+    if ((e == OK || e == ERR_AGAIN) && f->touched && touched) {
+        enum err more = e;
+        e = touched(f->r, f->list.parent);
+        e = e == OK ? more : e;
+    }
+    arena_release(a, mark);
     return e;
 }
 
-enum err change_forget(struct api_req *r, str resource, str name,
+static enum err find_progress(struct api_req *r, void **at, struct progress **out)
+{
+    if (*at == NULL) {
+        struct progress *p = *at = ARENA_NEW(api_arena(r), struct progress);
+        if (p == NULL)
+            return ERR_NOMEM;
+        *p = (struct progress){.number = 1};
+    }
+    *out = *at;
+    return OK;
+}
+
+enum err change_forget(struct api_req *r, str resource, str name, void **where,
                        enum err (*touched)(struct api_req *r, str parent))
 {
     struct forgetting f = {.r = r, .name = name};
-    struct store_list_id found;
+    struct progress *at;
     struct buf b;
-    enum err e = OK;
+    enum err e = find_progress(r, where, &at);
+    if (e != OK)
+        return e;
     buf_init_arena(&b, api_arena(r), MIB);
     json_write_string(&b, name);
     if (buf_failed(&b))
         return b.err;
     f.quoted = buf_str(&b);
-    for (uint32_t number = 1; e == OK && number != 0; number++) {
-        e = store_list_next(api_session(r), &number, &found);
-        if (e != OK || !str_eq(found.resource, resource))
-            continue;
-        struct arena_mark mark = arena_mark(api_arena(r));
-        f.list = (struct store_list_id){resource, arena_str(api_arena(r), found.parent)};
-        f.changed = false;
-        e = str_none(f.list.parent) ? ERR_NOMEM : see_to_list(&f);
-        if (e == OK && f.changed && touched)
-            e = touched(r, f.list.parent);
-        arena_release(api_arena(r), mark);
+    while (e == OK && at->number != 0) {
+        e = is_enough(&f) ? ERR_AGAIN : see_to_number(&f, at, resource, touched);
+        if (e == OK) {
+            at->number++;
+            at->last.n = 0;
+        }
     }
     return e == ERR_NOTFOUND ? OK : e;
 }

@@ -27,13 +27,13 @@ struct store_list_id history_list(str bucket_uri)
 /* ---- what is left out ------------------------------------------------------------------------- */
 
 /* The settings name it, or what it lies in, or the user. */
-static bool is_excluded(const struct history *h, struct api_req *r, const struct change_place *p)
+static bool is_excluded(const struct history *h, struct api_req *r, const struct api_place *p)
 {
     str user = api_user_id(r);
     if (!str_none(user) && str_is_one_of(user, h->excluded_users, h->nexcluded_users))
         return true;
     for (size_t i = 0; i < p->n; i++)
-        if (str_is_one_of(p->uris[i], h->excluded, h->nexcluded))
+        if (str_is_one_of(p->at[i].uri, h->excluded, h->nexcluded))
             return true;
     return false;
 }
@@ -41,19 +41,19 @@ static bool is_excluded(const struct history *h, struct api_req *r, const struct
 /* ---- an entry --------------------------------------------------------------------------------- */
 
 /* "bucket_id" of a bucket; of what lies in one the ids below the bucket. */
-static enum err add_ids(struct api_req *r, struct json *entry, const struct change_place *p)
+static enum err add_ids(struct api_req *r, struct json *entry, const struct api_place *p)
 {
     struct arena *a = api_arena(r);
     enum err e = OK;
     for (size_t i = p->n > 1 ? 1 : 0; i < p->n && e == OK; i++) {
-        str name = ARENA_JOIN(a, p->lists[i].resource, STR("_id"));
-        e = str_none(name) ? ERR_NOMEM : json_set(a, entry, name, json_new_string(a, p->ids[i]));
+        str name = ARENA_JOIN(a, p->at[i].list.resource, STR("_id"));
+        e = str_none(name) ? ERR_NOMEM : json_set(a, entry, name, json_new_string(a, p->at[i].id));
     }
     return e;
 }
 
-static enum err new_entry(struct api_req *r, const struct api_change *c,
-                          const struct change_place *p, struct json **out)
+static enum err new_entry(struct api_req *r, const struct api_change *c, const struct api_place *p,
+                          struct json **out)
 {
     struct arena *a = api_arena(r);
     struct json *entry = *out = json_new_object(a), *target = json_new_object(a);
@@ -107,7 +107,7 @@ static enum err add_readers(struct api_req *r, const struct store_object *o, str
 
 /* Of the entry: the readers of the object, and of what it lies in. */
 static enum err find_readers(struct api_req *r, const struct api_change *c,
-                             const struct change_place *p, struct readers *out)
+                             const struct api_place *p, struct readers *out)
 {
     *out = (struct readers){NULL, 0};
     if (!api_explicit_permissions(r))
@@ -115,7 +115,7 @@ static enum err find_readers(struct api_req *r, const struct api_change *c,
     enum err e = c->now->deleted ? OK : add_readers(r, c->now, out);
     for (size_t i = 0; i + 1 < p->n && e == OK; i++) {
         struct store_object above;
-        e = store_get(api_session(r), api_arena(r), p->lists[i], p->ids[i], &above);
+        e = store_get(api_session(r), api_arena(r), p->at[i].list, p->at[i].id, &above);
         if (e == OK)
             e = add_readers(r, &above, out);
         else if (e == ERR_NOTFOUND) /* deleted below the feet of it, in this very transaction */
@@ -125,7 +125,7 @@ static enum err find_readers(struct api_req *r, const struct api_change *c,
 }
 
 static enum err add_entry(const struct history *h, struct api_req *r, const struct api_change *c,
-                          const struct change_place *p)
+                          const struct api_place *p)
 {
     static const struct store_ace nobody = {STR_INIT(""), 0};
     struct trim trim;
@@ -134,7 +134,7 @@ static enum err add_entry(const struct history *h, struct api_req *r, const stru
     struct store_object stored;
     char id[37];
     rand_uuid4(id);
-    enum err e = trim_begin(h, r, p->uris[0], &trim);
+    enum err e = trim_begin(h, r, p->at[0].uri, &trim);
     if (e == OK)
         e = new_entry(r, c, p, &entry);
     if (e == OK)
@@ -145,28 +145,50 @@ static enum err add_entry(const struct history *h, struct api_req *r, const stru
                             .data = entry,
                             .acl = readers.n ? readers.acl : &nobody,
                             .nacl = readers.n};
-    e = store_put(api_session(r), api_arena(r), history_list(p->uris[0]), &put, &stored);
+    e = store_put(api_session(r), api_arena(r), history_list(p->at[0].uri), &put, &stored);
     return e == OK ? trim_end(h, r, &trim, c->resource) : e;
 }
+
+/* ---- deleting entries ------------------------------------------------------------------------- */
+
+/* Whose deletion of entries is counted as one, however many there are. */
+static enum api_step enter(void *ctx, struct api_req *r)
+{
+    if (api_method_of(r) != METHOD_DELETE)
+        return STEP_NEXT;
+    struct trim *t = ARENA_NEW(api_arena(r), struct trim);
+    enum err e = t ? trim_begin(ctx, r, api_list(r).parent, t) : ERR_NOMEM;
+    api_remember(r, t);
+    return e == OK ? STEP_NEXT : api_fail_err(r, e);
+}
+
+static enum err entry_deleted(const struct history *h, struct api_req *r,
+                              const struct api_change *c)
+{
+    struct trim *t = api_remembered(r);
+    return t ? trim_deleted(h, r, t, c->old, c->left == 0) : trim_forget(r, c->list.parent);
+}
+
+/* ---- as a listener ---------------------------------------------------------------------------- */
 
 static enum api_step changed(void *ctx, struct api_req *r, const struct api_change *c)
 {
     const struct history *h = ctx;
-    struct change_place p;
+    struct api_place p;
     enum err e = OK;
     if (str_eq(c->list.resource, STR("history")))
-        e = trim_forget(r, c->list.parent);
-    else if (c->kind > KIND_RECORD || (c->kind == KIND_BUCKET && c->action == ACTION_DELETE))
+        e = entry_deleted(h, r, c);
+    else if (!api_is_core(c->kind) || (c->kind == KIND_BUCKET && c->action == ACTION_DELETE))
         return STEP_NEXT;
-    else if (change_place(c->uri, &p) && !is_excluded(h, r, &p))
+    else if (api_place(api_of(r), c->uri, &p) && !is_excluded(h, r, &p))
         e = add_entry(h, r, c, &p);
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
 }
 
-static enum err erased(void *ctx, struct api_req *r, str principal)
+static enum err erased(void *ctx, struct api_req *r, str principal, void **at)
 {
     (void)ctx;
-    return change_forget(r, STR("history"), principal, trim_forget);
+    return change_forget(r, STR("history"), principal, at, trim_forget);
 }
 
 /* ---- setting up ------------------------------------------------------------------------------- */
@@ -214,18 +236,18 @@ static void load_settings(struct history *h, const struct settings *s)
 }
 
 /* {"bucket":"b","collection":"c"} */
-static void write_excluded(struct buf *b, const struct change_place *p)
+static void write_excluded(struct buf *b, const struct api_place *p)
 {
     for (size_t i = 0; i < p->n; i++) {
-        buf_printf(b, "%s\"" STR_FMT "\":", i ? "," : "{", STR_ARG(p->lists[i].resource));
-        json_write_string(b, p->ids[i]);
+        buf_printf(b, "%s\"" STR_FMT "\":", i ? "," : "{", STR_ARG(p->at[i].list.resource));
+        json_write_string(b, p->at[i].id);
     }
     buf_add_char(b, '}');
 }
 
 /* The members of the capability that tell of settings. SYNTAX: one that means nothing. */
-static enum err write_exposed(struct buf *b, const struct history *h, const struct settings *s,
-                              struct err_detail *d)
+static enum err write_exposed(struct buf *b, const struct api *a, const struct history *h,
+                              const struct settings *s, struct err_detail *d)
 {
     if (h->max_count > 0)
         buf_printf(b, ",\"auto_trim_max_count\":%lld", (long long)h->max_count);
@@ -235,8 +257,8 @@ static enum err write_exposed(struct buf *b, const struct history *h, const stru
     }
     buf_add_str(b, h->ntrimmed_users ? STR("]") : STR(""));
     for (size_t i = 0; i < h->nexcluded; i++) {
-        struct change_place p;
-        if (!change_place(h->excluded[i], &p)) {
+        struct api_place p;
+        if (!api_place(a, h->excluded[i], &p) || !api_is_core(api_place_end(&p)->kind)) {
             str origin = settings_origin(s, "kinto.history.exclude_resources");
             return err_set(d, ERR_SYNTAX, 0,
                            STR_FMT ": kinto.history.exclude_resources: \"" STR_FMT
@@ -257,7 +279,7 @@ static enum err add_capability(struct api *a, struct history *h, const struct se
     buf_init_arena(&b, &h->arena, MIB);
     buf_add_lit(&b, "{\"description\":\"Track changes on data.\",\"url\":"
                     "\"http://kinto.readthedocs.io/en/latest/api/1.x/history.html\"");
-    enum err e = write_exposed(&b, h, s, d);
+    enum err e = write_exposed(&b, a, h, s, d);
     buf_add_char(&b, '}');
     buf_add_char(&b, '\0');
     if (e == OK && buf_failed(&b))
@@ -287,5 +309,8 @@ enum err history_load(struct api *a, const struct settings *s, struct err_detail
         e = add_capability(a, h, s, d);
     if (e == OK)
         e = snapshot_load(a, h);
-    return e == OK ? api_add_resource(a, &resource) : e;
+    struct api_resource own = resource;
+    own.ctx = h;
+    own.enter = enter;
+    return e == OK ? api_add_resource(a, &own) : e;
 }

@@ -22,21 +22,12 @@ struct json *change_data(struct api_req *r, const struct store_object *o);
 /* {"write": [principal, ...]}; of a tombstone {}. */
 struct json *change_permissions(struct api_req *r, const struct store_object *o);
 
-#define CHANGE_MAX_IDS 3
-struct change_place { /* of an object: the objects named by its URI, from the bucket to itself */
-    struct store_list_id lists[CHANGE_MAX_IDS];
-    str uris[CHANGE_MAX_IDS], ids[CHANGE_MAX_IDS];
-    size_t n;
-};
-/* Slices of the URI, and names that are C strings, of a bucket, group, collection or record. False: it is none. */
-bool change_place(str uri, struct change_place *out);
-
 /* ---- forget.c --------------------------------------------------------------------------------- */
 
 /* In all lists of the resource ("history", "revision") nothing tells of the principal any more. Calls
- * touched() (may be NULL) for the parent of each list in which something was changed. In a write
- * transaction. */
-MUST_CHECK enum err change_forget(struct api_req *r, str resource, str name,
+ * touched() (may be NULL) for the parent of each list in which something was changed. AGAIN: not in all of
+ * them yet; *at is how far it has come (struct api_listener). */
+MUST_CHECK enum err change_forget(struct api_req *r, str resource, str name, void **at,
                                   enum err (*touched)(struct api_req *r, str parent));
 
 /* ---- history.c -------------------------------------------------------------------------------- */
@@ -58,18 +49,24 @@ struct trim_counter { /* entries of one kind of object, by one user (none: by an
     str resource, user;
     int64_t n, from;
 };
-struct trim { /* while an entry is added */
+struct trim { /* while entries are added, or deleted */
     bool on;
-    str bucket_uri;
+    str bucket_uri, digest;
     struct trim_counter *counters;
     size_t n;
+    bool counted; /* all entries are; else those up to a time: */
+    int64_t upto;
 };
 /* Before an entry is put into the list of the bucket, and behind it. */
 MUST_CHECK enum err trim_begin(const struct history *h, struct api_req *r, str bucket_uri,
                                struct trim *t);
 MUST_CHECK enum err trim_end(const struct history *h, struct api_req *r, struct trim *t,
                              const char *resource);
-/* Entries were taken out of the list by somebody else: they are counted anew next time. */
+/* Behind the deletion of an entry; before the first of them was a trim_begin(). `last`: no other
+ * follows in this transaction before a trim_begin(). */
+MUST_CHECK enum err trim_deleted(const struct history *h, struct api_req *r, struct trim *t,
+                                 const struct store_object *entry, bool last);
+/* Entries were taken out of the list by somebody else: they are counted anew. */
 MUST_CHECK enum err trim_forget(struct api_req *r, str bucket_uri);
 
 /* ---- snapshot.c ------------------------------------------------------------------------------- */

@@ -235,7 +235,7 @@ static void move(uint64_t *sum, uint64_t what, uint64_t by, str uri)
 static enum api_step changed(void *ctx, struct api_req *r, const struct api_change *c)
 {
     struct change ch = {.c = c};
-    if (c->kind > KIND_RECORD)
+    if (!api_is_core(c->kind))
         return STEP_NEXT;
     enum err e = measure(ctx, r, &ch);
     if (e != OK)

@@ -24,7 +24,8 @@
  *
  * Who may read: who may read the object; when it is gone, who may read what it lies in. Of an object
  * that was deleted and made anew, who may not read what it lies in sees no more than the new one: what
- * had been there may have been somebody else's. Permissions are shown to those who may write.
+ * had been there may have been somebody else's. Permissions are shown to those who may write. Whom the
+ * settings let read or write all objects of the kind (kinto.record_read_principals) may do so here, too.
  *
  * Coming back is a PUT of the object with the data of then: permissions, preconditions, schemas,
  * listeners, all as ever, and in the end it is one more revision. It also takes the right to read
@@ -151,6 +152,50 @@ static bool is_known(const struct store_result *newest, const struct store_objec
            str_to_i64(time.text, &last_modified) == OK && last_modified == state->last_modified;
 }
 
+static bool is_entry_of(const struct store_object *o, const char *action)
+{
+    struct json_raw raw;
+    return json_scan_member(o->data, STR("action"), &raw) && raw.text.n > 2 &&
+           str_eq(str_sub(raw.text, 1, raw.text.n - 2), str_from(action));
+}
+
+/* Does the newest entry know of no deletion? */
+static bool knows_it_there(const struct store_result *newest)
+{
+    return newest->count > 0 && !is_entry_of(&newest->objects[0], "delete");
+}
+
+/* The deletion that nobody has written down, of what had the name before. When that was its tombstone says;
+ * without one it is gone as soon as nobody knows any more that it was there. */
+static enum err add_missed_deletion(struct api_req *r, struct store_list_id list,
+                                    const struct api_change *c, const struct store_result *newest)
+{
+    struct store_object o = {.id = c->id, .deleted = true};
+    o.last_modified =
+        c->tombstone ? c->tombstone->last_modified : newest->objects[0].last_modified + 1;
+    o.data = arena_printf(api_arena(r),
+                          "{\"id\":\"" STR_FMT "\",\"last_modified\":%lld,\"deleted\":true}",
+                          STR_ARG(c->id), (long long)o.last_modified);
+    if (str_none(o.data))
+        return ERR_NOMEM;
+    const struct state s = {&o, "delete", date_of(r, o.last_modified), json_new_null(api_arena(r))};
+    return add_state(r, list, &s, newest);
+}
+
+/* What went on while the plugin was off. *newest is the newest entry again. */
+static enum err add_missed(struct api_req *r, struct store_list_id list, const struct api_change *c,
+                           struct store_result *newest)
+{
+    enum err e;
+    if (c->old != NULL && !is_known(newest, c->old))
+        e = add_found(r, list, c->old, newest);
+    else if (c->old == NULL && knows_it_there(newest))
+        e = add_missed_deletion(r, list, c, newest);
+    else
+        return OK;
+    return e == OK ? find_newest(r, list, newest) : e;
+}
+
 /* The oldest go, a few at a time. */
 static enum err trim(const struct revisions *p, struct api_req *r, struct store_list_id list,
                      uint64_t count)
@@ -173,11 +218,8 @@ static enum err add_change(const struct revisions *p, struct api_req *r, const s
     struct store_list_id list = list_of(c->uri);
     struct store_result newest;
     enum err e = find_newest(r, list, &newest);
-    if (e == OK && c->old != NULL && !is_known(&newest, c->old)) {
-        e = add_found(r, list, c->old, &newest);
-        if (e == OK)
-            e = find_newest(r, list, &newest);
-    }
+    if (e == OK)
+        e = add_missed(r, list, c, &newest);
     const struct state s = {c->now, change_action(c->action), change_date(r), change_user(r)};
     if (e == OK)
         e = add_state(r, list, &s, &newest);
@@ -187,25 +229,30 @@ static enum err add_change(const struct revisions *p, struct api_req *r, const s
 static enum api_step changed(void *ctx, struct api_req *r, const struct api_change *c)
 {
     bool holds = c->kind == KIND_BUCKET || c->kind == KIND_COLLECTION;
-    if (c->kind > KIND_RECORD || (holds && c->action == ACTION_DELETE))
+    if (!api_is_core(c->kind) || (holds && c->action == ACTION_DELETE))
         return STEP_NEXT;
     enum err e = add_change(ctx, r, c);
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
 }
 
-static enum err erased(void *ctx, struct api_req *r, str principal)
+static enum err erased(void *ctx, struct api_req *r, str principal, void **at)
 {
     (void)ctx;
-    return change_forget(r, STR("revision"), principal, NULL);
+    return change_forget(r, STR("revision"), principal, at, NULL);
 }
 
 /* ---- who asks --------------------------------------------------------------------------------- */
 
 struct access {
-    bool writes;      /* the object, or what it lies in */
-    bool reads_above; /* what it lies in */
-    int64_t since;    /* nothing before that is for the caller */
+    bool writes;   /* the object */
+    int64_t since; /* nothing before that is for the caller */
 };
+
+static enum err get_object(struct api_req *r, const struct api_place *p, struct store_object *out)
+{
+    const struct api_placed *at = api_place_end(p);
+    return store_get(api_session(r), api_arena(r), at->list, at->id, out);
+}
 
 /* Somebody may have made the object anew while the plugin was off: then it begins there. */
 static enum err begin_unwritten(struct api_req *r, struct store_list_id list,
@@ -237,31 +284,31 @@ static enum err find_made(struct api_req *r, struct store_list_id list, int64_t 
     return e;
 }
 
+/* May the caller see what had the name before? */
+static enum err sees_all(struct api_req *r, const struct api_place *p, bool *all)
+{
+    *all = p->n == 1 || api_reads_by_settings(r); /* of a deleted bucket nothing is left */
+    return *all ? OK : api_may(r, p, RIGHT_LIST, all);
+}
+
 static enum err ask_access(struct api_req *r, struct store_list_id list, struct access *out)
 {
-    const unsigned rw = STORE_PERM_READ | STORE_PERM_WRITE;
-    struct change_place p;
-    *out = (struct access){.since = INT64_MIN};
-    if (!change_place(list.parent, &p))
-        return ERR_NOTFOUND;
-    out->reads_above = p.n == 1; /* of a deleted bucket nothing is left */
+    struct api_place p;
     struct store_object o;
-    enum err e = OK;
-    for (size_t i = 0; i < p.n; i++) {
-        e = store_get(api_session(r), api_arena(r), p.lists[i], p.ids[i], &o);
-        if (e == ERR_NOTFOUND)
-            continue;
-        if (e != OK)
-            return e;
-        unsigned held = store_acl_held(&o, api_principals(r));
-        out->writes = out->writes || (held & STORE_PERM_WRITE);
-        out->reads_above = out->reads_above || (i + 1 < p.n && (held & rw));
-    }
-    if (out->reads_above)
-        return OK;
-    bool there = e == OK; /* the last of them: the object */
+    bool all;
+    *out = (struct access){.since = INT64_MIN};
+    if (!api_place(api_of(r), list.parent, &p))
+        return ERR_NOTFOUND;
+    enum err e = api_may(r, &p, RIGHT_WRITE, &out->writes);
+    if (e == OK)
+        e = sees_all(r, &p, &all);
+    if (e != OK || all)
+        return e;
     e = find_made(r, list, &out->since);
-    return e == OK && there ? begin_unwritten(r, list, &o, &out->since) : e;
+    if (e != OK)
+        return e;
+    e = get_object(r, &p, &o);
+    return e == OK ? begin_unwritten(r, list, &o, &out->since) : e == ERR_NOTFOUND ? OK : e;
 }
 
 /* Is worked out once a request. */
@@ -281,13 +328,6 @@ static enum err access_of(struct api_req *r, struct store_list_id list, const st
 
 /* ---- reading ---------------------------------------------------------------------------------- */
 
-static bool is_entry_of(const struct store_object *o, const char *action)
-{
-    struct json_raw raw;
-    return json_scan_member(o->data, STR("action"), &raw) && raw.text.n > 2 &&
-           str_eq(str_sub(raw.text, 1, raw.text.n - 2), str_from(action));
-}
-
 /* The newest entry that is not later. */
 static enum err find_at(struct api_req *r, struct store_list_id list, int64_t time,
                         struct store_object *out)
@@ -306,30 +346,53 @@ static enum err find_at(struct api_req *r, struct store_list_id list, int64_t ti
     return e;
 }
 
-/* The object itself, when it has been so since before that time, and nobody has written it down. */
-static enum err find_unwritten(struct api_req *r, struct store_list_id list, int64_t time,
-                               struct store_object *out)
+/* The object as it is, as an entry that nobody has written down. */
+static enum err unwritten(struct api_req *r, const struct store_object *now,
+                          struct store_object *out)
 {
-    struct store_result newest;
-    struct change_place p;
-    struct store_object now;
-    enum err e = find_newest(r, list, &newest);
-    if (e == OK && !change_place(list.parent, &p))
-        e = ERR_NOTFOUND;
-    if (e == OK)
-        e = store_get(api_session(r), api_arena(r), p.lists[p.n - 1], p.ids[p.n - 1], &now);
-    if (e == OK && (now.last_modified > time || is_known(&newest, &now)))
-        e = ERR_NOTFOUND;
+    struct arena *a = api_arena(r);
+    struct json *entry;
+    const struct state s = {now, "found", json_new_null(a), json_new_null(a)};
+    enum err e = new_entry(r, &s, &entry);
     if (e != OK)
         return e;
-    struct json *entry, *nobody = json_new_null(api_arena(r));
-    e = new_entry(r, &(struct state){&now, "found", nobody, json_copy(api_arena(r), nobody)},
-                  &entry);
-    *out = (struct store_object){.id = id_of(api_arena(r), now.last_modified),
-                                 .last_modified = now.last_modified};
+    *out = (struct store_object){.id = id_of(a, now->last_modified),
+                                 .last_modified = now->last_modified,
+                                 .data = json_text(a, entry)};
+    return str_none(out->data) || str_none(out->id) ? ERR_NOMEM : OK;
+}
+
+/* Was what is not there any more, and nobody saw go, gone at that time? See add_missed_deletion(). */
+static enum err was_gone(struct api_req *r, const struct api_placed *at, int64_t time,
+                         const struct store_object *newest, bool *gone)
+{
+    struct store_object tombstone;
+    enum err e = store_get_tombstone(api_session(r), api_arena(r), at->list, at->id, &tombstone);
     if (e == OK)
-        out->data = json_text(api_arena(r), entry);
-    return e == OK && (str_none(out->data) || str_none(out->id)) ? ERR_NOMEM : e;
+        *gone = time >= tombstone.last_modified;
+    else if (e == ERR_NOTFOUND)
+        *gone = time > newest->last_modified;
+    return e == ERR_NOTFOUND ? OK : e;
+}
+
+/* What nobody has written down: the object itself, when it has been so since before that time; *gone,
+ * when it is not there since before it. NOTFOUND: the entries tell, but for what is gone. */
+static enum err find_unwritten(struct api_req *r, struct store_list_id list, int64_t time,
+                               struct store_object *out, bool *gone)
+{
+    struct store_result newest;
+    struct api_place p;
+    struct store_object now;
+    enum err e = find_newest(r, list, &newest);
+    *gone = false;
+    if (e != OK || !api_place(api_of(r), list.parent, &p))
+        return e != OK ? e : ERR_NOTFOUND;
+    e = get_object(r, &p, &now);
+    if (e == OK && now.last_modified <= time && !is_known(&newest, &now))
+        return unwritten(r, &now, out);
+    if (e == ERR_NOTFOUND && knows_it_there(&newest))
+        e = was_gone(r, api_place_end(&p), time, &newest.objects[0], gone);
+    return e == OK ? ERR_NOTFOUND : e;
 }
 
 /* The object as it was at the time that the URL names. */
@@ -338,6 +401,7 @@ static enum err find(void *ctx, struct api_req *r, struct store_list_id list, st
 {
     (void)ctx;
     int64_t time;
+    bool gone = false;
     const struct access *access;
     if (str_to_i64(id, &time) != OK)
         return ERR_NOTFOUND;
@@ -345,8 +409,8 @@ static enum err find(void *ctx, struct api_req *r, struct store_list_id list, st
     if (e == OK)
         e = store_get(api_session(r), api_arena(r), list, id, out);
     if (e == ERR_NOTFOUND)
-        e = find_unwritten(r, list, time, out);
-    if (e == ERR_NOTFOUND)
+        e = find_unwritten(r, list, time, out, &gone);
+    if (e == ERR_NOTFOUND && !gone)
         e = find_at(r, list, time, out);
     if (e == OK && (is_entry_of(out, "delete") || out->last_modified < access->since))
         e = ERR_NOTFOUND;
@@ -359,18 +423,17 @@ static enum api_step enter(void *ctx, struct api_req *r)
     (void)ctx;
     struct store_list_id list = api_list(r);
     const struct access *access;
-    struct change_place p;
+    struct api_place p;
     struct store_result newest;
     struct store_object o;
-    if (!change_place(list.parent, &p))
+    if (!api_place(api_of(r), list.parent, &p))
         return api_fail(r, API_ERR_NOT_FOUND);
-    size_t last = p.n - 1;
     enum err e = find_newest(r, list, &newest);
     if (e == OK && newest.total == 0) {
-        e = store_get(api_session(r), api_arena(r), p.lists[last], p.ids[last], &o);
+        e = get_object(r, &p, &o);
         if (e == ERR_NOTFOUND)
-            return api_fail_missing(r, API_ERR_MISSING_PARENT, p.ids[last],
-                                    p.lists[last].resource.p);
+            return api_fail_missing(r, API_ERR_MISSING_PARENT, api_place_end(&p)->id,
+                                    api_place_end(&p)->list.resource.p);
     }
     if (e == OK)
         e = access_of(r, list, &access);
@@ -433,15 +496,15 @@ static enum api_step restore(void *ctx, struct api_req *r)
     (void)ctx;
     struct store_list_id list = api_list(r);
     const struct access *access;
-    struct change_place p;
+    struct api_place p;
     struct store_object now;
     enum api_step s = api_require_object(r);
     if (s != STEP_NEXT)
         return s;
     enum err e = access_of(r, list, &access);
-    if (e != OK || !change_place(list.parent, &p))
+    if (e != OK || !api_place(api_of(r), list.parent, &p))
         return api_fail_err(r, e != OK ? e : ERR_CORRUPT);
-    e = store_get(api_session(r), api_arena(r), p.lists[p.n - 1], p.ids[p.n - 1], &now);
+    e = get_object(r, &p, &now);
     if (e != OK && e != ERR_NOTFOUND)
         return api_fail_err(r, e);
     str uri = arena_str(api_arena(r), list.parent);
@@ -486,6 +549,7 @@ static enum err add_resources(struct api *a, struct revisions *p)
                        METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD) | METHOD_BIT(METHOD_POST),
                    .id_pattern = "^-?[0-9]{1,19}$",
                    .valid_id = is_time,
+                   .follows_parent = true,
                    .fields = fields,
                    .doc.data = "{\"type\":\"object\",\"additionalProperties\":{}}",
                    .doc.prefix = kinds[i].prefix,

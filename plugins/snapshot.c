@@ -15,16 +15,23 @@
  * time. When something has changed the history is read from its end, without a copy of what is of
  * no use, and no further than it takes to find all of them; a record that was made since has nothing
  * to be found, and then that is all of it. (An entry does not say where the one before it is; and
- * as a client may set the time of a record, the order of the history is not that of the records.)
+ * as a client may set the time of a record, the order of the history is not that of the records. A
+ * filter on record_id or uri reads as many entries, and is not faster than one look at each.)
  * Memory: what is answered, and an id and a pointer for each that has changed.
+ *
+ * So a small one is answered at once, and one that would keep the other requests of the loop waiting is
+ * made by a thread of the pool, in a session of its own: the rights were asked before, and are again
+ * behind it. The parts of a batch, and what a request has itself written, only its own session can
+ * see: these are made in it, and what they look at counts against what a batch may (store_work).
  */
 #include "plugins/history.h"
 
 #include "base/map.h"
 
-#define FIRST_PAGE                                                                                 \
-    ((size_t)64) /* entries looked at in one go; each page has twice as many, up to */
-#define LAST_PAGE ((size_t)4096)
+/* Entries looked at in one go; each page has twice as many as the one before. */
+#define FIRST_PAGE ((size_t)64)
+#define LAST_PAGE  ((size_t)4096)
+#define SMALL      2000 /* records or entries that may be looked at on a loop: a millisecond or two */
 
 /* One that has changed since. */
 struct changed {
@@ -37,7 +44,13 @@ struct changed {
 };
 
 struct snapshot {
-    struct api_req *r;
+    struct arena *a;
+    struct store_session *session;
+    bool aside; /* on a thread of the pool */
+    bool small; /* no more than that may be looked at: AGAIN */
+    const struct api *api;
+    size_t entries;    /* that were looked at */
+    struct arena page; /* of them, and what is made on the way */
     str bucket_uri, collection_uri, collection_id;
     int64_t timestamp;
     bool this_one_only; /* and none of that name before it: the caller may not read the bucket */
@@ -51,21 +64,35 @@ struct snapshot {
 
 /* ---- what has changed since ------------------------------------------------------------------- */
 
+static struct store_list_id records_of(const struct snapshot *s)
+{
+    return (struct store_list_id){STR("record"), s->collection_uri};
+}
+
 static enum err records(struct snapshot *s, enum store_op op, bool tombstones,
                         struct store_result *out)
 {
-    struct arena *a = api_arena(s->r);
+    struct arena *a = s->a;
     const struct store_filter bound = {STR("last_modified"), op, json_new_i64(a, s->timestamp)};
     const struct store_query q = {.filters = &bound, .nfilters = 1, .tombstones = tombstones};
     if (bound.value == NULL)
         return ERR_NOMEM;
-    return store_query(api_session(s->r), a,
-                       (struct store_list_id){STR("record"), s->collection_uri}, &q, out);
+    return store_query(s->session, a, records_of(s), &q, out);
+}
+
+/* Are there more than that? */
+static enum err is_large(struct snapshot *s, bool *large)
+{
+    const struct store_query q = {.limit = 1, .want_total = true};
+    struct store_result any;
+    enum err e = store_query(s->session, s->a, records_of(s), &q, &any);
+    *large = e == OK && any.total > SMALL;
+    return e;
 }
 
 static enum err find_changed(struct snapshot *s)
 {
-    struct arena *a = api_arena(s->r);
+    struct arena *a = s->a;
     struct store_result since;
     enum err e = records(s, STORE_MAX, false, &s->unchanged);
     if (e == OK)
@@ -153,7 +180,7 @@ static void drop_uncertain(struct snapshot *s)
  * escapes, so text can be compared as it is.) */
 static enum err look_at(struct snapshot *s, str text)
 {
-    struct entry e = read_entry(api_arena(s->r), text);
+    struct entry e = read_entry(&s->page, text);
     if (s->this_one_only && is_of_itself(s, &e)) {
         pass(s, !is_text(&e.action, STR("update")));
         return OK;
@@ -174,57 +201,62 @@ static enum err look_at(struct snapshot *s, str text)
         return OK;
     c->last_modified = last_modified;
     c->gone = is_text(&e.action, STR("delete"));
-    c->data = data.text;
+    c->data = store_is_writing(s->session) ? arena_str(s->a, data.text) : data.text;
+    if (str_none(c->data))
+        return ERR_NOMEM;
     c->found = true;
     c->order = s->found++;
     s->missing--;
     return OK;
 }
 
-/* Where the next page begins. */
+/* Where the next page begins; the last one may go. */
 static struct json *behind(struct arena *a, const struct store_object *last)
 {
     struct json *after = json_new_object(a);
     enum err e = json_set(a, after, STR("last_modified"), json_new_i64(a, last->last_modified));
     if (e == OK)
-        e = json_set(a, after, STR("id"), json_new_string(a, last->id));
+        e = json_set(a, after, STR("id"), json_new_string(a, arena_str(a, last->id)));
     return e == OK ? after : NULL;
 }
 
-/* *last: the last entry of the page; *more: there are others. While reading, texts are the session's,
- * and what the page took of the arena is given back. */
-static enum err read_page(struct snapshot *s, struct store_query *q, struct store_object *last,
-                          bool *more)
+/* *more: there are others, behind q->after. Texts are the session's, or the page's while writing. */
+static enum err read_page(struct snapshot *s, struct store_query *q, bool *more)
 {
-    struct arena *a = api_arena(s->r);
-    struct arena_mark mark = arena_mark(a);
     struct store_result page;
-    enum err e = store_query(api_session(s->r), a, history_list(s->bucket_uri), q, &page);
+    enum err e = store_query(s->session, &s->page, history_list(s->bucket_uri), q, &page);
     for (size_t i = 0; e == OK && !is_done(s) && i < page.count; i++)
         e = look_at(s, page.objects[i].data);
     if (e != OK)
         return e;
+    s->entries += page.count;
     *more = page.more;
-    if (page.more)
-        *last = page.objects[page.count - 1];
-    if (!store_is_writing(api_session(s->r)))
-        arena_release(a, mark);
+    if (page.more && (q->after = behind(s->a, &page.objects[page.count - 1])) == NULL)
+        return ERR_NOMEM;
+    arena_reset(&s->page);
+    return OK;
+}
+
+static enum err read_pages(struct snapshot *s)
+{
+    struct store_query q = {.limit = FIRST_PAGE};
+    for (bool more = true; !is_done(s) && more; q.limit = MIN_OF(2 * q.limit, LAST_PAGE)) {
+        if ((s->small && s->entries + q.limit > SMALL) || (s->aside && api_is_stopping(s->api)))
+            return ERR_AGAIN;
+        enum err e = read_page(s, &q, &more);
+        if (e != OK)
+            return e;
+    }
     return OK;
 }
 
 static enum err read_history(struct snapshot *s)
 {
-    struct store_query q = {.limit = FIRST_PAGE};
-    bool more = true;
-    while (!is_done(s) && more) {
-        struct store_object last = {.last_modified = 0};
-        enum err e = read_page(s, &q, &last, &more);
-        if (e != OK)
-            return e;
-        if (more && (q.after = behind(api_arena(s->r), &last)) == NULL)
-            return ERR_NOMEM;
-        q.limit = MIN_OF(2 * q.limit, LAST_PAGE);
-    }
+    arena_init_beside(&s->page, s->a);
+    enum err e = read_pages(s);
+    arena_fini_beside(&s->page, s->a);
+    if (e != OK)
+        return e;
     drop_uncertain(s);
     return OK;
 }
@@ -270,7 +302,7 @@ static void write_merged(struct snapshot *s, struct buf *b)
     }
 }
 
-static enum api_step answer(struct snapshot *s)
+static enum err write_answer(struct snapshot *s, str *body)
 {
     struct buf b;
     size_t total = 32;
@@ -278,14 +310,89 @@ static enum api_step answer(struct snapshot *s)
         total += s->unchanged.objects[i].data.n + 1;
     for (size_t i = 0; i < s->n; i++)
         total += s->changed[i].data.n + 1;
-    buf_init_arena(&b, api_arena(s->r), SIZE_MAX / 2);
+    buf_init_arena(&b, s->a, SIZE_MAX / 2);
     enum err e = buf_reserve(&b, total);
     buf_add_lit(&b, "{\"data\":[");
     write_merged(s, &b);
     buf_add_lit(&b, "]}");
-    if (e != OK || buf_failed(&b))
-        return api_fail_err(s->r, e != OK ? e : b.err);
-    return api_reply_json(s->r, 200, buf_str(&b));
+    if (e == OK && buf_failed(&b))
+        e = b.err;
+    *body = e == OK ? buf_str(&b) : STR_NONE;
+    return e;
+}
+
+/* AGAIN: it is not small, or the server stops. */
+static enum err make(struct snapshot *s, str *body)
+{
+    bool large = false;
+    enum err e = s->small ? is_large(s, &large) : OK;
+    if (large)
+        return ERR_AGAIN;
+    if (e == OK)
+        e = find_changed(s);
+    if (e == OK)
+        e = read_history(s);
+    if (e != OK)
+        return e;
+    sort_changed(s);
+    return write_answer(s, body);
+}
+
+/* ---- aside ------------------------------------------------------------------------------------ */
+
+struct making {
+    struct api_work work;
+    struct store *store;
+    struct snapshot snapshot;
+    str body;
+};
+
+static enum err run_making(struct api_work *w)
+{
+    struct making *m = (struct making *)w;
+    struct store_thread *thread;
+    enum err e = store_thread_new(m->store, &thread);
+    if (e != OK)
+        return e;
+    e = store_read_begin(thread, w->arena, &m->snapshot.session);
+    if (e == OK) {
+        e = make(&m->snapshot, &m->body);
+        store_read_end(m->snapshot.session);
+    }
+    store_thread_free(thread);
+    return e;
+}
+
+/* By what it depends on. */
+static str key_of(const struct snapshot *s)
+{
+    return arena_printf(s->a, STR_FMT "@%lld%s", STR_ARG(s->collection_uri),
+                        (long long)s->timestamp, s->this_one_only ? " this one" : "");
+}
+
+static enum api_step make_aside(struct api_req *r, const struct snapshot *s)
+{
+    str key = key_of(s);
+    struct making *m = ARENA_NEW(s->a, struct making);
+    if (str_none(key) || m == NULL)
+        return api_fail_err(r, ERR_NOMEM);
+    m->store = api_store(api_of(r));
+    m->snapshot = *s;
+    m->snapshot.session = NULL;
+    m->snapshot.aside = true;
+    return api_work_begin(r, &m->work, run_making, key, POOL_COMPUTE);
+}
+
+/* What was made aside for the request; NULL: nothing yet. */
+static const struct making *made_aside(struct api_req *r, const struct snapshot *s)
+{
+    str key = key_of(s);
+    return str_none(key) ? NULL : (const struct making *)api_work_done(r, run_making, key);
+}
+
+static enum api_step reply(struct api_req *r, enum err e, str body)
+{
+    return e == OK ? api_reply_json(r, 200, body) : api_fail_err(r, e);
 }
 
 /* ---- the request ------------------------------------------------------------------------------ */
@@ -304,26 +411,27 @@ static bool read_timestamp(str text, int64_t *out)
     return *out >= 0;
 }
 
-static enum err may_read(struct snapshot *s, str bucket_id, bool *allowed)
+/* What is stored counts, and the settings do not: so it is in the reference. They do when it comes to
+ * what was there before the collection was made, which the reference does not ask at all. */
+static enum err may_read(struct api_req *r, struct snapshot *s, bool *allowed)
 {
     const unsigned perms = STORE_PERM_READ | STORE_PERM_WRITE;
-    const struct {
-        struct store_list_id list;
-        str id;
-    } objects[] = {{{STR("bucket"), STR("")}, bucket_id},
-                   {{STR("collection"), s->bucket_uri}, s->collection_id}};
+    struct api_place p;
+    if (!api_place(api_of(r), s->collection_uri, &p))
+        return ERR_NOTFOUND;
     *allowed = false;
-    for (size_t i = 0; i < ARRAY_LEN(objects) && !*allowed; i++) {
+    for (unsigned i = 0; i < p.n && !*allowed; i++) {
         struct store_object o;
-        enum err e =
-            store_get(api_session(s->r), api_arena(s->r), objects[i].list, objects[i].id, &o);
-        if (e == OK) {
-            *allowed = store_acl_allows(&o, api_principals(s->r), perms);
-            s->this_one_only = i > 0;
-        } else if (e != ERR_NOTFOUND)
+        enum err e = store_get(s->session, s->a, p.at[i].list, p.at[i].id, &o);
+        if (e == OK)
+            *allowed = store_acl_allows(&o, api_principals(r), perms);
+        else if (e != ERR_NOTFOUND)
             return e;
     }
-    return OK;
+    bool all;
+    enum err e = api_may(r, &p, RIGHT_LIST, &all);
+    s->this_one_only = !all;
+    return e;
 }
 
 static str invalid_timestamp(struct api_req *r, str text)
@@ -335,46 +443,49 @@ static str invalid_timestamp(struct api_req *r, str text)
     return buf_failed(&b) ? STR("Invalid timestamp") : buf_str(&b);
 }
 
-static enum api_step check(struct snapshot *s, str bucket_id)
+static enum api_step check(struct api_req *r, struct snapshot *s, str bucket_id)
 {
-    str text = api_path_value(s->r, "timestamp");
+    str text = api_path_value(r, "timestamp");
     if (!read_timestamp(text, &s->timestamp))
-        return api_fail_invalid(s->r, "path", STR("timestamp"), invalid_timestamp(s->r, text));
-    if (!api_valid_id_of(s->r, KIND_BUCKET, bucket_id))
-        return api_fail_missing(s->r, API_ERR_MISSING_PARENT, bucket_id, "bucket");
-    if (!api_valid_id_of(s->r, KIND_COLLECTION, s->collection_id))
-        return api_fail_missing(s->r, API_ERR_MISSING_PARENT, s->collection_id, "collection");
+        return api_fail_invalid(r, "path", STR("timestamp"), invalid_timestamp(r, text));
+    if (!api_valid_id_of(r, KIND_BUCKET, bucket_id))
+        return api_fail_missing(r, API_ERR_MISSING_PARENT, bucket_id, "bucket");
+    if (!api_valid_id_of(r, KIND_COLLECTION, s->collection_id))
+        return api_fail_missing(r, API_ERR_MISSING_PARENT, s->collection_id, "collection");
     bool allowed;
-    enum err e = may_read(s, bucket_id, &allowed);
+    enum err e = may_read(r, s, &allowed);
     if (e != OK)
-        return api_fail_err(s->r, e);
+        return api_fail_err(r, e);
     if (allowed)
         return STEP_NEXT;
-    return api_fail(s->r, str_none(api_user_id(s->r)) ? API_ERR_UNAUTHORIZED : API_ERR_FORBIDDEN);
+    return api_fail(r, str_none(api_user_id(r)) ? API_ERR_UNAUTHORIZED : API_ERR_FORBIDDEN);
 }
 
 static enum api_step get_snapshot(struct api_req *r)
 {
     str bucket_id = api_path_value(r, "bucket_id");
     const struct history *h = api_endpoint_ctx(r);
-    struct snapshot s = {.r = r,
+    struct arena *a = api_arena(r);
+    struct snapshot s = {.a = a,
+                         .session = api_session(r),
+                         .api = api_of(r),
                          .collection_id = api_path_value(r, "collection_id"),
                          .is_trimmed = h->max_count > 0};
-    s.bucket_uri = ARENA_JOIN(api_arena(r), STR("/buckets/"), bucket_id);
-    s.collection_uri =
-        ARENA_JOIN(api_arena(r), s.bucket_uri, STR("/collections/"), s.collection_id);
+    s.bucket_uri = ARENA_JOIN(a, STR("/buckets/"), bucket_id);
+    s.collection_uri = ARENA_JOIN(a, s.bucket_uri, STR("/collections/"), s.collection_id);
     if (str_none(s.bucket_uri) || str_none(s.collection_uri))
         return api_fail_err(r, ERR_NOMEM);
-    enum api_step step = check(&s, bucket_id);
+    enum api_step step = check(r, &s, bucket_id);
     if (step != STEP_NEXT)
         return step;
-    enum err e = find_changed(&s);
-    if (e == OK)
-        e = read_history(&s);
-    if (e != OK)
-        return api_fail_err(r, e);
-    sort_changed(&s);
-    return answer(&s);
+    const struct making *made = made_aside(r, &s);
+    if (made)
+        return reply(r, made->work.result, made->body);
+    struct snapshot here = s; /* what comes of a try is not taken along */
+    here.small = !api_is_part(r) && !store_is_writing(s.session);
+    str body = STR_NONE;
+    enum err e = make(&here, &body);
+    return e == ERR_AGAIN && here.small ? make_aside(r, &s) : reply(r, e, body);
 }
 
 enum err snapshot_load(struct api *a, struct history *h)

@@ -303,7 +303,7 @@ START_TEST(only_the_newest_stay)
                  "create /buckets/b"); /* others are counted for themselves */
     list("?_since=0");
     want_count("/data", 5);                  /* no trace */
-    call("DELETE", H "?record_id=r5", NULL); /* counted anew */
+    call("DELETE", H "?record_id=r5", NULL); /* and is taken off the count */
     for (int i = 1; i <= 3; i++)
         put(f(R "/s%d", i), "{}");
     list("?resource_name=record");
@@ -312,6 +312,105 @@ START_TEST(only_the_newest_stay)
          "{'defaults':{'method':'PUT'},'requests':[{'path':'" R "/t1'},{'path':'" R "/t2'}]}");
     list("?resource_name=record");
     WANT_CHANGES("create " R "/t2", "create " R "/t1", "create " R "/s3", "create " R "/s2");
+    server_stop(&server);
+}
+END_TEST
+
+/* n records, each new. */
+static void make_records(const char *prefix, int n)
+{
+    for (int i = 0; i < n; i += 25) {
+        char body[2048];
+        size_t len =
+            (size_t)snprintf(body, sizeof body, "{'defaults':{'method':'PUT'},'requests':[");
+        for (int k = i; k < i + 25 && k < n; k++)
+            len += (size_t)snprintf(body + len, sizeof body - len, "%s{'path':'" R "/%s%d'}",
+                                    k > i ? "," : "", prefix, k);
+        snprintf(body + len, sizeof body - len, "]}");
+        call("POST", "/batch", body);
+        want(200);
+    }
+}
+
+static long entries_of_records(void)
+{
+    call("HEAD", H "?resource_name=record", NULL);
+    return strtol(header("Total-Objects"), NULL, 10);
+}
+
+/* Of a history that was not trimmed before, each write counts 500 entries, the oldest first. */
+START_TEST(counted_in_parts)
+{
+    struct server_options o = {.settings = "kinto.includes = kinto.plugins.history",
+                               .durable = true};
+    static const char *const trimmed[] = {"KINTO_HISTORY_AUTO_TRIM_MAX_COUNT=100",
+                                          "KINTO_HISTORY_AUTO_TRIM_THRESHOLD=0", NULL};
+    server_start(&server, &o);
+    api_use(server.url);
+    as("alice");
+    make_collection();
+    make_records("r", 1200);
+    ck_assert(server_end(&server));
+    o.env = trimmed;
+    server_restart(&server, &o);
+    api_use(server.url);
+    put(R "/s", "{}");
+    long left = entries_of_records();
+    ck_assert_int_lt(left, 1201 - 300); /* what was counted is trimmed at once */
+    ck_assert_int_gt(left, 600);        /* and that was not all */
+    /* Of what is counted, and of what is not yet: neither may be counted wrongly later. */
+    call("DELETE", H "?_sort=last_modified&resource_name=record&_limit=5", NULL);
+    call("DELETE", H "?resource_name=record&_limit=5", NULL);
+    ck_assert_int_eq(entries_of_records(), left - 10);
+    for (int i = 0; i < 3; i++)
+        put(R "/s", f("{'n':%d}", i));
+    ck_assert_int_eq(entries_of_records(), 100);
+    put(R "/s", "{}");
+    ck_assert_int_eq(entries_of_records(), 100);
+    call("DELETE", H "?_sort=last_modified&resource_name=record&_limit=7", NULL);
+    call("POST", "/batch",
+         "{'requests':[{'method':'DELETE','path':'" H "?resource_name=record&_limit=3'},"
+         "{'method':'PUT','path':'" R "/u'},"
+         "{'method':'DELETE','path':'" H "?record_id=u'}]}");
+    want(200);
+    ck_assert_int_eq(entries_of_records(), 90);
+    make_records("v", 10);
+    ck_assert_int_eq(entries_of_records(), 100);
+    make_records("w", 3);
+    ck_assert_int_eq(entries_of_records(), 100);
+    server_stop(&server);
+}
+END_TEST
+
+/* While it is off nobody counts. */
+START_TEST(trimmed_on_and_off)
+{
+    struct server_options o = {.settings = "kinto.includes = kinto.plugins.history",
+                               .durable = true};
+    static const char *const trimmed[] = {"KINTO_HISTORY_AUTO_TRIM_MAX_COUNT=10",
+                                          "KINTO_HISTORY_AUTO_TRIM_THRESHOLD=0", NULL};
+    o.env = trimmed;
+    server_start(&server, &o);
+    api_use(server.url);
+    as("alice");
+    make_collection();
+    make_records("r", 10);
+    ck_assert(server_end(&server));
+    o.env = NULL;
+    server_restart(&server, &o);
+    api_use(server.url);
+    make_records("s", 5);
+    call("DELETE", H "?resource_name=record&_limit=5", NULL); /* as many as before */
+    ck_assert_int_eq(entries_of_records(), 10);
+    make_records("t", 2);
+    ck_assert(server_end(&server));
+    o.env = trimmed;
+    server_restart(&server, &o);
+    api_use(server.url);
+    call("DELETE", H "?record_id=t0", NULL);
+    ck_assert_int_eq(entries_of_records(), 11);
+    make_records("u", 1);
+    ck_assert_int_eq(entries_of_records(), 10);
     server_stop(&server);
 }
 END_TEST
@@ -506,6 +605,43 @@ START_TEST(far_back)
 }
 END_TEST
 
+/* Too much for a loop: by a thread of its own, which must come to the same. */
+START_TEST(much_of_it)
+{
+    make_collection();
+    long long then = put_at("first", "{'n':1}");
+    make_records("r", 2100);
+    put_at("first", "{'n':2}");
+    long long now = put_at("r7", "{'n':7}");
+    call("GET", f(AT "%lld", then), NULL);
+    want(200);
+    want_ids("first");
+    want_at("/data/0/n", "1");
+    call("GET", f(AT "%lld", now - 1), NULL);
+    want(200);
+    want_count("/data", 2101);
+    want_at("/data/0/id", "'first'");
+    want_at("/data/0/n", "2");
+    const char *alone = strdup(re.body);
+    for (int writes = 0; writes <= 1; writes++) {
+        call("POST", "/batch",
+             f("{'requests':[{'path':'" AT "%lld'},{'method':'%s','path':'" R "/r8'},{'path':'" AT
+               "%lld'}]}",
+               now - 1, writes ? "PUT" : "GET", now - 1));
+        want(200);
+        for (int i = 0; i <= 2; i += 2) {
+            want_count(f("/responses/%d/body/data", i), 2101);
+            want_at(f("/responses/%d/body/data/0/n", i), "2");
+        }
+        ck_assert_ptr_nonnull(strstr(re.body, str_drop(str_from(alone), 1).p));
+    }
+    as("bob");
+    call("GET", f(AT "%lld", now - 1), NULL);
+    want(403);
+    free((char *)alone);
+}
+END_TEST
+
 START_TEST(who_may_look_back)
 {
     make_collection();
@@ -602,11 +738,38 @@ START_TEST(a_beginning_that_nobody_remembers)
 }
 END_TEST
 
+/* Settings let nobody look back, as in the reference; but who may read every collection by them is not
+ * kept from what had the name before. */
+START_TEST(settings_and_snapshots)
+{
+    start("kinto.bucket_read_principals = system.Everyone\n"
+          "kinto.collection_write_principals = system.Everyone\n"
+          "kinto.record_read_principals = system.Everyone\n"
+          "kinto.history_write_principals = system.Everyone\n");
+    make_collection();
+    put(R "/r", "{'n':1,'last_modified':1000}");
+    as("bob");
+    call("GET", AT "9999999999999", NULL);
+    want_error(403, 121, NULL);
+    call("DELETE", C, NULL);
+    want(200);
+    as("alice");
+    call("PUT", C, f("{'permissions':{'read':['%s']}}", principal("bob")));
+    put(R "/r", "{'n':2}");
+    as("bob");
+    call("GET", AT "1000", NULL);
+    want_at("/data/0/n", "1");
+    server_stop(&server);
+}
+END_TEST
+
 static Suite *suite(void)
 {
-    const TTest *const own[] = {only_the_newest_stay,       a_beginning_that_nobody_remembers,
+    const TTest *const own[] = {only_the_newest_stay,       counted_in_parts,
+                                trimmed_on_and_off,         a_beginning_that_nobody_remembers,
                                 only_of_some_users,         what_is_left_out,
-                                settings_that_mean_nothing, settings_of_the_kind};
+                                settings_that_mean_nothing, settings_of_the_kind,
+                                settings_and_snapshots};
     const TTest *const tests[] = {every_change_has_an_entry,
                                   what_an_entry_says,
                                   nobody_is_null,
@@ -618,6 +781,7 @@ static Suite *suite(void)
                                   readers,
                                   as_it_was_by_its_own_time,
                                   far_back,
+                                  much_of_it,
                                   who_may_look_back};
     const TTest *const ours[] = {it_is_counted,
                                  a_batch,

@@ -530,10 +530,136 @@ START_TEST(settings_of_the_kind)
 }
 END_TEST
 
+/* Who may do it to all objects of the kind, by the settings, may do it to what they were. */
+START_TEST(settings_of_what_it_is_of)
+{
+    start("kinto.includes = kinto.plugins.revisions\n"
+          "kinto.record_read_principals = system.Authenticated\n"
+          "kinto.collection_write_principals = system.Authenticated\n"
+          "kinto.bucket_write_principals = system.Everyone\n");
+    const char *alice = principal("alice");
+    make_collection();
+    long long first = write_at("PUT", R "/r", "{'data':{'n':1}}");
+    call("DELETE", R "/r", NULL);
+    put(R "/r", "{'n':2}");
+    long long made = write_at("PUT", C, "{'data':{'n':1}}");
+    long long before = write_at("PUT", "/buckets/b/groups/g", "{'data':{'members':[]}}");
+    as("bob");
+    at_time(R "/r", first); /* he could have read that, too */
+    want_at("/data/n", "1");
+    want_at("/permissions", "{}");
+    want_actions(R "/r", "create,delete,create");
+    back_to(R "/r", first);
+    want(403);
+    at_time(C, made);
+    want_set("/permissions/write", f("['%s']", alice));
+    put(C, "{'n':2}");
+    back_to(C, made);
+    want(200);
+    want_at("/data/n", "1");
+    at_time("/buckets/b/groups/g", before); /* of no group it says so */
+    want(403);
+    as("alice");
+    call("DELETE", R "/r", NULL);
+    as("bob");
+    at_time(R "/r", first);
+    want_at("/data/n", "1");
+    as(NULL);
+    at_time(R "/r", first);
+    want(401);
+    call("GET", "/buckets/b/revisions", NULL);
+    want(200);
+    server_stop(&server);
+}
+END_TEST
+
+/* Deleted, and not made anew, while nobody wrote it down. */
+START_TEST(deleted_meanwhile)
+{
+    static const char *const on[] = {"KINTO_INCLUDES=kinto.plugins.revisions", NULL};
+    static const char *const off[] = {"KINTO_INCLUDES=kinto.plugins.flush", NULL};
+    struct server_options o = {.durable = true, .env = on};
+    server_start(&server, &o);
+    api_use(server.url);
+    as("alice");
+    make_collection();
+    long long first = write_at("PUT", R "/r", "{'data':{'n':1}}");
+    long long second = write_at("PUT", R "/r", "{'data':{'n':2}}");
+    put(R "/s", "{'n':1}");
+    ck_assert(server_end(&server));
+    o.env = off;
+    server_restart(&server, &o);
+    api_use(server.url);
+    long long gone = write_at("DELETE", R "/r", NULL);
+    long long other = write_at("DELETE", R "/s", NULL);
+    ck_assert(server_end(&server));
+    o.env = on;
+    server_restart(&server, &o);
+    api_use(server.url);
+    for (int anew = 0; anew <= 1; anew++) {
+        long long now = anew ? write_at("PUT", R "/r", "{'data':{'n':3}}") : 0;
+        at_time(R "/r", gone);
+        want(404);
+        at_time(R "/r", anew ? now - 1 : gone + 1000);
+        want(404);
+        at_time(R "/r", gone - 1);
+        want_at("/data/n", "2");
+        at_time(R "/r", second);
+        want_at("/data/n", "2");
+        at_time(R "/r", first);
+        want_at("/data/n", "1");
+        want_actions(R "/r", anew ? "create,delete,update,create" : "update,create");
+    }
+    want_at("/data/1/user_id", "null");
+    want_at("/data/1/data", f("{'id':'r','last_modified':%lld,'deleted':true}", gone));
+    back_to(R "/s", other);
+    want(404);
+    back_to(R "/s", other - 1);
+    want(201);
+    server_stop(&server);
+}
+END_TEST
+
+/* What a purge has taken away says nothing any more: it is known as long as it was known to be there. */
+START_TEST(deleted_without_a_trace)
+{
+    static const char *const on[] = {"KINTO_INCLUDES=kinto.plugins.revisions", NULL};
+    static const char *const off[] = {"KINTO_INCLUDES=kinto.plugins.flush", NULL};
+    struct server_options o = {.durable = true, .env = on};
+    server_start(&server, &o);
+    api_use(server.url);
+    as("alice");
+    make_collection();
+    long long first = write_at("PUT", R "/r", "{'data':{'n':1}}");
+    ck_assert(server_end(&server));
+    o.env = off;
+    server_restart(&server, &o);
+    api_use(server.url);
+    call("DELETE", R "/r", NULL);
+    ck_assert(server_end(&server));
+    const char *output;
+    const char *const purge[] = {"purge-deleted", "--ini",  "kinto.ini", "--data",
+                                 "data",          "record", "0",         NULL};
+    ck_assert_int_eq(server_run(server.dir, purge, &output), 0);
+    o.env = on;
+    server_restart(&server, &o);
+    api_use(server.url);
+    for (int anew = 0; anew <= 1; anew++) {
+        at_time(R "/r", first);
+        want_at("/data/n", "1");
+        at_time(R "/r", first + 1);
+        want(404);
+        put(R "/r", "{'n':2}");
+    }
+    server_stop(&server);
+}
+END_TEST
+
 static Suite *suite(void)
 {
-    const TTest *const own[] = {only_the_newest_stay, switched_on_later, switched_off_meanwhile,
-                                settings_of_the_kind};
+    const TTest *const own[] = {
+        only_the_newest_stay,    switched_on_later,    switched_off_meanwhile,   deleted_meanwhile,
+        deleted_without_a_trace, settings_of_the_kind, settings_of_what_it_is_of};
     const TTest *const tests[] = {
         what_was,       the_list,          all_kinds,       times_of_clients,
         the_last_times, a_batch,           readers,         somebody_elses_past,

@@ -65,7 +65,7 @@ static enum api_step double_text(void *ctx, struct api_req *r, struct json *data
 }
 
 static struct {
-    unsigned n;
+    unsigned n; /* of all; of the first of them also what */
     enum api_action action[32];
     char uri[32][96], old[32][160], now[32][160];
 } told;
@@ -95,11 +95,12 @@ static void keep_trace(struct api_req *r, const struct api_change *c)
 static enum api_step listen(void *ctx, struct api_req *r, const struct api_change *c)
 {
     (void)ctx;
-    ck_assert_uint_lt(told.n, ARRAY_LEN(told.action));
-    told.action[told.n] = c->action;
-    snprintf(told.uri[told.n], sizeof told.uri[0], STR_FMT, STR_ARG(c->uri));
-    keep_text(told.old[told.n], c->old);
-    keep_text(told.now[told.n], c->now);
+    if (told.n < ARRAY_LEN(told.action)) {
+        told.action[told.n] = c->action;
+        snprintf(told.uri[told.n], sizeof told.uri[0], STR_FMT, STR_ARG(c->uri));
+        keep_text(told.old[told.n], c->old);
+        keep_text(told.now[told.n], c->now);
+    }
     told.n++;
     ck_assert(store_is_writing(api_session(r)));
     api_set_header(r, STR("Told"), arena_printf(api_arena(r), "%u", told.n));
@@ -551,6 +552,89 @@ START_TEST(an_erasure_with_a_listener)
 }
 END_TEST
 
+/* bob's records in C, so many; the target of his erasure. */
+static const char *many_of_bob(unsigned n)
+{
+    want(200, "PATCH", C, "{\"permissions\":{\"record:create\":[\"system.Authenticated\"]}}");
+    user = "bob:x";
+    str bob = json_string(
+        json_get(json_get(want(200, "GET", "/v1/", NULL)->json, STR("user")), STR("id")));
+    const char *target = arena_printf(&keep, "/v1/__user_data__/" STR_FMT, STR_ARG(bob)).p;
+    for (unsigned i = 0; i < n; i++)
+        want(201, "POST", C "/records", NULL);
+    user = "alice:x";
+    told.n = 0;
+    return target;
+}
+
+static void left_in_c(const char *n)
+{
+    ck_assert_str_eq(header_of(want(200, "HEAD", C "/records", NULL), "Total-Objects"), n);
+}
+
+/* In portions of 500, each for itself: what one could not do leaves those before it. */
+START_TEST(an_erasure_of_many)
+{
+    const char *target = many_of_bob(1203);
+    want(201, "PUT", "/v1/buckets/b/groups/g",
+         arena_printf(&keep, "{\"data\":{\"members\":[\"%s\"]}}",
+                      target + strlen("/v1/__user_data__/"))
+             .p);
+    told.n = 0;
+    refused = "/buckets/b/groups/g";
+    want(500, "DELETE", target, NULL);
+    refused = NULL;
+    left_in_c("203");
+    ck_assert_uint_eq(told.n, 1204);
+    told.n = 0;
+    want(200, "DELETE", target, NULL);
+    left_in_c("0");
+    ck_assert_uint_eq(told.n, 204);
+    want(200, "DELETE", target, NULL);
+    ck_assert_uint_eq(told.n, 204);
+}
+END_TEST
+
+/* A stop does not wait for all of it. */
+START_TEST(an_erasure_that_is_stopped)
+{
+    const char *target = many_of_bob(501);
+    api_stop(server.api);
+    struct fake_answer *a = want(503, "DELETE", target, NULL);
+    ck_assert_ptr_nonnull(header_of(a, "Retry-After"));
+    left_in_c("1");
+    want(200, "DELETE", target, NULL); /* less than a portion */
+    left_in_c("0");
+}
+END_TEST
+
+/* A batch is one transaction, but not however large that becomes. */
+START_TEST(an_erasure_in_a_batch)
+{
+    const char *target = many_of_bob(4999);
+    const char *batch = arena_printf(&keep,
+                                     "{\"requests\":[{\"method\":\"DELETE\",\"path\":\"%s\"},"
+                                     "{\"method\":\"PUT\",\"path\":\"" C "/records/r\"},"
+                                     "{\"method\":\"PUT\",\"path\":\"" NOTES "/n\","
+                                     "\"body\":{\"data\":{\"number\":\"2\"}}}]}",
+                                     target)
+                            .p;
+    struct fake_answer *a =
+        want(200, "POST", "/v1/batch", batch); /* the note's work makes it run twice */
+    ck_assert_str_is(at(a, "/responses/0/status"), "200");
+    left_in_c("1");
+    many_of_bob(5001);
+    a = want(200, "POST", "/v1/batch", batch);
+    ck_assert_str_is(at(a, "/responses/0/status"), "413");
+    ck_assert_str_is(at(a, "/responses/0/body/message"),
+                     "\"There is more to erase than a batch may: ask for it alone.\"");
+    ck_assert_str_is(at(a, "/responses/1/status"), "200");
+    left_in_c("2");
+    want(200, "DELETE", target, NULL);
+    left_in_c("1");
+}
+END_TEST
+
 /* ---- work ------------------------------------------------------------------------------------ */
 
 START_TEST(work_is_done_once_a_request)
@@ -627,6 +711,9 @@ static Suite *make_suite(void)
                                   a_listener_can_undo_everything,
                                   a_header_of_a_listener,
                                   an_erasure_with_a_listener,
+                                  an_erasure_of_many,
+                                  an_erasure_that_is_stopped,
+                                  an_erasure_in_a_batch,
                                   work_is_done_once_a_request,
                                   work_inside_a_transaction_leaves_nothing_behind,
                                   work_in_a_batch,

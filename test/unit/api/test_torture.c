@@ -18,7 +18,8 @@
 
 enum {
     RANDOM_BODY = 1, /* holds an id, a token or a hash of the server's making */
-    ACCOUNTS = 2     /* of the server with accounts, for whose passwords a thread is waited for */
+    ACCOUNTS = 2,    /* of the server with accounts, for whose passwords a thread is waited for */
+    OTHER_BODY = 4   /* tells of the requests before */
 };
 
 struct row {
@@ -126,6 +127,10 @@ static const struct row rows[] = {
      RANDOM_BODY},
     {"me:x", "GET", "/v1/buckets/b/snapshot/collections/c@1700000000003", NULL, NULL, 200, 0},
     {"me:x", "GET", "/v1/buckets/b/snapshot/collections/c@x", NULL, NULL, 400, 0},
+    {"me:x", "GET", "/v1/permissions", NULL, NULL, 200, 0},
+    {NULL, "GET", "/v1/__counters__", NULL, NULL, 200, 0},
+    {NULL, "GET", "/v1/__metrics__", NULL, NULL, 200, OTHER_BODY},
+    {"me:x", "GET", "/v1/permissions?_sort=uri&_limit=3", NULL, NULL, 200, 0},
     {"me:x", "GET", R "/r1/revisions", NULL, NULL, 200, 0},
     {"you:x", "GET", R "/r1/revisions", NULL, NULL, 200, 0},
     {"you:x", "GET", R "/r1/revisions/1800000000000", NULL, NULL, 200, 0},
@@ -203,7 +208,9 @@ static const struct row rows[] = {
     {ADMIN ":x", "DELETE", "/v1/__user_data__/account:" AL, NULL, NULL, 200, ACCOUNTS},
 };
 
-#define ALL_PLUGINS "   kinto.plugins.quotas kinto.plugins.history\n   kinto.plugins.revisions\n"
+#define ALL_PLUGINS                                                                                \
+    "   kinto.plugins.quotas kinto.plugins.history\n   kinto.plugins.revisions\n   "               \
+    "kinto.plugins.counters kinto.plugins.prometheus\n"
 
 static const char ini[] =
     PLAIN_INI ALL_PLUGINS "kinto.quotas.bucket_max_bytes = 100000\n"
@@ -211,6 +218,7 @@ static const char ini[] =
                           "kinto.history.auto_trim_max_count = 3\n"
                           "kinto.history.auto_trim_threshold = 1\n"
                           "kinto.revisions.max_count = 2\n"
+                          "kinto.experimental_permissions_endpoint = true\n"
                           "kinto.backoff = 10\n"
                           "kinto.eos = 2031-01-01\n"
                           "kinto.eos_message = end\n"
@@ -314,7 +322,9 @@ static bool same_headers(const struct fake_answer *a, const struct fake_answer *
 static bool same_answer(const struct row *row, const struct fake_answer *a,
                         const struct fake_answer *b)
 {
-    bool body = row->flags & RANDOM_BODY ? a->body.n == b->body.n : str_eq(a->body, b->body);
+    bool body = row->flags & OTHER_BODY    ? true
+                : row->flags & RANDOM_BODY ? a->body.n == b->body.n
+                                           : str_eq(a->body, b->body);
     return a->status == b->status && body && same_headers(a, b);
 }
 
@@ -365,10 +375,31 @@ static void check_alive(void)
          NULL);
 }
 
+/* Was there not enough? The n-th chunk behind t->n bytes fails; 0: all do. */
+static bool ask_short_of_memory(struct run *t, unsigned nth)
+{
+    struct arena_mark m = arena_mark(&keep);
+    fake_memory.first_bytes = t->n;
+    fake_memory.budget = t->once ? 256 * MIB : 0;
+    fake_memory.fail_chunk = nth;
+    const struct fake_answer *a = ask_row(&tortured, t->row);
+    check_answer(t, a);
+    bool failed = a->out_of_memory;
+    bool changed = failed && !str_eq(dump(), t->before);
+    if (failed)
+        check_alive();
+    arena_release(&keep, m);
+    if (changed) { /* the right answer, although something failed on the way */
+        server_stop(&tortured);
+        start(&tortured);
+        server = tortured;
+    }
+    return failed;
+}
+
 static size_t torture(const struct row *row, bool once)
 {
     struct run t = {.row = row, .once = once};
-    struct arena_mark m;
     size_t failed = 0;
 
     with_accounts = row->flags & ACCOUNTS;
@@ -380,25 +411,11 @@ static size_t torture(const struct row *row, bool once)
     start(&tortured);
     server = tortured;
     t.before = dump();
-    for (bool done = false; !done; t.n += STEP) {
-        m = arena_mark(&keep);
-        fake_memory.first_bytes = t.n;
-        fake_memory.budget = once ? 256 * MIB : 0;
-        fake_memory.fail_chunk = once;
-        const struct fake_answer *a = ask_row(&tortured, row);
-        check_answer(&t, a);
-        done = !a->out_of_memory;
-        failed += !done;
-        bool changed = !done && !str_eq(dump(), t.before);
-        if (!done)
-            check_alive();
-        arena_release(&keep, m);
-        if (changed) { /* the right answer, although something failed on the way */
-            server_stop(&tortured);
-            start(&tortured);
-            server = tortured;
-        }
-    }
+    for (; ask_short_of_memory(&t, once) && !(once && t.n > t.right->used); t.n += STEP)
+        failed++;
+    /* It has enough; now what it has beside (arena_init_beside()), chunk by chunk. */
+    for (unsigned nth = 2; once && t.n > t.right->used && ask_short_of_memory(&t, nth); nth++)
+        failed++;
     give_memory();
     user = with_accounts ? ADMIN ":x" : "me:x";
     want(201, "PUT", "/v1/buckets/after", NULL);

@@ -90,6 +90,29 @@ START_TEST(the_budget_holds_and_failure_sticks)
 }
 END_TEST
 
+START_TEST(one_beside_another_has_as_much_and_tells_what_it_lacked)
+{
+    struct arena a, beside;
+    arena_init(&a, first, sizeof first, NULL, 1024);
+    arena_init_beside(&beside, &a);
+    ck_assert_ptr_nonnull(arena_alloc(&beside, 1024));
+    arena_fini_beside(&beside, &a);
+    ck_assert(!arena_failed(&a));
+
+    arena_init_beside(&beside, &a);
+    ck_assert_ptr_null(arena_alloc(&beside, 1024 + sizeof first));
+    arena_fini_beside(&beside, &a);
+    ck_assert(arena_failed(&a) && a.over_budget);
+    arena_fini(&a);
+
+    arena_init(&a, first, sizeof first, NULL, SIZE_MAX);
+    arena_init_beside(&beside, &a);
+    ck_assert_uint_eq(beside.budget, SIZE_MAX);
+    arena_fini_beside(&beside, &a);
+    arena_fini(&a);
+}
+END_TEST
+
 START_TEST(sizes_that_overflow_fail)
 {
     struct arena a;
@@ -392,6 +415,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, the_first_chunk_comes_first_and_costs_no_budget);
     tcase_add_test(tc, the_budget_holds_and_failure_sticks);
     tcase_add_test(tc, sizes_that_overflow_fail);
+    tcase_add_test(tc, one_beside_another_has_as_much_and_tells_what_it_lacked);
     tcase_add_test(tc, arrays_are_zeroed);
     tcase_add_test(tc, spares_are_kept_and_taken);
     tcase_add_test(tc, chunks_of_odd_sizes_are_no_spares);
