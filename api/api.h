@@ -10,8 +10,11 @@
  *     api_describe(api);
  *     http_options.app = api_http_app(api);
  *
- * Threads: api_new, the api_add_* functions and api_free belong to the main thread, before and
- * after the server runs. Handlers and hooks run on loop threads, one request at a time each.
+ * Threads. api_new, the api_add_* functions, api_keep and api_free belong to the main thread, before and
+ * after the server runs. Steps, handlers and hooks run on loop threads: of one request one at a time, of
+ * several at once, unless they write (there is one write transaction). So what a plugin keeps is constant
+ * from its load on, atomic, or behind a lock that nobody holds for long. Works (struct api_work) run on
+ * threads of a pool; store_timed() on whatever thread it was; services have threads of their own.
  *
  * Memory: a struct api_req and everything made for it lie in the request's arena.
  */
@@ -331,31 +334,52 @@ struct api_observer {
 };
 MUST_CHECK enum err api_add_observer(struct api *a, const struct api_observer *o);
 
-struct store *api_store(struct api *a);
-const struct auth *api_auth(struct api *a);
 /* A header that plugins add to answers, and that pages of other origins may read. Static. NOMEM. */
 MUST_CHECK enum err api_expose_header(struct api *a, const char *name);
 
-/* ---- for plugins: a request ------------------------------------------------------------------ */
+struct store *api_store(struct api *a);
+const struct auth *api_auth(struct api *a);
+bool api_is_stopping(const struct api *a); /* any thread: what takes long is given up */
+
+/* ---- for plugins: a request, at any time ----------------------------------------------------- */
 
 struct api *api_of(struct api_req *r);
-void *api_endpoint_ctx(struct api_req *r); /* of the endpoint that answers */
 struct arena *api_arena(struct api_req *r);
+bool api_is_part(const struct api_req *r); /* of a batch */
 enum api_method api_method_of(struct api_req *r);
-str api_user_id(struct api_req *r); /* prefixed user id, or none */
-struct store_session *api_session(struct api_req *r);
 str api_path(struct api_req *r);                         /* decoded, without the version prefix */
 str api_query(struct api_req *r);                        /* percent-encoded; or none */
 str api_req_header(struct api_req *r, const char *name); /* STR_NONE: absent */
 str api_origin(struct api_req *r); /* "https://host", of which absolute URLs are made */
 str api_body(struct api_req *r);
+/* Of an endpoint: the plugin's, and what stands for "{name}" in its path. */
+void *api_endpoint_ctx(struct api_req *r);
+str api_path_value(struct api_req *r, const char *name);
+
+/* What settings say. */
 bool api_readonly(struct api_req *r);
-bool api_is_part(const struct api_req *r); /* of a batch */
-bool api_is_stopping(const struct api *a); /* Any thread: what takes long is given up. */
-str api_path_value(struct api_req *r, const char *name); /* of an endpoint with parameters */
-const struct store_principals *api_principals(struct api_req *r);
-/* Do the permissions of an object lie with it alone (kinto.explicit_permissions)? */
-bool api_explicit_permissions(struct api_req *r);
+bool api_explicit_permissions(struct api_req *r); /* permissions lie with an object alone */
+/* Has an id the form that those of the kind must have? */
+bool api_valid_id_of(const struct api_req *r, enum api_kind kind, str id);
+bool api_valid_collection_id(const struct api_req *r, str id);
+
+/* ---- for plugins: a request before its session: policies and aliases ------------------------- */
+
+/* A look at one object; `out` lies in the arena. NOTFOUND. */
+MUST_CHECK enum err api_read_object(struct api_req *r, struct store_list_id list, str id,
+                                    struct store_object *out);
+void api_rewrite(struct api_req *r, str path);  /* decoded path, borrowed */
+void api_set_body(struct api_req *r, str body); /* borrowed */
+
+/* ---- for plugins: a request once the user is known ------------------------------------------- */
+
+str api_user_id(struct api_req *r); /* prefixed user id, or none */
+
+/* ---- for plugins: a request in its session: handlers, listeners, all of a resource ----------- */
+
+struct store_session *api_session(struct api_req *r);
+const struct store_principals *api_principals(struct api_req *r); /* the user's, groups included */
+bool api_is_any_of(const struct api_req *r, const str *names, size_t n); /* is one of these? */
 
 /* What one may do with an object, asked by who answers for other objects. */
 enum api_right {
@@ -363,65 +387,53 @@ enum api_right {
     RIGHT_WRITE
 };
 /* May the caller do so, as it would be answered at the URLs of that kind: by the permissions that are
- * stored with the object and what it lies in, or by the settings of the kind. In a session. */
+ * stored with the object and what it lies in, or by the settings of the kind? */
 MUST_CHECK enum err api_may(struct api_req *r, const struct api_place *what, enum api_right right,
                             bool *allowed);
-/* Do the settings of the request's own kind let the caller read (whatever it is)? */
-bool api_reads_by_settings(const struct api_req *r);
-/* Is one of the caller's principals among the names? In a session. */
-bool api_is_any_of(const struct api_req *r, const str *names, size_t n);
-/* A look at one object before the session (authentication); `out` lies in the arena. NOTFOUND. */
-MUST_CHECK enum err api_read_object(struct api_req *r, struct store_list_id list, str id,
-                                    struct store_object *out);
 
-void api_set_body(struct api_req *r, str body); /* borrowed */
-void api_rewrite(struct api_req *r, str path);  /* decoded path, borrowed */
+/* In a write transaction: */
 
-/*
- * A request on objects of a plugin's kind. The object that the URL names: NULL, there is none; and
- * then api_require_object() is its answer (400, 404), else NEXT.
- */
-const struct store_object *api_object(struct api_req *r);
-enum api_step api_require_object(struct api_req *r);
-struct store_list_id api_list(struct api_req *r); /* that it is on, or that the object is in */
-/* What the functions of the kind keep for each other, in the request's arena; NULL: nothing yet. */
-void api_remember(struct api_req *r, void *what);
-void *api_remembered(struct api_req *r);
-/* The request lists only what was changed at that time or later. */
-void api_only_since(struct api_req *r, int64_t timestamp);
 /*
  * Answers as if the request had been that method, PUT or PATCH, on the object of that path, with that
- * body: permissions, preconditions, validation, listeners and all else come with it. In a write
- * transaction; path and body lie in the arena.
+ * body: permissions, preconditions, validation, listeners and all else come with it. Path and body lie in
+ * the arena.
  */
 enum api_step api_handle_as(struct api_req *r, enum api_method method, str path, str body);
-
 /* A change of a plugin's own, beside the request: stores the object as it is, with the permissions that
- * it has (a new one has none), and tells the listeners. In a write transaction; `out` lies in the arena. */
+ * it has (a new one has none), and tells the listeners. `out` lies in the arena. */
 enum api_step api_put_object(struct api_req *r, enum api_kind kind, str parent, str id,
                              const struct json *data, struct store_object *out);
-/* Calls fn(ctx) when what the request has written is durable (never, if it is undone): on a thread
- * that must not be kept waiting. Once, however often it is asked for. LIMIT: too many functions. */
+/* Makes the bucket or collection of that id unless it is there; the user becomes its writer. */
+enum api_step api_create_if_absent(struct api_req *r, str bucket_id, str collection_id_or_none);
+/* Calls fn(ctx) on the request's loop when what it has written is durable (never, if it is undone); once,
+ * however often it is asked for. LIMIT: too many functions. */
 MUST_CHECK enum err api_after_commit(struct api_req *r, void (*fn)(void *ctx), void *ctx);
 
-/* Makes the bucket or collection of that URI unless it is there; the user becomes its writer. */
-enum api_step api_create_if_absent(struct api_req *r, str bucket_id, str collection_id_or_none);
-/* Has an id the form that those of the kind must have? */
-bool api_valid_id_of(const struct api_req *r, enum api_kind kind, str id);
-bool api_valid_collection_id(const struct api_req *r, str id);
+/* ---- for plugins: a request on objects of their kind: the functions of struct api_resource --- */
 
-/* ---- for plugins: a request on their objects ------------------------------------------------- */
-
-bool api_is_plural(const struct api_req *r);         /* on a list */
-str api_url_id(const struct api_req *r);             /* of the object in the URL; none: a list */
+bool api_is_plural(const struct api_req *r);      /* on a list */
+struct store_list_id api_list(struct api_req *r); /* that it is on, or that the object is in */
+str api_url_id(const struct api_req *r);          /* of the object in the URL; none: a list */
+/* The object that the URL names: NULL, there is none; and then api_require_object() is its answer (400,
+ * 404), else NEXT. */
+const struct store_object *api_object(struct api_req *r);
+enum api_step api_require_object(struct api_req *r);
 str api_object_id(const struct api_req *r);          /* of the object that is written */
 const struct json *api_body_json(struct api_req *r); /* NULL: the body is none */
-/* Of the list only the object with that id is there for the caller. */
+
+/* Do the settings of its kind let the caller read (whatever it is)? */
+bool api_reads_by_settings(const struct api_req *r);
+/* Of the list only the object with that id is there for the caller, */
 void api_show_only(struct api_req *r, str id);
+/* or what was changed at that time or later. */
+void api_only_since(struct api_req *r, int64_t timestamp);
 /* Who becomes a writer of what the request writes, instead of the user. */
 void api_set_author(struct api_req *r, str principal);
 /* The caller is that one, too. */
 enum api_step api_add_principal(struct api_req *r, str principal);
+/* What these functions keep for each other, in the request's arena; NULL: nothing yet. */
+void api_remember(struct api_req *r, void *what);
+void *api_remembered(struct api_req *r);
 
 /* Something is wrong in the body: gathered, and told at once when all has been looked at. */
 void api_invalid_add(struct api_req *r, const char *location, str name, str description);

@@ -5,6 +5,7 @@
 
 #include "base/settings.h"
 #include "plugins/accounts.h"
+#include "plugins/plugins.h"
 #include "store/store.h"
 #include <termios.h>
 #include <unistd.h>
@@ -106,19 +107,12 @@ enum err cli_user_read(const struct cli_args *a, FILE *in, FILE *out, struct cli
                        : ask_password(in, out, user, d);
 }
 
-static bool includes_accounts(const struct settings *s)
-{
-    size_t n;
-    const str *names = settings_list(s, "kinto.includes", &n);
-    return str_is_one_of(STR("kinto.plugins.accounts"), names, n);
-}
-
 enum err cli_user_allowed(const struct settings *s, struct err_detail *d)
 {
     if (settings_bool(s, "kinto.readonly"))
         return err_set(d, ERR_UNSUPPORTED, 0,
                        "kinto.readonly: a server that only reads has no new users");
-    if (!includes_accounts(s))
+    if (!plugins_includes(s, "kinto.plugins.accounts"))
         return err_set(d, ERR_UNSUPPORTED, 0,
                        "kinto.includes: there are no accounts without kinto.plugins.accounts");
     return OK;

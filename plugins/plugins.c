@@ -46,6 +46,13 @@ static enum err load_one(struct api *a, const struct settings *s, str name, stru
     return unknown(s, name, d);
 }
 
+bool plugins_includes(const struct settings *s, const char *name)
+{
+    size_t n;
+    const str *names = settings_list(s, "kinto.includes", &n);
+    return str_is_one_of(str_from(name), names, n);
+}
+
 enum err plugins_load(struct api *a, const struct settings *s, struct err_detail *d)
 {
     size_t n;

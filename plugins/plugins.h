@@ -18,6 +18,9 @@ extern const struct setting_table plugins_settings;
  */
 MUST_CHECK enum err plugins_load(struct api *a, const struct settings *s, struct err_detail *d);
 
+/* Does kinto.includes name it ("kinto.plugins.accounts")? */
+bool plugins_includes(const struct settings *s, const char *name);
+
 /* The authentication policies that plugins bring (struct api_options). They count without the plugin,
  * too: multiauth.policies names them. Static. */
 const struct auth_policy *const *plugins_policies(size_t *n);

@@ -18,12 +18,7 @@ const struct setting_table plugins_settings = {rows, ARRAY_LEN(rows)};
 static void warn_of_unused_url(const struct settings *s)
 {
     static const char key[] = "kinto.statsd_url";
-    size_t n;
-    const str *names = settings_list(s, "kinto.includes", &n);
-    for (size_t i = 0; i < n; i++)
-        if (str_eq(names[i], STR("kinto.plugins.statsd")))
-            return;
-    if (settings_str(s, key).n)
+    if (settings_str(s, key).n && !plugins_includes(s, "kinto.plugins.statsd"))
         log_event(LOG_WARN, "setting_without_effect",
                   "key=%s from=\"" STR_FMT "\" why=\"kinto.plugins.statsd is not in "
                   "kinto.includes: nothing is sent\"",
