@@ -1,38 +1,61 @@
 #!/bin/sh
-# Runs test programs and adds up Check's totals.
+# Runs test programs, as many at once as there are processors ($TEST_JOBS), and adds up Check's totals.
 #   run.sh CASE PROGRAM...      CASE: of Check's, or empty: all
 # Ends with "N passed, N failed"; the exit status is 1 when anything failed.
-passed=0 failed=0
+
+# one PROGRAM: its line, or all that it said, and "PASSED FAILED" in a file of its own.
+if [ "${1:-}" = --one ]; then
+    name=${2##*/test/}
+    log=$(mktemp "$TEST_RUN_DIR/log.XXXXXX") || exit 1
+    "$2" >"$log" 2>&1
+    status=$?
+    # "97%: Checks: 100, Failures: 2, Errors: 1"
+    line=$(grep -E '^[0-9]+%: Checks: ' "$log" | tail -n 1)
+    set -- $(echo "$line" | tr -c '0-9\n' ' ')
+    bad=$((${3:-0} + ${4:-0}))
+    passed=$((${2:-0} - bad))
+    if [ -z "$line" ]; then
+        bad=1
+        line="ended with status $status before its totals"
+    elif [ "$bad" -eq 0 ] && [ "$status" -ne 0 ]; then
+        bad=1
+    fi
+    echo "$passed $bad" >"$log.total"
+    (
+        flock 9 # what a program said stays together
+        if [ "$bad" -eq 0 ]; then
+            echo "  ok  $name: $passed"
+        else
+            echo "FAIL $name: $line (status $status)"
+            cat "$log"
+        fi
+    ) 9>"$TEST_RUN_DIR/lock"
+    exit 0
+fi
+
 [ -n "$1" ] && export CK_RUN_CASE=$1
 shift
 export CK_VERBOSITY="${CK_VERBOSITY:-normal}"
 export CK_TIMEOUT_MULTIPLIER="${CK_TIMEOUT_MULTIPLIER:-5}" # a busy machine is no failure
-log=$(mktemp) || exit 1
-trap 'rm -f "$log"' EXIT
+TEST_RUN_DIR=$(mktemp -d) || exit 1
+export TEST_RUN_DIR
+trap 'rm -rf "$TEST_RUN_DIR"' EXIT
 
 for t; do
-    name=${t##*/test/}
-    "$t" >"$log" 2>&1
-    status=$?
-    # "97%: Checks: 100, Failures: 2, Errors: 1"
-    line=$(grep -E '^[0-9]+%: Checks: ' "$log" | tail -n 1)
-    if [ -z "$line" ]; then
-        echo "FAIL $name: ended with status $status before its totals"
-        cat "$log"
-        failed=$((failed + 1))
-        continue
-    fi
-    set -- $(echo "$line" | tr -c '0-9\n' ' ')
-    bad=$(($3 + $4))
-    passed=$((passed + $2 - bad))
-    failed=$((failed + bad))
-    if [ "$bad" -ne 0 ] || [ "$status" -ne 0 ]; then
-        [ "$bad" -eq 0 ] && failed=$((failed + 1))
-        echo "FAIL $name: $line (status $status)"
-        cat "$log"
-    else
-        echo "  ok  $name: $2"
-    fi
+    echo "$t"
+done | xargs -P "${TEST_JOBS:-$(nproc)}" -I '{}' "$0" --one '{}'
+set -- "$#" $(cat "$TEST_RUN_DIR"/log.*.total 2>/dev/null)
+programs=$1 seen=0 passed=0 failed=0
+shift
+while [ $# -ge 2 ]; do
+    passed=$((passed + $1))
+    failed=$((failed + $2))
+    seen=$((seen + 1))
+    shift 2
 done
+if [ "$seen" -ne "$programs" ]; then
+    echo "FAIL: $seen of $programs programs were run"
+    failed=$((failed + programs - seen))
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -698,6 +698,34 @@ START_TEST(a_stop_drops_work)
 }
 END_TEST
 
+static char released[8], names[] = {'1', '2', 'x'}; /* in the order of release; what is kept */
+
+static void release(void *what)
+{
+    size_t n = strlen(released);
+    ck_assert_uint_lt(n + 1, sizeof released);
+    released[n] = *(char *)what;
+    released[n + 1] = '\0';
+}
+
+START_TEST(what_is_kept_is_released_once)
+{
+    struct arena *a = &server.api->arena;
+    released[0] = '\0';
+    ck_assert_ok(api_keep(server.api, &names[0], release));
+    ck_assert_ok(api_keep(server.api, &names[1], release));
+    arena_test_fail_chunk(1);
+    while (arena_alloc(a, 1)) /* until there is none */
+        continue;
+    arena_test_fail_chunk(1);
+    ck_assert_int_eq(api_keep(server.api, &names[2], release), ERR_NOMEM);
+    ck_assert_str_eq(released, "x");
+    arena_test_fail_chunk(0);
+    server_stop(&server);
+    ck_assert_str_eq(released, "x21");
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     const TTest *const tests[] = {a_kind_has_all_that_kinds_have,
@@ -717,7 +745,8 @@ static Suite *make_suite(void)
                                   work_is_done_once_a_request,
                                   work_inside_a_transaction_leaves_nothing_behind,
                                   work_in_a_batch,
-                                  a_stop_drops_work};
+                                  a_stop_drops_work,
+                                  what_is_kept_is_released_once};
     Suite *s = suite_create("api/extend");
 
     tests_of(s, "extend", setup_note, teardown, tests, ARRAY_LEN(tests));

@@ -22,6 +22,19 @@ START_TEST(comparing)
 }
 END_TEST
 
+START_TEST(one_of_many)
+{
+    static const str words[] = {STR_INIT("a"), STR_INIT(""), STR_INIT("Bc")};
+
+    ck_assert(str_is_one_of(STR("a"), words, 3) && str_is_one_of(STR("Bc"), words, 3));
+    ck_assert(str_is_one_of(STR(""), words, 3) && !str_is_one_of(STR(""), words, 1));
+    ck_assert(!str_is_one_of(STR("bc"), words, 3) && !str_is_one_of(STR("B"), words, 3));
+    ck_assert(str_is_one_of_nocase(STR("bC"), words, 3));
+    ck_assert(!str_is_one_of_nocase(STR("b"), words, 3));
+    ck_assert(!str_is_one_of(STR("a"), NULL, 0) && !str_is_one_of_nocase(STR("a"), NULL, 0));
+}
+END_TEST
+
 START_TEST(cutting)
 {
     str rest = STR("a,,b"), s = STR("abcdef");
@@ -241,6 +254,7 @@ static Suite *make_suite(void)
     TCase *tc = tcase_create("str");
 
     tcase_add_test(tc, comparing);
+    tcase_add_test(tc, one_of_many);
     tcase_add_test(tc, cutting);
     tcase_add_test(tc, words);
     tcase_add_loop_test(tc, utf8_is_checked, 0, ARRAY_LEN(utf8));
