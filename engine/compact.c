@@ -26,12 +26,11 @@
 #include "engine/private.h"
 
 /* The log may be longer than what lives in it by this: a quarter is the unit. */
-#define DUE_QUARTERS   7
-#define STEP_LIVE      (32 * KIB) /* copied by one transaction, whose turn others wait for */
-#define STEP_SCANNED   MIB
-#define STEP_KEYS      256
-#define NOT_WORTH_PART 64 /* of the log: so little that is dead may stay */
-#define PAUSE_MAX_MS   10
+#define DUE_QUARTERS 7
+#define STEP_LIVE    (32 * KIB) /* copied by one transaction, whose turn others wait for */
+#define STEP_SCANNED MIB
+#define STEP_KEYS    256
+#define PAUSE_MAX_MS 10
 
 struct found { /* a key that the index still has here, and its value */
     str key, value;
@@ -438,18 +437,6 @@ static bool done_up_to(struct engine *e, uint32_t number)
     return done;
 }
 
-/* Is there anything that a copy would leave out? */
-static bool is_worthwhile(struct engine *e)
-{
-    uint64_t bytes, live;
-
-    pthread_mutex_lock(&e->writer.mutex);
-    bytes = log_bytes(e);
-    live = e->writer.now.live_log_bytes;
-    pthread_mutex_unlock(&e->writer.mutex);
-    return bytes - MIN_OF(live, bytes) > bytes / NOT_WORTH_PART;
-}
-
 /* After NOSPACE: is there more of it for compaction now? (The keeper may have seen to that.) */
 static bool has_reserve(struct engine *e, bool had)
 {
@@ -510,7 +497,7 @@ enum err engine_compact(struct engine *e)
     enum err err;
 
     set_at_once(e, true);
-    err = e->dir != NULL && is_worthwhile(e) ? roll_at_once(e, &number) : OK;
+    err = e->dir != NULL ? roll_at_once(e, &number) : OK;
     while (err == OK && !done_up_to(e, number)) {
         pthread_mutex_lock(&e->keeper.work);
         err = step_at_once(e, &again);

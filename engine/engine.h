@@ -124,8 +124,8 @@ void engine_stats(const struct engine *e, struct engine_stats *out); /* does not
  * AGAIN: it can be tried again. FAILED. CORRUPT: damage was met (and logged). */
 /* Puts the newest durable state into the index file, so that the next opening need not replay it. */
 MUST_CHECK enum err engine_checkpoint(struct engine *e);
-/* Copies everything that lives out of every segment there is, and gives these back, unless hardly
- * anything is dead; and gives back what the index file does not use. */
+/* Copies everything that lives out of every segment there is, and gives these back, so that the log holds
+ * nothing of what was deleted; and gives back what the index file does not use. */
 MUST_CHECK enum err engine_compact(struct engine *e);
 
 /* ---- backup ---------------------------------------------------------------------------------- */
