@@ -321,6 +321,9 @@ void api_pools_free(struct api *a);
 /* Hands over what the request waits for; it will be resumed. AGAIN: there is too much to do; CLOSED: the
  * server stops. */
 MUST_CHECK enum err api_work_submit(struct api_req *r);
+/* Who works for that peer waits behind (base/pool.h): its address, of IPv6 the 64 bits that a stranger
+ * cannot change at will. */
+uint64_t api_lane_of(str peer);
 bool api_work_dropped(struct api_req *r); /* Was its last work not done, for the server stops? */
 enum api_step api_work_refuse(struct api_req *r); /* 503 when it was not taken */
 void api_work_end(struct api_req *r); /* first when it is resumed: its arena is the loop's again */
