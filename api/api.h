@@ -249,8 +249,8 @@ struct api_change {
 };
 
 /* Is told of each change by a request, in its transaction and right behind the change. DONE: its
- * answer, which has a status of 409 or of 500 and more (any other becomes 500), is that of the request,
- * and all that the request has changed is undone.
+ * answer, which has a status of 409, 413, or 500 and more (any other becomes 500), is that of the request,
+ * and of the batch that it is a part of, and all that these have changed is undone.
  * Of a request that changes many objects (the erasure of a user) what was made in the arena for one
  * of them, and headers that were set then, may be gone when the next is told; and what is undone may be
  * no more than the last some hundred changes. */

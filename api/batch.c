@@ -4,7 +4,7 @@
  * Each part is a request of its own that walks the same pipeline: up to the session before the
  * batch's session begins (so that nothing slow happens inside), then, one after the other, inside
  * it. Each part sees what those before it did. A part that fails with 4xx does not stop the others;
- * 409 and 5xx undo everything, and the batch itself answers with that error.
+ * 409, 413 and 5xx undo everything, and the batch itself answers with that error.
  */
 #include "api/private.h"
 
@@ -395,10 +395,7 @@ static enum api_step run_part(struct api_req *r, struct api_batch_part *p)
     }
     if (s != STEP_DONE)
         return s;
-    int status = p->answered->out->status;
-    if (status != 409 && status < 500)
-        return STEP_NEXT;
-    return fail_as(r, p->answered);
+    return api_undoes(p->answered->out->status) ? fail_as(r, p->answered) : STEP_NEXT;
 }
 
 struct api_req *api_batch_answered(const struct api_req *r, size_t i)

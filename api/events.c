@@ -81,7 +81,7 @@ enum api_step api_change_end(struct api_req *r, struct api_change *c,
     enum api_step s = STEP_NEXT;
     for (size_t i = 0; s == STEP_NEXT && i < r->api->nlisteners; i++)
         s = r->api->listeners[i].changed(r->api->listeners[i].ctx, r, c);
-    if (s != STEP_DONE || r->out->status == 409 || r->out->status >= 500)
+    if (s != STEP_DONE || api_undoes(r->out->status))
         return s;
     log_event(LOG_ERROR, "listener", "status=%d kind=%s", r->out->status, c->resource);
     return api_fail(r, API_ERR_INTERNAL); /* an answer that would keep half of the change */

@@ -40,7 +40,8 @@
  * answers it with a 503.
  *
  * After an error below 500 the transaction is committed all the same: what was done before the
- * error (a clock, a default bucket) stays, as in the reference. At 409, 413 and 5xx it is aborted.
+ * error (a clock, a default bucket) stays, as in the reference. At 409, 413 and 5xx it is aborted
+ * (api_undoes()).
  *
  * The order of the steps is the reference's order of errors.
  */
@@ -387,8 +388,7 @@ enum err api_after_commit(struct api_req *r, void (*fn)(void *ctx), void *ctx)
 
 static enum outcome finish_write(struct api_req *r, enum api_step s)
 {
-    int status = r->out->status;
-    if (s == STEP_WAIT || status == 409 || status == 413 || status >= 500 || incomplete(r)) {
+    if (s == STEP_WAIT || api_undoes(r->out->status) || incomplete(r)) {
         store_abort(r->session);
         r->session = NULL;
         return s == STEP_WAIT ? NEEDS_WORK : ANSWERED;

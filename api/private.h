@@ -286,6 +286,12 @@ enum err api_add_route(struct api *a, const struct api_route *route); /* copied;
 
 enum err api_config_load(struct api *a, struct err_detail *d); /* SYNTAX: a date; NOMEM */
 
+/* An answer of that status leaves nothing of what its request has changed, and makes an end of a batch. */
+static inline bool api_undoes(int status)
+{
+    return status == 409 || status == 413 || status >= 500;
+}
+
 /* ---- request.c ------------------------------------------------------------------------------- */
 
 struct api_req *api_req_new(struct api_loop *loop, struct http_req *http); /* NULL: no memory */

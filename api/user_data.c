@@ -23,7 +23,7 @@
  * through what plugins keep had ended would have to be written down. Each object is seen to as a whole.
  * What lies in a bucket that is deleted counts as nothing: that is the cost of any DELETE of one.
  *
- * A batch is one transaction: what is more than MOST_IN_BATCH is left, and the answer to that part is 413.
+ * A batch is one transaction: where there is more than MOST_IN_BATCH, its answer is 413, and nothing is done.
  *
  * What somebody shares with the principal while it is erased is seen to as long as that is not over yet;
  * if it holds something at the end: 503, ask again.
