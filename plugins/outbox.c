@@ -177,6 +177,7 @@ static enum err find_due(struct outbox *o, struct arena *a, struct store_result 
     struct store_session *s;
     struct store_result found;
     due->count = 0;
+    o->any = true; /* for all that is known */
     enum err e = store_read_begin(o->reader, a, &s);
     if (e != OK)
         return e;
@@ -342,7 +343,8 @@ static enum err one_round(struct outbox *o, bool *more)
     return e;
 }
 
-/* Until something was added, or it is time to try again what was put off. False: the end. */
+/* Until something was added, or it is time to try again what was put off, or what went wrong. False: the
+ * end. */
 static bool wait_for_work(struct outbox *o)
 {
     struct timespec until;
@@ -351,8 +353,8 @@ static bool wait_for_work(struct outbox *o)
     pthread_mutex_lock(&o->lock);
     int timed = 0;
     while (!o->stop && !(o->added && o->pause_ms == 0) && timed == 0)
-        timed = o->any ? pthread_cond_timedwait(&o->wake, &o->lock, &until)
-                       : pthread_cond_wait(&o->wake, &o->lock);
+        timed = o->any || o->pause_ms ? pthread_cond_timedwait(&o->wake, &o->lock, &until)
+                                      : pthread_cond_wait(&o->wake, &o->lock);
     o->added = false;
     bool stop = o->stop;
     pthread_mutex_unlock(&o->lock);

@@ -635,6 +635,23 @@ START_TEST(no_memory)
 }
 END_TEST
 
+/* Whether anything waits is not known then: so it is looked again, and soon. */
+START_TEST(no_memory_to_look)
+{
+    ck_assert_int_eq(do_it(ADD, A), 200);
+    box->any = false;
+    arena_test_fail_chunk(1);
+    ck_assert_int_eq(a_round(), ERR_NOMEM);
+    arena_test_fail_chunk(0);
+    ck_assert(box->any);
+    for (int any = 0; any < 2; any++) { /* each ends by itself */
+        box->any = any;
+        box->pause_ms = 1;
+        ck_assert(wait_for_work(box));
+    }
+}
+END_TEST
+
 /* What an older version, or somebody's hand, left in the list: it goes, and keeps no other back. */
 static const char *const odd[] = {
     "{\"next\":0}",
@@ -738,7 +755,8 @@ static Suite *make_suite(void)
                                    pauses_grow,
                                    a_mail_that_cannot_be,
                                    nothing_is_sent_too_late,
-                                   no_memory};
+                                   no_memory,
+                                   no_memory_to_look};
     const TTest *const durable[] = {a_store_that_cannot_be_written_sends_nothing,
                                     a_yes_that_cannot_be_written_down, a_disk_that_failed,
                                     a_new_mail_wakes_the_thread, who_only_reads_sends_nothing};
