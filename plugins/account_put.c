@@ -44,6 +44,12 @@ static enum err with_owner(struct store_session *s, struct arena *a, const struc
     return OK;
 }
 
+static enum err forget_keys(struct store_session *s, struct arena *a, str name)
+{
+    str uri = ARENA_JOIN(a, STR("/accounts/"), name);
+    return str_none(uri) ? ERR_NOMEM : store_delete_below(s, uri);
+}
+
 static enum err put_account(struct store_session *s, struct arena *a, str name, str hash)
 {
     struct store_object old, ignored;
@@ -55,6 +61,8 @@ static enum err put_account(struct store_session *s, struct arena *a, str name, 
     e = store_get(s, a, account_list, name, &old);
     if (e == OK || e == ERR_NOTFOUND)
         e = with_owner(s, a, e == OK ? &old : NULL, name, &put);
+    if (e == OK) /* keys that were mailed: whoever has one may not set another password */
+        e = forget_keys(s, a, name);
     return e == OK ? store_put(s, a, account_list, &put, &ignored) : e;
 }
 

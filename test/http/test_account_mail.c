@@ -540,26 +540,50 @@ START_TEST(a_mail_that_the_server_breaks_off_at_keeps_no_other_back)
 }
 END_TEST
 
+/* By the command line, while the server is stopped. */
+static void create_user(const char *name, const char *password)
+{
+    const char *output, *const words[] = {"create-user",
+                                          "--ini",
+                                          f("%s/kinto.ini", server.dir),
+                                          "--data",
+                                          f("%s/data", server.dir),
+                                          "-u",
+                                          name,
+                                          "-p",
+                                          password,
+                                          NULL};
+    ck_assert(server_end(&server));
+    ck_assert_int_eq(server_run(NULL, words, &output), 0);
+    server_restart(&server, &(struct server_options){.durable = true});
+    api_use(server.url);
+}
+
+/* Whoever reads the user's mail does not outlast the new password. */
+START_TEST(a_password_from_the_command_line_ends_the_mailed_one)
+{
+    start(true);
+    sign_up();
+    call("POST", f("/accounts/" ALICE "/validate/%s", key_in(mail(0))), NULL);
+    want(200);
+    call("POST", "/accounts/" ALICE "/reset-password", NULL);
+    want(200);
+    const char *key = key_in(mail(2));
+    create_user(ALICE, "better");
+    with_password(ALICE, key);
+    call("PATCH", "/accounts/" ALICE, "{'data':{'password':'mine'}}");
+    want(401);
+    ck_assert(logs_in("better"));
+    stop();
+}
+END_TEST
+
 START_TEST(a_deleted_account_leaves_no_key)
 {
     start(true);
     sign_up();
     const char *key = key_in(mail(0));
-    ck_assert(server_end(&server));
-    const char *output;
-    const char *const admin[] = {"create-user",
-                                 "--ini",
-                                 f("%s/kinto.ini", server.dir),
-                                 "--data",
-                                 f("%s/data", server.dir),
-                                 "-u",
-                                 "admin@example.org",
-                                 "-p",
-                                 "secret",
-                                 NULL};
-    ck_assert_int_eq(server_run(NULL, admin, &output), 0);
-    server_restart(&server, &(struct server_options){.durable = true});
-    api_use(server.url);
+    create_user("admin@example.org", "secret");
     with_password("admin@example.org", "secret");
     call("DELETE", "/accounts/" ALICE, NULL);
     want(200);
@@ -635,6 +659,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, a_server_that_turns_us_away_gets_the_mail_later, 0, 3);
     tcase_add_test(t, a_mail_that_the_server_breaks_off_at_keeps_no_other_back);
     tcase_add_test(t, a_deleted_account_leaves_no_key);
+    tcase_add_test(t, a_password_from_the_command_line_ends_the_mailed_one);
     tcase_add_test(t, an_erased_user_is_not_written_to);
     tcase_add_loop_test(t, settings_that_cannot_be, 0, (int)ARRAY_LEN(bad_settings));
     return s;
