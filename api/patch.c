@@ -211,7 +211,7 @@ static enum api_step reply_fields(struct api_req *r, const struct patch_result *
                                   const struct json *old, const struct store_object *stored)
 {
     struct json *now, *result = json_new_object(r->arena), *sent;
-    enum err e = json_parse(r->arena, stored->data, &now, NULL);
+    enum err e = store_data(r->arena, stored, &now);
     str name;
     for (size_t i = 0; e == OK && json_member(p->changes, i, &name, &sent); i++) {
         bool time = str_eq(name, STR("last_modified"));
@@ -235,9 +235,9 @@ enum api_step api_patch_object(struct api_req *r)
     if (s != STEP_NEXT)
         return s;
     struct json *old, *data;
-    enum err e = json_parse(r->arena, r->object.data, &old, NULL);
+    enum err e = store_data(r->arena, &r->object, &old);
     if (e != OK)
-        return api_fail_err(r, e == ERR_NOMEM ? e : ERR_CORRUPT);
+        return api_fail_err(r, e);
     data = json_copy(r->arena, old);
     if (data == NULL)
         return api_fail_err(r, ERR_NOMEM);

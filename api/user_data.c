@@ -215,9 +215,9 @@ static enum err without_member(const struct erasure *x, const struct store_objec
 {
     struct arena *a = x->r->arena;
     struct json *left = json_new_array(a);
-    enum err e = json_parse(a, o->data, data, NULL);
+    enum err e = store_data(a, o, data);
     if (e != OK)
-        return e == ERR_SYNTAX ? ERR_CORRUPT : e;
+        return e;
     const struct json *members = json_get_typed(*data, STR("members"), JSON_ARRAY);
     for (size_t i = 0; e == OK && members && i < json_count(members); i++) {
         struct json *member = json_at(members, i);

@@ -176,11 +176,11 @@ enum api_step api_put(struct api_req *r)
     struct json *data = r->data;
     enum err e = OK;
     if (data == NULL && r->exists) /* without data the object keeps what it has */
-        e = json_parse(r->arena, r->object.data, &data, NULL);
+        e = store_data(r->arena, &r->object, &data);
     else if (data == NULL)
         data = json_new_object(r->arena);
     if (e != OK || data == NULL)
-        return api_fail_err(r, e == ERR_SYNTAX ? ERR_CORRUPT : ERR_NOMEM);
+        return api_fail_err(r, e != OK ? e : ERR_NOMEM);
     s = api_check_same_id(r, data);
     return s == STEP_NEXT ? store_body(r, data, r->exists ? 200 : 201) : s;
 }

@@ -104,7 +104,7 @@ static enum err read_key(struct api_req *r, str name, const struct purpose *p, s
     struct store_session *s = api_session(r);
     enum err e = s ? store_get(s, a, keys_of(a, name), p->id, &o)
                    : api_read_object(r, keys_of(a, name), p->id, &o);
-    return e == OK ? json_parse(a, o.data, key, NULL) : e;
+    return e == OK ? store_data(a, &o, key) : e;
 }
 
 static enum err key_fits(struct api_req *r, str name, const struct purpose *p, str given,
@@ -247,13 +247,13 @@ static enum err created(struct account_mail *m, struct api_req *r, str name,
                                      : send_key(m, r, name, account, &to_validate, &activation);
 }
 
-static enum err updated(struct account_mail *m, struct api_req *r, str name, str old_text,
-                        const struct json *account)
+static enum err updated(struct account_mail *m, struct api_req *r, str name,
+                        const struct store_object *before, const struct json *account)
 {
     struct json *old;
-    enum err e = json_parse(api_arena(r), old_text, &old, NULL);
+    enum err e = store_data(api_arena(r), before, &old);
     if (e != OK)
-        return e == ERR_NOMEM ? e : ERR_CORRUPT;
+        return e;
     const struct json *was = json_get(old, STR("password"));
     const struct json *is = json_get(account, STR("password"));
     if (was && is && !json_equal(was, is))
@@ -275,9 +275,9 @@ enum api_step account_mail_changed(struct account_mail *m, struct api_req *r,
         if (e == OK && m != NULL)
             e = outbox_forget(r, c->id);
     } else if (m != NULL)
-        e = json_parse(api_arena(r), c->now->data, &account, NULL);
+        e = store_data(api_arena(r), c->now, &account);
     if (e == OK && account)
-        e = c->old ? updated(m, r, c->id, c->old->data, account) : created(m, r, c->id, account);
+        e = c->old ? updated(m, r, c->id, c->old, account) : created(m, r, c->id, account);
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
 }
 
@@ -328,13 +328,13 @@ static enum err find_account(struct api_req *r, str name, struct json **account)
     enum err e = store_get(api_session(r), api_arena(r), account_list, name, &o);
     if (e != OK)
         return e == ERR_NOTFOUND ? OK : e;
-    return json_parse(api_arena(r), o.data, account, NULL);
+    return store_data(api_arena(r), &o, account);
 }
 
 static enum api_step reply_account(struct api_req *r, const struct store_object *o)
 {
     struct json *account;
-    enum err e = json_parse(api_arena(r), o->data, &account, NULL);
+    enum err e = store_data(api_arena(r), o, &account);
     if (e != OK)
         return api_fail_err(r, e);
     json_remove(account, STR("password")); /* who has the key need not have the hash */

@@ -121,9 +121,9 @@ static enum err find_hash(struct api_req *r, const struct passwords *p, str name
     enum err e = api_read_object(r, account_list, name, &account);
     if (e != OK)
         return e == ERR_NOTFOUND ? OK : e;
-    e = json_parse(api_arena(r), account.data, &data, NULL);
+    e = store_data(api_arena(r), &account, &data);
     if (e != OK)
-        return e == ERR_NOMEM ? e : ERR_CORRUPT;
+        return e;
     if (!p->by_mail || account_is_valid(data))
         *hash = json_get_str(data, STR("password"), *hash);
     return OK;

@@ -164,9 +164,7 @@ static enum api_step still_unproven(struct api_req *r, struct json *data)
 {
     struct arena *a = api_arena(r);
     struct json *before;
-    enum err e = json_parse(a, api_object(r)->data, &before, NULL);
-    if (e == ERR_SYNTAX)
-        e = ERR_CORRUPT;
+    enum err e = store_data(a, api_object(r), &before);
     if (e == OK && !account_is_valid(before))
         e = json_set(a, data, STR("validated"), json_new_bool(a, false));
     return e == OK ? STEP_NEXT : api_fail_err(r, e);

@@ -32,12 +32,6 @@ const char *change_action(enum api_action action)
     return "delete";
 }
 
-struct json *change_data(struct api_req *r, const struct store_object *o)
-{
-    struct json *data;
-    return json_parse(api_arena(r), o->data, &data, NULL) == OK ? data : NULL;
-}
-
 /* The principals that hold one permission; none: nothing is added. */
 static enum err add_principals(struct arena *a, struct json *out, enum store_perm perm,
                                const struct store_ace *acl, size_t n)
@@ -50,7 +44,7 @@ static enum err add_principals(struct arena *a, struct json *out, enum store_per
     return e == OK && json_count(list) ? json_set(a, out, store_perm_name(perm), list) : e;
 }
 
-struct json *change_permissions(struct api_req *r, const struct store_object *o)
+static enum err set_permissions(struct api_req *r, struct json *into, const struct store_object *o)
 {
     struct arena *a = api_arena(r);
     struct json *out = json_new_object(a);
@@ -59,5 +53,14 @@ struct json *change_permissions(struct api_req *r, const struct store_object *o)
     enum err e = o->deleted ? OK : store_acl_list(api_session(r), a, o, &acl, &n);
     for (unsigned bit = 0; bit < STORE_PERM_COUNT && e == OK; bit++)
         e = out ? add_principals(a, out, (enum store_perm)(1u << bit), acl, n) : ERR_NOMEM;
-    return e == OK ? out : NULL;
+    return e == OK ? json_set(a, into, STR("permissions"), out) : e;
+}
+
+enum err change_set_state(struct api_req *r, struct json *into, const struct store_object *o)
+{
+    struct json *data;
+    enum err e = store_data(api_arena(r), o, &data);
+    if (e == OK)
+        e = json_set(api_arena(r), into, STR("data"), data);
+    return e == OK ? set_permissions(r, into, o) : e;
 }

@@ -104,9 +104,9 @@ static enum err see_to(struct forgetting *f, const struct store_object *o)
     struct json *entry;
     struct api_place p;
     struct store_object now;
-    enum err e = json_parse(a, o->data, &entry, NULL);
+    enum err e = store_data(a, o, &entry);
     if (e != OK)
-        return e == ERR_NOMEM ? e : ERR_CORRUPT;
+        return e;
     const struct json *uri = json_get_typed(entry, STR("uri"), JSON_STRING);
     struct json *target = json_get_typed(entry, STR("target"), JSON_OBJECT);
     if (!api_place(api_of(f->r), uri ? json_string(uri) : f->list.parent, &p))

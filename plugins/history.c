@@ -57,9 +57,7 @@ static enum err new_entry(struct api_req *r, const struct api_change *c, const s
 {
     struct arena *a = api_arena(r);
     struct json *entry = *out = json_new_object(a), *target = json_new_object(a);
-    enum err e = json_set(a, target, STR("data"), change_data(r, c->now));
-    if (e == OK)
-        e = json_set(a, target, STR("permissions"), change_permissions(r, c->now));
+    enum err e = change_set_state(r, target, c->now);
     const struct {
         str name;
         struct json *value;

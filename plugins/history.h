@@ -13,14 +13,15 @@
 
 #include "plugins/private.h"
 
-/* ---- change.c: into the request's arena; NULL, none: no memory -------------------------------- */
+/* ---- change.c: values in the request's arena --------------------------------------------------- */
 
-struct json *change_date(struct api_req *r); /* now */
-struct json *change_user(struct api_req *r); /* null: nobody */
+struct json *change_date(struct api_req *r); /* now; NULL: no memory */
+struct json *change_user(struct api_req *r); /* null: nobody; NULL: no memory */
 const char *change_action(enum api_action action);
-struct json *change_data(struct api_req *r, const struct store_object *o);
-/* {"write": [principal, ...]}; of a tombstone {}. */
-struct json *change_permissions(struct api_req *r, const struct store_object *o);
+/* Sets "data" of the object, and "permissions": {"write": [principal, ...]}, of a tombstone {}. NOMEM;
+ * CORRUPT; what the store answers. */
+MUST_CHECK enum err change_set_state(struct api_req *r, struct json *into,
+                                     const struct store_object *o);
 
 /* ---- forget.c --------------------------------------------------------------------------------- */
 

@@ -68,13 +68,11 @@ static enum err new_entry(struct api_req *r, const struct state *s, struct json 
         {STR("date"), s->date},
         {STR("action"), json_new_string(a, str_from(s->action))},
         {STR("user_id"), s->user},
-        {STR("data"), change_data(r, s->object)},
-        {STR("permissions"), change_permissions(r, s->object)},
     };
     enum err e = OK;
     for (size_t i = 0; i < ARRAY_LEN(members) && e == OK; i++)
         e = json_set(a, *out, members[i].name, members[i].value);
-    return e;
+    return e == OK ? change_set_state(r, *out, s->object) : e;
 }
 
 static str id_of(struct arena *a, int64_t time)
@@ -476,19 +474,22 @@ static enum err show(void *ctx, struct api_req *r, const struct store_object *o,
 /* ---- coming back ------------------------------------------------------------------------------ */
 
 /* The body of the PUT: without the old time, so that those who synchronise notice. */
-static str body_of(struct api_req *r, const struct store_object *then, bool with_permissions)
+static enum err body_of(struct api_req *r, const struct store_object *then, bool with_permissions,
+                        str *out)
 {
     struct arena *a = api_arena(r);
     struct json *entry, *body = json_new_object(a);
-    if (json_parse(a, then->data, &entry, NULL) != OK)
-        return STR_NONE;
+    enum err e = store_data(a, then, &entry);
+    if (e != OK)
+        return e;
     struct json *data = json_get(entry, STR("data")),
                 *permissions = json_get(entry, STR("permissions"));
     json_remove(data, STR("last_modified"));
-    enum err e = json_set(a, body, STR("data"), data);
+    e = json_set(a, body, STR("data"), data);
     if (e == OK && with_permissions)
         e = json_set(a, body, STR("permissions"), permissions);
-    return e == OK ? json_text(a, body) : STR_NONE;
+    *out = e == OK ? json_text(a, body) : STR_NONE;
+    return e == OK && str_none(*out) ? ERR_NOMEM : e;
 }
 
 static enum api_step restore(void *ctx, struct api_req *r)
@@ -507,10 +508,10 @@ static enum api_step restore(void *ctx, struct api_req *r)
     e = get_object(r, &p, &now);
     if (e != OK && e != ERR_NOTFOUND)
         return api_fail_err(r, e);
-    str uri = arena_str(api_arena(r), list.parent);
-    str body = body_of(r, api_object(r), e == ERR_NOTFOUND && access->writes);
-    if (str_none(body) || str_none(uri))
-        return api_fail_err(r, ERR_NOMEM);
+    str body, uri = arena_str(api_arena(r), list.parent);
+    e = body_of(r, api_object(r), e == ERR_NOTFOUND && access->writes, &body);
+    if (e != OK || str_none(uri))
+        return api_fail_err(r, e != OK ? e : ERR_NOMEM);
     return api_handle_as(r, METHOD_PUT, uri, body);
 }
 

@@ -186,10 +186,12 @@ static enum err load(const struct history *h, struct api_req *r, struct trim *t)
         e = store_get(api_session(r), a, state_list(t->bucket_uri), state_id, &o);
     if (e != OK && e != ERR_NOTFOUND)
         return e;
-    const struct json *state = e == OK ? change_data(r, &o) : NULL;
-    if (arena_failed(a))
-        return ERR_NOMEM;
-    if (state == NULL || !read_state(h, state, clock, t)) {
+    struct json *state;
+    if (e == OK)
+        e = store_data(a, &o, &state);
+    if (e == ERR_NOMEM)
+        return e;
+    if (e != OK || !read_state(h, state, clock, t)) {
         t->n = 0;
         t->counted = false;
         t->upto = INT64_MIN;

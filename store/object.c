@@ -57,6 +57,12 @@ static enum err get(struct store_session *s, struct arena *a, struct store_list_
     return e;
 }
 
+enum err store_data(struct arena *a, const struct store_object *o, struct json **out)
+{
+    enum err e = json_parse(a, o->data, out, NULL);
+    return e == OK || e == ERR_NOMEM ? e : ERR_CORRUPT;
+}
+
 enum err store_get(struct store_session *s, struct arena *a, struct store_list_id list, str id,
                    struct store_object *out)
 {

@@ -204,6 +204,9 @@ struct store_object {
     str acl;      /* encoded permissions: for the store_acl functions only */
 };
 
+/* Its data as a value. NOMEM; CORRUPT: what is stored is no JSON. */
+MUST_CHECK enum err store_data(struct arena *a, const struct store_object *o, struct json **out);
+
 /* An object; NOTFOUND: never there, or deleted. */
 MUST_CHECK enum err store_get(struct store_session *s, struct arena *a, struct store_list_id list,
                               str id, struct store_object *out);

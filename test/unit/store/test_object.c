@@ -387,6 +387,22 @@ START_TEST(another_layout_is_refused)
 }
 END_TEST
 
+START_TEST(data_as_a_value)
+{
+    struct arena a;
+    struct json *v;
+    arena_init(&a, NULL, 0, NULL, MIB);
+    ck_assert_int_eq(store_data(&a, &(struct store_object){.data = STR("{\"n\":5}")}, &v), OK);
+    ck_assert_int_eq(json_get_i64(v, STR("n"), 0), 5);
+    ck_assert_int_eq(store_data(&a, &(struct store_object){.data = STR("{\"n\":")}, &v),
+                     ERR_CORRUPT);
+    arena_fini(&a);
+    arena_init(&a, NULL, 0, NULL, 0);
+    ck_assert_int_eq(store_data(&a, &(struct store_object){.data = STR("{}")}, &v), ERR_NOMEM);
+    arena_fini(&a);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     const TTest *const tests[] = {put_shows_what_is_stored,
@@ -402,7 +418,8 @@ static Suite *make_suite(void)
                                   permissions_change_without_a_new_time,
                                   data_change_without_a_new_time,
                                   a_failed_write_is_never_committed,
-                                  damage_below_is_corrupt};
+                                  damage_below_is_corrupt,
+                                  data_as_a_value};
     Suite *s = suite_of("store/object", setup, teardown, tests, ARRAY_LEN(tests));
     TCase *files = tcase_create("files");
 
