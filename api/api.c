@@ -169,16 +169,15 @@ enum err api_add_capability(struct api *a, const char *name, const char *json)
     return e == OK ? json_set(&a->arena, a->capabilities, str_from(name), value) : e;
 }
 
-enum err api_fill_capability(struct api *a, const char *name,
-                             enum err (*fill)(struct api_req *r, struct json *capability))
+enum err api_fill_hello(struct api *a, const char *capability, void *ctx, api_fill_fn fill)
 {
-    if (json_get_typed(a->capabilities, str_from(name), JSON_OBJECT) == NULL)
+    if (capability && !json_get_typed(a->capabilities, str_from(capability), JSON_OBJECT))
         return ERR_NOTFOUND;
     struct api_filler *fillers = arena_extend(&a->arena, a->fillers, a->nfillers * sizeof *fillers,
                                               (a->nfillers + 1) * sizeof *fillers);
     if (fillers == NULL)
         return ERR_NOMEM;
-    fillers[a->nfillers++] = (struct api_filler){name, fill};
+    fillers[a->nfillers++] = (struct api_filler){capability, ctx, fill};
     a->fillers = fillers;
     return OK;
 }

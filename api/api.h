@@ -10,8 +10,9 @@
  *     api_describe(api);
  *     http_options.app = api_http_app(api);
  *
- * Threads. api_new, the api_add_* functions, api_keep and api_free belong to the main thread, before and
- * after the server runs. Steps, handlers and hooks run on loop threads: of one request one at a time, of
+ * Threads. api_new to api_start, the api_add_* functions, api_keep, api_stop and api_free belong to the main
+ * thread; only api_stop() comes while requests are served. api_run_aside() and api_is_stopping() are
+ * anybody's. Steps, handlers and hooks run on loop threads: of one request one at a time, of
  * several at once, unless they write (there is one write transaction). So what a plugin keeps is constant
  * from its load on, atomic, or behind a lock that nobody holds for long. Works (struct api_work) run on
  * threads of a pool; store_timed() on whatever thread it was; services have threads of their own.
@@ -53,7 +54,7 @@ MUST_CHECK enum err api_new(struct api **out, const struct api_options *o, struc
 MUST_CHECK enum err api_describe(struct api *a);
 struct http_app api_http_app(struct api *a);
 /* Starts what plugins have running beside requests: once everything else is set up, before the first
- * request. Its errors. */
+ * request. The errors of their start(). */
 MUST_CHECK enum err api_start(struct api *a, struct err_detail *d);
 /* Before the server stops: work that waits for a thread is dropped (its requests get 503), so that
  * the stop need not wait for it. */
@@ -95,7 +96,8 @@ enum api_method {
 typedef enum api_step (*api_handler)(struct api_req *r);
 
 /* What GET /__api__ says of a utility endpoint. Strings are static, go out as they are between
- * quotes, and name definitions of openapi.def. */
+ * quotes, and name definitions of openapi.def. Of a plugin's the operation, the tag and the summary are
+ * there, and either a body or parameters. */
 struct api_doc {
     const char *operation; /* unique; the name of a method in generated clients: "create_flush" */
     const char *endpoint;  /* what observers are told; NULL: the operation */
@@ -124,13 +126,15 @@ struct api_endpoint {
     void *ctx; /* the plugin's: api_endpoint_ctx */
 };
 
-/* One entry of "capabilities" in the root URL; `json` is the text of an object. Static strings. */
+/* One entry of "capabilities" in the root URL; `json` is the text of an object. Both strings are borrowed
+ * for as long as the API is there. NOMEM. */
 MUST_CHECK enum err api_add_capability(struct api *a, const char *name, const char *json);
-/* What is known of that capability only later: fill() completes the copy that goes out in an answer. It
- * must not wait. NOTFOUND: there is no capability of that name; NOMEM. */
-MUST_CHECK enum err api_fill_capability(struct api *a, const char *name,
-                                        enum err (*fill)(struct api_req *r,
-                                                         struct json *capability));
+/* What the root URL can say only when it is asked: fill() completes what goes out, in the session; it must
+ * not wait. `capability`: that one's object; NULL: "user", if there is one. NOTFOUND: no such capability;
+ * NOMEM. */
+typedef enum err (*api_fill_fn)(void *ctx, struct api_req *r, struct json *object);
+MUST_CHECK enum err api_fill_hello(struct api *a, const char *capability, void *ctx,
+                                   api_fill_fn fill);
 MUST_CHECK enum err api_add_endpoint(struct api *a, const struct api_endpoint *e);
 
 /* ---- for plugins: kinds of objects ----------------------------------------------------------- */
@@ -171,8 +175,8 @@ struct api_resource {
     const char *id_pattern;
     bool (*valid_id)(str id);
     bool data_required; /* a POST or PUT has to bring "data" */
-    bool
-        owned; /* whom one is made for becomes its writer, whatever kinto.explicit_permissions says */
+    /* Whom one is made for becomes its writer, whatever kinto.explicit_permissions says. */
+    bool owned;
     /* One list of users who need not trust each other: a last_modified in the future, which would
      * move the clock of all, is as if there were none. */
     bool time_is_ours;
@@ -190,8 +194,8 @@ struct api_resource {
     } doc;
 
     void *ctx; /* for the functions, each of which may be NULL */
-    /* Inside the session: before the object is looked up that the request may write; of other requests,
-     * when the caller may do it. May refuse, or change what there is for the caller and in whose name it
+    /* Inside the session. For a request that may write an object: before that is looked up; for others:
+     * when they are known to be allowed. May refuse, or change what there is for the caller and in whose name it
      * is written (api_show_only() and its like). */
     enum api_step (*enter)(void *ctx, struct api_req *r);
     /* Checks the data of a body, and may convert it in place; api_invalid_add() adds what is wrong.
@@ -210,7 +214,8 @@ struct api_resource {
 };
 /* LIMIT: too many kinds; NOMEM. */
 MUST_CHECK enum err api_add_resource(struct api *a, const struct api_resource *resource);
-enum api_kind api_kind_named(const struct api *a, str name); /* KIND_NONE: there is none */
+/* The first of that name (those of a plugin may share one); KIND_NONE: there is none. */
+enum api_kind api_kind_named(const struct api *a, str name);
 
 #define API_MAX_DEPTH 4
 struct api_place { /* of an object: the objects that its URI names, from the top to itself */
@@ -279,7 +284,8 @@ struct api_service {
 MUST_CHECK enum err api_add_service(struct api *a, const struct api_service *service);
 
 /*
- * An alias answers for URLs that stand for others ("/buckets/default"). Each function may be NULL.
+ * An alias answers for URLs that stand for others ("/buckets/default"). Each function but claims() may
+ * be NULL.
  */
 struct api_alias {
     void *ctx;
@@ -289,8 +295,6 @@ struct api_alias {
     enum api_step (*rewrite)(void *ctx, struct api_req *r);
     /* Inside the session, before anything is looked up. */
     enum api_step (*prepare)(void *ctx, struct api_req *r);
-    /* More members for "user" in the root URL. */
-    enum err (*user_info)(void *ctx, struct api_req *r, struct json *user);
     /* What observers are told of a path that it claims: static. NULL: nothing but the real path. */
     const char *(*endpoint)(void *ctx, str path);
 };
@@ -368,7 +372,7 @@ bool api_valid_collection_id(const struct api_req *r, str id);
 /* A look at one object; `out` lies in the arena. NOTFOUND. */
 MUST_CHECK enum err api_read_object(struct api_req *r, struct store_list_id list, str id,
                                     struct store_object *out);
-void api_rewrite(struct api_req *r, str path);  /* decoded path, borrowed */
+void api_rewrite(struct api_req *r, str path);  /* decoded, without prefix; borrowed */
 void api_set_body(struct api_req *r, str body); /* borrowed */
 
 /* ---- for plugins: a request once the user is known ------------------------------------------- */
@@ -423,6 +427,7 @@ const struct json *api_body_json(struct api_req *r); /* NULL: the body is none *
 
 /* Do the settings of its kind let the caller read (whatever it is)? */
 bool api_reads_by_settings(const struct api_req *r);
+/* The strings of these are borrowed until the answer. */
 /* Of the list only the object with that id is there for the caller, */
 void api_show_only(struct api_req *r, str id);
 /* or what was changed at that time or later. */
@@ -435,7 +440,8 @@ enum api_step api_add_principal(struct api_req *r, str principal);
 void api_remember(struct api_req *r, void *what);
 void *api_remembered(struct api_req *r);
 
-/* Something is wrong in the body: gathered, and told at once when all has been looked at. */
+/* Something is wrong in the body: gathered, and told at once when all has been looked at. The strings are
+ * borrowed until then. */
 void api_invalid_add(struct api_req *r, const char *location, str name, str description);
 /* The reference's check of text that must not be empty: false when an error was added under `name`;
  * `key` is what it calls the value in its message. */
@@ -510,7 +516,8 @@ enum api_error {
 #undef X
 };
 enum api_step api_fail(struct api_req *r, enum api_error e);
-/* The same in words of its own (none: those of the error); details: text of a JSON value, or none. */
+/* The same in words of its own (none: those of the error); details: text of a JSON value, or none. Both are
+ * copied into the answer. */
 enum api_step api_fail_told(struct api_req *r, enum api_error e, str message, str details);
 /* An error without a number of its own (999), without a message, and with that title. */
 enum api_step api_fail_titled(struct api_req *r, int status, const char *title);

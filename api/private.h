@@ -125,8 +125,9 @@ struct api {
     unsigned nkinds;
     struct json *capabilities;
     struct api_filler {
-        const char *name;
-        enum err (*fill)(struct api_req *r, struct json *capability);
+        const char *capability; /* NULL: the user */
+        void *ctx;
+        api_fill_fn fill;
     } * fillers;
     size_t nfillers;
     struct json *hello_config;
@@ -217,7 +218,7 @@ struct api_req {
     enum api_method method;
     str method_name;
     str raw_path, query; /* percent-encoded */
-    str path;            /* decoded, with prefix */
+    str path;            /* decoded; without prefix from the target step on */
     struct http_header *headers;
     unsigned nheaders;
     str body;
@@ -330,7 +331,8 @@ MUST_CHECK enum err api_work_submit(struct api_req *r);
 /* Who works for that peer waits behind (base/pool.h): its address, of IPv6 the 64 bits that a stranger
  * cannot change at will. */
 uint64_t api_lane_of(str peer);
-bool api_work_dropped(struct api_req *r); /* Was its last work not done, for the server stops? */
+bool api_work_dropped(
+    struct api_req *r); /* was its last work not done, because the server stops? */
 enum api_step api_work_refuse(struct api_req *r); /* 503 when it was not taken */
 void api_work_end(struct api_req *r); /* first when it is resumed: its arena is the loop's again */
 

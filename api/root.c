@@ -12,6 +12,18 @@ static enum err set_str(struct arena *a, struct json *o, const char *name, str v
                     str_none(value) ? json_new_null(a) : json_new_string(a, value));
 }
 
+/* What plugins have to say, of the user or of capabilities. */
+static enum err fill(struct api_req *r, bool of_user, struct json *out)
+{
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < r->api->nfillers; i++) {
+        const struct api_filler *f = &r->api->fillers[i];
+        if (of_user == (f->capability == NULL))
+            e = f->fill(f->ctx, r, of_user ? out : json_get(out, str_from(f->capability)));
+    }
+    return e;
+}
+
 static struct json *user_info(struct api_req *r)
 {
     struct arena *a = r->arena;
@@ -21,21 +33,13 @@ static struct json *user_info(struct api_req *r)
         e = json_push(a, principals, json_new_string(a, r->who.names[i]));
     if (e == OK)
         e = json_set(a, user, STR("principals"), principals);
-    for (size_t i = 0; e == OK && i < r->api->naliases; i++)
-        if (r->api->aliases[i].user_info)
-            e = r->api->aliases[i].user_info(r->api->aliases[i].ctx, r, user);
-    return e == OK ? user : NULL;
+    return e == OK && fill(r, true, user) == OK ? user : NULL;
 }
 
 static struct json *capabilities(struct api_req *r)
 {
     struct json *all = json_copy(r->arena, r->api->capabilities);
-    enum err e = all ? OK : ERR_NOMEM;
-    for (size_t i = 0; e == OK && i < r->api->nfillers; i++) {
-        const struct api_filler *f = &r->api->fillers[i];
-        e = f->fill(r, json_get(all, str_from(f->name)));
-    }
-    return e == OK ? all : NULL;
+    return all && fill(r, false, all) == OK ? all : NULL;
 }
 
 static struct json *public_settings(struct api_req *r)

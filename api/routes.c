@@ -223,7 +223,7 @@ enum api_step api_route_find(struct api_req *r)
     r->alias = NULL;
     for (size_t i = 0; i < r->api->naliases; i++) {
         const struct api_alias *a = &r->api->aliases[i];
-        if (a->claims && a->claims(a->ctx, r->path)) {
+        if (a->claims(a->ctx, r->path)) {
             r->alias = a;
             r->alias_endpoint = a->endpoint ? a->endpoint(a->ctx, r->path) : NULL;
         }

@@ -3,9 +3,9 @@
  *
  * `multiauth.policies` names policies in order; the first one that recognises the credentials of a
  * request decides. A policy is a struct auth_policy: the Python paths under which INI files know it,
- * and its functions. This room has some of its own (basic.c, proxy.c); plugins bring others. Credentials that no policy recognises
- * make the request anonymous, not refused: whether that is enough is authorisation's business
- * (api/authorize.c).
+ * and its functions. This room has some of its own (basic.c, proxy.c); plugins bring others. Credentials
+ * that no policy recognises make the request anonymous, not refused: whether that is enough is
+ * authorisation's business (api/authorize.c).
  *
  * Loop threads only after auth_new; the struct is read-only then.
  */
@@ -20,7 +20,8 @@ struct auth_policy;
 extern const struct setting_table auth_settings;
 
 /* Reads multiauth.* and kinto.userid_hmac_secret; `more` are policies beside those of this room.
- * SYNTAX/UNSUPPORTED: a policy that is not there, with file, line and key in the detail. */
+ * SYNTAX/UNSUPPORTED: a policy that is not there, with file, line and key in the detail; LIMIT: more than
+ * 16; NOMEM. */
 MUST_CHECK enum err auth_new(struct auth **out, const struct settings *s,
                              const struct auth_policy *const *more, size_t nmore,
                              struct err_detail *d);
@@ -42,8 +43,9 @@ struct auth_user {
     str policy; /* the prefix */
 };
 
-/* Fills `user` (strings in the arena). AGAIN: a policy has begun work whose result it needs; ask once
- * more when that is done. TIMEOUT: nobody recognised the credentials, but a policy cannot tell now.
+/* Fills `user`: the id lies in the arena, the policy lives as long as the settings. AGAIN: a policy has begun
+ * work whose result it needs (ask once more when that is done), or was refused it; the caller's request
+ * knows which. TIMEOUT: nobody recognised the credentials, but a policy cannot tell now.
  * NOMEM, and what the store answers. */
 MUST_CHECK enum err auth_authenticate(const struct auth *a, struct auth_request *req,
                                       struct auth_user *user);
@@ -65,22 +67,22 @@ void auth_stop(const struct auth *a);
 struct auth_active { /* a policy in force */
     str name;        /* as multiauth.policies calls it */
     str prefix;      /* of user ids: the name in lower case */
-    str scheme; /* of its challenge in WWW-Authenticate: the policy's, unless load() sets another */
+    str scheme;      /* of its challenge in WWW-Authenticate: its own, unless load() sets another */
     const struct auth_policy *policy;
     void *data; /* the policy's own */
 };
 
 struct auth_policy {
-    const char *name; /* that means it without a `use` */
-    const char
-        *prefix; /* of its user ids, always; NULL: its name in multiauth.policies, in lower case */
-    const char *paths; /* that mean it in `use`: separated by blanks */
-    /* Reads the settings of a policy in force; may set its data, which is released by free() (or lies
-     * in the arena). SYNTAX, NOMEM. */
+    const char *name;   /* that means it without a `use` */
+    const char *paths;  /* that mean it in `use`: separated by blanks */
+    const char *prefix; /* of its user ids; NULL: its name in multiauth.policies, in lower case */
+    bool takes_any;     /* it recognises whatever credentials of its scheme there are */
+    /* Reads the settings of a policy in force; may set its data, which lies in the arena, or is released
+     * by free(), also when load() fails (NULL, if it came to none). SYNTAX, NOMEM. */
     enum err (*load)(struct arena *arena, struct auth_active *policy, const struct settings *s,
                      struct err_detail *d);
     /* Sets *user_id (without prefix, in the request's arena) when it recognises the credentials,
-     * leaves it alone when not. NOMEM; AGAIN: see auth_authenticate. TIMEOUT: it cannot tell, whom it
+     * leaves it alone when not. NOMEM; AGAIN: it has begun work, or could not. TIMEOUT: it cannot tell, whom it
      * would have to ask does not answer; the policies behind it are asked all the same. */
     enum err (*authenticate)(const struct auth_active *policy, struct auth_request *req,
                              str *user_id);
@@ -96,8 +98,8 @@ struct auth_setting {
 };
 struct auth_setting auth_setting(const struct settings *s, const char *pattern, str name);
 
-/* The name and the password of Basic credentials (RFC 7617), in UTF-8. False: there are none; *name
- * is STR_NONE and `e` NOMEM when that is why. */
+/* The name and the password of Basic credentials (RFC 7617), in UTF-8. False: there are none (*e is OK), or
+ * there is no memory to read them (*e is NOMEM). */
 bool auth_basic_credentials(struct auth_request *req, str *name, str *password, enum err *e);
 
 #endif

@@ -88,6 +88,7 @@ static enum err authenticate(const struct auth_active *policy, struct auth_reque
 const struct auth_policy basic_policy = {
     .name = "basicauth",
     .paths = "kinto.core.authentication.BasicAuthAuthenticationPolicy",
+    .takes_any = true,
     .load = load,
     .authenticate = authenticate,
     .scheme = "Basic",

@@ -2,7 +2,7 @@
  * base/settings.h - the type of a setting, and the values that are in force.
  *
  * Each room that has settings keeps them as rows (key, type, range, default, unit, sentence) in its
- * own settings.def; kinto.c collects the tables and loads the values from, in this order of
+ * own settings.def; cli/run.c collects the tables and loads the values from, in this order of
  * precedence: command line, environment (kinto.storage_url -> KINTO_STORAGE_URL: upper case, '.'
  * and '-' become '_'; a value that is JSON is taken as JSON, as in the reference), the INI's
  * [app:main], the default. The start-up warnings, --help and the check that doc/settings.md and

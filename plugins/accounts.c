@@ -245,7 +245,7 @@ static enum err check_policies(struct api *a, const struct settings *s, struct e
 {
     const struct auth_active *p, *taker = NULL;
     for (size_t i = 0; (p = auth_active_at(api_auth(a), i)) != NULL; i++) {
-        if (taker == NULL && str_eq(str_from(p->policy->name), STR("basicauth")))
+        if (taker == NULL && p->policy->takes_any)
             taker = p;
         if (p->policy != &accounts_policy)
             continue;

@@ -144,7 +144,9 @@ enum err default_bucket_load(struct api *a, const struct settings *s, struct err
         log_event(LOG_WARN, "default_bucket_secret",
                   "key=kinto.default_bucket_hmac_secret what=\"unset: whoever knows a user's id "
                   "can guess the id of its default bucket\"");
-    e = api_add_alias(a, &(struct api_alias){p, claims, rewrite, prepare, user_info, endpoint});
+    e = api_add_alias(a, &(struct api_alias){p, claims, rewrite, prepare, endpoint});
+    if (e == OK)
+        e = api_fill_hello(a, NULL, p, user_info);
     if (e != OK)
         return e;
     return api_add_capability(

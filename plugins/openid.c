@@ -257,8 +257,9 @@ static enum err add_profile(void *ctx, struct api_req *r, struct json *user)
 }
 
 /* What a provider says of itself is not known at the start, which does not wait for it. */
-static enum err fill_capability(struct api_req *r, struct json *capability)
+static enum err fill_capability(void *ctx, struct api_req *r, struct json *capability)
 {
+    (void)ctx;
     const struct json *providers = json_get(capability, STR("providers"));
     struct openid_provider *p;
     struct arena *a = api_arena(r);
@@ -313,14 +314,13 @@ static enum err add_capability(struct api *a)
     buf_add_lit(&b, "]}");
     buf_add_char(&b, '\0');
     enum err e = buf_failed(&b) ? b.err : api_add_capability(a, "openid", b.p);
-    return e == OK ? api_fill_capability(a, "openid", fill_capability) : e;
+    return e == OK ? api_fill_hello(a, "openid", NULL, fill_capability) : e;
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */
 
 enum err openid_load(struct api *a, const struct settings *s, struct err_detail *d)
 {
-    static const struct api_alias profile = {.user_info = add_profile};
     struct openid_provider *p;
     (void)s;
     (void)d;
@@ -330,7 +330,7 @@ enum err openid_load(struct api *a, const struct settings *s, struct err_detail 
         return e;
     e = add_capability(a);
     if (e == OK)
-        e = api_add_alias(a, &profile);
+        e = api_fill_hello(a, NULL, NULL, add_profile);
     for (size_t i = 0; e == OK && (p = openid_provider_at(a, i)) != NULL; i++)
         openid_ask_aside(p, a); /* the first who comes need not wait for it */
     return e;
