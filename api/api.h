@@ -454,13 +454,14 @@ bool api_is_text(struct api_req *r, const struct json *v, str name, const char *
  * while a session is open; meanwhile the request is parked. The steps of the request are run again
  * behind it, so what they do outside of the session must be possible twice.
  *
- *     struct check *c = (struct check *)api_work_done(r, run_check, key);
- *     if (c == NULL) {
- *         c = ARENA_NEW(api_arena(r), struct check);      (`struct api_work work` comes first)
+ *     struct api_work *w = api_work_done(r, run_check, key);
+ *     if (w == NULL) {
+ *         struct check *c = ARENA_NEW(api_arena(r), struct check);
  *         ... what run_check needs, in the arena ...
  *         return api_work_begin(r, &c->work, run_check, key, POOL_COMPUTE);
  *     }
- *     if (c->work.result != OK) ...                       AGAIN: too much to do, or a stop
+ *     if (w->result != OK) ...                            AGAIN: too much to do, or a stop
+ *     struct check *c = CONTAINER_OF(w, struct check, work);
  */
 enum api_pool {
     POOL_COMPUTE, /* takes the processor */

@@ -94,11 +94,10 @@ static enum err load_end_of_service(struct api *a, struct err_detail *d)
     c->hard_eol = api_alert_text(&a->arena, "hard-eol", message, url);
     if (read_date(c->eos.p, &c->eos_ms))
         return OK;
-    str origin = settings_origin(a->settings, "kinto.eos");
-    return err_set(d, ERR_SYNTAX, 0,
-                   STR_FMT ": kinto.eos: found \"" STR_FMT
+    return settings_refuse(a->settings, "kinto.eos", ERR_SYNTAX, d,
+                           "found \"" STR_FMT
                            "\", allowed is a date like 2030-12-31 or 2030-12-31T23:59:59",
-                   STR_ARG(origin), STR_ARG(c->eos));
+                           STR_ARG(c->eos));
 }
 
 static void load_redirects(struct api_config *c, const struct settings *s)

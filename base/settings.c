@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/native.h"
+#include <stdarg.h>
 
 #define ARENA_BUDGET (32 * MIB)
 #define PREFIX       STR("kinto.")
@@ -643,6 +644,17 @@ void settings_log_without_effect(const struct settings *s)
 str settings_origin(const struct settings *s, const char *key)
 {
     return value_get(s, key)->origin;
+}
+
+enum err settings_refuse(const struct settings *s, const char *key, enum err e,
+                         struct err_detail *d, const char *reason, ...)
+{
+    struct err_detail why;
+    va_list args;
+    va_start(args, reason);
+    vsnprintf(why.text, sizeof why.text, reason, args);
+    va_end(args);
+    return err_set(d, e, 0, STR_FMT ": %s: %s", STR_ARG(settings_origin(s, key)), key, why.text);
 }
 
 void settings_each(const struct settings *s, const char *pattern,

@@ -93,6 +93,10 @@ void settings_log_without_effect(const struct settings *s);
 /* Where a value came from, for messages: "kinto.ini:12", "environment", "command line", "default".
  */
 str settings_origin(const struct settings *s, const char *key);
+/* The value of `key` cannot be: writes "ORIGIN: KEY: " and the reason into the detail (may be NULL), and
+ * returns `e`: SYNTAX, it means nothing; UNSUPPORTED, what it means there is not, or not with the others. */
+enum err settings_refuse(const struct settings *s, const char *key, enum err e,
+                         struct err_detail *d, const char *reason, ...) PRINTF_LIKE(5, 6);
 
 /* Every set and not empty value whose key matches the row `pattern` (the row's own text, with its `*`), in file
  * order: fn(arg, key, what the `*` stood for (the first one), value, origin). */

@@ -88,15 +88,13 @@ static enum err load_pairs(const struct settings *s, struct http_listen *out, un
 {
     size_t n;
     const str *words = settings_list(s, "kinto.server.listen", &n);
-    str origin = settings_origin(s, "kinto.server.listen");
     if (n > HTTP_MAX_LISTEN)
-        return err_set(d, ERR_RANGE, 0, STR_FMT ": kinto.server.listen: %zu addresses, at most %d",
-                       STR_ARG(origin), n, HTTP_MAX_LISTEN);
+        return settings_refuse(s, "kinto.server.listen", ERR_RANGE, d, "%zu addresses, at most %d",
+                               n, HTTP_MAX_LISTEN);
     for (size_t i = 0; i < n; i++)
         if (!split_pair(words[i], &out[i]))
-            return err_set(d, ERR_SYNTAX, 0,
-                           STR_FMT ": kinto.server.listen: \"" STR_FMT "\" is not host:port",
-                           STR_ARG(origin), STR_ARG(words[i]));
+            return settings_refuse(s, "kinto.server.listen", ERR_SYNTAX, d,
+                                   "\"" STR_FMT "\" is not host:port", STR_ARG(words[i]));
     *count = (unsigned)n;
     return OK;
 }

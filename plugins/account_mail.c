@@ -305,9 +305,8 @@ enum err account_reset_fits(struct api_req *r, str name, str password, bool *fit
 
 /* ---- endpoints -------------------------------------------------------------------------------- */
 
-enum err account_mail_is_address(struct account_mail *m, struct api_req *r, str name, bool *is)
+enum err account_mail_is_address(struct account_mail *m, str name, bool *is)
 {
-    (void)r;
     struct json_regex_scratch scratch = {0};
     uint64_t steps = REGEX_STEPS;
     enum err e = json_regex_search(m->regexp, &scratch, name, &steps, is);
@@ -381,7 +380,7 @@ static enum api_step reset_password(struct api_req *r)
     str name = api_path_value(r, "user_id");
     struct json *account = NULL;
     bool address, sent = false;
-    enum err e = account_mail_is_address(m, r, name, &address);
+    enum err e = account_mail_is_address(m, name, &address);
     if (e == OK && !address)
         return api_fail_invalid(r, "body", STR("data.id"),
                                 ARENA_JOIN(api_arena(r), STR("The user id should match "),
@@ -414,8 +413,7 @@ static enum err compile(struct account_mail *m, const struct settings *s, struct
                      : ERR_LIMIT;
     if (e == OK || e == ERR_NOMEM)
         return e;
-    return err_set(d, ERR_SYNTAX, 0, STR_FMT ": %s: %s", STR_ARG(settings_origin(s, key)), key,
-                   why ? why : "too long");
+    return settings_refuse(s, key, ERR_SYNTAX, d, "%s", why ? why : "too long");
 }
 
 /* No server would take a mail of such a one. */
@@ -425,8 +423,8 @@ static enum err check_sender(const struct settings *s, struct err_detail *d)
     str sender = settings_str(s, key);
     if (smtp_address_valid(sender))
         return OK;
-    return err_set(d, ERR_SYNTAX, 0, STR_FMT ": %s: \"" STR_FMT "\" is no address of mail",
-                   STR_ARG(settings_origin(s, key)), key, STR_ARG(sender));
+    return settings_refuse(s, key, ERR_SYNTAX, d, "\"" STR_FMT "\" is no mail address",
+                           STR_ARG(sender));
 }
 
 static enum err add_endpoints(struct api *a, struct account_mail *m)

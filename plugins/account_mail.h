@@ -18,17 +18,17 @@
 
 struct account_mail;
 
-/* *out is NULL when kinto.account_validation is off; it is the API's (api_keep). SYNTAX: a setting; NOMEM,
- * AGAIN. */
+/* *out is NULL when kinto.account_validation is off; it is the API's (api_keep). SYNTAX: a setting; NOMEM;
+ * LIMIT: no file descriptor is left. */
 MUST_CHECK enum err account_mail_new(struct account_mail **out, struct api *a,
                                      const struct settings *s, struct err_detail *d);
 
 /* May an account have that name? (kinto.account_validation.email_regexp) */
-MUST_CHECK enum err account_mail_is_address(struct account_mail *m, struct api_req *r, str name,
-                                            bool *is);
+MUST_CHECK enum err account_mail_is_address(struct account_mail *m, str name, bool *is);
 const char *account_mail_regexp(const struct account_mail *m); /* for messages */
 
-/* What follows from a change of an account: keys are made, mails sent, keys forgotten. */
+/* What follows from a change of an account: keys are made, mails sent, keys forgotten. `m` may be NULL:
+ * keys that an earlier run has made are forgotten all the same. */
 enum api_step account_mail_changed(struct account_mail *m, struct api_req *r,
                                    const struct api_change *c);
 

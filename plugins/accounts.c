@@ -147,7 +147,7 @@ static enum api_step unproven(struct account_mail *m, struct api_req *r, struct 
 {
     struct arena *a = api_arena(r);
     bool address;
-    enum err e = account_mail_is_address(m, r, api_object_id(r), &address);
+    enum err e = account_mail_is_address(m, api_object_id(r), &address);
     if (e == OK && !address)
         return api_fail_invalid(
             r, "body", STR("data.id"),
@@ -220,14 +220,6 @@ static enum err erased(void *ctx, struct api_req *r, str principal, void **at)
 
 /* ---- loading --------------------------------------------------------------------------------- */
 
-static enum err refuse(const struct settings *s, const char *key, struct err_detail *d,
-                       const char *what, str found)
-{
-    str origin = settings_origin(s, key);
-    return err_set(d, ERR_SYNTAX, 0, STR_FMT ": %s: %s" STR_FMT, STR_ARG(origin), key, what,
-                   STR_ARG(found));
-}
-
 static void take_policy(void *arg, str key, str star, str use, str origin)
 {
     (void)key;
@@ -251,17 +243,17 @@ static enum err check_policies(struct api *a, const struct settings *s, struct e
             continue;
         if (taker == NULL)
             return OK;
-        return refuse(s, "multiauth.policies", d,
-                      "what takes any credentials has to stand behind accounts: ", taker->name);
+        return settings_refuse(s, "multiauth.policies", ERR_SYNTAX, d,
+                               "what takes any credentials has to stand behind accounts: " STR_FMT,
+                               STR_ARG(taker->name));
     }
     bool named = false;
     settings_each(s, "multiauth.policy.*.use", take_policy, &named);
     if (named)
         return OK;
-    return refuse(s, "kinto.includes", d,
-                  "kinto.plugins.accounts needs a policy that knows accounts: "
-                  "multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy",
-                  STR(""));
+    return settings_refuse(s, "kinto.includes", ERR_SYNTAX, d,
+                           "kinto.plugins.accounts needs a policy that knows accounts: "
+                           "multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy");
 }
 
 /* Who may create accounts for others is an administrator, and has to be named as one. */
@@ -273,10 +265,10 @@ static enum err check_creators(const struct settings *s, struct err_detail *d)
     for (size_t i = 0; i < n; i++) {
         if (!str_eq(creators[i], STR("system.Everyone")) &&
             !str_is_one_of(creators[i], admins, nadmins))
-            return refuse(s, "kinto.account_create_principals", d,
-                          "these could create their own accounts only, unless they are in "
-                          "kinto.account_write_principals, too: ",
-                          creators[i]);
+            return settings_refuse(s, "kinto.account_create_principals", ERR_SYNTAX, d,
+                                   "these could create their own accounts only, unless they are in "
+                                   "kinto.account_write_principals, too: " STR_FMT,
+                                   STR_ARG(creators[i]));
     }
     return OK;
 }

@@ -256,13 +256,11 @@ static enum err write_exposed(struct buf *b, const struct api *a, const struct h
     buf_add_str(b, h->ntrimmed_users ? STR("]") : STR(""));
     for (size_t i = 0; i < h->nexcluded; i++) {
         struct api_place p;
-        if (!api_place(a, h->excluded[i], &p) || !api_is_core(api_place_end(&p)->kind)) {
-            str origin = settings_origin(s, "kinto.history.exclude_resources");
-            return err_set(d, ERR_SYNTAX, 0,
-                           STR_FMT ": kinto.history.exclude_resources: \"" STR_FMT
+        if (!api_place(a, h->excluded[i], &p) || !api_is_core(api_place_end(&p)->kind))
+            return settings_refuse(s, "kinto.history.exclude_resources", ERR_SYNTAX, d,
+                                   "\"" STR_FMT
                                    "\" is no URI of a bucket, group, collection or record",
-                           STR_ARG(origin), STR_ARG(h->excluded[i]));
-        }
+                                   STR_ARG(h->excluded[i]));
         buf_add_str(b, i ? STR(",") : STR(",\"excluded_resources\":["));
         write_excluded(b, &p);
     }

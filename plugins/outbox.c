@@ -397,11 +397,9 @@ static enum err load(struct outbox *o, const struct settings *s, struct err_deta
 {
     bool tls = settings_bool(s, "mail.tls"), ssl = settings_bool(s, "mail.ssl");
     if (tls && ssl)
-        return err_set(d, ERR_SYNTAX, 0,
-                       STR_FMT
-                       ": mail.tls is TLS on a plain connection (STARTTLS), mail.ssl from the "
-                       "first byte on: only one of them can be",
-                       STR_ARG(settings_origin(s, "mail.ssl")));
+        return settings_refuse(s, "mail.ssl", ERR_SYNTAX, d,
+                               "this is TLS from the first byte on, mail.tls on a plain connection "
+                               "(STARTTLS): only one of them can be");
     o->trust = http_trust_new(NULL);
     o->smtp = (struct smtp_settings){
         .host = settings_str(s, "mail.host"),

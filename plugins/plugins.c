@@ -32,10 +32,9 @@ static enum err unknown(const struct settings *s, str name, struct err_detail *d
         if (w > 0 && (size_t)w < sizeof known - n)
             n += (size_t)w;
     }
-    str origin = settings_origin(s, "kinto.includes");
-    return err_set(d, ERR_UNSUPPORTED, 0,
-                   STR_FMT ": kinto.includes: there is no plugin \"" STR_FMT "\"; there are: %s",
-                   STR_ARG(origin), STR_ARG(name), known);
+    return settings_refuse(s, "kinto.includes", ERR_UNSUPPORTED, d,
+                           "there is no plugin \"" STR_FMT "\"; there are: %s", STR_ARG(name),
+                           known);
 }
 
 static enum err load_one(struct api *a, const struct settings *s, str name, struct err_detail *d)

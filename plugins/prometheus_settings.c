@@ -15,8 +15,7 @@
 static enum err refuse(const struct settings *s, const char *key, str value, const char *why,
                        struct err_detail *d)
 {
-    return err_set(d, ERR_UNSUPPORTED, 0, STR_FMT ": %s: \"" STR_FMT "\" %s",
-                   STR_ARG(settings_origin(s, key)), key, STR_ARG(value), why);
+    return settings_refuse(s, key, ERR_SYNTAX, d, "\"" STR_FMT "\" %s", STR_ARG(value), why);
 }
 
 static bool is_name(str s, bool inside)
@@ -115,8 +114,7 @@ static enum err load_bounds(struct prometheus *p, const struct settings *s, stru
     if (n > MAX_BOUNDS)
         return refuse(s, key, words[MAX_BOUNDS], "is one too many: there may be 64", d);
     if (n == 0)
-        return err_set(d, ERR_UNSUPPORTED, 0, STR_FMT ": %s: there has to be a number",
-                       STR_ARG(settings_origin(s, key)), key);
+        return settings_refuse(s, key, ERR_SYNTAX, d, "there has to be a number");
     for (size_t i = 0; i < n; i++) {
         double v;
         if (native_float(words[i], &v) != OK || v < 0 || v > MAX_BOUND_SECONDS)

@@ -32,9 +32,7 @@ enum err plugins_settings_check(const struct settings *s, struct err_detail *d)
     const str *names = settings_list(s, "kinto.event_listeners", &n);
     if (n == 0)
         return OK;
-    str origin = settings_origin(s, "kinto.event_listeners");
-    return err_set(d, ERR_UNSUPPORTED, 0,
-                   STR_FMT ": kinto.event_listeners: \"" STR_FMT "\" would be told nothing: this "
-                           "build has no listeners yet",
-                   STR_ARG(origin), STR_ARG(names[0]));
+    return settings_refuse(s, "kinto.event_listeners", ERR_UNSUPPORTED, d,
+                           "\"" STR_FMT "\" would be told nothing: this build has no listeners yet",
+                           STR_ARG(names[0]));
 }

@@ -176,31 +176,30 @@ static void drop_uncertain(struct snapshot *s)
         s->changed[i].gone |= s->changed[i].found && s->changed[i].order >= s->certain;
 }
 
-/* Entries come newest first: the first one of a record that is not too late tells. (Ids need no
- * escapes, so text can be compared as it is.) */
-static enum err look_at(struct snapshot *s, str text)
+/* Which of those not found yet it is an entry of; NULL: of none. (Ids need no escapes, so text can be
+ * compared as it is.) */
+static struct changed *missing_one(struct snapshot *s, const struct entry *e)
 {
-    struct entry e = read_entry(&s->page, text);
-    if (s->this_one_only && is_of_itself(s, &e)) {
-        pass(s, !is_text(&e.action, STR("update")));
-        return OK;
-    }
-    if (!is_text(&e.resource, STR("record")) || !is_text(&e.collection, s->collection_id) ||
-        e.record.type != JSON_STRING || e.record.text.n < 2)
-        return OK;
-    struct changed *c = map_get(&s->by_id, str_sub(e.record.text, 1, e.record.text.n - 2));
+    if (!is_text(&e->resource, STR("record")) || !is_text(&e->collection, s->collection_id) ||
+        e->record.type != JSON_STRING || e->record.text.n < 2)
+        return NULL;
+    struct changed *c = map_get(&s->by_id, str_sub(e->record.text, 1, e->record.text.n - 2));
+    return c && !c->found ? c : NULL;
+}
+
+/* What the entry says of it, if that is not too late. */
+static enum err take(struct snapshot *s, struct changed *c, const struct entry *e)
+{
     struct json_raw data, time;
     int64_t last_modified;
-    if (c == NULL || c->found)
-        return OK;
-    if (!json_scan_member(e.target.text, STR("data"), &data) ||
+    if (!json_scan_member(e->target.text, STR("data"), &data) ||
         !json_scan_member(data.text, STR("last_modified"), &time) ||
         str_to_i64(time.text, &last_modified) != OK)
         return ERR_CORRUPT;
     if (last_modified > s->timestamp)
         return OK;
     c->last_modified = last_modified;
-    c->gone = is_text(&e.action, STR("delete"));
+    c->gone = is_text(&e->action, STR("delete"));
     c->data = store_is_writing(s->session) ? arena_str(s->a, data.text) : data.text;
     if (str_none(c->data))
         return ERR_NOMEM;
@@ -208,6 +207,18 @@ static enum err look_at(struct snapshot *s, str text)
     c->order = s->found++;
     s->missing--;
     return OK;
+}
+
+/* Entries come newest first: the first one of a record that is not too late tells. */
+static enum err look_at(struct snapshot *s, str text)
+{
+    struct entry e = read_entry(&s->page, text);
+    if (s->this_one_only && is_of_itself(s, &e)) {
+        pass(s, !is_text(&e.action, STR("update")));
+        return OK;
+    }
+    struct changed *c = missing_one(s, &e);
+    return c ? take(s, c, &e) : OK;
 }
 
 /* Where the next page begins; the last one may go. */
@@ -349,7 +360,7 @@ struct making {
 
 static enum err run_making(struct api_work *w)
 {
-    struct making *m = (struct making *)w;
+    struct making *m = CONTAINER_OF(w, struct making, work);
     struct store_thread *thread;
     enum err e = store_thread_new(m->store, &thread);
     if (e != OK)
@@ -387,7 +398,8 @@ static enum api_step make_aside(struct api_req *r, const struct snapshot *s)
 static const struct making *made_aside(struct api_req *r, const struct snapshot *s)
 {
     str key = key_of(s);
-    return str_none(key) ? NULL : (const struct making *)api_work_done(r, run_making, key);
+    struct api_work *w = str_none(key) ? NULL : api_work_done(r, run_making, key);
+    return w ? CONTAINER_OF(w, struct making, work) : NULL;
 }
 
 static enum api_step reply(struct api_req *r, enum err e, str body)

@@ -58,17 +58,15 @@ static enum err check_backend(const struct settings *s, const struct backend *b,
     str value = settings_str(s, b->key);
     if (value.n == 0 || says_engine(value) || str_eq(value, str_from(b->memory)))
         return OK;
-    str origin = settings_origin(s, b->key);
     if (has_word(b->others, value)) {
         log_event(LOG_WARN, "setting_without_effect",
                   "key=%s from=\"" STR_FMT "\" found=\"" STR_FMT "\" why=\"%s\"", b->key,
-                  STR_ARG(origin), STR_ARG(value), b->why);
+                  STR_ARG(settings_origin(s, b->key)), STR_ARG(value), b->why);
         return OK;
     }
-    return err_set(d, ERR_UNSUPPORTED, 0,
-                   STR_FMT ": %s: \"" STR_FMT "\" is not there; this build has only %s and "
-                           "kinto.engine",
-                   STR_ARG(origin), b->key, STR_ARG(value), b->memory);
+    return settings_refuse(s, b->key, ERR_UNSUPPORTED, d,
+                           "\"" STR_FMT "\" is not there; this build has only %s and kinto.engine",
+                           STR_ARG(value), b->memory);
 }
 
 /* Permissions that are to last need objects that last. */
@@ -77,11 +75,10 @@ static enum err check_permissions_last(const struct settings *s, struct err_deta
     str value = settings_str(s, "kinto.permission_backend");
     if (keeps_data(s) || value.n == 0 || str_eq(value, STR("kinto.core.permission.memory")))
         return OK;
-    str origin = settings_origin(s, "kinto.permission_backend");
-    return err_set(d, ERR_UNSUPPORTED, 0,
-                   STR_FMT ": kinto.permission_backend: permissions live with the objects, which "
-                           "kinto.storage_backend keeps in memory; leave it out",
-                   STR_ARG(origin));
+    return settings_refuse(
+        s, "kinto.permission_backend", ERR_UNSUPPORTED, d,
+        "permissions live with the objects, which kinto.storage_backend keeps in "
+        "memory; leave it out");
 }
 
 /* The directory that kinto.storage_url means; NULL (and a detail): it is no directory. */
@@ -95,10 +92,8 @@ static const char *data_dir(const struct settings *s, struct err_detail *d)
     bool relative = path.p != url.p && !str_starts(path, STR("/"));
     if (path.n != 0 && !relative && str_find_str(path, STR("://")) == STR_NPOS)
         return path.p;
-    str origin = settings_origin(s, "kinto.storage_url");
-    (void)err_set(d, ERR_UNSUPPORTED, 0,
-                  STR_FMT ": kinto.storage_url: \"" STR_FMT "\" is neither a path nor file:///path",
-                  STR_ARG(origin), STR_ARG(url));
+    (void)settings_refuse(s, "kinto.storage_url", ERR_UNSUPPORTED, d,
+                          "\"" STR_FMT "\" is neither a path nor file:///path", STR_ARG(url));
     return NULL;
 }
 

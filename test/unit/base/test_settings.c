@@ -132,6 +132,11 @@ START_TEST(values_of_the_ini)
     ck_assert_str_is(settings_str(s, "kinto.scheme"), "https");
     ck_assert(settings_is_set(s, "kinto.paginate_by"));
     ck_assert_str_is(settings_origin(s, "kinto.paginate_by"), "k.ini:5");
+    struct err_detail why = {.text = ""};
+    ck_assert_int_eq(settings_refuse(s, "kinto.paginate_by", ERR_SYNTAX, &why, "found %d", 5),
+                     ERR_SYNTAX);
+    ck_assert_str_eq(why.text, "k.ini:5: kinto.paginate_by: found 5");
+    ck_assert_int_eq(settings_refuse(s, "kinto.paginate_by", ERR_RANGE, NULL, "no"), ERR_RANGE);
     ck_assert_str_eq(warnings, "");
     settings_free(s);
 }
