@@ -34,7 +34,7 @@
  *
  * Cost of a change: two look-ups and one more write; of a read, a look at each object that it lies in.
  */
-#include "plugins/history.h"
+#include "plugins/revisions.h"
 
 #include "base/clock.h"
 
@@ -51,13 +51,7 @@ static struct store_list_id list_of(str uri)
 
 /* ---- writing them down ------------------------------------------------------------------------ */
 
-struct state { /* of an object */
-    const struct store_object *object;
-    const char *action;
-    struct json *date, *user;
-};
-
-static enum err new_entry(struct api_req *r, const struct state *s, struct json **out)
+enum err revision_entry(struct api_req *r, const struct revision_state *s, struct json **out)
 {
     struct arena *a = api_arena(r);
     *out = json_new_object(a);
@@ -75,14 +69,13 @@ static enum err new_entry(struct api_req *r, const struct state *s, struct json 
     return e == OK ? change_set_state(r, *out, s->object) : e;
 }
 
-static str id_of(struct arena *a, int64_t time)
+str revision_id(struct arena *a, int64_t time)
 {
     return arena_printf(a, "%lld", (long long)time);
 }
 
 /* The newest entry, if there is one (newest->count), and the number of all. */
-static enum err find_newest(struct api_req *r, struct store_list_id list,
-                            struct store_result *newest)
+enum err revisions_newest(struct api_req *r, struct store_list_id list, struct store_result *newest)
 {
     const struct store_query q = {.limit = 1, .want_total = true};
     return store_query(api_session(r), api_arena(r), list, &q, newest);
@@ -101,18 +94,18 @@ static enum err choose_time(struct api_req *r, struct store_list_id list, int64_
     return e;
 }
 
-static enum err add_state(struct api_req *r, struct store_list_id list, const struct state *s,
-                          const struct store_result *newest)
+static enum err add_state(struct api_req *r, struct store_list_id list,
+                          const struct revision_state *s, const struct store_result *newest)
 {
     int64_t time;
     struct json *entry;
     struct store_object stored;
-    enum err e = new_entry(r, s, &entry);
+    enum err e = revision_entry(r, s, &entry);
     if (e == OK)
         e = choose_time(r, list, s->object->last_modified, newest, &time);
     if (e != OK)
         return e;
-    struct store_put put = {.id = id_of(api_arena(r), time), .data = entry};
+    struct store_put put = {.id = revision_id(api_arena(r), time), .data = entry};
     if (time <= STORE_MAX_TIMESTAMP) /* else the clock is there already, and goes on by itself */
         put.last_modified = &time;
     if (str_none(put.id))
@@ -135,13 +128,13 @@ static struct json *date_of(struct api_req *r, int64_t last_modified)
 static enum err add_found(struct api_req *r, struct store_list_id list,
                           const struct store_object *old, const struct store_result *newest)
 {
-    const struct state s = {old, "found", date_of(r, old->last_modified),
-                            json_new_null(api_arena(r))};
+    const struct revision_state s = {old, "found", date_of(r, old->last_modified),
+                                     json_new_null(api_arena(r))};
     return add_state(r, list, &s, newest);
 }
 
 /* Is the state the one that was written down last? Not if there was a change while the plugin was off. */
-static bool is_known(const struct store_result *newest, const struct store_object *state)
+bool revision_is_known(const struct store_result *newest, const struct store_object *state)
 {
     struct json_raw data, time;
     int64_t last_modified;
@@ -150,7 +143,7 @@ static bool is_known(const struct store_result *newest, const struct store_objec
            str_to_i64(time.text, &last_modified) == OK && last_modified == state->last_modified;
 }
 
-static bool is_entry_of(const struct store_object *o, const char *action)
+bool revision_is(const struct store_object *o, const char *action)
 {
     struct json_raw raw;
     return json_scan_member(o->data, STR("action"), &raw) && raw.text.n > 2 &&
@@ -158,9 +151,9 @@ static bool is_entry_of(const struct store_object *o, const char *action)
 }
 
 /* Does the newest entry know of no deletion? */
-static bool knows_it_there(const struct store_result *newest)
+bool revisions_end_alive(const struct store_result *newest)
 {
-    return newest->count > 0 && !is_entry_of(&newest->objects[0], "delete");
+    return newest->count > 0 && !revision_is(&newest->objects[0], "delete");
 }
 
 /* The deletion that nobody has written down, of what had the name before. When that was its tombstone says;
@@ -176,7 +169,8 @@ static enum err add_missed_deletion(struct api_req *r, struct store_list_id list
                           STR_ARG(c->id), (long long)o.last_modified);
     if (str_none(o.data))
         return ERR_NOMEM;
-    const struct state s = {&o, "delete", date_of(r, o.last_modified), json_new_null(api_arena(r))};
+    const struct revision_state s = {&o, "delete", date_of(r, o.last_modified),
+                                     json_new_null(api_arena(r))};
     return add_state(r, list, &s, newest);
 }
 
@@ -185,13 +179,13 @@ static enum err add_missed(struct api_req *r, struct store_list_id list, const s
                            struct store_result *newest)
 {
     enum err e;
-    if (c->old != NULL && !is_known(newest, c->old))
+    if (c->old != NULL && !revision_is_known(newest, c->old))
         e = add_found(r, list, c->old, newest);
-    else if (c->old == NULL && knows_it_there(newest))
+    else if (c->old == NULL && revisions_end_alive(newest))
         e = add_missed_deletion(r, list, c, newest);
     else
         return OK;
-    return e == OK ? find_newest(r, list, newest) : e;
+    return e == OK ? revisions_newest(r, list, newest) : e;
 }
 
 /* The oldest go, a few at a time. */
@@ -215,10 +209,11 @@ static enum err add_change(const struct revisions *p, struct api_req *r, const s
 {
     struct store_list_id list = list_of(c->uri);
     struct store_result newest;
-    enum err e = find_newest(r, list, &newest);
+    enum err e = revisions_newest(r, list, &newest);
     if (e == OK)
         e = add_missed(r, list, c, &newest);
-    const struct state s = {c->now, change_action(c->action), change_date(r), change_user(r)};
+    const struct revision_state s = {c->now, change_action(c->action), change_date(r),
+                                     change_user(r)};
     if (e == OK)
         e = add_state(r, list, &s, &newest);
     return e == OK ? trim(p, r, list, newest.total + 1) : e;
@@ -237,282 +232,6 @@ static enum err erased(void *ctx, struct api_req *r, str principal, void **at)
 {
     (void)ctx;
     return change_forget(r, STR("revision"), principal, at, NULL);
-}
-
-/* ---- who asks --------------------------------------------------------------------------------- */
-
-struct access {
-    bool writes;   /* the object */
-    int64_t since; /* nothing before that is for the caller */
-};
-
-static enum err get_object(struct api_req *r, const struct api_place *p, struct store_object *out)
-{
-    const struct api_placed *at = api_place_end(p);
-    return store_get(api_session(r), api_arena(r), at->list, at->id, out);
-}
-
-/* Somebody may have made the object anew while the plugin was off: then it begins there. */
-static enum err begin_unwritten(struct api_req *r, struct store_list_id list,
-                                const struct store_object *now, int64_t *since)
-{
-    struct store_result newest;
-    enum err e = find_newest(r, list, &newest);
-    if (e == OK && !is_known(&newest, now))
-        *since = now->last_modified;
-    return e;
-}
-
-/* When the object was made, the last time; or found, which may have been another one before. */
-static enum err find_made(struct api_req *r, struct store_list_id list, int64_t *since)
-{
-    struct arena *a = api_arena(r);
-    struct json *either = json_new_array(a);
-    const struct store_filter made = {STR("action"), STORE_IN, either};
-    const struct store_query q = {.filters = &made, .nfilters = 1, .limit = 1};
-    struct store_result found;
-    enum err e = json_push(a, either, json_new_string(a, STR("create")));
-    if (e == OK)
-        e = json_push(a, either, json_new_string(a, STR("found")));
-    if (e != OK)
-        return e;
-    e = store_query(api_session(r), a, list, &q, &found);
-    if (e == OK && found.count > 0)
-        *since = found.objects[0].last_modified;
-    return e;
-}
-
-/* May the caller see what had the name before? */
-static enum err sees_all(struct api_req *r, const struct api_place *p, bool *all)
-{
-    *all = p->n == 1 || api_reads_by_settings(r); /* of a deleted bucket nothing is left */
-    return *all ? OK : api_may(r, p, RIGHT_LIST, all);
-}
-
-static enum err ask_access(struct api_req *r, struct store_list_id list, struct access *out)
-{
-    struct api_place p;
-    struct store_object o;
-    bool all;
-    *out = (struct access){.since = INT64_MIN};
-    if (!api_place(api_of(r), list.parent, &p))
-        return ERR_NOTFOUND;
-    enum err e = api_may(r, &p, RIGHT_WRITE, &out->writes);
-    if (e == OK)
-        e = sees_all(r, &p, &all);
-    if (e != OK || all)
-        return e;
-    e = find_made(r, list, &out->since);
-    if (e != OK)
-        return e;
-    e = get_object(r, &p, &o);
-    return e == OK ? begin_unwritten(r, list, &o, &out->since) : e == ERR_NOTFOUND ? OK : e;
-}
-
-/* Is worked out once a request. */
-static enum err access_of(struct api_req *r, struct store_list_id list, const struct access **out)
-{
-    struct access *a = api_remembered(r);
-    enum err e = OK;
-    if (a == NULL) {
-        a = ARENA_NEW(api_arena(r), struct access);
-        e = a ? ask_access(r, list, a) : ERR_NOMEM;
-        if (e == OK)
-            api_remember(r, a);
-    }
-    *out = a;
-    return e;
-}
-
-/* ---- reading ---------------------------------------------------------------------------------- */
-
-/* The newest entry that is not later. */
-static enum err find_at(struct api_req *r, struct store_list_id list, int64_t time,
-                        struct store_object *out)
-{
-    const struct store_filter bound = {STR("last_modified"), STORE_MAX,
-                                       json_new_i64(api_arena(r), time)};
-    const struct store_query q = {.filters = &bound, .nfilters = 1, .limit = 1};
-    struct store_result found;
-    if (bound.value == NULL)
-        return ERR_NOMEM;
-    enum err e = store_query(api_session(r), api_arena(r), list, &q, &found);
-    if (e == OK && found.count == 0)
-        return ERR_NOTFOUND;
-    if (e == OK)
-        *out = found.objects[0];
-    return e;
-}
-
-/* The object as it is, as an entry that nobody has written down. */
-static enum err unwritten(struct api_req *r, const struct store_object *now,
-                          struct store_object *out)
-{
-    struct arena *a = api_arena(r);
-    struct json *entry;
-    const struct state s = {now, "found", json_new_null(a), json_new_null(a)};
-    enum err e = new_entry(r, &s, &entry);
-    if (e != OK)
-        return e;
-    *out = (struct store_object){.id = id_of(a, now->last_modified),
-                                 .last_modified = now->last_modified,
-                                 .data = json_text(a, entry)};
-    return str_none(out->data) || str_none(out->id) ? ERR_NOMEM : OK;
-}
-
-/* Was what is not there any more, and nobody saw go, gone at that time? See add_missed_deletion(). */
-static enum err was_gone(struct api_req *r, const struct api_placed *at, int64_t time,
-                         const struct store_object *newest, bool *gone)
-{
-    struct store_object tombstone;
-    enum err e = store_get_tombstone(api_session(r), api_arena(r), at->list, at->id, &tombstone);
-    if (e == OK)
-        *gone = time >= tombstone.last_modified;
-    else if (e == ERR_NOTFOUND)
-        *gone = time > newest->last_modified;
-    return e == ERR_NOTFOUND ? OK : e;
-}
-
-/* What nobody has written down: the object itself, when it has been so since before that time; *gone,
- * when it is not there since before it. NOTFOUND: the entries tell, but for what is gone. */
-static enum err find_unwritten(struct api_req *r, struct store_list_id list, int64_t time,
-                               struct store_object *out, bool *gone)
-{
-    struct store_result newest;
-    struct api_place p;
-    struct store_object now;
-    enum err e = find_newest(r, list, &newest);
-    *gone = false;
-    if (e != OK || !api_place(api_of(r), list.parent, &p))
-        return e != OK ? e : ERR_NOTFOUND;
-    e = get_object(r, &p, &now);
-    if (e == OK && now.last_modified <= time && !is_known(&newest, &now))
-        return unwritten(r, &now, out);
-    if (e == ERR_NOTFOUND && knows_it_there(&newest))
-        e = was_gone(r, api_place_end(&p), time, &newest.objects[0], gone);
-    return e == OK ? ERR_NOTFOUND : e;
-}
-
-/* The object as it was at the time that the URL names. */
-static enum err find(void *ctx, struct api_req *r, struct store_list_id list, str id,
-                     struct store_object *out)
-{
-    (void)ctx;
-    int64_t time;
-    bool gone = false;
-    const struct access *access;
-    if (str_to_i64(id, &time) != OK)
-        return ERR_NOTFOUND;
-    enum err e = access_of(r, list, &access);
-    if (e == OK)
-        e = store_get(api_session(r), api_arena(r), list, id, out);
-    if (e == ERR_NOTFOUND)
-        e = find_unwritten(r, list, time, out, &gone);
-    if (e == ERR_NOTFOUND && !gone)
-        e = find_at(r, list, time, out);
-    if (e == OK && (is_entry_of(out, "delete") || out->last_modified < access->since))
-        e = ERR_NOTFOUND;
-    return e;
-}
-
-/* A list of nothing would be made by who asks for it. */
-static enum api_step enter(void *ctx, struct api_req *r)
-{
-    (void)ctx;
-    struct store_list_id list = api_list(r);
-    const struct access *access;
-    struct api_place p;
-    struct store_result newest;
-    struct store_object o;
-    if (!api_place(api_of(r), list.parent, &p))
-        return api_fail(r, API_ERR_NOT_FOUND);
-    enum err e = find_newest(r, list, &newest);
-    if (e == OK && newest.total == 0) {
-        e = get_object(r, &p, &o);
-        if (e == ERR_NOTFOUND)
-            return api_fail_missing(r, API_ERR_MISSING_PARENT, api_place_end(&p)->id,
-                                    api_place_end(&p)->list.resource.p);
-    }
-    if (e == OK)
-        e = access_of(r, list, &access);
-    if (e != OK)
-        return api_fail_err(r, e);
-    if (access->since > INT64_MIN)
-        api_only_since(r, access->since);
-    return STEP_NEXT;
-}
-
-/* The text of an entry without its permissions, which stand behind something. */
-static str without_permissions(struct arena *a, str entry, str permissions)
-{
-    size_t end = (size_t)(permissions.p + permissions.n - entry.p);
-    size_t begin = end - permissions.n - strlen(",\"permissions\":");
-    return ARENA_JOIN(a, str_sub(entry, 0, begin), str_drop(entry, end));
-}
-
-static enum err show(void *ctx, struct api_req *r, const struct store_object *o, bool listed,
-                     struct api_shown *out)
-{
-    (void)ctx;
-    struct json_raw data, permissions;
-    const struct access *access;
-    if (!json_scan_member(o->data, STR("data"), &data) ||
-        !json_scan_member(o->data, STR("permissions"), &permissions))
-        return ERR_CORRUPT;
-    enum err e = access_of(r, api_list(r), &access);
-    if (e != OK)
-        return e;
-    if (!listed) {
-        out->data = data.text;
-        out->permissions = access->writes ? permissions.text : STR("{}");
-    } else if (!access->writes) {
-        out->data = without_permissions(api_arena(r), o->data, permissions.text);
-    }
-    return str_none(out->data) ? ERR_NOMEM : OK;
-}
-
-/* ---- coming back ------------------------------------------------------------------------------ */
-
-/* The body of the PUT: without the old time, so that those who synchronise notice. */
-static enum err body_of(struct api_req *r, const struct store_object *then, bool with_permissions,
-                        str *out)
-{
-    struct arena *a = api_arena(r);
-    struct json *entry, *body = json_new_object(a);
-    enum err e = store_data(a, then, &entry);
-    if (e != OK)
-        return e;
-    struct json *data = json_get(entry, STR("data")),
-                *permissions = json_get(entry, STR("permissions"));
-    json_remove(data, STR("last_modified"));
-    e = json_set(a, body, STR("data"), data);
-    if (e == OK && with_permissions)
-        e = json_set(a, body, STR("permissions"), permissions);
-    *out = e == OK ? json_text(a, body) : STR_NONE;
-    return e == OK && str_none(*out) ? ERR_NOMEM : e;
-}
-
-static enum api_step restore(void *ctx, struct api_req *r)
-{
-    (void)ctx;
-    struct store_list_id list = api_list(r);
-    const struct access *access;
-    struct api_place p;
-    struct store_object now;
-    enum api_step s = api_require_object(r);
-    if (s != STEP_NEXT)
-        return s;
-    enum err e = access_of(r, list, &access);
-    if (e != OK || !api_place(api_of(r), list.parent, &p))
-        return api_fail_err(r, e != OK ? e : ERR_CORRUPT);
-    e = get_object(r, &p, &now);
-    if (e != OK && e != ERR_NOTFOUND)
-        return api_fail_err(r, e);
-    str body, uri = arena_str(api_arena(r), list.parent);
-    e = body_of(r, api_object(r), e == ERR_NOTFOUND && access->writes, &body);
-    if (e != OK || str_none(uri))
-        return api_fail_err(r, e != OK ? e : ERR_NOMEM);
-    return api_handle_as(r, METHOD_PUT, uri, body);
 }
 
 /* ---- setting up ------------------------------------------------------------------------------- */
@@ -556,10 +275,10 @@ static enum err add_resources(struct api *a, struct revisions *p)
                    .doc.prefix = kinds[i].prefix,
                    .doc.post = "Make the object what it was at that time.",
                    .ctx = p,
-                   .find = find,
-                   .enter = enter,
-                   .show = show,
-                   .post = restore,
+                   .find = revisions_find,
+                   .enter = revisions_enter,
+                   .show = revisions_show,
+                   .post = revisions_restore,
                });
     return e;
 }
