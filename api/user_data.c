@@ -15,7 +15,7 @@
  * come first, then what lies in them, so that of a tree only the top is deleted.
  *
  * Nobody else writes meanwhile, and the other requests of the loop wait; so there is one transaction
- * for each PORTION objects, and behind each others get their turn (STEP_MORE). Most erasures
+ * for each PORTION objects (or PORTION_BYTES of them), and behind each others get their turn (STEP_MORE). Most erasures
  * are done in one. The answer comes when all is done, and the client need not know; what was asked
  * for is that nothing is left, so a half that is durable after a crash or a stop (503) is a part of
  * it, and the request is made again. To have told the client to come again for each portion would be
@@ -36,13 +36,16 @@
 #define BASE      "/__user_data__"
 #define ANY_DEPTH 2 /* what lies in collections, and whatever plugins may put below that */
 
-#define PORTION       500
-#define MOST_IN_BATCH 5000
+#define PORTION             500 /* objects, */
+#define PORTION_BYTES       (8 * MIB)
+#define MOST_IN_BATCH       5000
+#define MOST_BYTES_IN_BATCH (64 * MIB)
 
 /* How far it has come; lives as long as the request. */
 struct api_erasure {
     unsigned stage;        /* of stages[] */
-    unsigned done;         /* objects, in this transaction */
+    unsigned done;         /* objects, in this transaction, */
+    size_t bytes;          /* and their data */
     unsigned round, depth; /* of the stages that see to objects: the list that is next */
     uint32_t number;
     size_t listener; /* that is next; */
@@ -62,7 +65,8 @@ static enum api_step spend(struct erasure *x, unsigned n)
 {
     struct api_req *r = x->r;
     x->at->done += n;
-    if (x->at->done < (r->parent ? MOST_IN_BATCH : PORTION))
+    if (x->at->done < (r->parent ? MOST_IN_BATCH : PORTION) &&
+        x->at->bytes < (r->parent ? MOST_BYTES_IN_BATCH : PORTION_BYTES))
         return STEP_NEXT;
     if (r->parent)
         return api_fail_told(r, API_ERR_TOO_LARGE,
@@ -116,6 +120,7 @@ static enum api_step see_to(struct erasure *x, struct store_list_id list, struct
     struct store_object tombstone;
     size_t n;
     o->id = arena_str(r->arena, o->id); /* it lies in the session, which is written to */
+    x->at->bytes += o->data.n;
     enum err e = str_none(o->id) ? ERR_NOMEM : store_acl_list(r->session, r->arena, o, &aces, &n);
     if (e == OK && !is_sole_writer(x, aces, n))
         e = drop_ace(x, list, o->id, aces, n);
@@ -248,8 +253,10 @@ static enum api_step leave_group(struct erasure *x, str uri)
     bool group = api_place(r->api, uri, &p) && api_place_end(&p)->kind == KIND_GROUP;
     if (group)
         e = store_get(r->session, r->arena, api_place_end(&p)->list, api_place_end(&p)->id, &old);
-    if (e == OK)
+    if (e == OK) {
+        x->at->bytes += old.data.n;
         return update_group(x, api_place_end(&p)->list, api_place_end(&p)->id, &old);
+    }
     if (e == ERR_NOTFOUND) /* a group that is not there has no members */
         e = store_group_set(r->session, uri, NULL, 0);
     return e == OK ? STEP_NEXT : api_fail_err(r, e);
@@ -320,6 +327,7 @@ static enum api_step erase(struct api_req *r, str name)
         see_to_objects, leave_groups, see_to_objects, tell_plugins, forget_name};
     struct erasure x = {.r = r, .name = name, .at = r->erasure};
     x.at->done = 0;
+    x.at->bytes = 0;
     enum err e = store_principals_resolve(r->session, r->arena, &x.name, 1, &x.who);
     if (e == OK)
         e = store_walk_new(r->session, r->arena, &x.who, &x.walk);

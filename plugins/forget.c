@@ -6,12 +6,14 @@
  * what the principal wrote there; of one that is still there the name goes out of the entry, which
  * stays where it is. What others wrote as data is theirs, here as in the objects themselves.
  *
- * Memory: a few entries at a time. In one transaction no more than MOST_READ entries are looked at, and
- * about MOST_CHANGED of them are changed: how far that came it is told each time (struct api_listener).
+ * Memory: a few entries at a time. In one transaction no more than MOST_READ entries, or about MOST_BYTES of
+ * them, are looked at, and about MOST_CHANGED of them are changed: how far that came it is told each time (struct api_listener).
  */
 #include "plugins/history.h"
 
 #define PAGE         16
+#define PAGE_BYTES   (256 * KIB)
+#define MOST_BYTES   (8 * MIB)
 #define MOST_READ    5000
 #define MOST_CHANGED 500
 #define MAX_ENTRY_ID 64 /* of both plugins: a UUID, or digits */
@@ -31,7 +33,8 @@ struct forgetting {
     struct api_req *r;
     str name, quoted; /* quoted: as JSON has it */
     struct store_list_id list;
-    size_t read, changed; /* entries, in this transaction; */
+    size_t read, changed; /* entries, in this transaction, */
+    size_t bytes;         /* and what was read; */
     bool touched;         /* one of the list was */
 };
 
@@ -129,7 +132,7 @@ static enum err see_to(struct forgetting *f, const struct store_object *o)
 static enum err read_page(struct forgetting *f, struct behind *last, struct store_result *out)
 {
     struct arena *a = api_arena(f->r);
-    struct store_query q = {.limit = PAGE};
+    struct store_query q = {.limit = PAGE, .enough_bytes = PAGE_BYTES};
     enum err e = OK;
     if (last->n > 0) {
         struct json *after = json_new_object(a);
@@ -145,9 +148,11 @@ static enum err see_to_page(struct forgetting *f, struct behind *last, bool *mor
 {
     struct store_result page;
     enum err e = read_page(f, last, &page);
-    for (size_t i = 0; e == OK && i < page.count; i++)
+    for (size_t i = 0; e == OK && i < page.count; i++) {
+        f->bytes += page.objects[i].data.n;
         if (str_find_str(page.objects[i].data, f->quoted) != STR_NPOS)
             e = see_to(f, &page.objects[i]);
+    }
     if (e != OK)
         return e;
     *more = page.more;
@@ -165,7 +170,7 @@ static enum err see_to_page(struct forgetting *f, struct behind *last, bool *mor
 
 static bool is_enough(const struct forgetting *f)
 {
-    return f->read >= MOST_READ || f->changed >= MOST_CHANGED;
+    return f->read >= MOST_READ || f->changed >= MOST_CHANGED || f->bytes >= MOST_BYTES;
 }
 
 /* AGAIN: there is more. */

@@ -38,7 +38,8 @@
 
 #include "base/clock.h"
 
-#define TRIM_AT_ONCE 50
+#define TRIM_AT_ONCE   50
+#define ENOUGH_TO_TRIM (256 * KIB) /* bytes of these; in a write session each is a copy */
 
 struct revisions {
     int64_t max_count;
@@ -196,8 +197,10 @@ static enum err trim(const struct revisions *p, struct api_req *r, struct store_
     if (count <= most)
         return OK;
     const struct store_sort oldest = {STR("last_modified"), false};
-    const struct store_query q = {
-        .sort = &oldest, .nsort = 1, .limit = (size_t)MIN_OF(count - most, TRIM_AT_ONCE)};
+    const struct store_query q = {.sort = &oldest,
+                                  .nsort = 1,
+                                  .limit = (size_t)MIN_OF(count - most, TRIM_AT_ONCE),
+                                  .enough_bytes = ENOUGH_TO_TRIM};
     struct store_result found;
     enum err e = store_query(api_session(r), api_arena(r), list, &q, &found);
     for (size_t i = 0; e == OK && i < found.count; i++)

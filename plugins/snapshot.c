@@ -74,20 +74,12 @@ static enum err records(struct snapshot *s, enum store_op op, bool tombstones,
 {
     struct arena *a = s->a;
     const struct store_filter bound = {STR("last_modified"), op, json_new_i64(a, s->timestamp)};
-    const struct store_query q = {.filters = &bound, .nfilters = 1, .tombstones = tombstones};
+    const struct store_query q = {
+        .filters = &bound, .nfilters = 1, .tombstones = tombstones, .limit = s->small ? SMALL : 0};
     if (bound.value == NULL)
         return ERR_NOMEM;
-    return store_query(s->session, a, records_of(s), &q, out);
-}
-
-/* Are there more than that? */
-static enum err is_large(struct snapshot *s, bool *large)
-{
-    const struct store_query q = {.limit = 1, .want_total = true};
-    struct store_result any;
-    enum err e = store_query(s->session, s->a, records_of(s), &q, &any);
-    *large = e == OK && any.total > SMALL;
-    return e;
+    enum err e = store_query(s->session, a, records_of(s), &q, out);
+    return e == OK && out->more ? ERR_AGAIN : e;
 }
 
 static enum err find_changed(struct snapshot *s)
@@ -335,12 +327,7 @@ static enum err write_answer(struct snapshot *s, str *body)
 /* AGAIN: it is not small, or the server stops. */
 static enum err make(struct snapshot *s, str *body)
 {
-    bool large = false;
-    enum err e = s->small ? is_large(s, &large) : OK;
-    if (large)
-        return ERR_AGAIN;
-    if (e == OK)
-        e = find_changed(s);
+    enum err e = find_changed(s);
     if (e == OK)
         e = read_history(s);
     if (e != OK)
@@ -495,9 +482,13 @@ static enum api_step get_snapshot(struct api_req *r)
         return reply(r, made->work.result, made->body);
     struct snapshot here = s; /* what comes of a try is not taken along */
     here.small = !api_is_part(r) && !store_is_writing(s.session);
+    struct arena_mark mark = arena_mark(a);
     str body = STR_NONE;
     enum err e = make(&here, &body);
-    return e == ERR_AGAIN && here.small ? make_aside(r, &s) : reply(r, e, body);
+    if (e != ERR_AGAIN || !here.small)
+        return reply(r, e, body);
+    arena_release(a, mark);
+    return make_aside(r, &s);
 }
 
 enum err snapshot_load(struct api *a, struct history *h)

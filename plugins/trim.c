@@ -17,7 +17,7 @@
  * trimmed as if it were all. Entries that a DELETE takes out are taken off the counts.
  *
  * So a write costs one small read and write more, and at most STEP entries are deleted and COUNT_STEP
- * counted: where there are many (trimming was just switched on), the next writes go on with it.
+ * counted (of large ones less): where there are many (trimming was just switched on), the next writes go on with it.
  */
 #include "plugins/history.h"
 
@@ -25,7 +25,9 @@
 
 #define STEP       1000 /* deleted by one write */
 #define COUNT_STEP 500  /* counted by one write */
-#define CHUNK      50   /* looked at in one go: a write session copies what it finds */
+/* Looked at in one go, or as many as have so many bytes: a write session copies what it finds. */
+#define CHUNK       50
+#define CHUNK_BYTES (256 * KIB)
 
 static const str state_id = STR_INIT("state");
 
@@ -89,8 +91,12 @@ static enum err count_chunk(const struct history *h, struct api_req *r, struct t
     struct arena *a = api_arena(r);
     const struct store_filter behind = {STR("last_modified"), STORE_GT, json_new_i64(a, t->upto)};
     const struct store_sort by_time = {STR("last_modified"), false};
-    const struct store_query q = {
-        .filters = &behind, .nfilters = 1, .sort = &by_time, .nsort = 1, .limit = CHUNK};
+    const struct store_query q = {.filters = &behind,
+                                  .nfilters = 1,
+                                  .sort = &by_time,
+                                  .nsort = 1,
+                                  .limit = CHUNK,
+                                  .enough_bytes = CHUNK_BYTES};
     struct store_result found;
     enum err e = behind.value
                      ? store_query(api_session(r), a, history_list(t->bucket_uri), &q, &found)
@@ -253,7 +259,8 @@ static enum err delete_some(struct api_req *r, const struct trim *t, struct trim
                             .nfilters = c->user.n ? 3 : 2,
                             .sort = &by_time,
                             .nsort = 1,
-                            .limit = most};
+                            .limit = most,
+                            .enough_bytes = CHUNK_BYTES};
     struct store_result found;
     enum err e = arena_failed(a) ? ERR_NOMEM : OK;
     if (e == OK)
@@ -272,7 +279,8 @@ static enum err delete_oldest(const struct history *h, struct api_req *r, const 
 {
     struct arena *a = api_arena(r);
     enum err e = OK;
-    for (int64_t left = STEP; e == OK && left > 0 && c->n > h->max_count;) {
+    int chunks = STEP / CHUNK;
+    for (int64_t left = STEP; e == OK && left > 0 && chunks-- > 0 && c->n > h->max_count;) {
         struct arena_mark mark = arena_mark(a);
         size_t deleted = 0;
         int64_t most = MIN_OF(MIN_OF(left, CHUNK), c->n - h->max_count);

@@ -338,7 +338,7 @@ static enum err page_in_order(struct query_run *r, struct store_result *out)
 {
     bool descending = r->order.keys[0].descending;
     struct source src = {.scan = {.lo = r->lo, .hi = r->hi, .descending = descending}};
-    size_t cap = 0;
+    size_t cap = 0, bytes = 0;
     enum err e;
 
     if (r->has_after)
@@ -349,7 +349,8 @@ static enum err page_in_order(struct query_run *r, struct store_result *out)
         e = source_next(r, &src, &o);
         if (e != OK || !store_run_behind(r, &o))
             continue;
-        if (r->q->limit > 0 && out->count == r->q->limit) {
+        if ((r->q->limit > 0 && out->count == r->q->limit) ||
+            (r->q->enough_bytes > 0 && bytes >= r->q->enough_bytes)) {
             out->more = true;
             break;
         }
@@ -363,6 +364,7 @@ static enum err page_in_order(struct query_run *r, struct store_result *out)
             cap = more;
         }
         e = deliver(r, &o, &out->objects[out->count]);
+        bytes += o.value.n;
         out->count += e == OK;
     }
     return e == ERR_NOTFOUND ? OK : e;

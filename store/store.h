@@ -339,7 +339,10 @@ struct store_query {
      * its "id", too, nothing is left out and nothing given twice, whatever is equal; without it,
      * objects that equal it in all the fields are not behind it. */
     const struct json *after;
-    size_t limit;    /* most objects returned; 0: all */
+    size_t limit; /* most objects returned; 0: all */
+    /* Or when they have so many bytes together, but one at least, if they are ordered by last_modified alone:
+     * for who goes through a list in a write transaction, where each is a copy. 0: however many. */
+    size_t enough_bytes;
     bool tombstones; /* tombstones, too (never counted, never with shared_with) */
     const struct store_principals *shared_with; /* NULL: everything; else only objects on which one
                                                    of them holds one of shared_perms */
@@ -351,7 +354,7 @@ struct store_query {
 struct store_result {
     struct store_object *objects; /* in the arena; their text may lie in the session */
     size_t count;
-    bool more; /* there are matching ones behind the limit */
+    bool more; /* there are matching ones behind these */
     uint64_t total;
 };
 
