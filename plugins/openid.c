@@ -318,10 +318,27 @@ static enum err add_capability(struct api *a)
 
 /* ---- loading --------------------------------------------------------------------------------- */
 
+/* The first who comes need not wait for what a provider says of itself. */
+static enum err start(void *ctx, struct err_detail *d)
+{
+    struct api *a = ctx;
+    struct openid_provider *p;
+    (void)d;
+
+    for (size_t i = 0; (p = openid_provider_at(a, i)) != NULL; i++)
+        openid_ask_aside(p, a);
+    return OK;
+}
+
+/* The calls are ended by the policies' stop, and the threads are the API's. */
+static void end(void *ctx)
+{
+    (void)ctx;
+}
+
 enum err openid_load(struct api *a, const struct settings *s, struct err_detail *d)
 {
     static const struct api_alias profile = {.user_info = add_profile};
-    struct openid_provider *p;
     (void)s;
     (void)d;
 
@@ -331,7 +348,5 @@ enum err openid_load(struct api *a, const struct settings *s, struct err_detail 
     e = add_capability(a);
     if (e == OK)
         e = api_add_alias(a, &profile);
-    for (size_t i = 0; e == OK && (p = openid_provider_at(a, i)) != NULL; i++)
-        openid_ask_aside(p, a); /* the first who comes need not wait for it */
-    return e;
+    return e == OK ? api_add_service(a, &(struct api_service){a, start, end, end}) : e;
 }

@@ -187,10 +187,20 @@ static bool is_idle(void)
     return idle;
 }
 
-/* Starts, and lets it look the provider up, which it does aside. */
+/* What looks the provider up aside. */
+static void start_services(void)
+{
+    struct err_detail d = {.text = ""};
+    enum err e = api_start(server.api, &d);
+
+    ck_assert_msg(e == OK, "%s", d.text);
+}
+
+/* Starts, and lets it look the provider up. */
 static void run(const char *more)
 {
     server_start(ini_of(more));
+    start_services();
     ck_assert(wait_until(is_idle));
 }
 
@@ -274,6 +284,7 @@ START_TEST(the_start_does_not_wait)
 {
     atomic_store(&world.hold, true);
     server_start(ini_of(""));
+    start_services();
     struct fake_answer *a = want(200, "GET", "/v1/", NULL);
     ck_assert_str_is(
         at(a, "/capabilities/openid/providers/0"),
@@ -287,6 +298,18 @@ START_TEST(the_start_does_not_wait)
     a = want(200, "GET", "/v1/", NULL);
     ck_assert_str_is(at(a, "/capabilities/openid/providers/0/userinfo_endpoint"),
                      arena_printf(&keep, "\"%s/me\"", issuer.p).p);
+    ck_assert_uint_eq(asked(DISCOVERY), 1);
+}
+END_TEST
+
+/* Until everything is set up no thread runs, and nobody is called. */
+START_TEST(loading_asks_nobody)
+{
+    server_start(ini_of(""));
+    ck_assert(is_idle());
+    ck_assert_uint_eq(asked(DISCOVERY), 0);
+    start_services();
+    ck_assert(wait_until(is_idle));
     ck_assert_uint_eq(asked(DISCOVERY), 1);
 }
 END_TEST
@@ -1182,6 +1205,7 @@ static Suite *openid_suite(void)
     tcase_add_checked_fixture(t, begin, end);
     tcase_add_test(t, settings_are_checked);
     tcase_add_test(t, the_start_does_not_wait);
+    tcase_add_test(t, loading_asks_nobody);
     tcase_add_test(t, a_policy_without_the_plugin);
     tcase_add_test(t, the_provider_is_asked_once);
     tcase_add_test(t, a_refusal_is_remembered_for_a_while);
