@@ -64,10 +64,8 @@ struct openid_provider {
     str userid_field; /* of a profile */
     uint64_t verification_ttl_ms, state_ttl_ms;
     size_t state_bytes;
-    const str *scopes,
-        *callbacks; /* that may be asked for; patterns of URLs (n = 0: the default) */
+    const str *scopes, *callbacks; /* that may be asked for; patterns of URLs */
     size_t nscopes, ncallbacks;
-    bool trusts_admin;  /* its page is among the default callbacks */
     uint8_t secret[32]; /* of the keys of tokens and states */
     struct http_trust *trust;
     struct http_client *client;

@@ -13,6 +13,7 @@
 #define WARN_MS         10000u
 #define CONFIG_BUDGET   (64 * KIB)
 #define SETTINGS_BUDGET MIB
+#define LOCAL_CALLBACKS "http://localhost:*/* http://127.0.0.1:*/*"
 
 /* ---- settings -------------------------------------------------------------------------------- */
 
@@ -83,13 +84,6 @@ static enum err load_list(struct openid_provider *p, struct auth_setting l, str 
     return str_none(text) ? ERR_NOMEM : native_list(&p->arena, text, out, n);
 }
 
-static bool admin_is_on(const struct settings *s)
-{
-    size_t n;
-    const str *names = settings_list(s, "kinto.includes", &n);
-    return str_is_one_of(STR("kinto.plugins.admin"), names, n);
-}
-
 /* The same in all processes that share a secret, and for each provider another. */
 static enum err make_secret(struct openid_provider *p, const struct settings *s)
 {
@@ -115,12 +109,11 @@ static enum err load(struct openid_provider *p, const struct settings *s, struct
         1000 * (uint64_t)number_or(SETTING(p, s, "verification_ttl_seconds"), 86400);
     p->state_ttl_ms = 1000 * (uint64_t)number_or(SETTING(p, s, "state_ttl_seconds"), 3600);
     p->state_bytes = (size_t)number_or(SETTING(p, s, "state_length"), 32);
-    p->trusts_admin = admin_is_on(s);
     e = load_list(p, SETTING(p, s, "allowed_scopes"), STR("openid email profile"), &p->scopes,
                   &p->nscopes);
     if (e == OK)
-        e = load_list(p, SETTING(p, s, "trusted_callback_urls"), STR(""), &p->callbacks,
-                      &p->ncallbacks);
+        e = load_list(p, SETTING(p, s, "trusted_callback_urls"), STR(LOCAL_CALLBACKS),
+                      &p->callbacks, &p->ncallbacks);
     return e == OK ? make_secret(p, s) : e;
 }
 

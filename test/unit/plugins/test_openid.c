@@ -1144,33 +1144,18 @@ START_TEST(settings_of_the_login)
 }
 END_TEST
 
-/* The admin page, where there is one, on this server. */
-START_TEST(the_admin_page)
+START_TEST(callbacks_are_local_unless_set)
 {
-    const char *url = "/v1/openid/id/login?scope=email&callback=http://example.org/v1/admin/%23t=";
+    static const char *const local[] = {"http://localhost:3000/%23t=", "http://127.0.0.1/"};
+    static const char *const others[] = {"http://example.org/v1/admin/", "https://localhost/",
+                                         "http://127.0.0.2/"};
+    const char *url = "/v1/openid/id/login?scope=email&callback=%s";
 
     run("");
-    ck_assert_int_eq(get(url)->status, 400);
-    provider()->trusts_admin = true;
-    location(url);
-    ck_assert_int_eq(get("/v1/openid/id/login?scope=email&callback=http://example.org/")->status,
-                     400);
-}
-END_TEST
-
-/* Who begins a login under a made-up host gets the state to somebody else's: the host that the code comes
- * to says whose admin page is meant. */
-START_TEST(the_admin_page_of_another_host)
-{
-    run("");
-    provider()->trusts_admin = true;
-    str target = STR("/v1/openid/id/login?scope=email&callback=http://evil.example/v1/admin/%23t=");
-    struct fake_answer *a = fake_ask(&server.app, server.loop, &keep, "GET", target,
-                                     STR("Host: evil.example\n"), STR(""));
-    ck_assert_int_eq(a->status, 307);
-    const char *state = strstr(arena_cstr(&keep, fake_header(a, "Location")), "&state=") + 7;
-    ck_assert_int_eq(get(token_url(state))->status, 400);
-    ck_assert_uint_eq(asked(TOKEN), 0);
+    for (size_t i = 0; i < ARRAY_LEN(local); i++)
+        location(arena_printf(&keep, url, local[i]).p);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        ck_assert_int_eq(get(arena_printf(&keep, url, others[i]).p)->status, 400);
 }
 END_TEST
 
@@ -1237,8 +1222,7 @@ static Suite *openid_suite(void)
     tcase_add_test(t, codes_that_are_not_exchanged);
     tcase_add_test(t, a_state_is_of_one_provider);
     tcase_add_test(t, settings_of_the_login);
-    tcase_add_test(t, the_admin_page);
-    tcase_add_test(t, the_admin_page_of_another_host);
+    tcase_add_test(t, callbacks_are_local_unless_set);
     tcase_add_test(t, out_of_memory);
     suite_add_tcase(s, t);
 
