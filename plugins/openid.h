@@ -68,6 +68,7 @@ struct openid_provider {
     size_t nscopes, ncallbacks;
     uint8_t secret[32]; /* of the keys of tokens and states */
     struct http_trust *trust;
+    struct http_cancel cancel;
     struct http_client *client;
 
     pthread_mutex_t
@@ -85,7 +86,8 @@ struct openid_provider {
     bool job_runs;
 };
 
-/* Reads multiauth.policy.NAME.*. SYNTAX: one that is missing or unusable, with file and line. NOMEM. */
+/* Reads multiauth.policy.NAME.*. SYNTAX: one that is missing or unusable, with file and line. NOMEM;
+ * LIMIT: no file descriptor, of which it keeps one. */
 MUST_CHECK enum err openid_provider_new(struct openid_provider **out, str name,
                                         const struct settings *s, struct err_detail *d);
 void openid_provider_free(struct openid_provider *p);

@@ -119,6 +119,17 @@ static enum err load(struct openid_provider *p, const struct settings *s, struct
 
 /* ---- its life -------------------------------------------------------------------------------- */
 
+static enum err make_client(struct openid_provider *p, struct err_detail *d)
+{
+    enum err e = http_cancel_init(&p->cancel, d);
+
+    if (e != OK)
+        return e;
+    p->trust = http_trust_new(NULL);
+    p->client = p->trust ? http_client_new(p->trust, &p->cancel, "kinto") : NULL;
+    return p->client ? OK : ERR_NOMEM;
+}
+
 enum err openid_provider_new(struct openid_provider **out, str name, const struct settings *s,
                              struct err_detail *d)
 {
@@ -131,9 +142,9 @@ enum err openid_provider_new(struct openid_provider **out, str name, const struc
     CHECK(pthread_mutex_init(&p->fetching, NULL) == 0);
     CHECK(pthread_mutex_init(&p->lock, NULL) == 0);
     p->name = arena_str(&p->arena, name);
-    p->trust = http_trust_new(NULL);
-    p->client = p->trust ? http_client_new(p->trust, "kinto") : NULL;
-    enum err e = p->client && !str_none(p->name) ? load(p, s, d) : ERR_NOMEM;
+    enum err e = str_none(p->name) ? ERR_NOMEM : make_client(p, d);
+    if (e == OK)
+        e = load(p, s, d);
     if (e == OK && arena_failed(&p->arena))
         e = ERR_NOMEM;
     if (e == OK)
@@ -149,6 +160,7 @@ void openid_provider_free(struct openid_provider *p)
         return;
     openid_keys_give_back(p, p->keys);
     http_client_free(p->client);
+    http_cancel_fini(&p->cancel);
     http_trust_free(p->trust);
     pthread_mutex_destroy(&p->lock);
     pthread_mutex_destroy(&p->fetching);
@@ -159,7 +171,7 @@ void openid_provider_free(struct openid_provider *p)
 
 void openid_provider_stop(struct openid_provider *p)
 {
-    http_client_cancel(p->client);
+    http_cancel_now(&p->cancel);
 }
 
 void openid_key(const struct openid_provider *p, const char *what, str text,

@@ -8,6 +8,8 @@
 
 #include "plugins/openid.h"
 
+#include <sys/resource.h>
+
 #define SIGN_ARENA (&keep)
 #include "test/unit/auth/jwt_sign.h"
 
@@ -276,6 +278,29 @@ START_TEST(settings_are_checked)
                    (const char *const[3]){"verification_ttl_seconds"});
     server_refuses(ALONE I_URL "multiauth.policy.id.state_ttl_seconds = 0\n", ERR_RANGE,
                    (const char *const[3]){"state_ttl_seconds"});
+}
+END_TEST
+
+/* Not taken for a lack of memory. */
+START_TEST(no_file_descriptor)
+{
+    struct openid_provider *p;
+    struct err_detail d = {.text = ""};
+    struct rlimit before, none;
+
+    run("");
+    int next = dup(0);
+    ck_assert_int_ge(next, 0);
+    close(next);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = (rlim_t)next;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    enum err e = openid_provider_new(&p, STR("id"), server.settings, &d);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    ck_assert_msg(e == ERR_LIMIT && d.sys_errno == EMFILE, "%s: %s", err_text(e), d.text);
+    ck_assert_int_eq(openid_provider_new(&p, STR("id"), server.settings, &d), OK);
+    openid_provider_free(p);
 }
 END_TEST
 
@@ -1189,6 +1214,7 @@ static Suite *openid_suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, begin, end);
     tcase_add_test(t, settings_are_checked);
+    tcase_add_test(t, no_file_descriptor);
     tcase_add_test(t, the_start_does_not_wait);
     tcase_add_test(t, loading_asks_nobody);
     tcase_add_test(t, a_policy_without_the_plugin);
