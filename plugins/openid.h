@@ -55,8 +55,9 @@ struct openid_refusal { /* of a token, for a while */
 };
 #define OPENID_REFUSALS 1024
 
-/* One policy of multiauth.policies. Above the line it is read-only once it is made. */
+/* One policy of multiauth.policies. */
 struct openid_provider {
+    /* Read-only once it is made: */
     struct arena arena; /* of the texts below, and of the capability's */
     str name, issuer, client_id, client_secret;
     str audience;     /* "": any token that the provider knows */
@@ -71,15 +72,17 @@ struct openid_provider {
     struct http_cancel cancel;
     struct http_client *client;
 
-    pthread_mutex_t
-        fetching;         /* held during a call for what follows: one asks, others wait for it */
-    pthread_mutex_t lock; /* of all that follows; held for moments */
+    /* Held during a call for what follows: one asks, others wait for it. */
+    pthread_mutex_t fetching;
+
+    /* Of all that follows; held for moments. */
+    pthread_mutex_t lock;
     struct openid_age config_age, keys_age;
     struct arena config_arena;
     struct openid_config config;
     struct openid_keys *keys;
-    uint64_t
-        down_until_ms; /* it did not answer: it is not asked for profiles and tokens meanwhile */
+    /* It did not answer: until then it is not asked for profiles and tokens. */
+    uint64_t down_until_ms;
     uint64_t warned_ms;
     struct openid_refusal refused[OPENID_REFUSALS];
     struct pool_job job; /* asking without a request */
