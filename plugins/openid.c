@@ -27,10 +27,7 @@ static str token_of(const struct openid_provider *p, str authorization)
     token = str_trim(token);
     if (str_none(token) || token.n == 0 || !str_eq_nocase(type, p->header_type))
         return STR_NONE;
-    for (size_t i = 0; i < token.n; i++) /* it goes into a header */
-        if (token.p[i] <= ' ' || token.p[i] > '~')
-            return STR_NONE;
-    return token;
+    return str_is_visible(token) ? token : STR_NONE; /* it goes into a header */
 }
 
 struct asking {

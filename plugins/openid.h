@@ -105,7 +105,6 @@ void openid_key(const struct openid_provider *p, const char *what, str text,
 void openid_warn(struct openid_provider *p, const char *what, const char *why);
 /* A URL without fragment that may be called: http or https; `secure`: https only. */
 bool openid_is_endpoint(str url, bool secure);
-bool openid_is_visible(str s); /* visible ASCII, and not empty */
 
 /* ---- what is known of it --------------------------------------------------------------------- */
 

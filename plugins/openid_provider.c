@@ -38,17 +38,9 @@ static int64_t number_or(struct auth_setting l, int64_t otherwise)
     return l.value.n > 0 && native_int(str_trim(l.value), &n) == OK ? n : otherwise;
 }
 
-bool openid_is_visible(str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] <= ' ' || s.p[i] > '~')
-            return false;
-    return s.n > 0;
-}
-
 bool openid_is_endpoint(str url, bool secure)
 {
-    return url.n <= OPENID_MAX_URL && openid_is_visible(url) && str_find(url, '#') == STR_NPOS &&
+    return url.n <= OPENID_MAX_URL && str_is_visible(url) && str_find(url, '#') == STR_NPOS &&
            (str_starts(url, STR("https://")) || (!secure && str_starts(url, STR("http://"))));
 }
 
@@ -65,8 +57,8 @@ static enum err load_texts(struct openid_provider *p, const struct settings *s,
     if (client.value.n == 0)
         return refuse(&client, "client_id", "is missing: what the provider calls this server", d);
     if (!str_none(type.value) &&
-        (!openid_is_visible(type.value) || str_find(type.value, '"') != STR_NPOS ||
-         str_find(type.value, ',') != STR_NPOS))
+        (type.value.n == 0 || !str_is_visible(type.value) ||
+         str_find(type.value, '"') != STR_NPOS || str_find(type.value, ',') != STR_NPOS))
         return refuse(&type, "header_type", "allowed is one word", d);
     p->issuer = text_or(p, issuer, STR(""));
     p->client_id = text_or(p, client, STR(""));

@@ -25,7 +25,6 @@
 #define MAX_BODY    (64 * KIB)
 #define MAX_ANSWER  (16 * KIB) /* of the token endpoint: goes into a header */
 #define MAX_PROFILE (32 * KIB)
-#define MAX_USER    255
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
@@ -73,15 +72,6 @@ static enum err ask(struct openid_provider *p, const char *what, const struct ht
 
 /* ---- profiles -------------------------------------------------------------------------------- */
 
-/* Text that may be part of a user id: it goes into principals, headers of the log, and pages. */
-static bool is_user(str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
-            return false;
-    return s.n > 0 && s.n <= MAX_USER;
-}
-
 str openid_user_of(const struct openid_provider *p, struct arena *a, str profile)
 {
     struct json_raw raw;
@@ -93,7 +83,7 @@ str openid_user_of(const struct openid_provider *p, struct arena *a, str profile
         user = json_raw_string(a, &raw);
     else if (raw.type == JSON_NUMBER)
         user = raw.text;
-    return !str_none(user) && is_user(user) ? user : STR_NONE;
+    return auth_user_valid(user) ? user : STR_NONE;
 }
 
 /* The profile as text, if it names a user. */
