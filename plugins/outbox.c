@@ -31,7 +31,7 @@ struct outbox {
     struct http_cancel cancel;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool stop, added; /* under the lock */
+    bool stop, added, asleep; /* under the lock; asleep: the thread has nothing to do */
     /* The thread's: how long the server is left alone, which could not be reached, or 0; and whether
      * there are mails at all. */
     int64_t pause_ms;
@@ -348,9 +348,11 @@ static bool wait_for_work(struct outbox *o)
     until.tv_sec += (o->pause_ms ? o->pause_ms : FIRST_PAUSE_MS) / 1000;
     pthread_mutex_lock(&o->lock);
     int timed = 0;
+    o->asleep = true;
     while (!o->stop && !(o->added && o->pause_ms == 0) && timed == 0)
         timed = o->any ? pthread_cond_timedwait(&o->wake, &o->lock, &until)
                        : pthread_cond_wait(&o->wake, &o->lock);
+    o->asleep = false;
     o->added = false;
     bool stop = o->stop;
     pthread_mutex_unlock(&o->lock);
