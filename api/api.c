@@ -132,7 +132,8 @@ void api_free(struct api *a)
         return;
     api_pools_free(a);
     for (size_t i = 0; i < a->nservices; i++)
-        a->services[i].join(a->services[i].ctx);
+        if (a->services[i].join)
+            a->services[i].join(a->services[i].ctx);
     if (a->nobservers)
         store_observe(a->store, NULL);
     while (a->nkept > 0) {
@@ -228,7 +229,8 @@ enum err api_start(struct api *a, struct err_detail *d)
 {
     enum err e = OK;
     for (size_t i = 0; e == OK && i < a->nservices; i++)
-        e = a->services[i].start(a->services[i].ctx, d);
+        if (a->services[i].start)
+            e = a->services[i].start(a->services[i].ctx, d);
     return e;
 }
 

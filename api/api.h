@@ -273,7 +273,7 @@ MUST_CHECK enum err api_add_listener(struct api *a, const struct api_listener *l
  * What a plugin has running beside requests, a thread for instance. start() comes when everything is
  * loaded; stop() before the server stops: be quick, requests are still answered; join() when there are
  * none any more, and returns when nothing runs. The last two come although start() was not called, or
- * failed.
+ * failed. Each may be NULL.
  */
 struct api_service {
     void *ctx;

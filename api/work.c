@@ -198,7 +198,8 @@ void api_stop(struct api *a)
     atomic_store(&a->stopping, true);
     auth_stop(a->auth);
     for (size_t i = 0; i < a->nservices; i++)
-        a->services[i].stop(a->services[i].ctx);
+        if (a->services[i].stop)
+            a->services[i].stop(a->services[i].ctx);
     for (unsigned i = 0; i < POOL_COUNT; i++)
         pool_stop(a->pools[i]);
 }

@@ -3,6 +3,8 @@
  */
 #include "auth/private.h"
 
+#define MAX_USER_BYTES ((size_t)255)
+
 static const struct auth_policy *const own[] = {&basic_policy, &proxy_policy};
 
 /* Those of this room, and behind them those that others brought. */
@@ -51,6 +53,14 @@ struct auth_setting auth_setting(const struct settings *s, const char *pattern, 
     struct auth_setting l = {.name = name, .origin = settings_origin(s, "multiauth.policies")};
     settings_each(s, pattern, take_if_named, &l);
     return l;
+}
+
+bool auth_user_valid(str name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if ((unsigned char)name.p[i] < ' ' || name.p[i] == 0x7f)
+            return false;
+    return name.n > 0 && name.n <= MAX_USER_BYTES && str_utf8_valid(name);
 }
 
 static enum err unknown(const struct known *k, str origin, str name, str use, struct err_detail *d)

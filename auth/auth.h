@@ -98,6 +98,10 @@ struct auth_setting {
 };
 struct auth_setting auth_setting(const struct settings *s, const char *pattern, str name);
 
+/* May a policy that takes a name from elsewhere make it a user id? 1 to 255 bytes of UTF-8 without
+ * control characters (up to 0x1f, and 0x7f): it goes into principals, logs and pages. */
+bool auth_user_valid(str name);
+
 /* The name and the password of Basic credentials (RFC 7617), in UTF-8. False: there are none (*e is OK), or
  * there is no memory to read them (*e is NOMEM). */
 bool auth_basic_credentials(struct auth_request *req, str *name, str *password, enum err *e);

@@ -12,7 +12,6 @@
 #include <arpa/inet.h>
 
 #define DEFAULT_HEADER STR("X-Forwarded-User")
-#define MAX_USER_BYTES ((size_t)255)
 
 struct network { /* IPv4 as ::ffff:a.b.c.d */
     uint8_t address[16];
@@ -131,14 +130,6 @@ static enum err load(struct arena *arena, struct auth_active *policy, const stru
 
 /* ---- a request ------------------------------------------------------------------------------- */
 
-static bool is_user(str name)
-{
-    for (size_t i = 0; i < name.n; i++)
-        if ((unsigned char)name.p[i] < ' ' || name.p[i] == 0x7f)
-            return false;
-    return name.n > 0 && name.n <= MAX_USER_BYTES && str_utf8_valid(name);
-}
-
 static enum err authenticate(const struct auth_active *policy, struct auth_request *req,
                              str *user_id)
 {
@@ -146,7 +137,7 @@ static enum err authenticate(const struct auth_active *policy, struct auth_reque
     if (req->header == NULL || !is_trusted(p, req->peer))
         return OK;
     str name = req->header(req->ctx, p->header);
-    if (str_none(name) || !is_user(str_trim(name)))
+    if (!auth_user_valid(str_trim(name)))
         return OK;
     *user_id = arena_str(req->arena, str_trim(name));
     return str_none(*user_id) ? ERR_NOMEM : OK;

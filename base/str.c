@@ -165,6 +165,14 @@ static size_t utf8_sequence(const uint8_t *p, size_t n)
     return len;
 }
 
+bool str_is_visible(str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] > '~') /* char may be signed: the first takes what is beyond */
+            return false;
+    return true;
+}
+
 bool str_utf8_valid(str s)
 {
     const uint8_t *p = (const uint8_t *)s.p;

@@ -62,6 +62,8 @@ bool str_next_word(str *rest, str *word);
 
 /* Well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, <= U+10FFFF). */
 bool str_utf8_valid(str s);
+/* Nothing but visible ASCII (0x21 to 0x7e), which the empty string is, too. */
+bool str_is_visible(str s);
 
 /* ASCII, whatever the locale. */
 static inline bool str_is_digit(char c)

@@ -15,10 +15,6 @@
 #include "http/outbound.h"
 #include "http/private.h"
 
-#include <errno.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #define TIMEOUT_MS         10000
 #define CONNECT_TIMEOUT_MS 5000
 #define HEAD_BYTES         (32 * KIB)
@@ -30,7 +26,7 @@ struct http_client {
     /* Of the environment; NULL: there is none. */
     char *http_proxy, *https_proxy, *no_proxy;
     char *user_agent;
-    int cancel_fd; /* an eventfd: can be read once the client was cancelled */
+    const struct http_cancel *cancel; /* or NULL */
 };
 
 /* A call at work. */
@@ -66,19 +62,20 @@ static bool copy_env(char **out, const char *name, const char *other)
     return *out != NULL;
 }
 
-struct http_client *http_client_new(struct http_trust *trust, const char *user_agent)
+struct http_client *http_client_new(struct http_trust *trust, const struct http_cancel *cancel,
+                                    const char *user_agent)
 {
     struct http_client *c;
 
-    CHECK(trust != NULL); /* to dial_start_tls none means that anybody will do */
+    CHECK(trust != NULL);
     c = calloc(1, sizeof *c);
     if (c == NULL)
         return NULL;
     c->trust = trust;
-    c->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    c->cancel = cancel;
     if (user_agent != NULL)
         c->user_agent = strdup(user_agent);
-    if (c->cancel_fd < 0 || (user_agent != NULL && c->user_agent == NULL) ||
+    if ((user_agent != NULL && c->user_agent == NULL) ||
         !copy_env(&c->http_proxy, "http_proxy", NULL) ||
         !copy_env(&c->https_proxy, "https_proxy", "HTTPS_PROXY") ||
         !copy_env(&c->no_proxy, "no_proxy", "NO_PROXY")) {
@@ -96,19 +93,7 @@ void http_client_free(struct http_client *c)
     free(c->https_proxy);
     free(c->no_proxy);
     free(c->user_agent);
-    if (c->cancel_fd >= 0)
-        close(c->cancel_fd);
     free(c);
-}
-
-void http_client_cancel(struct http_client *c)
-{
-    const uint64_t one = 1;
-    ssize_t n;
-
-    do
-        n = write(c->cancel_fd, &one, sizeof one);
-    while (n < 0 && errno == EINTR);
 }
 
 /* ---- what may be sent ------------------------------------------------------------------------ */
@@ -309,8 +294,7 @@ static enum err open_route(struct call *c)
     uint64_t connected = clock_mono_ms() + c->ask->connect_timeout_ms;
     enum err e;
 
-    dial_init(&c->dial, MIN_OF(connected, c->deadline_ms));
-    c->dial.cancel_fd = c->client->cancel_fd;
+    dial_init(&c->dial, MIN_OF(connected, c->deadline_ms), c->client->cancel);
     e = dial_open(&c->dial, next->host, next->port, c->detail);
     if (e == OK && c->has_proxy && c->target.tls)
         e = connect_tunnel(c);

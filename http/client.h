@@ -2,7 +2,7 @@
  * http/client.h - calls other servers: an HTTP/1.1 client (RFC 9110, RFC 9112) over TCP and TLS.
  *
  *     struct http_trust *trust = http_trust_new(NULL);
- *     struct http_client *client = http_client_new(trust, "kinto");
+ *     struct http_client *client = http_client_new(trust, NULL, "kinto");
  *     struct http_call call = {.url = STR("https://example.com/keys")};
  *     struct http_answer answer;
  *     e = http_client_call(client, &call, arena, &answer, &detail);
@@ -32,7 +32,7 @@
  *     CORRUPT      the answer is not HTTP
  *     LIMIT        head or body larger than the call allows; too many redirects, or file descriptors
  *     REFUSED      the proxy refuses to go on; a redirect leaves https
- *     AGAIN        http_client_cancel()
+ *     AGAIN        http_cancel_now()
  *     NOMEM        memory, or the arena's budget
  *
  * Threads: any number of calls at once on one client; an arena is one call's.
@@ -55,16 +55,30 @@ struct http_trust;
 struct http_trust *http_trust_new(const char *file);
 void http_trust_free(struct http_trust *t); /* NULL is fine */
 
+/* ---- giving up ------------------------------------------------------------------------------- */
+
+/*
+ * Ends the calls and mails that were given it, for a stop, which should not take as long as a deadline:
+ * whatever they wait for, they answer AGAIN, at once and for good, also those that are still to come.
+ * In the caller's memory; zeroed, it is none yet, and http_cancel_fini is fine with that. It must
+ * outlive what was given it, and costs a file descriptor: LIMIT, when there are no more; NOMEM.
+ */
+struct http_cancel {
+    bool made; /* both are private */
+    int fd;
+};
+MUST_CHECK enum err http_cancel_init(struct http_cancel *c, struct err_detail *d);
+void http_cancel_now(struct http_cancel *c); /* any thread, any number of times */
+void http_cancel_fini(struct http_cancel *c);
+
 /* ---- calls ----------------------------------------------------------------------------------- */
 
 struct http_client;
-/* `trust` is borrowed. `user_agent` (NULL: none is sent) is copied. NULL: out of memory, or
- * of file descriptors, of which a client keeps one. */
-struct http_client *http_client_new(struct http_trust *trust, const char *user_agent);
+/* `trust`, which must not be NULL, and `cancel` (NULL: its calls end by themselves) are borrowed.
+ * `user_agent` (NULL: none is sent) is copied. NULL: out of memory. */
+struct http_client *http_client_new(struct http_trust *trust, const struct http_cancel *cancel,
+                                    const char *user_agent);
 void http_client_free(struct http_client *c); /* no call may be running; NULL is fine */
-/* Ends what the client waits for, at once and for good: its calls answer AGAIN, also those that are
- * still to come. For a stop, which should not take as long as a deadline. Any thread. */
-void http_client_cancel(struct http_client *c);
 
 /* What to ask. Zero or none takes the default in brackets; everything is borrowed for the call. */
 struct http_call {

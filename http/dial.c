@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 int dial_left_ms(uint64_t deadline_ms)
@@ -24,11 +25,35 @@ int dial_left_ms(uint64_t deadline_ms)
     return now >= deadline_ms ? 0 : (int)MIN_OF(deadline_ms - now, (uint64_t)INT_MAX);
 }
 
-void dial_init(struct dial *c, uint64_t deadline_ms)
+/* ---- its life, and giving up ------------------------------------------------------------------ */
+
+enum err http_cancel_init(struct http_cancel *c, struct err_detail *d)
 {
+    c->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    c->made = c->fd >= 0;
+    return c->made ? OK : err_set(d, err_from_errno(errno), errno, "outbound calls");
+}
+
+/* Never read: what waits is woken for good, and the counter's limit only means that it was set. */
+void http_cancel_now(struct http_cancel *c)
+{
+    CHECK(c->made);
+    CHECK(eventfd_write(c->fd, 1) == 0 || errno == EAGAIN);
+}
+
+void http_cancel_fini(struct http_cancel *c)
+{
+    if (c->made)
+        close(c->fd);
+    c->made = false;
+}
+
+void dial_init(struct dial *c, uint64_t deadline_ms, const struct http_cancel *cancel)
+{
+    CHECK(cancel == NULL || cancel->made);
     c->fd = -1;
     c->tls = NULL;
-    c->cancel_fd = -1;
+    c->cancel_fd = cancel != NULL ? cancel->fd : -1;
     c->deadline_ms = deadline_ms;
     c->peer[0] = '\0';
     c->at = c->n = 0;

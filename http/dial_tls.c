@@ -229,12 +229,8 @@ static int configure(struct dial_tls *t, struct http_trust *trust, str host)
         return r;
     tls_set_policy(&t->config);
     mbedtls_ssl_conf_rng(&t->config, random_bytes, NULL);
-    if (trust != NULL) {
-        mbedtls_ssl_conf_authmode(&t->config, MBEDTLS_SSL_VERIFY_REQUIRED);
-        mbedtls_ssl_conf_ca_chain(&t->config, &trust->roots, NULL);
-    } else {
-        mbedtls_ssl_conf_authmode(&t->config, MBEDTLS_SSL_VERIFY_NONE);
-    }
+    mbedtls_ssl_conf_authmode(&t->config, MBEDTLS_SSL_VERIFY_REQUIRED);
+    mbedtls_ssl_conf_ca_chain(&t->config, &trust->roots, NULL);
     r = mbedtls_ssl_setup(&t->ssl, &t->config);
     if (r == 0)
         r = set_host(t, host);
@@ -325,9 +321,11 @@ static enum err handshake(struct dial *c, struct err_detail *d)
 enum err dial_start_tls(struct dial *c, struct http_trust *trust, str host, struct err_detail *d)
 {
     struct dial_tls *t;
-    enum err e = trust != NULL ? load_once(trust, d) : OK;
+    enum err e;
     int r;
 
+    CHECK(trust != NULL);
+    e = load_once(trust, d);
     if (e != OK)
         return e;
     /* What was sent in the clear must not count as if it had come through TLS. */

@@ -26,8 +26,8 @@
 
 /* ---- resolve.c ------------------------------------------------------------------------------- */
 
-#define RESOLVE_MAX                                                                                \
-    16 /* addresses of a host that are tried; what a DNS answer holds beyond is not */
+/* Addresses of a host that are tried; what a DNS answer holds beyond is not. */
+#define RESOLVE_MAX 16
 
 struct address {
     socklen_t n;
@@ -76,16 +76,17 @@ struct dial_tls;
 struct dial {
     int fd;               /* -1: none */
     struct dial_tls *tls; /* dial_tls.c's; NULL: plain */
-    int cancel_fd; /* once it can be read, every wait ends with AGAIN; -1 (dial_init): none */
+    int cancel_fd;        /* once it can be read, every wait ends with AGAIN; -1: none */
     uint64_t deadline_ms; /* of the monotonic clock, for every call; may be moved between two */
     char peer[280];       /* "example.com:443", with which every message begins */
     size_t at, n;         /* in[at, n) was received and is not yet taken */
     char in[DIAL_IN_BYTES];
 };
 
-void dial_init(struct dial *c, uint64_t deadline_ms);
-void dial_close(
-    struct dial *c); /* may be called twice; says goodbye to a TLS peer without waiting */
+/* `cancel` (NULL: none) is borrowed until dial_close. */
+void dial_init(struct dial *c, uint64_t deadline_ms, const struct http_cancel *cancel);
+/* May be called twice; says goodbye to a TLS peer without waiting. */
+void dial_close(struct dial *c);
 
 /*
  * Looks `host` up and tries its addresses one after the other; each gets its share of the time that
@@ -120,8 +121,8 @@ int dial_left_ms(uint64_t deadline_ms);
 
 /*
  * TLS 1.2 at least on an open connection; all that was received must have been taken. The
- * certificate must lead to one of `trust` (NULL: no certificate is checked) and be good for `host`,
- * a name or an address. UNTRUSTED: it does not, and why; CLOSED, TIMEOUT, IO; NOTFOUND, SYNTAX: the
+ * certificate must lead to one of `trust`, which must not be NULL, and be good for `host`, a name or
+ * an address. UNTRUSTED: it does not, and why; CLOSED, TIMEOUT, IO; NOTFOUND, SYNTAX: the
  * trusted certificates could not be loaded.
  */
 MUST_CHECK enum err dial_start_tls(struct dial *c, struct http_trust *trust, str host,

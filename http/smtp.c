@@ -187,7 +187,7 @@ static enum err start_tls(struct talk *t)
     if (e == OK)
         e = expect(t, "STARTTLS", 2);
     if (e == OK)
-        e = dial_start_tls(&t->dial, t->s->unchecked ? NULL : t->s->trust, t->s->host, t->detail);
+        e = dial_start_tls(&t->dial, t->s->trust, t->s->host, t->detail);
     return e == OK ? introduce(t) : e;
 }
 
@@ -327,7 +327,7 @@ static enum err meet(struct talk *t)
     t->dial.deadline_ms = MIN_OF(clock_mono_ms() + connect_ms, deadline_ms);
     e = dial_open(&t->dial, s->host, port, t->detail);
     if (e == OK && s->tls == SMTP_TLS)
-        e = dial_start_tls(&t->dial, s->unchecked ? NULL : s->trust, s->host, t->detail);
+        e = dial_start_tls(&t->dial, s->trust, s->host, t->detail);
     t->dial.deadline_ms = deadline_ms;
     if (e == OK)
         e = expect(t, "the greeting", 2);
@@ -355,52 +355,35 @@ static void say_goodbye(struct talk *t, enum err e)
     t->detail = kept;
 }
 
-static enum err choose_local_name(struct talk *t)
+/* How this machine introduces itself. */
+static void choose_local_name(struct talk *t)
 {
-    str own = t->s->local_name;
-    enum err e = OK;
-
-    if (!str_none(own) && own.n < sizeof t->local_name && mail_domain_valid(own)) {
-        memcpy(t->local_name, own.p, own.n);
-        t->local_name[own.n] = '\0';
-    } else if (!str_none(own)) {
-        e = err_set(t->detail, ERR_SYNTAX, 0, "a mail's local name is not the name of a host");
-    } else if (gethostname(t->local_name, sizeof t->local_name - 1) != 0 ||
-               !mail_domain_valid(str_from(t->local_name))) {
+    if (gethostname(t->local_name, sizeof t->local_name - 1) != 0 ||
+        !mail_domain_valid(str_from(t->local_name)))
         memcpy(t->local_name, "[127.0.0.1]", sizeof "[127.0.0.1]"); /* 4.1.4 */
-    }
-    return e;
-}
-
-static enum err check_settings(struct talk *t)
-{
-    const struct smtp_settings *s = t->s;
-
-    CHECK(s->tls == SMTP_PLAIN || s->unchecked || s->trust != NULL);
-    if (str_none(s->user) != str_none(s->password))
-        return err_set(t->detail, ERR_SYNTAX, 0,
-                       "mail: a user needs a password, and a password a user");
-    if (s->user.n > MAX_SECRET || s->password.n > MAX_SECRET ||
-        str_find(s->user, '\0') != STR_NPOS || str_find(s->password, '\0') != STR_NPOS)
-        return err_set(t->detail, ERR_SYNTAX, 0,
-                       "mail: user and password have at most %d bytes, and no NUL among them",
-                       MAX_SECRET);
-    return choose_local_name(t);
 }
 
 enum err smtp_check(const struct smtp_settings *s, struct err_detail *d)
 {
-    struct talk t = {.s = s, .detail = d};
-    return check_settings(&t);
+    CHECK(s->tls == SMTP_PLAIN || s->trust != NULL);
+    if (str_none(s->user) != str_none(s->password))
+        return err_set(d, ERR_SYNTAX, 0, "mail: a user needs a password, and a password a user");
+    if (s->user.n > MAX_SECRET || s->password.n > MAX_SECRET ||
+        str_find(s->user, '\0') != STR_NPOS || str_find(s->password, '\0') != STR_NPOS)
+        return err_set(d, ERR_SYNTAX, 0,
+                       "mail: user and password have at most %d bytes, and no NUL among them",
+                       MAX_SECRET);
+    return OK;
 }
 
 static enum err send_mail(struct talk *t, const struct smtp_mail *mail)
 {
     str text;
-    enum err e = check_settings(t);
+    enum err e = smtp_check(t->s, t->detail);
 
     if (e != OK)
         return e;
+    choose_local_name(t);
     t->stage = SMTP_AT_MAIL;
     e = smtp_build(mail, t->arena, &text, t->detail);
     if (e != OK)
@@ -420,9 +403,8 @@ enum err smtp_send(const struct smtp_settings *s, const struct smtp_mail *mail, 
     struct smtp_mail filled = *mail;
     enum err e;
 
-    dial_init(&t.dial, clock_mono_ms() + (s->timeout_ms != 0 ? s->timeout_ms : TIMEOUT_MS));
-    if (s->cancel_fd != NULL)
-        t.dial.cancel_fd = *s->cancel_fd;
+    dial_init(&t.dial, clock_mono_ms() + (s->timeout_ms != 0 ? s->timeout_ms : TIMEOUT_MS),
+              s->cancel);
     if (str_none(filled.from))
         filled.from = s->sender;
     e = send_mail(&t, &filled);

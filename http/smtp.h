@@ -17,10 +17,13 @@
  *
  * Errors; the detail names the server, the step, and what the server said:
  *     SYNTAX       an address, subject or body that no mail can have
- *     AGAIN        the server refuses for now (4yz): the same mail may go through later
+ *     AGAIN        the server refuses for now (4yz): the same mail may go through later; or
+ *                  http_cancel_now()
  *     REFUSED      the server refuses (5yz)
  *     UNSUPPORTED  the server lacks what the settings ask for (STARTTLS, a way to log in)
- *     LIMIT        the mail is larger than the server takes (SIZE), or its answers are endless
+ *     LIMIT        more recipients than SMTP_MAX_TO, a body of more than SMTP_MAX_BODY_BYTES, or a
+ *                  mail larger than the server takes (SIZE); its answers are endless; there are too
+ *                  many file descriptors
  *     CORRUPT      what answers is not a mail server
  *     NOTFOUND, IO, TIMEOUT, UNTRUSTED, CLOSED, NOMEM   as in http/client.h
  *
@@ -37,19 +40,17 @@ enum smtp_tls {
     SMTP_TLS       /* TLS from the first byte (RFC 8314) */
 };
 
-/* Strings are borrowed for the call. Zero or none takes the default in brackets. */
+/* All is borrowed for the call. Zero or none takes the default in brackets. */
 struct smtp_settings {
     str host;
     uint16_t port; /* [25; 465 for SMTP_TLS] */
     enum smtp_tls tls;
-    bool unchecked;           /* any certificate will do: who is in between can read everything */
-    struct http_trust *trust; /* borrowed; may be NULL without TLS, or when unchecked */
-    str user, password;       /* both, or none: without logging in. Sent as the TLS mode has it */
-    str sender;               /* the address of mails that have none of their own */
-    str local_name;           /* how this machine introduces itself [the host's name] */
-    unsigned timeout_ms;      /* for all of it [30,000] */
-    unsigned connect_timeout_ms; /* for name, connection and TLS [10,000] */
-    const int *cancel_fd;        /* once it can be read, the call ends with AGAIN [never] */
+    struct http_trust *trust; /* must not be NULL, but for SMTP_PLAIN */
+    str user, password;  /* both, or none: no logging in. With SMTP_PLAIN they go in clear text */
+    str sender;          /* the address of mails that have none of their own */
+    unsigned timeout_ms; /* for all of it [30,000] */
+    unsigned connect_timeout_ms;      /* for name, connection and TLS [10,000] */
+    const struct http_cancel *cancel; /* [none] */
 };
 
 /* Addresses are "user@example.com" or "Name <user@example.com>", in ASCII but for the name. */

@@ -17,14 +17,6 @@ static enum err bad(struct err_detail *d, const char *what)
 
 /* ---- parsing --------------------------------------------------------------------------------- */
 
-static bool all_visible(str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] <= 0x20 || s.p[i] >= 0x7f) /* char may be signed: both sides */
-            return false;
-    return true;
-}
-
 /* Up to the first of the characters; *rest begins with it, or is empty. */
 static str cut_before(str *rest, const char *any)
 {
@@ -113,7 +105,7 @@ enum err target_parse(struct arena *a, str url, struct target *out, struct err_d
 
     if (url.n > MAX_URL)
         return bad(d, "it is too long");
-    if (!all_visible(url))
+    if (!str_is_visible(url))
         return bad(d, "it holds spaces, control characters or letters beyond ASCII");
     e = parse_scheme(&rest, &t.tls, d);
     if (e != OK)

@@ -27,10 +27,7 @@ static str token_of(const struct openid_provider *p, str authorization)
     token = str_trim(token);
     if (str_none(token) || token.n == 0 || !str_eq_nocase(type, p->header_type))
         return STR_NONE;
-    for (size_t i = 0; i < token.n; i++) /* it goes into a header */
-        if (token.p[i] <= ' ' || token.p[i] > '~')
-            return STR_NONE;
-    return token;
+    return str_is_visible(token) ? token : STR_NONE; /* it goes into a header */
 }
 
 struct asking {
@@ -319,9 +316,21 @@ static enum err add_capability(struct api *a)
 
 /* ---- loading --------------------------------------------------------------------------------- */
 
+/* The first who comes need not wait for what a provider says of itself. (The calls are ended by the
+ * policies' stop, and the threads are the API's.) */
+static enum err start(void *ctx, struct err_detail *d)
+{
+    struct api *a = ctx;
+    struct openid_provider *p;
+    (void)d;
+
+    for (size_t i = 0; (p = openid_provider_at(a, i)) != NULL; i++)
+        openid_ask_aside(p, a);
+    return OK;
+}
+
 enum err openid_load(struct api *a, const struct settings *s, struct err_detail *d)
 {
-    struct openid_provider *p;
     (void)s;
     (void)d;
 
@@ -331,7 +340,5 @@ enum err openid_load(struct api *a, const struct settings *s, struct err_detail 
     e = add_capability(a);
     if (e == OK)
         e = api_fill_hello(a, NULL, NULL, add_profile);
-    for (size_t i = 0; e == OK && (p = openid_provider_at(a, i)) != NULL; i++)
-        openid_ask_aside(p, a); /* the first who comes need not wait for it */
-    return e;
+    return e == OK ? api_add_service(a, &(struct api_service){.ctx = a, .start = start}) : e;
 }

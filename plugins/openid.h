@@ -55,8 +55,9 @@ struct openid_refusal { /* of a token, for a while */
 };
 #define OPENID_REFUSALS 1024
 
-/* One policy of multiauth.policies. Above the line it is read-only once it is made. */
+/* One policy of multiauth.policies. */
 struct openid_provider {
+    /* Read-only once it is made: */
     struct arena arena; /* of the texts below, and of the capability's */
     str name, issuer, client_id, client_secret;
     str audience;     /* "": any token that the provider knows */
@@ -64,30 +65,32 @@ struct openid_provider {
     str userid_field; /* of a profile */
     uint64_t verification_ttl_ms, state_ttl_ms;
     size_t state_bytes;
-    const str *scopes,
-        *callbacks; /* that may be asked for; patterns of URLs (n = 0: the default) */
+    const str *scopes, *callbacks; /* that may be asked for; patterns of URLs */
     size_t nscopes, ncallbacks;
-    bool trusts_admin;  /* its page is among the default callbacks */
     uint8_t secret[32]; /* of the keys of tokens and states */
     struct http_trust *trust;
+    struct http_cancel cancel;
     struct http_client *client;
 
-    pthread_mutex_t
-        fetching;         /* held during a call for what follows: one asks, others wait for it */
-    pthread_mutex_t lock; /* of all that follows; held for moments */
+    /* Held during a call for what follows: one asks, others wait for it. */
+    pthread_mutex_t fetching;
+
+    /* Of all that follows; held for moments. */
+    pthread_mutex_t lock;
     struct openid_age config_age, keys_age;
     struct arena config_arena;
     struct openid_config config;
     struct openid_keys *keys;
-    uint64_t
-        down_until_ms; /* it did not answer: it is not asked for profiles and tokens meanwhile */
+    /* It did not answer: until then it is not asked for profiles and tokens. */
+    uint64_t down_until_ms;
     uint64_t warned_ms;
     struct openid_refusal refused[OPENID_REFUSALS];
     struct pool_job job; /* asking without a request */
     bool job_runs;
 };
 
-/* Reads multiauth.policy.NAME.*. SYNTAX: one that is missing or unusable, with file and line. NOMEM. */
+/* Reads multiauth.policy.NAME.*. SYNTAX: one that is missing or unusable, with file and line. NOMEM;
+ * LIMIT: no file descriptor, of which it keeps one. */
 MUST_CHECK enum err openid_provider_new(struct openid_provider **out, str name,
                                         const struct settings *s, struct err_detail *d);
 void openid_provider_free(struct openid_provider *p);
@@ -102,7 +105,6 @@ void openid_key(const struct openid_provider *p, const char *what, str text,
 void openid_warn(struct openid_provider *p, const char *what, const char *why);
 /* A URL without fragment that may be called: http or https; `secure`: https only. */
 bool openid_is_endpoint(str url, bool secure);
-bool openid_is_visible(str s); /* visible ASCII, and not empty */
 
 /* ---- what is known of it --------------------------------------------------------------------- */
 

@@ -21,14 +21,6 @@ static bool is_host_char(char c, bool v6)
     return str_is_letter(c) || str_is_digit(c) || c == '.' || c == '-' || c == '*';
 }
 
-static bool has_only_visible(str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] <= ' ' || s.p[i] > '~')
-            return false;
-    return true;
-}
-
 /* The host without its brackets, and the port, which may be none. */
 static bool split_authority(str authority, struct url *out)
 {
@@ -94,7 +86,7 @@ static bool parse(str text, struct url *out)
 {
     size_t colon = str_find_str(text, STR("://"));
 
-    if (!has_only_visible(text) || colon == STR_NPOS)
+    if (!str_is_visible(text) || colon == STR_NPOS)
         return false;
     out->scheme = str_sub(text, 0, colon);
     bool https = str_eq_nocase(out->scheme, STR("https"));

@@ -130,7 +130,7 @@ static enum err read_config(const struct openid_provider *p, struct arena *a, st
     if (e != OK || !json_is(doc, JSON_OBJECT))
         return err_set(d, ERR_CORRUPT, 0, "the answer is no JSON object");
     out->issuer = json_get_str(doc, STR("issuer"), p->issuer);
-    if (out->issuer.n > OPENID_MAX_URL || !openid_is_visible(out->issuer))
+    if (out->issuer.n == 0 || out->issuer.n > OPENID_MAX_URL || !str_is_visible(out->issuer))
         return err_set(d, ERR_CORRUPT, 0, "issuer is no URL");
     e = read_endpoint(p, doc, "authorization_endpoint", &out->authorization, d);
     if (e == OK)

@@ -19,9 +19,6 @@
 #define MAX_STATE    256 /* bytes */
 #define MAX_LOCATION (24 * KIB)
 
-static const str local_callbacks[] = {STR_INIT("http://localhost:*/*"),
-                                      STR_INIT("http://127.0.0.1:*/*")};
-
 /* ---- what was asked -------------------------------------------------------------------------- */
 
 /* A parameter of the query: its text; none when it is empty or missing. One that is there twice is an
@@ -223,16 +220,6 @@ static bool has_scope(str scope, str wanted)
     return false;
 }
 
-static bool is_trusted(const struct openid_provider *p, struct api_req *r, str callback)
-{
-    if (p->ncallbacks > 0)
-        return openid_is_trusted(callback, p->callbacks, p->ncallbacks);
-    if (openid_is_trusted(callback, local_callbacks, ARRAY_LEN(local_callbacks)))
-        return true;
-    str admin = ARENA_JOIN(api_arena(r), api_origin(r), STR("/v1/admin/*"));
-    return p->trusts_admin && openid_is_trusted(callback, &admin, 1);
-}
-
 /* What the reference finds wrong behind the schema; it names the body, although there is none. */
 static enum api_step check_login(const struct openid_provider *p, struct api_req *r,
                                  const struct login *l)
@@ -246,7 +233,7 @@ static enum api_step check_login(const struct openid_provider *p, struct api_req
     if (!str_none(unknown))
         return api_fail_invalid(r, "body", STR("scope"),
                                 ARENA_JOIN(a, STR("Scopes not allowed: "), unknown));
-    if (!is_trusted(p, r, l->callback))
+    if (!openid_is_trusted(l->callback, p->callbacks, p->ncallbacks))
         return api_fail_invalid(r, "body", STR("callback"), STR("Untrusted callback URL"));
     if (str_eq(p->userid_field, STR("email")) && !has_scope(l->scope, STR("email")))
         return api_fail_invalid(
@@ -428,8 +415,7 @@ static enum api_step token(struct api_req *r)
     if (w)
         return w->result == OK ? send_to_page(r, CONTAINER_OF(w, const struct exchange, work))
                                : unavailable(r, w->result);
-    /* Once more: the login may have come under the name of another host, with that one's admin page. */
-    if (!take_callback(p, r, t.state, &callback) || !is_trusted(p, r, callback))
+    if (!take_callback(p, r, t.state, &callback))
         return refuse_state(r);
     return str_none(t.error) ? begin_exchange(p, r, &t, callback) : forward_error(r, &t, callback);
 }

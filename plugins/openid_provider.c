@@ -13,6 +13,7 @@
 #define WARN_MS         10000u
 #define CONFIG_BUDGET   (64 * KIB)
 #define SETTINGS_BUDGET MIB
+#define LOCAL_CALLBACKS "http://localhost:*/* http://127.0.0.1:*/*"
 
 /* ---- settings -------------------------------------------------------------------------------- */
 
@@ -37,17 +38,9 @@ static int64_t number_or(struct auth_setting l, int64_t otherwise)
     return l.value.n > 0 && native_int(str_trim(l.value), &n) == OK ? n : otherwise;
 }
 
-bool openid_is_visible(str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] <= ' ' || s.p[i] > '~')
-            return false;
-    return s.n > 0;
-}
-
 bool openid_is_endpoint(str url, bool secure)
 {
-    return url.n <= OPENID_MAX_URL && openid_is_visible(url) && str_find(url, '#') == STR_NPOS &&
+    return url.n <= OPENID_MAX_URL && str_is_visible(url) && str_find(url, '#') == STR_NPOS &&
            (str_starts(url, STR("https://")) || (!secure && str_starts(url, STR("http://"))));
 }
 
@@ -64,8 +57,8 @@ static enum err load_texts(struct openid_provider *p, const struct settings *s,
     if (client.value.n == 0)
         return refuse(&client, "client_id", "is missing: what the provider calls this server", d);
     if (!str_none(type.value) &&
-        (!openid_is_visible(type.value) || str_find(type.value, '"') != STR_NPOS ||
-         str_find(type.value, ',') != STR_NPOS))
+        (type.value.n == 0 || !str_is_visible(type.value) ||
+         str_find(type.value, '"') != STR_NPOS || str_find(type.value, ',') != STR_NPOS))
         return refuse(&type, "header_type", "allowed is one word", d);
     p->issuer = text_or(p, issuer, STR(""));
     p->client_id = text_or(p, client, STR(""));
@@ -81,13 +74,6 @@ static enum err load_list(struct openid_provider *p, struct auth_setting l, str 
 {
     str text = text_or(p, l, otherwise);
     return str_none(text) ? ERR_NOMEM : native_list(&p->arena, text, out, n);
-}
-
-static bool admin_is_on(const struct settings *s)
-{
-    size_t n;
-    const str *names = settings_list(s, "kinto.includes", &n);
-    return str_is_one_of(STR("kinto.plugins.admin"), names, n);
 }
 
 /* The same in all processes that share a secret, and for each provider another. */
@@ -115,16 +101,26 @@ static enum err load(struct openid_provider *p, const struct settings *s, struct
         1000 * (uint64_t)number_or(SETTING(p, s, "verification_ttl_seconds"), 86400);
     p->state_ttl_ms = 1000 * (uint64_t)number_or(SETTING(p, s, "state_ttl_seconds"), 3600);
     p->state_bytes = (size_t)number_or(SETTING(p, s, "state_length"), 32);
-    p->trusts_admin = admin_is_on(s);
     e = load_list(p, SETTING(p, s, "allowed_scopes"), STR("openid email profile"), &p->scopes,
                   &p->nscopes);
     if (e == OK)
-        e = load_list(p, SETTING(p, s, "trusted_callback_urls"), STR(""), &p->callbacks,
-                      &p->ncallbacks);
+        e = load_list(p, SETTING(p, s, "trusted_callback_urls"), STR(LOCAL_CALLBACKS),
+                      &p->callbacks, &p->ncallbacks);
     return e == OK ? make_secret(p, s) : e;
 }
 
 /* ---- its life -------------------------------------------------------------------------------- */
+
+static enum err make_client(struct openid_provider *p, struct err_detail *d)
+{
+    enum err e = http_cancel_init(&p->cancel, d);
+
+    if (e != OK)
+        return e;
+    p->trust = http_trust_new(NULL);
+    p->client = p->trust ? http_client_new(p->trust, &p->cancel, "kinto") : NULL;
+    return p->client ? OK : ERR_NOMEM;
+}
 
 enum err openid_provider_new(struct openid_provider **out, str name, const struct settings *s,
                              struct err_detail *d)
@@ -138,9 +134,9 @@ enum err openid_provider_new(struct openid_provider **out, str name, const struc
     CHECK(pthread_mutex_init(&p->fetching, NULL) == 0);
     CHECK(pthread_mutex_init(&p->lock, NULL) == 0);
     p->name = arena_str(&p->arena, name);
-    p->trust = http_trust_new(NULL);
-    p->client = p->trust ? http_client_new(p->trust, "kinto") : NULL;
-    enum err e = p->client && !str_none(p->name) ? load(p, s, d) : ERR_NOMEM;
+    enum err e = str_none(p->name) ? ERR_NOMEM : make_client(p, d);
+    if (e == OK)
+        e = load(p, s, d);
     if (e == OK && arena_failed(&p->arena))
         e = ERR_NOMEM;
     if (e == OK)
@@ -156,6 +152,7 @@ void openid_provider_free(struct openid_provider *p)
         return;
     openid_keys_give_back(p, p->keys);
     http_client_free(p->client);
+    http_cancel_fini(&p->cancel);
     http_trust_free(p->trust);
     pthread_mutex_destroy(&p->lock);
     pthread_mutex_destroy(&p->fetching);
@@ -166,7 +163,7 @@ void openid_provider_free(struct openid_provider *p)
 
 void openid_provider_stop(struct openid_provider *p)
 {
-    http_client_cancel(p->client);
+    http_cancel_now(&p->cancel);
 }
 
 void openid_key(const struct openid_provider *p, const char *what, str text,

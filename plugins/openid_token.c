@@ -25,7 +25,6 @@
 #define MAX_BODY    (64 * KIB)
 #define MAX_ANSWER  (16 * KIB) /* of the token endpoint: goes into a header */
 #define MAX_PROFILE (32 * KIB)
-#define MAX_USER    255
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
@@ -47,16 +46,31 @@ static enum err call_unless_down(struct openid_provider *p, const struct http_ca
     return e;
 }
 
-/* ---- profiles -------------------------------------------------------------------------------- */
-
-/* Text that may be part of a user id: it goes into principals, headers of the log, and pages. */
-static bool is_user(str s)
+static bool is_temporary(int status)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
-            return false;
-    return s.n > 0 && s.n <= MAX_USER;
+    return status == 408 || status == 429 || status >= 500;
 }
+
+/* Asks the provider for `what`: an answer of any status but those that pass. TIMEOUT: there is none, which
+ * the log says; NOMEM. */
+static enum err ask(struct openid_provider *p, const char *what, const struct http_call *call,
+                    struct arena *a, struct http_answer *out)
+{
+    struct err_detail d = {0};
+    struct http_call timed = *call;
+
+    timed.timeout_ms = OPENID_CALL_MS;
+    timed.connect_timeout_ms = OPENID_CONNECT_MS;
+    enum err e = call_unless_down(p, &timed, a, out, &d);
+    if (e == OK && is_temporary(out->status))
+        e = err_set(&d, ERR_TIMEOUT, 0, "the answer is a %d", out->status);
+    if (e == OK)
+        return OK;
+    openid_warn(p, what, d.text[0] ? d.text : err_text(e));
+    return e == ERR_NOMEM ? e : ERR_TIMEOUT;
+}
+
+/* ---- profiles -------------------------------------------------------------------------------- */
 
 str openid_user_of(const struct openid_provider *p, struct arena *a, str profile)
 {
@@ -69,7 +83,7 @@ str openid_user_of(const struct openid_provider *p, struct arena *a, str profile
         user = json_raw_string(a, &raw);
     else if (raw.type == JSON_NUMBER)
         user = raw.text;
-    return !str_none(user) && is_user(user) ? user : STR_NONE;
+    return auth_user_valid(user) ? user : STR_NONE;
 }
 
 /* The profile as text, if it names a user. */
@@ -91,16 +105,10 @@ static bool same_subject(const struct json *claims, const struct json *profile)
     return x == NULL || y == NULL || json_equal(x, y);
 }
 
-static bool is_temporary(int status)
-{
-    return status == 408 || status == 429 || status >= 500;
-}
-
 /* `claims`: of the token, which the profile must fit (OpenID Connect Core 1.0, section 5.3.2); or NULL. */
 static enum err ask_profile(struct openid_provider *p, struct arena *a, str token,
                             const struct json *claims, struct openid_answer *out)
 {
-    struct err_detail d = {0};
     struct openid_config c;
     struct http_answer answer;
     struct json *profile;
@@ -116,22 +124,14 @@ static enum err ask_profile(struct openid_provider *p, struct arena *a, str toke
         .url = c.userinfo,
         .headers = headers,
         .nheaders = ARRAY_LEN(headers),
-        .timeout_ms = OPENID_CALL_MS,
-        .connect_timeout_ms = OPENID_CONNECT_MS,
         .max_body_bytes = MAX_BODY,
         .max_redirects = OPENID_MAX_REDIRECTS,
     };
     if (str_none(headers[0].value))
         return ERR_NOMEM;
-    e = call_unless_down(p, &call, a, &answer, &d);
-    if (e == OK && is_temporary(answer.status))
-        e = err_set(&d, ERR_TIMEOUT, 0, "the answer is a %d", answer.status);
-    if (e != OK) {
-        openid_warn(p, "a profile", d.text[0] ? d.text : err_text(e));
-        return e == ERR_NOMEM ? e : ERR_TIMEOUT;
-    }
-    if (answer.status != 200)
-        return OK;
+    e = ask(p, "a profile", &call, a, &answer);
+    if (e != OK || answer.status != 200)
+        return e;
     e = json_parse(a, answer.body, &profile, NULL);
     if (e == ERR_NOMEM)
         return e;
@@ -273,21 +273,10 @@ static void add_field(struct buf *b, const char *name, str value)
     http_url_encode(b, value, NULL);
 }
 
-enum err openid_exchange(struct openid_provider *p, struct arena *a, str code, str redirect_uri,
-                         str *answer)
+static str code_form(const struct openid_provider *p, struct arena *a, str code, str redirect_uri)
 {
-    static const struct http_header headers[] = {
-        {STR_INIT("Content-Type"), STR_INIT("application/x-www-form-urlencoded")},
-        {STR_INIT("Accept"), STR_INIT("application/json")},
-    };
-    struct err_detail d = {0};
-    struct openid_config c;
-    struct http_answer got;
     struct buf form;
-    enum err e = openid_config_get(p, a, &c);
 
-    if (e != OK)
-        return e;
     buf_init_arena(&form, a, MAX_BODY);
     add_field(&form, "code", code);
     add_field(&form, "client_id", p->client_id);
@@ -295,25 +284,36 @@ enum err openid_exchange(struct openid_provider *p, struct arena *a, str code, s
         add_field(&form, "client_secret", p->client_secret);
     add_field(&form, "redirect_uri", redirect_uri);
     add_field(&form, "grant_type", STR("authorization_code"));
-    if (buf_failed(&form))
-        return ERR_NOMEM;
+    return buf_failed(&form) ? STR_NONE : buf_str(&form);
+}
+
+enum err openid_exchange(struct openid_provider *p, struct arena *a, str code, str redirect_uri,
+                         str *answer)
+{
+    static const struct http_header headers[] = {
+        {STR_INIT("Content-Type"), STR_INIT("application/x-www-form-urlencoded")},
+        {STR_INIT("Accept"), STR_INIT("application/json")},
+    };
+    struct openid_config c;
+    struct http_answer got;
+    enum err e = openid_config_get(p, a, &c);
+
+    if (e != OK)
+        return e;
+    if (str_none(c.token)) {
+        openid_warn(p, "a token", "it names no token_endpoint");
+        return ERR_TIMEOUT;
+    }
     const struct http_call call = {
         .method = STR("POST"),
         .url = c.token,
         .headers = headers,
         .nheaders = ARRAY_LEN(headers),
-        .body = buf_str(&form),
-        .timeout_ms = OPENID_CALL_MS,
-        .connect_timeout_ms = OPENID_CONNECT_MS,
+        .body = code_form(p, a, code, redirect_uri),
         .max_body_bytes = MAX_ANSWER,
     };
-    e = str_none(c.token) ? err_set(&d, ERR_REFUSED, 0, "it names no token_endpoint")
-                          : call_unless_down(p, &call, a, &got, &d);
-    if (e == OK && is_temporary(got.status))
-        e = err_set(&d, ERR_TIMEOUT, 0, "the answer is a %d", got.status);
+    e = str_none(call.body) ? ERR_NOMEM : ask(p, "a token", &call, a, &got);
     if (e == OK)
         *answer = got.body;
-    else
-        openid_warn(p, "a token", d.text[0] ? d.text : err_text(e));
-    return e == OK || e == ERR_NOMEM ? e : ERR_TIMEOUT;
+    return e;
 }

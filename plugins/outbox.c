@@ -15,8 +15,6 @@
 #include "http/smtp.h"
 #include "plugins/private.h"
 #include <pthread.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #define ROUND          20 /* mails that are looked at together */
 #define MAX_WAITING    10000
@@ -30,10 +28,10 @@ struct outbox {
     struct smtp_settings smtp;
     pthread_t thread;
     bool running, readonly;
-    int cancel_fd; /* an eventfd: can be read once it has to stop */
+    struct http_cancel cancel;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool stop, added; /* under the lock */
+    bool stop, added, asleep; /* under the lock; asleep: the thread has nothing to do */
     /* The thread's: how long the server is left alone, which could not be reached, or 0; and whether
      * there are mails at all. */
     int64_t pause_ms;
@@ -352,9 +350,11 @@ static bool wait_for_work(struct outbox *o)
     until.tv_sec += (o->pause_ms ? o->pause_ms : FIRST_PAUSE_MS) / 1000;
     pthread_mutex_lock(&o->lock);
     int timed = 0;
+    o->asleep = true;
     while (!o->stop && !(o->added && o->pause_ms == 0) && timed == 0)
         timed = o->any || o->pause_ms ? pthread_cond_timedwait(&o->wake, &o->lock, &until)
                                       : pthread_cond_wait(&o->wake, &o->lock);
+    o->asleep = false;
     o->added = false;
     bool stop = o->stop;
     pthread_mutex_unlock(&o->lock);
@@ -411,11 +411,11 @@ static enum err load(struct outbox *o, const struct settings *s, struct err_deta
         .user = text_or_none(s, "mail.username"),
         .password = text_or_none(s, "mail.password"),
         .sender = text_or_none(s, "mail.default_sender"),
-        .cancel_fd = &o->cancel_fd,
+        .cancel = &o->cancel,
     };
-    o->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (o->cancel_fd < 0)
-        return ERR_LIMIT;
+    enum err e = http_cancel_init(&o->cancel, d);
+    if (e != OK)
+        return e;
     return o->trust ? check(o, s, d) : ERR_NOMEM;
 }
 
@@ -425,8 +425,7 @@ static void release(void *ctx)
     if (o->reader)
         store_thread_free(o->reader);
     http_trust_free(o->trust);
-    if (o->cancel_fd >= 0)
-        close(o->cancel_fd);
+    http_cancel_fini(&o->cancel);
     pthread_cond_destroy(&o->wake);
     pthread_mutex_destroy(&o->lock);
     free(o);
@@ -448,7 +447,7 @@ static void stop(void *ctx)
     o->stop = true;
     pthread_cond_signal(&o->wake);
     pthread_mutex_unlock(&o->lock);
-    CHECK(eventfd_write(o->cancel_fd, 1) == 0);
+    http_cancel_now(&o->cancel);
 }
 
 static void join(void *ctx)
@@ -475,7 +474,6 @@ enum err outbox_new(struct outbox **out, struct api *a, const struct settings *s
     struct outbox *o = calloc(1, sizeof *o);
     if (o == NULL)
         return ERR_NOMEM;
-    o->cancel_fd = -1;
     o->readonly = settings_bool(s, "kinto.readonly");
     make_locks(o);
     enum err e = api_keep(a, o, release);

@@ -2,9 +2,11 @@
  * plugins/statsd.c - sends what happens to a statsd server, by UDP.
  *
  * The names and values are the reference's (by the Python library statsd): labels become parts of a
- * name, or the value of a set. What a thread has to tell gathers in its packet, one metric a line, and
- * leaves when a request is finished, or before the packet gets too large for an Ethernet frame. Sending
- * never blocks: what the socket does not take is lost, as UDP may lose it anywhere.
+ * name, or the value of a set. What a thread that answers requests has to tell gathers in its packet, one
+ * metric a line, and leaves when a request is finished, or before the packet gets too large for an
+ * Ethernet frame. Other threads (of a pool, of a plugin) use the store, too, now and then: what they have
+ * to tell leaves at once, for nobody knows when they have something again. Sending never blocks: what the
+ * socket does not take is lost, as UDP may lose it anywhere.
  */
 #include <stdarg.h>
 #include <sys/socket.h>
@@ -28,6 +30,7 @@ struct statsd {
 /* ---- packets --------------------------------------------------------------------------------- */
 
 struct packet {
+    bool gathers; /* the thread has finished a request; until then lines leave one by one */
     size_t n;
     char p[MAX_PACKET_BYTES];
 };
@@ -150,6 +153,7 @@ static void finished(void *ctx, const struct api_finished *f)
     const struct statsd *s = ctx;
     bool known = !str_none(f->user);
     struct line l;
+    packet.gathers = true;
     if (known)
         tell_user(s, f);
     tell_request(s, f);
@@ -174,6 +178,8 @@ static void store_timed(void *ctx, enum store_timed what, uint64_t ns)
     line_begin(&l, s, names[what]);
     line_printf(&l, ":%.6f|ms", (double)ns / 1e6);
     line_end(&l, s);
+    if (!packet.gathers)
+        send_packet(s);
 }
 
 /* ---- setting up ------------------------------------------------------------------------------ */

@@ -253,6 +253,23 @@ START_TEST(no_memory)
 }
 END_TEST
 
+START_TEST(names_that_may_be_users)
+{
+    char name[256];
+
+    memset(name, 'x', sizeof name);
+    ck_assert(!auth_user_valid(STR("")));
+    ck_assert(auth_user_valid((str){name, 1}));
+    ck_assert(auth_user_valid((str){name, 255}));
+    ck_assert(!auth_user_valid((str){name, 256}));
+    for (int c = 0; c < 0x100; c++) {
+        name[1] = (char)c;
+        ck_assert_msg(auth_user_valid((str){name, 3}) == (c >= 0x20 && c < 0x7f), "%d", c);
+    }
+    ck_assert(auth_user_valid(STR("\xc3\xa9:@ \"<")));
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     const TTest *const tests[] = {a_long_name_is_refused,
@@ -262,6 +279,7 @@ static Suite *make_suite(void)
                                   policies_are_listed_as_they_are_asked,
                                   an_empty_use_is_none,
                                   long_credentials_are_credentials,
+                                  names_that_may_be_users,
                                   no_memory};
     Suite *s = suite_create("auth/auth");
     TCase *c = tests_of(s, "auth", setup_bare, teardown_bare, tests, ARRAY_LEN(tests));

@@ -236,6 +236,17 @@ START_TEST(system_errors)
 }
 END_TEST
 
+START_TEST(visible_characters)
+{
+    for (int c = CHAR_MIN; c <= CHAR_MAX; c++) {
+        char text[] = {'a', (char)c, 'b'};
+        ck_assert_msg(str_is_visible((str){text, 3}) == (c > 0x20 && c < 0x7f), "%d", c);
+        ck_assert(str_is_visible((str){text, 1}));
+    }
+    ck_assert(str_is_visible(STR("")));
+}
+END_TEST
+
 START_TEST(hex_digits)
 {
     static const char lower[] = "0123456789abcdef", upper[] = "0123456789ABCDEF";
@@ -261,6 +272,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, utf8_of_every_code_point);
     tcase_add_test(tc, unsigned_numbers);
     tcase_add_test(tc, signed_numbers);
+    tcase_add_test(tc, visible_characters);
     tcase_add_test(tc, hex_digits);
     tcase_add_test(tc, error_details);
     tcase_add_test(tc, system_errors);

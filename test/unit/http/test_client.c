@@ -6,6 +6,7 @@
 
 static struct arena arena;
 static struct http_trust *trust;
+static struct http_cancel cancel;
 static struct http_client *client;
 static struct err_detail detail;
 static struct http_answer answer;
@@ -22,7 +23,7 @@ static void clear_env(void)
 static void remake_client(void)
 {
     http_client_free(client);
-    client = http_client_new(trust, "test/1.0");
+    client = http_client_new(trust, &cancel, "test/1.0");
     ck_assert_ptr_nonnull(client);
 }
 
@@ -33,6 +34,7 @@ static void setup(void)
     arena_init(&arena, NULL, 0, NULL, 64 * MIB);
     trust = http_trust_new(certs.ca);
     ck_assert_ptr_nonnull(trust);
+    ck_assert_int_eq(http_cancel_init(&cancel, &detail), OK);
     client = NULL;
     remake_client();
 }
@@ -40,6 +42,7 @@ static void setup(void)
 static void teardown(void)
 {
     http_client_free(client);
+    http_cancel_fini(&cancel);
     http_trust_free(trust);
     arena_fini(&arena);
 }
@@ -982,8 +985,8 @@ START_TEST(cancelled)
     while (connections(p) == 0 && clock_mono_ms() - start < PEER_MS)
         sched_yield();
     start = clock_mono_ms();
-    http_client_cancel(client);
-    http_client_cancel(client);
+    http_cancel_now(&cancel);
+    http_cancel_now(&cancel);
     for (size_t i = 0; i < ARRAY_LEN(callers); i++) {
         ck_assert_int_eq(pthread_join(callers[i].thread, NULL), 0);
         ck_assert_msg(callers[i].e == ERR_AGAIN, "%s", err_text(callers[i].e));

@@ -8,6 +8,8 @@
 
 #include "plugins/openid.h"
 
+#include <sys/resource.h>
+
 #define SIGN_ARENA (&keep)
 #include "test/unit/auth/jwt_sign.h"
 
@@ -187,10 +189,20 @@ static bool is_idle(void)
     return idle;
 }
 
-/* Starts, and lets it look the provider up, which it does aside. */
+/* What looks the provider up aside. */
+static void start_services(void)
+{
+    struct err_detail d = {.text = ""};
+    enum err e = api_start(server.api, &d);
+
+    ck_assert_msg(e == OK, "%s", d.text);
+}
+
+/* Starts, and lets it look the provider up. */
 static void run(const char *more)
 {
     server_start(ini_of(more));
+    start_services();
     ck_assert(wait_until(is_idle));
 }
 
@@ -269,11 +281,35 @@ START_TEST(settings_are_checked)
 }
 END_TEST
 
+/* Not taken for a lack of memory. */
+START_TEST(no_file_descriptor)
+{
+    struct openid_provider *p;
+    struct err_detail d = {.text = ""};
+    struct rlimit before, none;
+
+    run("");
+    int next = dup(0);
+    ck_assert_int_ge(next, 0);
+    close(next);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = (rlim_t)next;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    enum err e = openid_provider_new(&p, STR("id"), server.settings, &d);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    ck_assert_msg(e == ERR_LIMIT && d.sys_errno == EMFILE, "%s: %s", err_text(e), d.text);
+    ck_assert_int_eq(openid_provider_new(&p, STR("id"), server.settings, &d), OK);
+    openid_provider_free(p);
+}
+END_TEST
+
 /* Nothing at the other end keeps the server from starting. */
 START_TEST(the_start_does_not_wait)
 {
     atomic_store(&world.hold, true);
     server_start(ini_of(""));
+    start_services();
     struct fake_answer *a = want(200, "GET", "/v1/", NULL);
     ck_assert_str_is(
         at(a, "/capabilities/openid/providers/0"),
@@ -287,6 +323,18 @@ START_TEST(the_start_does_not_wait)
     a = want(200, "GET", "/v1/", NULL);
     ck_assert_str_is(at(a, "/capabilities/openid/providers/0/userinfo_endpoint"),
                      arena_printf(&keep, "\"%s/me\"", issuer.p).p);
+    ck_assert_uint_eq(asked(DISCOVERY), 1);
+}
+END_TEST
+
+/* Until everything is set up no thread runs, and nobody is called. */
+START_TEST(loading_asks_nobody)
+{
+    server_start(ini_of(""));
+    ck_assert(is_idle());
+    ck_assert_uint_eq(asked(DISCOVERY), 0);
+    start_services();
+    ck_assert(wait_until(is_idle));
     ck_assert_uint_eq(asked(DISCOVERY), 1);
 }
 END_TEST
@@ -1121,33 +1169,18 @@ START_TEST(settings_of_the_login)
 }
 END_TEST
 
-/* The admin page, where there is one, on this server. */
-START_TEST(the_admin_page)
+START_TEST(callbacks_are_local_unless_set)
 {
-    const char *url = "/v1/openid/id/login?scope=email&callback=http://example.org/v1/admin/%23t=";
+    static const char *const local[] = {"http://localhost:3000/%23t=", "http://127.0.0.1/"};
+    static const char *const others[] = {"http://example.org/v1/admin/", "https://localhost/",
+                                         "http://127.0.0.2/"};
+    const char *url = "/v1/openid/id/login?scope=email&callback=%s";
 
     run("");
-    ck_assert_int_eq(get(url)->status, 400);
-    provider()->trusts_admin = true;
-    location(url);
-    ck_assert_int_eq(get("/v1/openid/id/login?scope=email&callback=http://example.org/")->status,
-                     400);
-}
-END_TEST
-
-/* Who begins a login under a made-up host gets the state to somebody else's: the host that the code comes
- * to says whose admin page is meant. */
-START_TEST(the_admin_page_of_another_host)
-{
-    run("");
-    provider()->trusts_admin = true;
-    str target = STR("/v1/openid/id/login?scope=email&callback=http://evil.example/v1/admin/%23t=");
-    struct fake_answer *a = fake_ask(&server.app, server.loop, &keep, "GET", target,
-                                     STR("Host: evil.example\n"), STR(""));
-    ck_assert_int_eq(a->status, 307);
-    const char *state = strstr(arena_cstr(&keep, fake_header(a, "Location")), "&state=") + 7;
-    ck_assert_int_eq(get(token_url(state))->status, 400);
-    ck_assert_uint_eq(asked(TOKEN), 0);
+    for (size_t i = 0; i < ARRAY_LEN(local); i++)
+        location(arena_printf(&keep, url, local[i]).p);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        ck_assert_int_eq(get(arena_printf(&keep, url, others[i]).p)->status, 400);
 }
 END_TEST
 
@@ -1181,7 +1214,9 @@ static Suite *openid_suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, begin, end);
     tcase_add_test(t, settings_are_checked);
+    tcase_add_test(t, no_file_descriptor);
     tcase_add_test(t, the_start_does_not_wait);
+    tcase_add_test(t, loading_asks_nobody);
     tcase_add_test(t, a_policy_without_the_plugin);
     tcase_add_test(t, the_provider_is_asked_once);
     tcase_add_test(t, a_refusal_is_remembered_for_a_while);
@@ -1213,8 +1248,7 @@ static Suite *openid_suite(void)
     tcase_add_test(t, codes_that_are_not_exchanged);
     tcase_add_test(t, a_state_is_of_one_provider);
     tcase_add_test(t, settings_of_the_login);
-    tcase_add_test(t, the_admin_page);
-    tcase_add_test(t, the_admin_page_of_another_host);
+    tcase_add_test(t, callbacks_are_local_unless_set);
     tcase_add_test(t, out_of_memory);
     suite_add_tcase(s, t);
 

@@ -691,7 +691,7 @@ static void end_server(void)
 static bool is_asleep(void)
 {
     pthread_mutex_lock(&box->lock);
-    bool asleep = !box->added;
+    bool asleep = box->asleep && !box->added; /* with the second it wakes up */
     pthread_mutex_unlock(&box->lock);
     return asleep;
 }
