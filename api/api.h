@@ -395,6 +395,9 @@ enum api_right {
 MUST_CHECK enum err api_may(struct api_req *r, const struct api_place *what, enum api_right right,
                             bool *allowed);
 
+/* Does it erase a user? What that changes no limit may refuse. */
+bool api_is_erasing(const struct api_req *r);
+
 /* In a write transaction: */
 
 /*

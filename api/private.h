@@ -80,6 +80,7 @@ struct api_route {
     api_handler handler; /* of a utility */
     struct api_doc doc;  /* of what is no resource */
     void *ctx;           /* of the plugin that added it */
+    bool takes_rest;     /* the last segment of its path may stand for several, slashes included */
     /* Of a utility that has to do with others' work, or NULL: the last of the steps before the session,
      * and whether what it has found there has to be done in a write transaction. */
     api_handler prepare;

@@ -59,20 +59,33 @@ static bool segment_matches(str want, str have, str wanted, str *value)
     return false;
 }
 
-/* True if the path has the form of the pattern. */
-static bool matches(const char *pattern, str path, str wanted, str *value)
+/* The next segment of the path; or all that is left, where that is what the last one stands for. (What
+ * begins or ends with a slash is not: it is a URL with one too many.) */
+static str next_segment(const struct api_route *route, bool last, str *have)
 {
-    str want = str_from(pattern), have = path;
-    while (!str_none(want) && !str_none(have))
-        if (!segment_matches(str_cut(&want, '/'), str_cut(&have, '/'), wanted, value))
+    str rest = *have;
+    if (!route->takes_rest || !last || str_starts(rest, STR("/")) || str_ends(rest, STR("/")))
+        return str_cut(have, '/');
+    *have = STR_NONE;
+    return rest;
+}
+
+/* True if the path has the form of the route's. */
+static bool matches(const struct api_route *route, str path, str wanted, str *value)
+{
+    str want = str_from(route->path), have = path;
+    while (!str_none(want) && !str_none(have)) {
+        str segment = str_cut(&want, '/');
+        if (!segment_matches(segment, next_segment(route, str_none(want), &have), wanted, value))
             return false;
+    }
     return str_none(want) && str_none(have);
 }
 
 str api_path_value(struct api_req *r, const char *name)
 {
     str value = STR_NONE;
-    CHECK(matches(r->route->path, r->path, str_from(name), &value));
+    CHECK(matches(r->route, r->path, str_from(name), &value));
     return value;
 }
 
@@ -89,7 +102,7 @@ static const struct api_route *find(const struct api *a, str path)
     const struct api_route *route;
     str none = STR_NONE;
     for (size_t i = 0; (route = api_route_at(a, i)) != NULL; i++)
-        if (matches(route->path, path, none, &none))
+        if (matches(route, path, none, &none))
             return route;
     return NULL;
 }

@@ -29,7 +29,8 @@
  * if it holds something at the end: 503, ask again.
  *
  * Who may do it the setting kinto.user-data_delete_principals says; without it, nobody. The
- * principal is one segment of the URL: groups, whose principals hold slashes, are no users.
+ * principal is the rest of the URL, as names that come from elsewhere (OpenID, a proxy) may hold slashes. Groups,
+ * whose principals begin with one, are no users.
  */
 #include "api/private.h"
 
@@ -293,6 +294,11 @@ static enum api_step authorize(struct api_req *r)
     return api_fail(r, str_none(r->user.id) ? API_ERR_UNAUTHORIZED : API_ERR_FORBIDDEN);
 }
 
+bool api_is_erasing(const struct api_req *r)
+{
+    return r->erasure != NULL;
+}
+
 static enum api_step tell_plugins(struct erasure *x)
 {
     struct api_req *r = x->r;
@@ -380,6 +386,7 @@ enum err api_add_user_data(struct api *a)
                               .methods = a->conf.erase_methods,
                               .writes = METHOD_BIT(METHOD_DELETE),
                               .check_accept = true,
+                              .takes_rest = true,
                               .handler = delete_user_data,
                               .doc = {.operation = "delete_user-data",
                                       .endpoint = "user-data-object",

@@ -294,7 +294,8 @@ static bool sets_password(struct api_req *r, str name)
         return false;
     const struct json *body = api_body_json(r);
     const struct json *data = body ? json_get_typed(body, STR("data"), JSON_OBJECT) : NULL;
-    return data && json_count(data) == 1 && json_get(data, STR("password")) != NULL;
+    return data && json_count(body) == 1 && json_count(data) == 1 &&
+           json_get(data, STR("password")) != NULL;
 }
 
 enum err account_reset_fits(struct api_req *r, str name, str password, bool *fits)
@@ -405,7 +406,7 @@ static enum err compile(struct account_mail *m, const struct settings *s, struct
     static const char key[] = "kinto.account_validation.email_regexp";
     str pattern = settings_str(s, key);
     uint64_t steps = REGEX_STEPS;
-    const char *why = "it is no regular expression";
+    const char *why = NULL;
     char anchored[1024]; /* it has to match from the beginning */
     int n = snprintf(anchored, sizeof anchored, "^(?:" STR_FMT ")", STR_ARG(pattern));
     enum err e = n > 0 && (size_t)n < sizeof anchored
@@ -413,7 +414,10 @@ static enum err compile(struct account_mail *m, const struct settings *s, struct
                      : ERR_LIMIT;
     if (e == OK || e == ERR_NOMEM)
         return e;
-    return settings_refuse(s, key, ERR_SYNTAX, d, "%s", why ? why : "too long");
+    return settings_refuse(s, key, ERR_SYNTAX, d, "%s",
+                           why              ? why
+                           : e == ERR_LIMIT ? "too long"
+                                            : "it is no regular expression");
 }
 
 /* No server would take a mail of such a one. */

@@ -15,7 +15,8 @@
  *                 the bytes of its collections
  *
  * A limit refuses only what makes its sum grow: who is over it (because it was lowered) can delete
- * and replace by what is smaller.
+ * and replace by what is smaller. That of one object is about what is written, whatever was there
+ * before; but to forget somebody is nothing that a limit may refuse.
  */
 #include "plugins/quotas.h"
 #include "base/log.h"
@@ -146,7 +147,7 @@ static enum api_step judge_size(struct api_req *r, const struct change *ch)
     int64_t limit = last->limits[MAX_ITEM_BYTES];
     if (limit == UNLIMITED) /* the collection's own is stronger than that of the bucket */
         limit = ch->accounts[OF_BUCKET].limits[MAX_ITEM_BYTES];
-    if (ch->size <= (uint64_t)limit)
+    if (ch->size <= (uint64_t)limit || api_is_erasing(r))
         return STEP_NEXT;
     return refuse(r, arena_printf(api_arena(r),
                                   "Maximum bytes per object exceeded (%llu > %lld Bytes).",

@@ -137,11 +137,9 @@ static enum err add_found(struct api_req *r, struct store_list_id list,
 /* Is the state the one that was written down last? Not if there was a change while the plugin was off. */
 bool revision_is_known(const struct store_result *newest, const struct store_object *state)
 {
-    struct json_raw data, time;
-    int64_t last_modified;
+    struct json_raw data;
     return newest->count > 0 && json_scan_member(newest->objects[0].data, STR("data"), &data) &&
-           json_scan_member(data.text, STR("last_modified"), &time) &&
-           str_to_i64(time.text, &last_modified) == OK && last_modified == state->last_modified;
+           str_eq(data.text, state->data);
 }
 
 bool revision_is(const struct store_object *o, const char *action)

@@ -69,6 +69,8 @@ START_TEST(only_delete)
     want(307);
     call("DELETE", "/__user_data__/%2Fbuckets%2Fb%2Fgroups%2Fg", NULL);
     want(404);
+    call("DELETE", "/__user_data__/x:y/", NULL);
+    want(307);
     with("Accept", "text/plain");
     call("DELETE", "/__user_data__/x:y", NULL);
     want(406);
@@ -83,7 +85,7 @@ START_TEST(only_delete)
 }
 END_TEST
 
-/* Any text of one segment is a principal. */
+/* Any text is a principal. */
 static const struct {
     const char *encoded, *json;
 } odd[] = {
@@ -94,6 +96,8 @@ static const struct {
     {"%3F%23", "'?#'"},
     {"x?y=1&_since=z", "'x'"},
     {"system.Everyone", "'system.Everyone'"},
+    {"sso:team%2Falice", "'sso:team/alice'"},
+    {"sso:https://me.example//x", "'sso:https://me.example//x'"},
 };
 
 START_TEST(odd_principals)
