@@ -180,6 +180,9 @@ enum api_step api_reply_object(struct api_req *r, int status, const struct store
     }
     if (e != OK)
         return api_fail_err(r, e);
+    e = buf_reserve(&b, shown.data.n + sizeof "\"data\":}");
+    if (e != OK)
+        return api_fail_err(r, e);
     buf_add_lit(&b, "\"data\":");
     buf_add_str(&b, shown.data);
     buf_add_char(&b, '}');

@@ -11,7 +11,8 @@
  *     zone lies behind each block, so that one byte too far is found although the chunk goes on.
  *
  * Chunks double, so that a request of any size costs few mallocs and wastes at most half; one that
- * asks for more than a standard size gets a chunk of its own size. Near the budget's end a chunk is
+ * asks for more than a standard size gets a chunk of its own size, which grows with it (a buffer that doubles
+ * leaves nothing behind). Near the budget's end a chunk is
  * cut down to what the budget leaves, so that the last byte can be had.
  */
 #include "base/arena.h"
@@ -287,6 +288,38 @@ static bool resize_newest(struct arena *a, char *p, size_t new_n)
     return true;
 }
 
+/* Is the newest block, at p, all there is in a chunk of its own size? */
+static bool has_own_chunk(const struct arena *a, const char *p)
+{
+    return a->chunks != NULL && p == a->chunks->data && a->chunks->size > STANDARD_MAX;
+}
+
+/* Gives it another size, and with it its chunk, wherever that will lie. NULL: it stays as it was. */
+static void *resize_own_chunk(struct arena *a, size_t new_n)
+{
+    struct arena_chunk *c = a->chunks;
+    size_t step, size;
+
+    if (!block_step(new_n, &step) || !size_add(step, HEADER, &size) ||
+        size > a->budget - (a->used - c->size)) {
+        a->failed = a->over_budget = true;
+        return NULL;
+    }
+    UNPOISON(c, c->size);
+    c = test_fails_now() ? NULL : realloc(c, size);
+    if (c == NULL) {
+        POISON(a->at, (size_t)(a->end - a->at));
+        a->failed = true;
+        return NULL;
+    }
+    a->used += size - c->size;
+    c->size = size;
+    a->chunks = c;
+    a->at = a->end = (char *)c + size;
+    POISON(c->data + new_n, step - new_n);
+    return c->data;
+}
+
 void *arena_extend(struct arena *a, void *p, size_t old_n, size_t new_n)
 {
     size_t old_step;
@@ -299,6 +332,8 @@ void *arena_extend(struct arena *a, void *p, size_t old_n, size_t new_n)
         return p;
     if (new_n <= old_n)
         return p;
+    if ((char *)p + old_step == a->at && has_own_chunk(a, p))
+        return resize_own_chunk(a, new_n);
     fresh = arena_alloc(a, new_n);
     if (fresh == NULL)
         return NULL;

@@ -38,8 +38,11 @@
 
 #include "base/clock.h"
 
-#define TRIM_AT_ONCE   50
-#define ENOUGH_TO_TRIM (256 * KIB) /* bytes of these; in a write session each is a copy */
+/* Taken out by one change: so many chunks of so many, or of so many bytes (in a write session each is a
+ * copy). */
+#define CHUNKS      8
+#define CHUNK       16
+#define CHUNK_BYTES (256 * KIB)
 
 struct revisions {
     int64_t max_count;
@@ -187,22 +190,34 @@ static enum err add_missed(struct api_req *r, struct store_list_id list, const s
     return e == OK ? revisions_newest(r, list, newest) : e;
 }
 
-/* The oldest go, a few at a time. */
-static enum err trim(const struct revisions *p, struct api_req *r, struct store_list_id list,
-                     uint64_t count)
+/* Up to so many of the oldest go, of large ones less. */
+static enum err forget_oldest(struct api_req *r, struct store_list_id list, size_t most,
+                              size_t *gone)
 {
-    uint64_t most = (uint64_t)p->max_count;
-    if (count <= most)
-        return OK;
     const struct store_sort oldest = {STR("last_modified"), false};
-    const struct store_query q = {.sort = &oldest,
-                                  .nsort = 1,
-                                  .limit = (size_t)MIN_OF(count - most, TRIM_AT_ONCE),
-                                  .enough_bytes = ENOUGH_TO_TRIM};
+    const struct store_query q = {
+        .sort = &oldest, .nsort = 1, .limit = most, .enough_bytes = CHUNK_BYTES};
     struct store_result found;
     enum err e = store_query(api_session(r), api_arena(r), list, &q, &found);
     for (size_t i = 0; e == OK && i < found.count; i++)
         e = store_forget(api_session(r), api_arena(r), list, found.objects[i].id);
+    *gone = e == OK ? found.count : 0;
+    return e;
+}
+
+/* The oldest go, some with each change. */
+static enum err trim(const struct revisions *p, struct api_req *r, struct store_list_id list,
+                     uint64_t count)
+{
+    const uint64_t most = (uint64_t)p->max_count;
+    enum err e = OK;
+    for (int i = 0; e == OK && count > most && i < CHUNKS; i++) {
+        struct arena_mark mark = arena_mark(api_arena(r));
+        size_t gone;
+        e = forget_oldest(r, list, (size_t)MIN_OF(count - most, CHUNK), &gone);
+        count -= MIN_OF(count, gone);
+        arena_release(api_arena(r), mark);
+    }
     return e;
 }
 

@@ -17,14 +17,16 @@ static enum err get_object(struct api_req *r, const struct api_place *p, struct 
     return store_get(api_session(r), api_arena(r), at->list, at->id, out);
 }
 
-/* Somebody may have made the object anew while the plugin was off: then it begins there. */
+/* Somebody may have made the object anew while the plugin was off: then it begins there, and behind all that
+ * is written down, whatever the times say. */
 static enum err begin_unwritten(struct api_req *r, struct store_list_id list,
                                 const struct store_object *now, int64_t *since)
 {
     struct store_result newest;
     enum err e = revisions_newest(r, list, &newest);
     if (e == OK && !revision_is_known(&newest, now))
-        *since = now->last_modified;
+        *since = newest.count > 0 ? MAX_OF(now->last_modified, newest.objects[0].last_modified + 1)
+                                  : now->last_modified;
     return e;
 }
 
@@ -166,13 +168,21 @@ enum err revisions_find(void *ctx, struct api_req *r, struct store_list_id list,
     int64_t time;
     bool gone = false;
     const struct access *access;
+    struct store_object now;
     if (str_to_i64(id, &time) != OK)
         return ERR_NOTFOUND;
     enum err e = access_of(r, list, &access);
-    if (e == OK)
+    enum err as_it_is = e == OK ? find_unwritten(r, list, time, &now, &gone) : e;
+    if (as_it_is == OK && now.last_modified == time)
+        e = ERR_NOTFOUND; /* an entry of that id is of what was there before */
+    else if (as_it_is == OK || as_it_is == ERR_NOTFOUND)
         e = store_get(api_session(r), api_arena(r), list, id, out);
-    if (e == ERR_NOTFOUND)
-        e = find_unwritten(r, list, time, out, &gone);
+    else
+        return as_it_is;
+    if (e == ERR_NOTFOUND && as_it_is == OK) {
+        *out = now;
+        return OK;
+    }
     if (e == ERR_NOTFOUND && !gone)
         e = find_at(r, list, time, out);
     if (e == OK && (revision_is(out, "delete") || out->last_modified < access->since))

@@ -374,6 +374,10 @@ START_TEST(a_forgotten_password)
     call("PATCH", "/accounts/" ALICE, "{'data':{'password':'better','more':1}}");
     want(401);
     with_password(ALICE, key);
+    call("PATCH", "/accounts/" ALICE,
+         "{'data':{'password':'better'},'permissions':{'write':['system.Everyone']}}");
+    want(401);
+    with_password(ALICE, key);
     call("DELETE", "/accounts/" ALICE, NULL);
     want(401);
     with_password(ALICE, key);

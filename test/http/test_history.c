@@ -338,6 +338,55 @@ static long entries_of_records(void)
     return strtol(header("Total-Objects"), NULL, 10);
 }
 
+/* What is trimmed, taken out or gone through is more than the memory of a request: as much at a time as there
+ * is room for. */
+START_TEST(entries_larger_than_memory)
+{
+    struct server_options o = {
+        .settings = "kinto.includes = kinto.plugins.history kinto.plugins.revisions\n"
+                    "kinto.user-data_delete_principals = system.Authenticated\n"
+                    "kinto.server.max_request_body_size = 524288\n"
+                    "kinto.server.max_request_memory = 8388608",
+        .durable = true};
+    static const char *const trimmed[] = {"KINTO_HISTORY_AUTO_TRIM_MAX_COUNT=2",
+                                          "KINTO_HISTORY_AUTO_TRIM_THRESHOLD=0",
+                                          "KINTO_REVISIONS_MAX_COUNT=2", NULL};
+    char *large = malloc(400001);
+    ck_assert_ptr_nonnull(large);
+    memset(large, 'x', 400000);
+    large[400000] = '\0';
+    server_start(&server, &o);
+    api_use(server.url);
+    as("alice");
+    make_collection();
+    for (int i = 0; i < 40; i++)
+        put(R "/r", f("{'n':%d,'text':'%s'}", i, large));
+    for (int i = 0; i < 40; i++) {
+        put("/buckets/b/groups/g", f("{'text':'%s','members':['%s']}", large, principal("bob")));
+        call("PATCH", R "/r",
+             f("{'data':{'n':%d},'permissions':{'read':['%s'],'write':['%s']}}", i,
+               principal("bob"), principal("alice")));
+        want(200);
+    }
+    call("DELETE", f("/__user_data__/%s", principal("bob")), NULL);
+    want(200);
+    call("GET", "/buckets/b/groups/g?_fields=members", NULL);
+    want_at("/data/members", "[]");
+    free(large);
+    ck_assert(server_end(&server));
+    o.env = trimmed;
+    server_restart(&server, &o);
+    api_use(server.url);
+    as("alice");
+    for (int i = 0; i < 30; i++)
+        put(R "/r", "{}");
+    ck_assert_int_eq(entries_of_records(), 2);
+    call("HEAD", R "/r/revisions", NULL);
+    want_header("Total-Objects", "2");
+    server_stop(&server);
+}
+END_TEST
+
 /* Of a history that was not trimmed before, each write counts 500 entries, the oldest first. */
 START_TEST(counted_in_parts)
 {
@@ -765,11 +814,11 @@ END_TEST
 
 static Suite *suite(void)
 {
-    const TTest *const own[] = {only_the_newest_stay,       counted_in_parts,
-                                trimmed_on_and_off,         a_beginning_that_nobody_remembers,
-                                only_of_some_users,         what_is_left_out,
-                                settings_that_mean_nothing, settings_of_the_kind,
-                                settings_and_snapshots};
+    const TTest *const own[] = {
+        only_the_newest_stay,  entries_larger_than_memory,        counted_in_parts,
+        trimmed_on_and_off,    a_beginning_that_nobody_remembers, only_of_some_users,
+        what_is_left_out,      settings_that_mean_nothing,        settings_of_the_kind,
+        settings_and_snapshots};
     const TTest *const tests[] = {every_change_has_an_entry,
                                   what_an_entry_says,
                                   nobody_is_null,

@@ -558,6 +558,34 @@ START_TEST(down_is_always_allowed)
 }
 END_TEST
 
+/* The limit of one object does not keep the name of who is erased in one that was there before. */
+START_TEST(no_limit_for_an_erasure)
+{
+    struct server s;
+    struct server_options o = DURABLE;
+    static const char *const erasers[] = {"KINTO_USER_DATA_DELETE_PRINCIPALS=system.Authenticated",
+                                          NULL};
+    static const char *const erasers_off[] = {
+        "KINTO_INCLUDES=kinto.plugins.default_bucket",
+        "KINTO_USER_DATA_DELETE_PRINCIPALS=system.Authenticated", NULL};
+    o.env = erasers_off;
+    server_start(&s, &o);
+    api_use(s.url);
+    make("/buckets/light");
+    put("/buckets/light/groups/g", f("{'a':'%s','members':['x:y','x:z']}", repeat('a', 200)));
+    again(&s, erasers);
+    call("PUT", "/buckets/light/groups/g",
+         f("{'data':{'a':'%s','members':['x:y']}}", repeat('a', 150)));
+    want(507);
+    call("DELETE", "/__user_data__/x:y", NULL);
+    want(200);
+    call("GET", "/buckets/light/groups/g", NULL);
+    want_at("/data/members", "['x:z']");
+    check_bucket("light");
+    server_stop(&s);
+}
+END_TEST
+
 /* Killed in the middle of writing: the sums are those of what is there. */
 START_TEST(killed_under_writers)
 {
@@ -617,6 +645,7 @@ static Suite *suite(void)
     tcase_add_test(t, sums_outlive_the_server);
     tcase_add_loop_test(t, what_it_did_not_see, 0, (int)ARRAY_LEN(unseen));
     tcase_add_test(t, what_was_there_before);
+    tcase_add_test(t, no_limit_for_an_erasure);
     tcase_add_test(t, down_is_always_allowed);
     tcase_add_test(t, killed_under_writers);
     tcase_add_loop_test(t, settings_that_cannot_be, 0, 2);

@@ -508,6 +508,54 @@ START_TEST(switched_off_meanwhile)
 }
 END_TEST
 
+/* The same with the time of what was there before: it is not that. */
+START_TEST(made_anew_at_the_same_time)
+{
+    static const char *const on[] = {"KINTO_INCLUDES=kinto.plugins.revisions", NULL};
+    static const char *const off[] = {"KINTO_INCLUDES=kinto.plugins.flush", NULL};
+    struct server_options o = {.durable = true, .env = on};
+    server_start(&server, &o);
+    api_use(server.url);
+    as("alice");
+    call("PUT", "/buckets/b", NULL);
+    call("PUT", "/buckets/b/collections/c",
+         "{'permissions':{'record:create':['system.Authenticated']}}");
+    write_at("PUT", R "/r", "{'data':{'secret':1}}");
+    long long time = write_at("PUT", R "/r", "{'data':{'secret':2}}");
+    ck_assert(server_end(&server));
+    o.env = off;
+    server_restart(&server, &o);
+    api_use(server.url);
+    as("alice");
+    call("DELETE", R "/r", NULL);
+    as("bob");
+    ck_assert_int_eq(write_at("PUT", R "/r", f("{'data':{'mine':1,'last_modified':%lld}}", time)),
+                     time);
+    ck_assert(server_end(&server));
+    o.env = on;
+    server_restart(&server, &o);
+    api_use(server.url);
+    as("bob");
+    for (int written = 0; written < 2; written++) {
+        call("GET", R "/r/revisions", NULL);
+        want(200);
+        ck_assert_ptr_null(strstr(re.body, "secret"));
+        at_time(R "/r", time - 1);
+        want(404);
+        at_time(R "/r", time);
+        if (written) {
+            want(404); /* that time is the old one's; the new one's is that of its next change */
+        } else {
+            want_at("/data", f("{'mine':1,'id':'r','last_modified':%lld}", time));
+            back_to(R "/r", time);
+            want_at("/data/mine", "1");
+        }
+    }
+    want_actions(R "/r", "update,found");
+    server_stop(&server);
+}
+END_TEST
+
 START_TEST(settings_of_the_kind)
 {
     start("kinto.includes = kinto.plugins.revisions\n"
@@ -657,9 +705,10 @@ END_TEST
 
 static Suite *suite(void)
 {
-    const TTest *const own[] = {
-        only_the_newest_stay,    switched_on_later,    switched_off_meanwhile,   deleted_meanwhile,
-        deleted_without_a_trace, settings_of_the_kind, settings_of_what_it_is_of};
+    const TTest *const own[] = {only_the_newest_stay,       switched_on_later,
+                                made_anew_at_the_same_time, switched_off_meanwhile,
+                                deleted_meanwhile,          deleted_without_a_trace,
+                                settings_of_the_kind,       settings_of_what_it_is_of};
     const TTest *const tests[] = {
         what_was,       the_list,          all_kinds,       times_of_clients,
         the_last_times, a_batch,           readers,         somebody_elses_past,

@@ -235,6 +235,40 @@ START_TEST(other_blocks_grow_by_copy)
 }
 END_TEST
 
+/* What is alone in its chunk takes no more than it is large, however often it grew. */
+START_TEST(a_large_block_takes_its_chunk_along)
+{
+    struct arena a;
+    size_t n = 300 * KIB;
+    arena_init(&a, first, sizeof first, NULL, 3 * MIB);
+    char *p = arena_extend(&a, arena_alloc(&a, n), n, n);
+    memset(p, 'x', n);
+    for (size_t next = 2 * n; next < 2 * MIB; n = next, next *= 2) {
+        p = arena_extend(&a, p, n, next);
+        ck_assert_ptr_nonnull(p);
+        ck_assert_int_eq(p[0], 'x');
+        ck_assert_int_eq(p[300 * KIB - 1], 'x');
+        memset(p, 'x', next);
+        ck_assert_uint_lt(a.used, next + 100);
+    }
+    ck_assert_ptr_null(arena_extend(&a, p, n, 3 * MIB));
+    ck_assert(a.over_budget);
+    ck_assert_int_eq(p[n - 1], 'x');
+    a.failed = a.over_budget = false;
+    arena_test_fail_chunk(1);
+    ck_assert_ptr_null(arena_extend(&a, p, n, n + MIB));
+    arena_test_fail_chunk(0);
+    ck_assert(a.failed && !a.over_budget);
+    ck_assert_int_eq(p[n - 1], 'x');
+    char *q = arena_alloc(&a, 10); /* from now on it is not alone, or not the newest */
+    p = arena_extend(&a, p, n, n + 100 * KIB);
+    ck_assert_ptr_nonnull(p);
+    ck_assert(p + n < q || q + 10 <= p);
+    ck_assert_int_eq(p[n - 1], 'x');
+    arena_fini(&a);
+}
+END_TEST
+
 START_TEST(a_failed_extension_leaves_the_block)
 {
     struct arena a;
@@ -422,6 +456,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_spare_that_is_over_budget_is_not_taken);
     tcase_add_test(tc, the_newest_block_grows_in_place);
     tcase_add_test(tc, other_blocks_grow_by_copy);
+    tcase_add_test(tc, a_large_block_takes_its_chunk_along);
     tcase_add_test(tc, a_failed_extension_leaves_the_block);
     tcase_add_test(tc, release_goes_back_to_the_mark);
     tcase_add_test(tc, deferred_calls_run_in_reverse_once);

@@ -326,6 +326,34 @@ START_TEST(after_and_bounds_together)
 }
 END_TEST
 
+/* As many as have so many bytes, but one, in the order of time. */
+START_TEST(a_page_of_so_many_bytes)
+{
+    static const struct store_sort oldest = {STR_INIT("last_modified"), false};
+    fill();
+    for (size_t enough = 1; enough < 4000; enough *= 2)
+        for (int up = 0; up < 2; up++) {
+            struct store_query q = {.enough_bytes = enough, .sort = &oldest, .nsort = up ? 1u : 0};
+            struct store_result page;
+            size_t all = 0, before;
+            do {
+                page = query(&q);
+                before = 0;
+                for (size_t i = 0; i + 1 < page.count; i++)
+                    before += page.objects[i].data.n;
+                ck_assert_uint_gt(page.count, 0);
+                ck_assert_uint_lt(before, enough);
+                all += page.count;
+                q.after = page.objects[page.count - 1].data.p
+                              ? parse(arena_cstr(&arena, page.objects[page.count - 1].data))
+                              : NULL;
+            } while (page.more);
+            ck_assert_uint_eq(all, 6);
+        }
+    end_read();
+}
+END_TEST
+
 START_TEST(queries_see_the_sessions_own_writes)
 {
     struct store_query q = {.tombstones = true, .want_total = true};
@@ -394,6 +422,7 @@ static Suite *make_suite(void)
 
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_loop_test(c, filters_and_their_totals, 0, ARRAY_LEN(bounds));
+    tcase_add_test(c, a_page_of_so_many_bytes);
     tcase_add_loop_test(c, pages_give_each_object_once, 0, ARRAY_LEN(walks));
     suite_add_tcase(s, c);
     return s;
