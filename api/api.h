@@ -256,9 +256,9 @@ struct api_change {
 /* Is told of each change by a request, in its transaction and right behind the change. DONE: its
  * answer, which has a status of 409, 413, or 500 and more (any other becomes 500), is that of the request,
  * and of the batch that it is a part of, and all that these have changed is undone.
- * Of a request that changes many objects (the erasure of a user) what was made in the arena for one
- * of them, and headers that were set then, may be gone when the next is told; and what is undone may be
- * no more than the last some hundred changes. */
+ * Of a request that changes many objects (the deletion of a list, the erasure of a user) what was made in the arena for one
+ * of them, and headers that were set then, may be gone when the next is told; and what is undone of an
+ * erasure may be no more than the last some hundred changes. */
 struct api_listener {
     void *ctx;
     enum api_step (*changed)(void *ctx, struct api_req *r, const struct api_change *c);

@@ -242,34 +242,75 @@ enum api_step api_delete_object(struct api_req *r)
     return api_reply_object(r, 200, &tombstone);
 }
 
-/* What the query found lies in the transaction, which the first deletion changes. */
-static enum err copy_found(struct api_req *r, struct store_result *found)
+/* One of many: what was made on the way goes, but for its tombstone, which is put into `kept`. Of the last
+ * one it stays, with the headers that listeners have set. */
+static enum api_step delete_bare(struct api_req *r, struct store_object *o, size_t left,
+                                 struct arena *kept)
 {
-    for (size_t i = 0; i < found->count; i++) {
-        struct store_object *o = &found->objects[i];
-        bool wanted = api_is_listened_to(r);
-        o->id = arena_str(r->arena, o->id);
-        o->data = wanted ? arena_str(r->arena, o->data) : STR_NONE;
-        o->acl = wanted ? arena_str(r->arena, o->acl) : STR_NONE;
-    }
-    return arena_failed(r->arena) ? ERR_NOMEM : OK;
-}
-
-static enum api_step delete_found(struct api_req *r, struct store_result *found, int64_t *newest)
-{
-    enum err e = copy_found(r, found);
+    struct arena_mark mark = arena_mark(r->arena);
+    unsigned nheaders = r->out->nheaders;
+    struct store_object whole = *o, tombstone;
+    enum err e = OK;
+    if (api_is_listened_to(r))
+        e = store_get(r->session, r->arena, r->list, o->id, &whole);
     if (e != OK)
         return api_fail_err(r, e);
+    whole.id = o->id;
+    enum api_step s = delete_one(r, &whole, NULL, left, &tombstone);
+    if (s != STEP_NEXT)
+        return s;
+    *o = (struct store_object){.id = o->id,
+                               .last_modified = tombstone.last_modified,
+                               .deleted = true,
+                               .data = arena_str(kept, tombstone.data)};
+    if (str_none(o->data))
+        return api_fail_err(r, ERR_NOMEM);
+    if (left > 0) {
+        arena_release(r->arena, mark);
+        r->out->nheaders = nheaders;
+    }
+    return STEP_NEXT;
+}
+
+static enum api_step delete_found(struct api_req *r, struct store_result *found, int64_t *newest,
+                                  struct arena *kept)
+{
     enum api_step s = STEP_NEXT;
     for (size_t i = 0; s == STEP_NEXT && i < found->count; i++) {
-        struct store_object tombstone;
-        s = delete_one(r, &found->objects[i], NULL, found->count - i - 1, &tombstone);
-        if (s == STEP_NEXT)
-            found->objects[i] = tombstone;
-        if (s == STEP_NEXT && (i == 0 || tombstone.last_modified > *newest))
-            *newest = tombstone.last_modified;
+        s = delete_bare(r, &found->objects[i], found->count - i - 1, kept);
+        if (s == STEP_NEXT && (i == 0 || found->objects[i].last_modified > *newest))
+            *newest = found->objects[i].last_modified;
     }
     return s;
+}
+
+/* However large they are: one at a time is in memory. */
+static enum err find_bare(struct api_req *r, struct api_page *page, struct store_result *found)
+{
+    page->query.bare = true;
+    enum err e = store_query(r->session, r->arena, r->list, &page->query, found);
+    if (e != OK || !found->more)
+        return e;
+    struct store_object *last =
+        &found->objects[found->count - 1]; /* the next page begins with it */
+    return store_get(r->session, r->arena, r->list, last->id, last);
+}
+
+static enum api_step delete_page(struct api_req *r, struct api_page *page, int64_t timestamp,
+                                 struct arena *kept)
+{
+    struct store_result found;
+    enum err e = find_bare(r, page, &found);
+    if (e != OK)
+        return api_fail_err(r, e);
+    /* The next page goes on behind the object as it was: its tombstone has no fields to sort by. */
+    enum api_step s = api_page_next(r, page, &found);
+    if (s == STEP_NEXT)
+        s = delete_found(r, &found, &timestamp, kept);
+    if (s != STEP_NEXT)
+        return s;
+    api_timestamp_headers(r, timestamp);
+    return api_reply_list(r, found.objects, found.count);
 }
 
 enum api_step api_delete_plural(struct api_req *r)
@@ -286,19 +327,11 @@ enum api_step api_delete_plural(struct api_req *r)
     s = api_page_build(r, &page);
     if (s != STEP_NEXT)
         return s;
-    struct store_result found;
-    e = store_query(r->session, r->arena, r->list, &page.query, &found);
-    if (e != OK)
-        return api_fail_err(r, e);
-    /* The next page goes on behind the object as it was: its tombstone has no fields to sort by. */
-    s = api_page_next(r, &page, &found);
-    if (s != STEP_NEXT)
-        return s;
-    s = delete_found(r, &found, &timestamp);
-    if (s != STEP_NEXT)
-        return s;
-    api_timestamp_headers(r, timestamp);
-    return api_reply_list(r, found.objects, found.count);
+    struct arena kept;
+    arena_init_beside(&kept, r->arena);
+    s = delete_page(r, &page, timestamp, &kept);
+    arena_fini_beside(&kept, r->arena);
+    return s;
 }
 
 /* ---- for plugins ----------------------------------------------------------------------------- */

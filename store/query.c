@@ -301,9 +301,19 @@ static enum err count(struct query_run *r, uint64_t *total)
 
 /* ---- the page -------------------------------------------------------------------------------- */
 
+static enum err deliver_bare(struct query_run *r, const struct object *o, struct store_object *out)
+{
+    *out = (struct store_object){.id = arena_str(r->a, o->o.id),
+                                 .last_modified = o->o.last_modified,
+                                 .deleted = o->o.deleted};
+    return str_none(out->id) ? ERR_NOMEM : OK;
+}
+
 /* One object for the result; what lies in the transaction is copied. */
 static enum err deliver(struct query_run *r, const struct object *o, struct store_object *out)
 {
+    if (r->q->bare)
+        return deliver_bare(r, o, out);
     struct object kept;
     str value = o->value;
     enum err e = store_keep(r->s, r->a, &value);

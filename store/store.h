@@ -347,6 +347,7 @@ struct store_query {
     const struct store_principals *shared_with; /* NULL: everything; else only objects on which one
                                                    of them holds one of shared_perms */
     unsigned shared_perms;
+    bool bare;       /* ids and times alone, which lie in the arena: no data, no permissions */
     bool want_total; /* fill total: objects (no tombstones) that match, regardless of after and
                         limit */
 };

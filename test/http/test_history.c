@@ -372,7 +372,13 @@ START_TEST(entries_larger_than_memory)
     want(200);
     call("GET", "/buckets/b/groups/g?_fields=members", NULL);
     want_at("/data/members", "[]");
+    make("/buckets/b/collections/d");
+    for (int i = 0; i < 40; i++)
+        put(f("/buckets/b/collections/d/records/%d", i), f("{'text':'%s'}", large));
     free(large);
+    call("DELETE", "/buckets/b/collections/d/records", NULL);
+    want(200);
+    ck_assert(has("/data/39") && !has("/data/40"));
     ck_assert(server_end(&server));
     o.env = trimmed;
     server_restart(&server, &o);

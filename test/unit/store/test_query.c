@@ -326,6 +326,27 @@ START_TEST(after_and_bounds_together)
 }
 END_TEST
 
+START_TEST(a_page_of_ids_and_times)
+{
+    const struct store_sort by_v = {STR_INIT("v"), false};
+    fill();
+    for (int sorted = 0; sorted < 2; sorted++) {
+        struct store_query q = {.bare = true, .tombstones = true, .sort = &by_v, .nsort = 0};
+        q.nsort = sorted ? 1u : 0;
+        struct store_result bare = query(&q);
+        q.bare = false;
+        struct store_result whole = query(&q);
+        ck_assert_uint_eq(bare.count, whole.count);
+        for (size_t i = 0; i < bare.count; i++) {
+            const struct store_object *b = &bare.objects[i], *w = &whole.objects[i];
+            ck_assert(str_eq(b->id, w->id) && b->last_modified == w->last_modified);
+            ck_assert(b->deleted == w->deleted && str_none(b->data) && str_none(b->acl));
+        }
+    }
+    end_read();
+}
+END_TEST
+
 /* As many as have so many bytes, but one, in the order of time. */
 START_TEST(a_page_of_so_many_bytes)
 {
@@ -422,6 +443,7 @@ static Suite *make_suite(void)
 
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_loop_test(c, filters_and_their_totals, 0, ARRAY_LEN(bounds));
+    tcase_add_test(c, a_page_of_ids_and_times);
     tcase_add_test(c, a_page_of_so_many_bytes);
     tcase_add_loop_test(c, pages_give_each_object_once, 0, ARRAY_LEN(walks));
     suite_add_tcase(s, c);
