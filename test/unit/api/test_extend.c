@@ -92,6 +92,23 @@ static void keep_trace(struct api_req *r, const struct api_change *c)
                            (struct store_list_id){STR("trace"), c->list.parent}, &put_, &o));
 }
 
+static unsigned wanted_behind; /* so many functions are to be called behind the commit */
+static unsigned behind[MAX_AFTERS + 1];
+
+static void count_behind(void *ctx)
+{
+    ck_assert(pthread_equal(pthread_self(), loop_thread));
+    ++*(unsigned *)ctx;
+}
+
+static void want_behind(struct api_req *r)
+{
+    for (int again = 0; again < 2; again++)
+        for (unsigned i = 0; i < wanted_behind; i++)
+            ck_assert_int_eq(api_after_commit(r, count_behind, &behind[i]),
+                             i < MAX_AFTERS ? OK : ERR_LIMIT);
+}
+
 static enum api_step listen(void *ctx, struct api_req *r, const struct api_change *c)
 {
     (void)ctx;
@@ -106,6 +123,7 @@ static enum api_step listen(void *ctx, struct api_req *r, const struct api_chang
     api_set_header(r, STR("Told"), arena_printf(api_arena(r), "%u", told.n));
     if (kept_for && c->action != ACTION_CREATE)
         keep_trace(r, c);
+    want_behind(r);
     return refused && str_eq(c->uri, str_from(refused)) ? api_fail(r, refused_as) : STEP_NEXT;
 }
 
@@ -246,6 +264,8 @@ static void setup_note(void)
     loop_thread = pthread_self();
     doublings = told.n = 0;
     refused = kept_for = NULL;
+    wanted_behind = 0;
+    memset(behind, 0, sizeof behind);
     server_start(PLAIN_INI "kinto.user-data_delete_principals = system.Authenticated\n");
     ck_assert_ok(api_add_resource(server.api, &note));
     ck_assert_ok(api_add_endpoint(server.api, &doubles));
@@ -487,6 +507,24 @@ START_TEST(a_listener_can_undo_everything)
     refused = "/buckets/b";
     want(500, "DELETE", "/v1/buckets/b", NULL);
     want(200, "GET", C, NULL);
+}
+END_TEST
+
+/* Each once, when all is durable: for a batch, too, and not for what is undone. */
+START_TEST(functions_behind_the_commit)
+{
+    wanted_behind = MAX_AFTERS + 1;
+    want(201, "PUT", C "/records/r", NULL);
+    for (unsigned i = 0; i <= MAX_AFTERS; i++)
+        ck_assert_uint_eq(behind[i], i < MAX_AFTERS);
+    wanted_behind = 1;
+    want(200, "POST", "/v1/batch",
+         "{\"defaults\":{\"method\":\"PUT\"},\"requests\":[{\"path\":\"" C
+         "/records/a\"},{\"path\":\"" C "/records/b\"}]}");
+    ck_assert_uint_eq(behind[0], 2);
+    refused = "/buckets/b/collections/c/records/r";
+    want(500, "PUT", C "/records/r", NULL);
+    ck_assert_uint_eq(behind[0], 2);
 }
 END_TEST
 
@@ -768,6 +806,7 @@ static Suite *make_suite(void)
                                   endpoints_with_parameters,
                                   listeners_are_told_of_each_change,
                                   a_listener_can_undo_everything,
+                                  functions_behind_the_commit,
                                   a_header_of_a_listener,
                                   an_erasure_with_a_listener,
                                   an_erasure_of_many,
