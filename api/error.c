@@ -143,7 +143,8 @@ enum api_step api_fail_err(struct api_req *r, enum err e)
     case ERR_TIMEOUT:
     case ERR_UNTRUSTED:
     case ERR_REFUSED:
-        if (e == ERR_AGAIN && api_work_dropped(r)) /* as it should be */
+        if (e == ERR_AGAIN &&
+            (api_work_dropped(r) || api_is_stopping(r->api))) /* as it should be */
             return api_fail(r, API_ERR_UNAVAILABLE);
         log_event(LOG_ERROR, "backend", "error=\"%s\" path=\"" STR_FMT "\"", err_text(e),
                   STR_ARG(logged_path(r)));
