@@ -77,10 +77,8 @@ static enum err authenticate(const struct auth_active *policy, struct auth_reque
     if (!auth_basic_credentials(req, &name, &password, &e))
         return e;
     str credentials = {name.p, name.n + 1 + password.n}; /* as they came, with the colon */
-    uint8_t mac[HASH_SHA256_LEN];
     char hex[2 * HASH_SHA256_LEN + 1];
-    hash_hmac_sha256(*(const str *)policy->data, credentials, mac);
-    hash_hex(mac, sizeof mac, hex);
+    hash_hmac_sha256_hex(*(const str *)policy->data, credentials, hex);
     *user_id = arena_str(req->arena, str_from(hex));
     return str_none(*user_id) ? ERR_NOMEM : OK;
 }

@@ -69,6 +69,14 @@ void hash_hex(const uint8_t *in, size_t n, char *out)
     *out = '\0';
 }
 
+void hash_hmac_sha256_hex(str key, str data, char out[2 * HASH_SHA256_LEN + 1])
+{
+    uint8_t mac[HASH_SHA256_LEN];
+
+    hash_hmac_sha256(key, data, mac);
+    hash_hex(mac, sizeof mac, out);
+}
+
 str hash_base64_encode(struct arena *a, str in)
 {
     static const char alphabet[] =

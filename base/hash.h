@@ -12,6 +12,7 @@
 void hash_sha256(str data, uint8_t out[HASH_SHA256_LEN]);
 void hash_hmac_sha256(str key, str data, uint8_t out[HASH_SHA256_LEN]); /* RFC 2104 */
 void hash_hex(const uint8_t *in, size_t n, char *out); /* 2n lower-case digits and a NUL */
+void hash_hmac_sha256_hex(str key, str data, char out[2 * HASH_SHA256_LEN + 1]);
 
 /* RFC 4648 section 4, padded. STR_NONE when the arena fails. */
 str hash_base64_encode(struct arena *a, str in);

@@ -59,21 +59,14 @@ struct memory {
     char key[2 * HASH_SHA256_LEN + 1], value[2 * HASH_SHA256_LEN + 1];
 };
 
-static void hmac_hex(str key, str text, char out[2 * HASH_SHA256_LEN + 1])
-{
-    uint8_t mac[HASH_SHA256_LEN];
-    hash_hmac_sha256(key, text, mac);
-    hash_hex(mac, sizeof mac, out);
-}
-
 static enum err memory_of(const struct passwords *p, struct arena *a, str name, str hash,
                           str password, struct memory *m)
 {
     str account = ARENA_JOIN(a, name, STR(":"), hash);
     if (str_none(account))
         return ERR_NOMEM;
-    hmac_hex((str){(const char *)p->secret, sizeof p->secret}, account, m->key);
-    hmac_hex(str_from(m->key), password, m->value);
+    hash_hmac_sha256_hex((str){(const char *)p->secret, sizeof p->secret}, account, m->key);
+    hash_hmac_sha256_hex(str_from(m->key), password, m->value);
     return OK;
 }
 

@@ -23,10 +23,8 @@ static bool claims(void *ctx, str path)
 
 static str bucket_id(const struct default_bucket *p, struct arena *a, str user_id)
 {
-    uint8_t mac[HASH_SHA256_LEN];
     char hex[2 * HASH_SHA256_LEN + 1];
-    hash_hmac_sha256(p->secret, user_id, mac);
-    hash_hex(mac, sizeof mac, hex);
+    hash_hmac_sha256_hex(p->secret, user_id, hex);
     return arena_printf(a, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
 }
 

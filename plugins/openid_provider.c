@@ -169,12 +169,11 @@ void openid_provider_stop(struct openid_provider *p)
 void openid_key(const struct openid_provider *p, const char *what, str text,
                 char out[OPENID_KEY_BYTES + 1])
 {
-    uint8_t key[HASH_SHA256_LEN], mac[HASH_SHA256_LEN];
+    uint8_t key[HASH_SHA256_LEN];
 
     hash_hmac_sha256((str){(const char *)p->secret, sizeof p->secret}, str_from(what), key);
-    hash_hmac_sha256((str){(const char *)key, sizeof key}, text, mac);
     _Static_assert(OPENID_KEY_BYTES == 2 * HASH_SHA256_LEN, "a key is an HMAC in hex");
-    hash_hex(mac, sizeof mac, out);
+    hash_hmac_sha256_hex((str){(const char *)key, sizeof key}, text, out);
 }
 
 /* ---- failures -------------------------------------------------------------------------------- */
