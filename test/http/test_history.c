@@ -379,10 +379,8 @@ START_TEST(entries_larger_than_memory)
     call("DELETE", "/buckets/b/collections/d/records", NULL);
     want(200);
     ck_assert(has("/data/39") && !has("/data/40"));
-    ck_assert(server_end(&server));
     o.env = trimmed;
-    server_restart(&server, &o);
-    api_use(server.url);
+    api_restart(&server, &o);
     as("alice");
     for (int i = 0; i < 30; i++)
         put(R "/r", "{}");
@@ -405,10 +403,8 @@ START_TEST(counted_in_parts)
     as("alice");
     make_collection();
     make_records("r", 1200);
-    ck_assert(server_end(&server));
     o.env = trimmed;
-    server_restart(&server, &o);
-    api_use(server.url);
+    api_restart(&server, &o);
     put(R "/s", "{}");
     long left = entries_of_records();
     ck_assert_int_lt(left, 1201 - 300); /* what was counted is trimmed at once */
@@ -450,18 +446,14 @@ START_TEST(trimmed_on_and_off)
     as("alice");
     make_collection();
     make_records("r", 10);
-    ck_assert(server_end(&server));
     o.env = NULL;
-    server_restart(&server, &o);
-    api_use(server.url);
+    api_restart(&server, &o);
     make_records("s", 5);
     call("DELETE", H "?resource_name=record&_limit=5", NULL); /* as many as before */
     ck_assert_int_eq(entries_of_records(), 10);
     make_records("t", 2);
-    ck_assert(server_end(&server));
     o.env = trimmed;
-    server_restart(&server, &o);
-    api_use(server.url);
+    api_restart(&server, &o);
     call("DELETE", H "?record_id=t0", NULL);
     ck_assert_int_eq(entries_of_records(), 11);
     make_records("u", 1);

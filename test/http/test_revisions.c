@@ -472,19 +472,15 @@ START_TEST(switched_off_meanwhile)
     want(201);
     long long first = write_at("PUT", R "/r", "{'data':{'n':1}}");
     long long hers = write_at("PUT", R "/s", "{'data':{'secret':1}}");
-    ck_assert(server_end(&server));
     o.env = off;
-    server_restart(&server, &o);
-    api_use(server.url);
+    api_restart(&server, &o);
     long long second = write_at("PUT", R "/r", "{'data':{'n':2}}");
     call("DELETE", R "/s", NULL);
     want(200);
     as("bob");
     long long his = write_at("PUT", R "/s", "{'data':{'mine':1}}");
-    ck_assert(server_end(&server));
     o.env = on;
-    server_restart(&server, &o);
-    api_use(server.url);
+    api_restart(&server, &o);
     as("bob");
     at_time(R "/s", his);
     want_at("/data/mine", "1");
@@ -522,19 +518,15 @@ START_TEST(made_anew_at_the_same_time)
          "{'permissions':{'record:create':['system.Authenticated']}}");
     write_at("PUT", R "/r", "{'data':{'secret':1}}");
     long long time = write_at("PUT", R "/r", "{'data':{'secret':2}}");
-    ck_assert(server_end(&server));
     o.env = off;
-    server_restart(&server, &o);
-    api_use(server.url);
+    api_restart(&server, &o);
     as("alice");
     call("DELETE", R "/r", NULL);
     as("bob");
     ck_assert_int_eq(write_at("PUT", R "/r", f("{'data':{'mine':1,'last_modified':%lld}}", time)),
                      time);
-    ck_assert(server_end(&server));
     o.env = on;
-    server_restart(&server, &o);
-    api_use(server.url);
+    api_restart(&server, &o);
     as("bob");
     for (int written = 0; written < 2; written++) {
         call("GET", R "/r/revisions", NULL);
@@ -634,16 +626,12 @@ START_TEST(deleted_meanwhile)
     long long first = write_at("PUT", R "/r", "{'data':{'n':1}}");
     long long second = write_at("PUT", R "/r", "{'data':{'n':2}}");
     put(R "/s", "{'n':1}");
-    ck_assert(server_end(&server));
     o.env = off;
-    server_restart(&server, &o);
-    api_use(server.url);
+    api_restart(&server, &o);
     long long gone = write_at("DELETE", R "/r", NULL);
     long long other = write_at("DELETE", R "/s", NULL);
-    ck_assert(server_end(&server));
     o.env = on;
-    server_restart(&server, &o);
-    api_use(server.url);
+    api_restart(&server, &o);
     for (int anew = 0; anew <= 1; anew++) {
         long long now = anew ? write_at("PUT", R "/r", "{'data':{'n':3}}") : 0;
         at_time(R "/r", gone);
@@ -679,10 +667,8 @@ START_TEST(deleted_without_a_trace)
     as("alice");
     make_collection();
     long long first = write_at("PUT", R "/r", "{'data':{'n':1}}");
-    ck_assert(server_end(&server));
     o.env = off;
-    server_restart(&server, &o);
-    api_use(server.url);
+    api_restart(&server, &o);
     call("DELETE", R "/r", NULL);
     ck_assert(server_end(&server));
     const char *output;

@@ -127,6 +127,13 @@ void api_use(const char *url)
     api_url = self.current;
 }
 
+void api_restart(struct server *s, const struct server_options *o)
+{
+    ck_assert(server_end(s));
+    server_restart(s, o);
+    api_use(s->url);
+}
+
 void as(const char *user)
 {
     snprintf(self.user, sizeof self.user, "%s", user ? user : "");

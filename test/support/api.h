@@ -48,6 +48,8 @@ TCase *api_case_own(Suite *s, const char *name);
 extern const char *api_url; /* "http://127.0.0.1:12345" of the session's server */
 /* Turns the session to another server (started by the test); NULL: back to the program's own. */
 void api_use(const char *url);
+/* Ends the server and starts it again on its data, with these options; then as api_use(). */
+void api_restart(struct server *s, const struct server_options *o);
 
 /* ---- requests -------------------------------------------------------------------------------- */
 

@@ -130,20 +130,30 @@ START_TEST(the_gaps_of_pages_are_blank)
 }
 END_TEST
 
+/* The bytes of the directory's next file, the caller's; NULL: that was the last one. */
+static char *next_file(DIR *d, const char **name, size_t *n)
+{
+    struct dirent *entry;
+
+    do
+        entry = readdir(d);
+    while (entry != NULL && entry->d_name[0] == '.');
+    if (entry == NULL)
+        return NULL;
+    *name = entry->d_name;
+    return kit_read(&dir, entry->d_name, n);
+}
+
 /* The directory as it is while the engine runs: what a crash leaves. */
 static void copy_to(struct kit_dir *to)
 {
     DIR *d = opendir(dir.path);
-    struct dirent *entry;
+    const char *name;
+    size_t n;
 
     kit_dir_make(to);
-    while ((entry = readdir(d)) != NULL) {
-        size_t n;
-        char *p;
-        if (entry->d_name[0] == '.')
-            continue;
-        p = kit_read(&dir, entry->d_name, &n);
-        kit_write(to, entry->d_name, p, n);
+    for (char *p; (p = next_file(d, &name, &n)) != NULL;) {
+        kit_write(to, name, p, n);
         free(p);
     }
     closedir(d);
@@ -872,15 +882,11 @@ static void put_named(const char *format, unsigned i, const char *value)
 static unsigned files_with(const char *text)
 {
     unsigned found = 0;
-    struct dirent *entry;
     DIR *d = opendir(dir.path);
+    const char *name;
+    size_t n;
 
-    while ((entry = readdir(d)) != NULL) {
-        size_t n;
-        char *p;
-        if (entry->d_name[0] == '.')
-            continue;
-        p = kit_read(&dir, entry->d_name, &n);
+    for (char *p; (p = next_file(d, &name, &n)) != NULL;) {
         found += memmem(p, n, text, strlen(text)) != NULL;
         free(p);
     }

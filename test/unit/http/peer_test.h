@@ -216,6 +216,14 @@ struct peer {
     char got[PEER_GOT]; /* NUL-terminated */
 };
 
+static inline unsigned connections(struct peer *p) /* so far */
+{
+    pthread_mutex_lock(&p->lock);
+    unsigned n = p->connections;
+    pthread_mutex_unlock(&p->lock);
+    return n;
+}
+
 static void peer_keep(struct peer *p, const char *bytes, size_t n)
 {
     pthread_mutex_lock(&p->lock);

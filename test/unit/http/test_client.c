@@ -961,14 +961,6 @@ static void *call_silent(void *arg)
     return NULL;
 }
 
-static unsigned connections(struct peer *p)
-{
-    pthread_mutex_lock(&p->lock);
-    unsigned n = p->connections;
-    pthread_mutex_unlock(&p->lock);
-    return n;
-}
-
 /* Whatever they wait for (an answer, TLS, their turn), and what comes later, too. */
 START_TEST(cancelled)
 {

@@ -781,14 +781,6 @@ static void *send_one(void *arg)
     return NULL;
 }
 
-static unsigned connections(struct peer *p)
-{
-    pthread_mutex_lock(&p->lock);
-    unsigned n = p->connections;
-    pthread_mutex_unlock(&p->lock);
-    return n;
-}
-
 START_TEST(cancelled)
 {
     struct peer *p = peer_start(part_smtp, &silences[_i].t);
