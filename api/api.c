@@ -32,14 +32,25 @@ static enum err load_hello_config(struct api *a, const struct api_options *o)
     return e;
 }
 
+/* A list in the API's arena, with room for one more than the n that it has; NULL: no memory. */
+static void *with_room(struct api *a, void *list, size_t n, size_t size)
+{
+    return arena_extend(&a->arena, list, n * size, (n + 1) * size);
+}
+
+/* Puts a copy of the item behind the last one of a->list. */
+#define APPEND(a, list, item)                                                                      \
+    do {                                                                                           \
+        void *all_ = with_room((a), (a)->list, (a)->n##list, sizeof *(a)->list);                   \
+        if (all_ == NULL)                                                                          \
+            return ERR_NOMEM;                                                                      \
+        (a)->list = all_;                                                                          \
+        (a)->list[(a)->n##list++] = (item);                                                        \
+    } while (0)
+
 enum err api_add_route(struct api *a, const struct api_route *route)
 {
-    struct api_route *extra = arena_extend(&a->arena, a->extra, a->nextra * sizeof *extra,
-                                           (a->nextra + 1) * sizeof *extra);
-    if (extra == NULL)
-        return ERR_NOMEM;
-    extra[a->nextra++] = *route;
-    a->extra = extra;
+    APPEND(a, extra, *route);
     return OK;
 }
 
@@ -151,14 +162,13 @@ void api_free(struct api *a)
 
 enum err api_keep(struct api *a, void *what, void (*release)(void *what))
 {
-    struct api_kept *all =
-        arena_extend(&a->arena, a->kept, a->nkept * sizeof *all, (a->nkept + 1) * sizeof *all);
+    void *all = with_room(a, a->kept, a->nkept, sizeof *a->kept);
     if (all == NULL) {
         release(what);
         return ERR_NOMEM;
     }
-    all[a->nkept++] = (struct api_kept){what, release};
     a->kept = all;
+    a->kept[a->nkept++] = (struct api_kept){what, release};
     return OK;
 }
 
@@ -174,12 +184,7 @@ enum err api_fill_hello(struct api *a, const char *capability, void *ctx, api_fi
 {
     if (capability && !json_get_typed(a->capabilities, str_from(capability), JSON_OBJECT))
         return ERR_NOTFOUND;
-    struct api_filler *fillers = arena_extend(&a->arena, a->fillers, a->nfillers * sizeof *fillers,
-                                              (a->nfillers + 1) * sizeof *fillers);
-    if (fillers == NULL)
-        return ERR_NOMEM;
-    fillers[a->nfillers++] = (struct api_filler){capability, ctx, fill};
-    a->fillers = fillers;
+    APPEND(a, fillers, ((struct api_filler){capability, ctx, fill}));
     return OK;
 }
 
@@ -205,23 +210,13 @@ enum err api_add_endpoint(struct api *a, const struct api_endpoint *e)
 
 enum err api_add_alias(struct api *a, const struct api_alias *alias)
 {
-    struct api_alias *aliases = arena_extend(&a->arena, a->aliases, a->naliases * sizeof *aliases,
-                                             (a->naliases + 1) * sizeof *aliases);
-    if (aliases == NULL)
-        return ERR_NOMEM;
-    aliases[a->naliases++] = *alias;
-    a->aliases = aliases;
+    APPEND(a, aliases, *alias);
     return OK;
 }
 
 enum err api_add_service(struct api *a, const struct api_service *service)
 {
-    struct api_service *all = arena_extend(&a->arena, a->services, a->nservices * sizeof *all,
-                                           (a->nservices + 1) * sizeof *all);
-    if (all == NULL)
-        return ERR_NOMEM;
-    all[a->nservices++] = *service;
-    a->services = all;
+    APPEND(a, services, *service);
     return OK;
 }
 
@@ -236,24 +231,13 @@ enum err api_start(struct api *a, struct err_detail *d)
 
 enum err api_add_listener(struct api *a, const struct api_listener *listener)
 {
-    struct api_listener *listeners =
-        arena_extend(&a->arena, a->listeners, a->nlisteners * sizeof *listeners,
-                     (a->nlisteners + 1) * sizeof *listeners);
-    if (listeners == NULL)
-        return ERR_NOMEM;
-    listeners[a->nlisteners++] = *listener;
-    a->listeners = listeners;
+    APPEND(a, listeners, *listener);
     return OK;
 }
 
 enum err api_add_observer(struct api *a, const struct api_observer *o)
 {
-    struct api_observer *all = arena_extend(&a->arena, a->observers, a->nobservers * sizeof *all,
-                                            (a->nobservers + 1) * sizeof *all);
-    if (all == NULL)
-        return ERR_NOMEM;
-    all[a->nobservers++] = *o;
-    a->observers = all;
+    APPEND(a, observers, *o);
     if (o->store_timed)
         store_observe(a->store, &(struct store_observer){a, api_observe_store});
     return OK;

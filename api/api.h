@@ -247,8 +247,8 @@ struct api_change {
     struct store_list_id list;
     str id, uri;
     const struct store_object *old; /* NULL: it was created */
-    /* What had the id until it was deleted; NULL: nothing, or its tombstone is gone, too. */
-    const struct store_object *tombstone;
+    /* When what had the id before was deleted; INT64_MIN: nothing had, or its tombstone is gone, too. */
+    int64_t deleted_at;
     const struct store_object *now; /* its tombstone when it was deleted */
     size_t left; /* deletions in the same list that follow at once, of this request */
 };

@@ -33,17 +33,25 @@ bool api_is_listened_to(const struct api_req *r)
 }
 
 /* Its text lies in the session, where the change may move it. */
-static enum err keep(struct api_req *r, const struct store_object *o,
-                     const struct store_object **out)
+static enum err keep_old(struct api_req *r, const struct store_object *old, struct api_change *c)
 {
     struct store_object *copy = ARENA_NEW(r->arena, struct store_object);
     if (copy == NULL)
         return ERR_NOMEM;
-    *copy = *o;
-    copy->data = arena_str(r->arena, o->data);
-    copy->acl = arena_str(r->arena, o->acl);
-    *out = copy;
+    *copy = *old;
+    copy->data = arena_str(r->arena, old->data);
+    copy->acl = arena_str(r->arena, old->acl);
+    c->old = copy;
     return arena_failed(r->arena) ? ERR_NOMEM : OK;
+}
+
+static enum err find_deleted(struct api_req *r, struct api_change *c)
+{
+    struct store_object tombstone;
+    enum err e = store_get_tombstone(r->session, r->arena, c->list, c->id, &tombstone);
+    if (e == OK)
+        c->deleted_at = tombstone.last_modified;
+    return e == ERR_NOTFOUND ? OK : e;
 }
 
 enum err api_change_begin(struct api_req *r, enum api_kind kind, struct store_list_id list, str id,
@@ -54,19 +62,14 @@ enum err api_change_begin(struct api_req *r, enum api_kind kind, struct store_li
                              .kind = kind,
                              .resource = resource->name,
                              .list = list,
-                             .id = id};
+                             .id = id,
+                             .deleted_at = INT64_MIN};
     if (kind == KIND_RECORD && !api_is_listened_to(r))
         return OK; /* nobody wants to know more */
     c->uri = ARENA_JOIN(r->arena, list.parent, STR("/"), str_from(resource->plural), STR("/"), id);
     if (str_none(c->uri) || !api_is_listened_to(r))
         return str_none(c->uri) ? ERR_NOMEM : OK;
-    if (old)
-        return keep(r, old, &c->old);
-    struct store_object tombstone;
-    enum err e = store_get_tombstone(r->session, r->arena, list, id, &tombstone);
-    if (e == OK)
-        return keep(r, &tombstone, &c->tombstone);
-    return e == ERR_NOTFOUND ? OK : e;
+    return old ? keep_old(r, old, c) : find_deleted(r, c);
 }
 
 enum api_step api_change_end(struct api_req *r, struct api_change *c,

@@ -288,6 +288,22 @@ enum err api_add_route(struct api *a, const struct api_route *route); /* copied;
 
 enum err api_config_load(struct api *a, struct err_detail *d); /* SYNTAX: a date; NOMEM */
 
+/* Around one of many objects that a request changes: what it has made on the way, in the arena and for the
+ * head of the answer. */
+struct api_mark {
+    struct arena_mark arena;
+    unsigned nheaders;
+};
+static inline struct api_mark api_mark(const struct api_req *r)
+{
+    return (struct api_mark){arena_mark(r->arena), r->out->nheaders};
+}
+static inline void api_release(struct api_req *r, struct api_mark mark) /* goes */
+{
+    arena_release(r->arena, mark.arena);
+    r->out->nheaders = mark.nheaders;
+}
+
 /* An answer of that status leaves nothing of what its request has changed, and makes an end of a batch. */
 static inline bool api_undoes(int status)
 {

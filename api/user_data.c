@@ -137,8 +137,7 @@ static enum api_step see_to(struct erasure *x, struct store_list_id list, struct
 static enum api_step see_to_first(struct erasure *x, struct store_list_id list, bool *more)
 {
     struct api_req *r = x->r;
-    struct arena_mark mark = arena_mark(r->arena);
-    unsigned nheaders = r->out->nheaders;
+    struct api_mark mark = api_mark(r);
     struct store_object o;
     enum err e = store_walk_list(x->walk, list);
     if (e == OK)
@@ -149,8 +148,7 @@ static enum api_step see_to_first(struct erasure *x, struct store_list_id list, 
     enum api_step s = e == OK ? see_to(x, list, &o) : api_fail_err(r, e);
     if (s != STEP_NEXT) /* the answer stands in the arena */
         return s;
-    arena_release(r->arena, mark);
-    r->out->nheaders = nheaders;
+    api_release(r, mark);
     return spend(x, 1);
 }
 
@@ -273,13 +271,11 @@ static enum api_step leave_groups(struct erasure *x)
         return api_fail_err(r, e);
     enum api_step s = STEP_NEXT;
     for (size_t i = 0; s == STEP_NEXT && i < n; i++) {
-        struct arena_mark mark = arena_mark(r->arena);
-        unsigned nheaders = r->out->nheaders;
+        struct api_mark mark = api_mark(r);
         s = leave_group(x, uris[i]);
         if (s != STEP_NEXT)
             return s;
-        arena_release(r->arena, mark);
-        r->out->nheaders = nheaders;
+        api_release(r, mark);
         s = spend(x, 1);
     }
     return s;

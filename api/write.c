@@ -247,8 +247,7 @@ enum api_step api_delete_object(struct api_req *r)
 static enum api_step delete_bare(struct api_req *r, struct store_object *o, size_t left,
                                  struct arena *kept)
 {
-    struct arena_mark mark = arena_mark(r->arena);
-    unsigned nheaders = r->out->nheaders;
+    struct api_mark mark = api_mark(r);
     struct store_object whole = *o, tombstone;
     enum err e = OK;
     if (api_is_listened_to(r))
@@ -265,10 +264,8 @@ static enum api_step delete_bare(struct api_req *r, struct store_object *o, size
                                .data = arena_str(kept, tombstone.data)};
     if (str_none(o->data))
         return api_fail_err(r, ERR_NOMEM);
-    if (left > 0) {
-        arena_release(r->arena, mark);
-        r->out->nheaders = nheaders;
-    }
+    if (left > 0)
+        api_release(r, mark);
     return STEP_NEXT;
 }
 

@@ -14,5 +14,7 @@
 #define ACCOUNT_PREFIX STR("account:") /* of principals, whatever the policy is called */
 
 extern const struct store_list_id account_list; /* of all accounts */
+/* "/accounts/NAME", in the arena; none: NOMEM. What lies below are the keys that were mailed. */
+str account_uri(struct arena *a, str name);
 
 #endif

@@ -21,8 +21,6 @@
 #define REGEX_STEPS    UINT64_C(100000)
 #define MAX_TEXT       (256 * KIB) /* of a mail */
 
-static const str accounts_uri = STR_INIT("/accounts/");
-
 /* The two texts of a mail: keys of settings. */
 struct template
 {
@@ -61,7 +59,7 @@ struct account_mail {
 
 static struct store_list_id keys_of(struct arena *a, str name)
 {
-    return (struct store_list_id){STR("account-key"), ARENA_JOIN(a, accounts_uri, name)};
+    return (struct store_list_id){STR("account-key"), account_uri(a, name)};
 }
 
 static void hash_key(str key, char out[2 * HASH_SHA256_LEN + 1])
@@ -287,7 +285,7 @@ enum api_step account_mail_changed(struct account_mail *m, struct api_req *r,
 static bool sets_password(struct api_req *r, str name)
 {
     enum api_method method = api_method_of(r);
-    str uri = ARENA_JOIN(api_arena(r), accounts_uri, name);
+    str uri = account_uri(api_arena(r), name);
     bool object = str_eq(api_path(r), uri) && (method == METHOD_PUT || method == METHOD_PATCH);
     bool list = str_eq(api_path(r), STR("/accounts")) && method == METHOD_POST;
     if (!object && !list)

@@ -44,9 +44,14 @@ static enum err with_owner(struct store_session *s, struct arena *a, const struc
     return OK;
 }
 
+str account_uri(struct arena *a, str name)
+{
+    return ARENA_JOIN(a, STR("/accounts/"), name);
+}
+
 static enum err forget_keys(struct store_session *s, struct arena *a, str name)
 {
-    str uri = ARENA_JOIN(a, STR("/accounts/"), name);
+    str uri = account_uri(a, name);
     return str_none(uri) ? ERR_NOMEM : store_delete_below(s, uri);
 }
 

@@ -313,7 +313,7 @@ static enum err deliver(struct outbox *o, const struct store_object *object)
     struct letter l = {.arena = &a, .id = object->id};
     const struct err_detail unreadable = {.text = "it cannot be read"};
     arena_init(&a, NULL, 0, NULL, ARENA_BYTES);
-    enum err e = json_parse(&a, object->data, &l.json, NULL);
+    enum err e = store_data(&a, object, &l.json);
     if (e == OK) {
         e = attempt(o, &l);
     } else if (e != ERR_NOMEM) {

@@ -165,7 +165,7 @@ static enum err add_missed_deletion(struct api_req *r, struct store_list_id list
 {
     struct store_object o = {.id = c->id, .deleted = true};
     o.last_modified =
-        c->tombstone ? c->tombstone->last_modified : newest->objects[0].last_modified + 1;
+        c->deleted_at != INT64_MIN ? c->deleted_at : newest->objects[0].last_modified + 1;
     o.data = arena_printf(api_arena(r),
                           "{\"id\":\"" STR_FMT "\",\"last_modified\":%lld,\"deleted\":true}",
                           STR_ARG(c->id), (long long)o.last_modified);

@@ -172,14 +172,16 @@ enum err revisions_find(void *ctx, struct api_req *r, struct store_list_id list,
     if (str_to_i64(id, &time) != OK)
         return ERR_NOTFOUND;
     enum err e = access_of(r, list, &access);
-    enum err as_it_is = e == OK ? find_unwritten(r, list, time, &now, &gone) : e;
-    if (as_it_is == OK && now.last_modified == time)
+    if (e == OK)
+        e = find_unwritten(r, list, time, &now, &gone);
+    if (e != OK && e != ERR_NOTFOUND)
+        return e;
+    const bool as_it_is = e == OK; /* since before that time */
+    if (as_it_is && now.last_modified == time)
         e = ERR_NOTFOUND; /* an entry of that id is of what was there before */
-    else if (as_it_is == OK || as_it_is == ERR_NOTFOUND)
-        e = store_get(api_session(r), api_arena(r), list, id, out);
     else
-        return as_it_is;
-    if (e == ERR_NOTFOUND && as_it_is == OK) {
+        e = store_get(api_session(r), api_arena(r), list, id, out);
+    if (e == ERR_NOTFOUND && as_it_is) {
         *out = now;
         return OK;
     }

@@ -187,8 +187,8 @@ static void store_timed(void *ctx, enum store_timed what, uint64_t ns)
 static enum err refuse(const struct settings *s, const char *what, struct err_detail *d)
 {
     static const char key[] = "kinto.statsd_url";
-    return err_set(d, ERR_UNSUPPORTED, 0, STR_FMT ": %s: \"" STR_FMT "\": %s",
-                   STR_ARG(settings_origin(s, key)), key, STR_ARG(settings_str(s, key)), what);
+    return settings_refuse(s, key, ERR_UNSUPPORTED, d, "\"" STR_FMT "\": %s",
+                           STR_ARG(settings_str(s, key)), what);
 }
 
 static enum err open_socket(struct statsd *p, const struct settings *s, struct err_detail *d)
