@@ -1,23 +1,15 @@
 /*
- * kinto.c - main(): the program's life. It knows every room and contains no logic; only this file
- * prints on its own and exits.
+ * kinto.c - main(): the words of the command line, and which function is behind each of them. It knows every
+ * room and contains no logic; only this file exits.
  *
  *     main()            the word behind "kinto" is a row of commands[], the rest is read by options[]
- *     run_command()     INI -> settings -> checks -> what the command does (cli/commands.c)
- *     run_start()       INI -> settings -> checks -> store -> secret -> API, plugins -> server
- *                       -> (wait for a signal) -> stop
- *
- * What start makes in that order is released in reverse. Nothing listens before everything stands, so
- * that whoever can connect is served.
+ *     run_command()     INI -> settings -> checks -> what the command does (cli/commands.c; start: cli/serve.c)
  *
  * Exit status: 0, 1 failure, 2 usage.
  */
-#include "api/api.h"
 #include "base/fault.h"
 #include "cli/cli.h"
-#include "http/http.h"
-#include "plugins/plugins.h"
-#include <inttypes.h>
+#include "process/process.h"
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -51,7 +43,8 @@ static int run_create_user(const struct cli_args *a);
 static int run_version(const struct cli_args *a);
 
 static const struct cli_command commands[] = {
-    {"init", INIT, "[--ini FILE] [--backend engine|memory] [--host HOST]",
+    {"init", INIT,
+     "[--ini FILE] [--backend engine|memory] [--host HOST] [--tls-self-signed [NAME...]]",
      "write a commented INI file with secrets of its own", run_init},
     {"start", START, "[--ini FILE] [--host HOST] [--port N] [--data DIR] [--memory] [-q|-v]",
      "serve until SIGTERM or SIGINT", run_start},
@@ -88,6 +81,8 @@ static const struct cli_option options[] = {
      "engine or memory [engine]"},
     {"--cache-backend", NULL, "NAME", offsetof(struct cli_args, cache_backend), INIT,
      "memory, the only one [memory]"},
+    {"--tls-self-signed", NULL, NULL, offsetof(struct cli_args, self_signed), INIT,
+     "make a certificate, too: for this machine, and NAME... of hosts"},
     {"--dry-run", NULL, NULL, offsetof(struct cli_args, dry_run), MIGRATE,
      "say what would be done, and do not make a directory"},
     {"--username", "-u", "NAME", offsetof(struct cli_args, username), USER,
@@ -103,6 +98,7 @@ static const struct cli_option options[] = {
     {"--debug", "-v", NULL, offsetof(struct cli_args, verbose), ALL, "log everything"},
     {"RESOURCE... MAX_RETAINED", NULL, NULL, offsetof(struct cli_args, operands), PURGE, NULL},
     {"DIR", NULL, NULL, offsetof(struct cli_args, operands), BACKUP | RESTORE, NULL},
+    {"NAME...", NULL, NULL, offsetof(struct cli_args, operands), INIT, NULL},
     {"--help", "-h", NULL, offsetof(struct cli_args, help), ALL, "this page"},
 };
 
@@ -128,6 +124,7 @@ int main(int argc, char **argv)
     bool help = strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0;
 
     fault_watch();
+    process_begin();
     if (!c && !help)
         return usage_error(*name ? "no such command" : "which command?", name);
     if (c && cli_parse(&words, c, argv + 2, &args, &d) != OK)
@@ -161,14 +158,11 @@ static int report(const struct cli_run *r, enum err e)
 
 /* ---- the process ----------------------------------------------------------------------------- */
 
-/* Blocked before any thread is made, so that all inherit it and only wait_for_stop() takes them. */
-static void block_signals(sigset_t *stop)
+/* Blocked before any thread is made, so that all inherit it; commands look for them (cli_signals). */
+static void block_signals(void)
 {
-    sigemptyset(stop);
-    sigaddset(stop, SIGTERM);
-    sigaddset(stop, SIGINT);
-    sigaddset(stop, SIGHUP);
-    CHECK(pthread_sigmask(SIG_BLOCK, stop, NULL) == 0);
+    sigset_t awaited = cli_signals();
+    CHECK(pthread_sigmask(SIG_BLOCK, &awaited, NULL) == 0);
     CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
     CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR); /* over `ulimit -f`: EFBIG, as on a full disk */
 }
@@ -184,7 +178,7 @@ static void raise_file_limit(void)
     }
 }
 
-/* ---- commands, but start --------------------------------------------------------------------- */
+/* ---- commands --------------------------------------------------------------------------------- */
 
 static int run_init(const struct cli_args *a)
 {
@@ -195,14 +189,9 @@ static int run_init(const struct cli_args *a)
     return e == OK ? STATUS_OK : failed(e, &d);
 }
 
-static struct cli_run new_run(const struct cli_args *a)
-{
-    return (struct cli_run){.args = a, .in = stdin, .out = stdout, .err = stderr};
-}
-
 static int run_command(const struct cli_args *a, enum err (*command)(struct cli_run *r))
 {
-    struct cli_run r = new_run(a);
+    struct cli_run r = {.args = a, .in = stdin, .out = stdout, .err = stderr};
     enum err e = cli_run_open(&r);
     if (e == OK)
         e = command(&r);
@@ -245,10 +234,9 @@ static int run_check(const struct cli_args *a)
 static int run_copy(const struct cli_args *a, const char *operand,
                     enum err (*command)(struct cli_run *r))
 {
-    sigset_t stop;
     if (a->operands.n != 1)
         return usage_error("exactly one directory is needed", operand);
-    block_signals(&stop); /* cli_copy_run looks for them */
+    block_signals();
     raise_file_limit();
     return run_command(a, command);
 }
@@ -263,122 +251,9 @@ static int run_restore(const struct cli_args *a)
     return run_copy(a, "SRC", cli_command_restore);
 }
 
-/* ---- start ----------------------------------------------------------------------------------- */
-
-struct server {
-    struct cli_run run;
-    struct api *api;
-    struct http_server *server;
-    struct http_listen listen[HTTP_MAX_LISTEN];
-    unsigned nlisten;
-};
-
-static enum err open_api(struct server *s)
-{
-    size_t npolicies;
-    const struct auth_policy *const *policies = plugins_policies(&npolicies);
-    const struct api_options o = {
-        .store = s->run.store,
-        .settings = s->run.settings,
-        .config_path = str_from(s->run.ini.path),
-        .config_sha256 = s->run.ini.path ? str_from(s->run.ini.sha256) : STR_NONE,
-        .config_modified_us = s->run.ini.modified_us,
-        .version = STR(KINTO_VERSION),
-        .policies = policies,
-        .npolicies = npolicies,
-    };
-    enum err e = api_new(&s->api, &o, &s->run.detail);
-    if (e == OK)
-        e = plugins_load(s->api, s->run.settings, &s->run.detail);
-    if (e == OK)
-        e = api_describe(s->api);
-    return e == OK ? api_start(s->api, &s->run.detail) : e;
-}
-
-static enum err open_server(struct server *s)
-{
-    struct http_options o = {.listen = s->listen, .app = api_http_app(s->api)};
-    http_options_load(&o, s->run.settings);
-    enum err e =
-        http_listen_load(s->run.settings, &s->run.arena, s->listen, &s->nlisten, &s->run.detail);
-    if (e != OK)
-        return e;
-    o.nlisten = s->nlisten;
-    return http_server_start(&s->server, &o, &s->run.detail);
-}
-
-static void print_address(const struct server *s, unsigned i)
-{
-    const struct http_listen *l = &s->listen[i];
-    const char *scheme = l->tls ? "https" : "http";
-    if (str_starts(l->host, STR("unix:"))) {
-        printf(STR_FMT, STR_ARG(l->host));
-        return;
-    }
-    bool v6 = str_find(l->host, ':') != STR_NPOS;
-    printf("%s://%s" STR_FMT "%s:%u/v1/", scheme, v6 ? "[" : "", STR_ARG(l->host), v6 ? "]" : "",
-           (unsigned)http_server_port(s->server, i));
-}
-
-/* One line, once connections are accepted: scripts read the URL from it. */
-static void print_started(const struct server *s)
-{
-    printf("kinto " KINTO_VERSION " at ");
-    for (unsigned i = 0; i < s->nlisten; i++) {
-        if (i > 0)
-            printf(" and ");
-        print_address(s, i);
-    }
-    printf(" data=%s recovered %" PRIu64 " transactions in %" PRIu64 " ms (torn: %" PRIu64
-           " bytes)\n",
-           s->run.data_dir ? s->run.data_dir : "memory", s->run.opened.txns, s->run.opened.ms,
-           s->run.opened.torn_bytes);
-    fflush(stdout);
-}
-
-static void wait_for_stop(const sigset_t *stop)
-{
-    int got = 0;
-    CHECK(sigwait(stop, &got) == 0);
-    log_event(LOG_INFO, "stopping", "signal=%s", sigabbrev_np(got));
-}
-
-static enum err start(struct server *s)
-{
-    enum err e = cli_run_open(&s->run);
-    if (e == OK)
-        e = cli_run_open_store(&s->run);
-    if (e == OK)
-        e = cli_run_derive(&s->run);
-    if (e == OK)
-        e = open_api(s);
-    return e == OK ? open_server(s) : e;
-}
-
-static void stop_server(struct server *s)
-{
-    if (s->api)
-        api_stop(s->api);
-    if (s->server)
-        http_server_stop(s->server);
-    if (s->api)
-        api_free(s->api);
-    cli_run_close(&s->run);
-}
-
 static int run_start(const struct cli_args *a)
 {
-    struct server s = {.run = new_run(a)};
-    sigset_t stop;
-
-    block_signals(&stop);
+    block_signals();
     raise_file_limit();
-    enum err e = start(&s);
-    if (e == OK) {
-        print_started(&s);
-        wait_for_stop(&stop);
-    }
-    int status = report(&s.run, e);
-    stop_server(&s);
-    return status;
+    return run_command(a, cli_command_start);
 }

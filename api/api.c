@@ -123,6 +123,8 @@ enum err api_new(struct api **out, const struct api_options *o, struct err_detai
     if (e == OK)
         e = api_config_load(a, d);
     if (e == OK)
+        e = api_limits_load(a, d);
+    if (e == OK)
         e = api_add_core_resources(a);
     if (e == OK)
         e = load_hello_config(a, o);
@@ -151,6 +153,7 @@ void api_free(struct api *a)
         const struct api_kept *k = &a->kept[--a->nkept];
         k->release(k->what);
     }
+    api_limits_free(a);
     auth_free(a->auth);
     pthread_mutex_destroy(&a->sharing);
     api_schemas_free(a->schemas);
@@ -303,6 +306,7 @@ struct http_app api_http_app(struct api *a)
         .ctx = a,
         .loop_start = loop_start,
         .loop_stop = loop_stop,
+        .admit = a->limits.address ? api_limit_admit : NULL,
         .handle = handle,
         .resume = resume,
         .refuse = refuse,

@@ -47,6 +47,18 @@ static enum api_exposed exposed(const struct api_req *r)
     return r->method == METHOD_HEAD ? EXPOSED_COUNTS : EXPOSED_LIST;
 }
 
+/* What a star may stand for a part of: behind "://" nothing that ends a host and a port, or comes before one. (Browsers
+ * send nothing else; but then nobody has to think of it.) */
+static bool is_host_and_port(str origin)
+{
+    size_t at = str_find_str(origin, STR("://"));
+    str rest = at == STR_NPOS ? origin : str_drop(origin, at + 3);
+    for (size_t i = 0; i < rest.n; i++)
+        if (memchr("/?#@\\, ", rest.p[i], 7) != NULL)
+            return false;
+    return true;
+}
+
 /*
  * A pattern of kinto.cors_origins; a star in it stands for any characters. What stands between two
  * stars is looked for behind the piece before: the leftmost place is always as good as any other,
@@ -57,7 +69,7 @@ static bool origin_matches(str pattern, str origin)
     str rest = pattern, piece = str_cut(&rest, '*');
     if (str_none(rest))
         return str_eq(pattern, origin);
-    if (!str_starts(origin, piece))
+    if (!str_starts(origin, piece) || !is_host_and_port(origin))
         return false;
     origin = str_drop(origin, piece.n);
     for (piece = str_cut(&rest, '*'); !str_none(rest); piece = str_cut(&rest, '*')) {
@@ -84,6 +96,13 @@ static str allowed_origin(struct api_req *r)
             found = origin;
     }
     return found;
+}
+
+/* Is the answer to another origin another one? Then caches have to know, whoever asks now. */
+static bool depends_on_origin(const struct api_req *r)
+{
+    const struct api_names *allowed = &r->api->conf.cors_origins;
+    return allowed->count > 0 && !str_is_one_of(STR("*"), allowed->names, allowed->count);
 }
 
 /* kinto.cors_origins is empty: the endpoints know nothing of CORS. */
@@ -132,11 +151,10 @@ void api_cors_headers(struct api_req *r)
     if (r->parent && r->out->status == 401) /* as the reference leaves them out there */
         return;
     str origin = allowed_origin(r);
-    if (!str_none(origin)) {
+    if (!str_none(origin))
         http_header_add(r->out, STR("Access-Control-Allow-Origin"), origin);
-        if (!str_eq(origin, STR("*")))
-            http_header_add(r->out, STR("Vary"), STR("Origin"));
-    }
+    if (depends_on_origin(r) && (r->parent == NULL || !str_none(origin)))
+        http_header_add(r->out, STR("Vary"), STR("Origin"));
     if (!names_no_headers(r))
         http_header_add(r->out, STR("Access-Control-Expose-Headers"),
                         headers_of(r->api, exposed(r)));

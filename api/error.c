@@ -6,6 +6,8 @@
  */
 #include "api/private.h"
 
+#undef api_fail_err /* the form for the analyser */
+
 struct error_row {
     int status, number;
     const char *title, *message;
@@ -60,7 +62,7 @@ static enum api_step write_error(struct api_req *r, enum api_error e, int status
     buf_init_arena(&b, r->arena, 64 * MIB);
     buf_printf(&b, "{\"code\":%d,\"errno\":%d,\"error\":\"%s\"", status, row->number, row->title);
     if (!str_none(message))
-        add_member(&b, "message", message);
+        add_member(&b, "message", arena_utf8(r->arena, message)); /* it may quote a query */
     if (e == API_ERR_INTERNAL && !str_none(r->api->conf.error_info))
         add_member(&b, "info", r->api->conf.error_info);
     if (!str_none(details)) {
@@ -116,10 +118,28 @@ enum api_step api_fail_missing(struct api_req *r, enum api_error e, str id, cons
     return write_error(r, e, rows[e].status, STR_NONE, buf_str(&b));
 }
 
-/* What may be logged of the URL: of what is no object there may be a secret in it. */
-static str logged_path(const struct api_req *r)
+str api_logged(struct api_req *r, str s)
 {
-    return r->route && r->route->kind == KIND_NONE ? str_from(r->route->path) : r->path;
+    if (str_find(s, '"') == STR_NPOS)
+        return s;
+    char *copy = arena_alloc(r->arena, s.n);
+    if (copy == NULL)
+        return STR("(no memory)");
+    for (size_t i = 0; i < s.n; i++)
+        copy[i] = s.p[i] == '"' ? '\'' : s.p[i];
+    return (str){copy, s.n};
+}
+
+str api_logged_path(struct api_req *r)
+{
+    bool object = r->route == NULL || r->route->kind != KIND_NONE;
+    return object ? api_logged(r, r->raw_path) : str_from(r->route->path);
+}
+
+static void log_failure(struct api_req *r, const char *event, enum err e)
+{
+    str path = api_logged_path(r);
+    log_event(LOG_ERROR, event, "error=\"%s\" path=\"" STR_FMT "\"", err_text(e), STR_ARG(path));
 }
 
 enum api_step api_fail_err(struct api_req *r, enum err e)
@@ -146,8 +166,7 @@ enum api_step api_fail_err(struct api_req *r, enum err e)
         if (e == ERR_AGAIN &&
             (api_work_dropped(r) || api_is_stopping(r->api))) /* as it should be */
             return api_fail(r, API_ERR_UNAVAILABLE);
-        log_event(LOG_ERROR, "backend", "error=\"%s\" path=\"" STR_FMT "\"", err_text(e),
-                  STR_ARG(logged_path(r)));
+        log_failure(r, "backend", e);
         return api_fail(r, API_ERR_UNAVAILABLE);
     case ERR_OK:
     case ERR_SYNTAX:
@@ -155,8 +174,7 @@ enum api_step api_fail_err(struct api_req *r, enum err e)
     case ERR_UNSUPPORTED:
         break;
     }
-    log_event(LOG_ERROR, "internal", "error=\"%s\" path=\"" STR_FMT "\"", err_text(e),
-              STR_ARG(logged_path(r)));
+    log_failure(r, "internal", e);
     return api_fail(r, API_ERR_INTERNAL);
 }
 
@@ -174,6 +192,7 @@ void api_invalid_add(struct api_req *r, const char *location, str name, str desc
         v = &r->invalid_spare;
     }
     size_t order = r->invalid ? r->invalid_last->order + 1 : 0;
+    description = arena_utf8(r->arena, description); /* it may quote a header */
     *v = (struct api_invalid){location, name, STR_NONE, description, order, NULL};
     if (r->invalid)
         r->invalid_last->next = v;

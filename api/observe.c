@@ -46,7 +46,7 @@ static str endpoint_of(const struct api_req *r, char space[MAX_ENDPOINT_BYTES])
         return str_from(route->doc.endpoint ? route->doc.endpoint : route->doc.operation);
     str kind = str_from(r->api->kinds[route->kind].is.name);
     str type = route->type == TYPE_PLURAL ? STR("-plural") : STR("-object");
-    CHECK(kind.n + type.n <= MAX_ENDPOINT_BYTES);
+    CHECK(kind.n > 0 && kind.n + type.n <= MAX_ENDPOINT_BYTES);
     memcpy(space, kind.p, kind.n);
     memcpy(space + kind.n, type.p, type.n);
     return (str){space, kind.n + type.n};

@@ -67,6 +67,8 @@ static str connection_header(void *ctx, str name)
 static enum api_step identify(struct api_req *r)
 {
     struct api_req *outer = api_outermost(r);
+    if (api_limit_before_identify(r) == STEP_DONE)
+        return STEP_DONE;
     struct auth_request a = {.arena = r->arena,
                              .authorization = api_req_header(r, "Authorization"),
                              .peer = outer->http->peer,
@@ -77,7 +79,7 @@ static enum api_step identify(struct api_req *r)
         return STEP_WAIT;
     if (e == ERR_TIMEOUT) /* whom a policy has to ask is not there: that is not our failure */
         return api_fail(r, API_ERR_UNAVAILABLE);
-    return e == OK ? STEP_NEXT : api_fail_err(r, e);
+    return e == OK ? api_limit_after_identify(r) : api_fail_err(r, e);
 }
 
 static enum api_step preflight(struct api_req *r)
@@ -340,6 +342,18 @@ static bool incomplete(const struct api_req *r)
     return arena_failed(r->arena) || r->out->overflow;
 }
 
+static void log_request(struct api_req *r)
+{
+    str path = api_logged_path(r), uid = api_logged(r, r->user.id);
+    str rid = api_logged(r, api_req_header(r, "X-Request-Id"));
+    str agent = api_logged(r, api_req_header(r, "User-Agent"));
+    log_event(LOG_DEBUG, "request",
+              "method=" STR_FMT " path=\"" STR_FMT "\" code=%d uid=\"" STR_FMT "\" rid=\"" STR_FMT
+              "\" agent=\"" STR_FMT "\"",
+              STR_ARG(r->method_name), STR_ARG(path), r->out->status, STR_ARG(uid), STR_ARG(rid),
+              STR_ARG(agent));
+}
+
 static void respond(struct api_req *r)
 {
     if (incomplete(r)) { /* say so rather than send half of an answer */
@@ -349,12 +363,7 @@ static void respond(struct api_req *r)
     }
     api_finish_headers(r);
     if (log_enabled(LOG_DEBUG))
-        log_event(LOG_DEBUG, "request",
-                  "method=" STR_FMT " path=\"" STR_FMT "\" code=%d uid=\"" STR_FMT
-                  "\" rid=\"" STR_FMT "\" agent=\"" STR_FMT "\"",
-                  STR_ARG(r->method_name), STR_ARG(r->raw_path), r->out->status,
-                  STR_ARG(r->user.id), STR_ARG(api_req_header(r, "X-Request-Id")),
-                  STR_ARG(api_req_header(r, "User-Agent")));
+        log_request(r);
     api_observe_tell(r);
     http_respond(r->http);
 }

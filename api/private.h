@@ -9,7 +9,9 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/net.h"
 #include "base/rand.h"
+#include "base/rate.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -115,6 +117,12 @@ struct api_config {
 /* The headers that pages of other origins may read. */
 enum api_exposed { EXPOSED_BASE, EXPOSED_OBJECT, EXPOSED_LIST, EXPOSED_COUNTS, EXPOSED_COUNT };
 
+/* How many requests there may be (limit.c). NULL: any number. */
+struct api_limits {
+    struct rate_table *address, *user, *failures;
+    struct net_list exempt;
+};
+
 struct api {
     struct store *store;
     const struct settings *settings;
@@ -153,6 +161,7 @@ struct api {
     struct api_work *shared;
     str exposed[EXPOSED_COUNT];    /* none: those of the core (cors.c) */
     _Atomic uint64_t told_full_ms; /* when the log was told that they are full; 0: never */
+    struct api_limits limits;
     str version;
     str description; /* what /__api__ answers, from behind the host on (openapi.c) */
 };
@@ -271,6 +280,12 @@ struct api_req {
     struct api_invalid *invalid, *invalid_last; /* in the order they came; last: only if any */
     struct api_invalid invalid_spare;           /* of the first one, when there is no memory */
 
+    /* Of the outermost: how many of it and its parts have been identified in this run of the steps, how many
+     * were admitted to be, and counted, in any run, and whether one was stopped by a limit. */
+    unsigned identified, admitted, counted;
+    bool over_limit;
+    uint64_t retry_seconds; /* and in how many it may come again */
+
     struct api_batch *batch;     /* of POST /batch */
     struct api_erasure *erasure; /* how far that of a user has come; NULL: not begun */
     uint64_t schema_steps;       /* that its schemas have taken, those of its parts included */
@@ -345,13 +360,21 @@ void api_pools_free(struct api *a);
 /* Hands over what the request waits for; it will be resumed. AGAIN: there is too much to do; CLOSED: the
  * server stops. */
 MUST_CHECK enum err api_work_submit(struct api_req *r);
-/* Who works for that peer waits behind (base/pool.h): its address, of IPv6 the 64 bits that a stranger
- * cannot change at will. */
-uint64_t api_lane_of(str peer);
 bool api_work_dropped(
     struct api_req *r); /* was its last work not done, because the server stops? */
 enum api_step api_work_refuse(struct api_req *r); /* 503 when it was not taken */
 void api_work_end(struct api_req *r); /* first when it is resumed: its arena is the loop's again */
+
+/* ---- limit.c --------------------------------------------------------------------------------- */
+
+enum err api_limits_load(struct api *a, struct err_detail *d); /* SYNTAX, RANGE, NOMEM */
+void api_limits_free(struct api *a);
+/* Of struct http_app; false: a 429 stands. */
+bool api_limit_admit(void *loop_ctx, struct http_req *req);
+/* Around the look at a request's credentials: DONE, a 429 stands. */
+enum api_step api_limit_before_identify(struct api_req *r);
+enum api_step api_limit_after_identify(struct api_req *r);
+enum api_step api_limit_stop_batch(struct api_req *r); /* a part was over_limit: so is the batch */
 
 /* ---- observe.c ------------------------------------------------------------------------------- */
 
@@ -393,6 +416,11 @@ enum api_step api_route_not_found(struct api_req *r); /* a redirect or 404 */
 unsigned api_route_methods(const struct api_req *r);  /* without those that settings switch off */
 unsigned api_enabled_methods(const struct api *a, const struct api_route *route); /* the same */
 /* The endpoints, in the order in which they are looked for; NULL behind the last. */
+/* What may be logged of the URL, as it came: of what is no object the pattern, since there may be a key in it. Never
+ * the query. */
+str api_logged_path(struct api_req *r);
+/* A stranger's text between the quotes of a log line: without quotes of its own. */
+str api_logged(struct api_req *r, str s);
 const struct api_route *api_route_at(const struct api *a, size_t i);
 /* The kinds of the objects whose ids the path holds, from the bucket down, and how many. */
 unsigned api_route_ids(const struct api *a, const struct api_route *route,

@@ -68,18 +68,10 @@ static enum err add_param(struct api_req *r, struct map *index, str name, str te
     return map_put(index, name, p);
 }
 
-static size_t count_parts(str query)
-{
-    size_t n = str_none(query) ? 0 : 1;
-    for (size_t i = 0; i < query.n; i++)
-        n += query.p[i] == '&';
-    return n;
-}
-
 static enum err read_params(struct api_req *r)
 {
     r->q = (struct api_query){0};
-    size_t most = count_parts(r->query);
+    size_t most = http_query_bound(r->query);
     if (most == 0)
         return OK;
     r->q.params = ARENA_NEW_ARRAY(r->arena, struct api_param, most);

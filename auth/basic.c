@@ -5,7 +5,6 @@
  * colon or undecodable base64 are no credentials.
  */
 #include "auth/private.h"
-#include "base/buf.h"
 #include "base/hash.h"
 
 /* The part behind "Basic ", or none. The scheme's case does not matter. */
@@ -17,22 +16,6 @@ static str basic_credentials(str header)
     return str_trim(rest);
 }
 
-/* Credentials that are not UTF-8 are taken as Latin-1, and hashed as the UTF-8 of that. */
-static str as_utf8(struct arena *a, str s)
-{
-    if (str_utf8_valid(s))
-        return s;
-    struct buf b;
-    buf_init_arena(&b, a, SIZE_MAX / 2); /* the arena's budget is the limit */
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c >= 0x80)
-            buf_add_char(&b, (char)(0xc0 | c >> 6));
-        buf_add_char(&b, c >= 0x80 ? (char)(0x80 | (c & 0x3f)) : (char)c);
-    }
-    return buf_failed(&b) ? STR_NONE : buf_str(&b);
-}
-
 bool auth_basic_credentials(struct auth_request *req, str *name, str *password, enum err *e)
 {
     str encoded = basic_credentials(req->authorization), credentials;
@@ -41,8 +24,8 @@ bool auth_basic_credentials(struct auth_request *req, str *name, str *password, 
     if (str_none(encoded))
         return false;
     enum err decoded = hash_base64_decode(req->arena, encoded, &credentials);
-    if (decoded == OK)
-        credentials = as_utf8(req->arena, credentials);
+    if (decoded == OK) /* what is hashed is the UTF-8 of both ways to write a name */
+        credentials = arena_utf8(req->arena, credentials);
     if (decoded == ERR_NOMEM || (decoded == OK && str_none(credentials)))
         *e = ERR_NOMEM;
     if (decoded != OK || *e != OK)

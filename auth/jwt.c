@@ -38,16 +38,23 @@ static enum jwt_verdict refuse_name(struct err_detail *d, enum jwt_verdict v, co
     return v;
 }
 
-/* `what`: a sentence about the string that was found. */
-static enum jwt_verdict refuse_string(struct err_detail *d, enum jwt_verdict v, const char *what,
-                                      str found)
+/* What begins the string, so that it may be shown to anybody. */
+static void make_harmless(str found, char shown[QUOTED_BYTES + 1])
 {
-    char shown[QUOTED_BYTES + 1];
     size_t n = 0;
 
     for (; n < found.n && n < QUOTED_BYTES; n++)
         shown[n] = found.p[n] >= ' ' && found.p[n] <= '~' ? found.p[n] : '?';
     shown[n] = '\0';
+}
+
+/* `what`: a sentence about the string that was found. */
+static enum jwt_verdict refuse_string(struct err_detail *d, enum jwt_verdict v, const char *what,
+                                      str found)
+{
+    char shown[QUOTED_BYTES + 1];
+
+    make_harmless(found, shown);
     (void)err_set(d, ERR_FAILED, 0, "%s: \"%s\"", what, shown);
     return v;
 }

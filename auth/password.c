@@ -2,6 +2,7 @@
  * auth/password.c - bcrypt by libcrypt (libxcrypt), whose static library needs no other.
  */
 #include "auth/password.h"
+#include "base/hash.h"
 #include "base/rand.h"
 #include <crypt.h>
 
@@ -61,15 +62,6 @@ enum err password_hash(struct arena *a, str password, unsigned cost, str *hash)
     return str_none(*hash) ? ERR_NOMEM : OK;
 }
 
-/* Takes as long wherever the first difference is. */
-static bool equal(str a, str b)
-{
-    unsigned differ = a.n != b.n;
-    for (size_t i = 0; i < MIN_OF(a.n, b.n); i++)
-        differ |= (unsigned)(unsigned char)(a.p[i] ^ b.p[i]);
-    return differ == 0;
-}
-
 enum err password_check(struct arena *a, str password, str hash, bool *same)
 {
     unsigned cost = cost_of(hash);
@@ -81,6 +73,6 @@ enum err password_check(struct arena *a, str password, str hash, bool *same)
     memcpy(setting, hash.p, HASH_BYTES);
     struct hashed made;
     enum err e = crypt_with(a, password, setting, &made);
-    *same = e == OK && equal(str_from(made.text), hash);
+    *same = e == OK && hash_equal(str_from(made.text), hash);
     return e;
 }

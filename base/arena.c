@@ -6,8 +6,9 @@
  *     there is none. Both ends NULL when there is neither.
  *  2. `at` is 16-aligned, so every block is.
  *  3. `used` is the sum of the sizes (header included) of `chunks`, and never above `budget`.
- *  4. A spare's size is one of the standard sizes, STANDARD_MIN doubling up to STANDARD_MAX.
- *  5. Under ASan, every byte of a chunk that is not inside a living block is poisoned, and a red
+ *  4. What is in `used` is taken out of the purse of `holder`, if there is one; spares are nobody's.
+ *  5. A spare's size is one of the standard sizes, STANDARD_MIN doubling up to STANDARD_MAX.
+ *  6. Under ASan, every byte of a chunk that is not inside a living block is poisoned, and a red
  *     zone lies behind each block, so that one byte too far is found although the chunk goes on.
  *
  * Chunks double, so that a request of any size costs few mallocs and wastes at most half; one that
@@ -108,6 +109,8 @@ static void chunk_give_back(struct arena *a, struct arena_chunk *c)
     struct arena_spares *s = a->spares;
 
     a->used -= c->size;
+    if (a->holder != NULL)
+        purse_holder_give_back(a->holder, c->size);
     if (s == NULL || s->count >= s->max_chunks || !is_standard(c->size)) {
         chunk_free(c);
         return;
@@ -139,6 +142,17 @@ void arena_init(struct arena *a, void *first, size_t first_size, struct arena_sp
     a->end = chunk_end(a, NULL);
     if (first != NULL)
         POISON(first, first_size);
+}
+
+void arena_set_holder(struct arena *a, struct purse_holder *h)
+{
+    CHECK(a->used == 0);
+    a->holder = h;
+}
+
+static bool holder_has(const struct arena *a, size_t n)
+{
+    return a->holder == NULL || purse_holder_take(a->holder, n);
 }
 
 /* Back to where `at` was the start of the free part of chunk `c`. */
@@ -182,6 +196,7 @@ void arena_init_beside(struct arena *beside, const struct arena *a)
     if (!size_add(a->budget, a->first_size, &all))
         all = SIZE_MAX;
     arena_init(beside, NULL, 0, a->spares, all);
+    beside->holder = a->holder;
 }
 
 void arena_fini_beside(struct arena *beside, struct arena *a)
@@ -201,11 +216,36 @@ static size_t next_standard(const struct arena *a)
     return size;
 }
 
+/* A chunk of `least` bytes or more, a spare one or out of malloc. NULL: no memory. */
+static struct arena_chunk *chunk_get(struct arena *a, size_t least, size_t left)
+{
+    size_t size = MAX_OF(MIN_OF(next_standard(a), left - left % ALIGN), least);
+    struct arena_chunk *c = spare_take(a->spares, least, left);
+
+    if (c != NULL && holder_has(a, c->size))
+        return c;
+    if (c != NULL) { /* it may be larger than what the purse has left */
+        chunk_free(c);
+        size = least;
+    }
+    if (!holder_has(a, size))
+        return NULL;
+    c = malloc(size);
+    if (c == NULL) {
+        if (a->holder != NULL)
+            purse_holder_give_back(a->holder, size);
+        return NULL;
+    }
+    c->size = size;
+    POISON(c->data, size - HEADER);
+    return c;
+}
+
 /* Makes a chunk with at least `need` free bytes the current one. */
 static bool chunk_add(struct arena *a, size_t need)
 {
     size_t left = a->budget - a->used; /* invariant 3 */
-    size_t least, size;
+    size_t least;
     struct arena_chunk *c;
 
     if (!size_add(need, HEADER, &least) || least > left) {
@@ -214,15 +254,9 @@ static bool chunk_add(struct arena *a, size_t need)
     }
     if (test_fails_now())
         return false;
-    c = spare_take(a->spares, least, left);
-    if (c == NULL) {
-        size = MAX_OF(MIN_OF(next_standard(a), left - left % ALIGN), least);
-        c = malloc(size);
-        if (c == NULL)
-            return false;
-        c->size = size;
-        POISON(c->data, size - HEADER);
-    }
+    c = chunk_get(a, least, left);
+    if (c == NULL)
+        return false;
     c->next = a->chunks;
     a->chunks = c;
     a->used += c->size;
@@ -294,6 +328,16 @@ static bool has_own_chunk(const struct arena *a, const char *p)
     return a->chunks != NULL && p == a->chunks->data && a->chunks->size > STANDARD_MAX;
 }
 
+/* A chunk's size changes. Getting smaller cannot fail. */
+static bool purse_moves(struct arena *a, size_t from, size_t to)
+{
+    if (to > from)
+        return holder_has(a, to - from);
+    if (a->holder != NULL)
+        purse_holder_give_back(a->holder, from - to);
+    return true;
+}
+
 /* Gives it another size, and with it its chunk, wherever that will lie. NULL: it stays as it was. */
 static void *resize_own_chunk(struct arena *a, size_t new_n)
 {
@@ -305,9 +349,15 @@ static void *resize_own_chunk(struct arena *a, size_t new_n)
         a->failed = a->over_budget = true;
         return NULL;
     }
+    if (!purse_moves(a, c->size, size)) {
+        a->failed = true;
+        return NULL;
+    }
     UNPOISON(c, c->size);
+    size_t was = c->size;
     c = test_fails_now() ? NULL : realloc(c, size);
     if (c == NULL) {
+        CHECK(purse_moves(a, size, was));
         POISON(a->at, (size_t)(a->end - a->at));
         a->failed = true;
         return NULL;
@@ -408,6 +458,29 @@ str arena_concat(struct arena *a, const str *parts, size_t n)
     }
     *at = '\0';
     return (str){p, total - 1};
+}
+
+str arena_utf8(struct arena *a, str s)
+{
+    size_t room, n = 0;
+    char *p;
+
+    if (str_none(s) || str_utf8_valid(s))
+        return s;
+    if (!size_mul(s.n, 2, &room)) {
+        a->failed = true;
+        return STR_NONE;
+    }
+    p = arena_alloc(a, room);
+    if (p == NULL)
+        return STR_NONE;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c >= 0x80)
+            p[n++] = (char)(0xc0 | c >> 6);
+        p[n++] = c >= 0x80 ? (char)(0x80 | (c & 0x3f)) : (char)c;
+    }
+    return (str){p, n};
 }
 
 struct arena_mark arena_mark(struct arena *a)

@@ -7,7 +7,9 @@
  *
  * Budget: an arena is born with the most bytes it may ever hold. Over it, or out of memory, an
  * allocation returns NULL *and the arena remembers* (arena_failed), so that a writer may go on with
- * no-ops and the pipeline looks once, before the first byte goes out.
+ * no-ops and the pipeline looks once, before the first byte goes out. Beside that it may have to take its
+ * chunks out of a purse that it shares with others (base/purse.h); that being empty is like being out of
+ * memory.
  *
  * Threads: one at a time. A parked request's arena may be handed over, without its spares, which are of
  * one thread; the queue is the fence.
@@ -16,6 +18,7 @@
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
+#include "base/purse.h"
 #include "base/str.h"
 
 struct arena_chunk; /* private */
@@ -37,6 +40,7 @@ struct arena {
     struct arena_chunk *chunks;  /* newest first */
     struct arena_defer *defers;  /* newest first */
     struct arena_spares *spares; /* borrowed, or NULL */
+    struct purse_holder *holder; /* whose chunks they are: borrowed, or NULL */
     size_t used, budget;         /* bytes of chunks held, and the most that may be held */
     bool failed;
     bool over_budget; /* ... for want of budget, not of memory */
@@ -48,10 +52,12 @@ struct arena {
  */
 void arena_init(struct arena *a, void *first, size_t first_size, struct arena_spares *spares,
                 size_t budget);
+/* From here on chunks are his, out of his purse (NULL: nobody's, out of none). The arena holds none now. */
+void arena_set_holder(struct arena *a, struct purse_holder *h);
 void arena_reset(struct arena *a); /* runs defers, gives chunks back; failed is cleared */
 void arena_fini(struct arena *a);  /* arena_reset, for good */
 
-/* One beside another, for what may go sooner: with the same spares, and as much memory as that has in all.
+/* One beside another, for what may go sooner: with the same spares and purse, and as much memory as that has in all.
  * What `beside` had not enough of, `a` is told when it ends. */
 void arena_init_beside(struct arena *beside, const struct arena *a);
 void arena_fini_beside(struct arena *beside, struct arena *a);
@@ -79,6 +85,10 @@ str arena_concat(struct arena *a, const str *parts, size_t n);
  * takes NUL bytes: use it for whatever came from outside. */
 #define ARENA_JOIN(a, ...)                                                                         \
     arena_concat((a), (str[]){__VA_ARGS__}, sizeof((str[]){__VA_ARGS__}) / sizeof(str))
+
+/* Text of whoever may write UTF-8 or Latin-1: itself when it is UTF-8, else each byte as the character that Latin-1
+ * has there. STR_NONE on failure, or for none. */
+str arena_utf8(struct arena *a, str s);
 
 /* Scratch inside a step: everything allocated since the mark is gone after release. Defers
  * registered since the mark must not exist. */

@@ -36,7 +36,7 @@
 void base_bug(const char *file, int line, const char *what) NORETURN;
 
 #define CHECK(cond) (LIKELY(cond) ? (void)0 : base_bug(__FILE__, __LINE__, #cond))
-#ifdef KINTO_DEBUG
+#if defined(KINTO_DEBUG) || defined(__clang_analyzer__) /* whom it tells what must hold */
 #define DCHECK(cond) CHECK(cond)
 #else
 #define DCHECK(cond) ((void)0)

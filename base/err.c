@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#undef err_set /* the forms for the analyser */
+#undef err_from_errno
+
 const char *err_text(enum err e)
 {
     static const char *const texts[] = {

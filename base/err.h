@@ -58,7 +58,23 @@ const char *err_text(enum err e);
 enum err err_set(struct err_detail *d, enum err e, int sys_errno, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
-/* ENOMEM, ENOSPC/EDQUOT, EEXIST, ENOENT, EAGAIN ... -> our code; anything else is ERR_IO. */
+/* ENOMEM, ENOSPC/EDQUOT, EEXIST, ENOENT, EAGAIN ... -> our code; anything else is ERR_IO. 0 is OK. */
 enum err err_from_errno(int sys_errno);
+
+#ifdef __clang_analyzer__ /* which looks at one file at a time, and should know what comes back */
+#define err_set(d, e, ...)                                                                         \
+    ({                                                                                             \
+        enum err set_ = (e);                                                                       \
+        (void)(err_set)((d), set_, __VA_ARGS__);                                                   \
+        set_;                                                                                      \
+    })
+/* errno is not 0 after a failure. */
+#define err_from_errno(sys_errno)                                                                  \
+    ({                                                                                             \
+        enum err from_ = (err_from_errno)(sys_errno);                                              \
+        CHECK(from_ != OK);                                                                        \
+        from_;                                                                                     \
+    })
+#endif
 
 #endif

@@ -77,6 +77,14 @@ void hash_hmac_sha256_hex(str key, str data, char out[2 * HASH_SHA256_LEN + 1])
     hash_hex(mac, sizeof mac, out);
 }
 
+bool hash_equal(str a, str b)
+{
+    volatile unsigned differ = a.n != b.n; /* volatile: no compiler may stop early */
+    for (size_t i = 0; i < MIN_OF(a.n, b.n); i++)
+        differ |= (unsigned)(unsigned char)(a.p[i] ^ b.p[i]);
+    return differ == 0;
+}
+
 str hash_base64_encode(struct arena *a, str in)
 {
     static const char alphabet[] =

@@ -94,6 +94,9 @@ static str trim(str s)
     return trim_right(trim_left(s, &unused));
 }
 
+#define HIDDEN STR("(not shown)")
+
+/* `found` is a name; a line of unknown sense is not shown: it may be half of a secret. */
 static enum err syntax(const struct parser *p, const char *what, str found)
 {
     return err_set(p->detail, ERR_SYNTAX, 0, STR_FMT ":%u: %s: " STR_FMT, STR_ARG(p->ini->file),
@@ -198,10 +201,10 @@ static enum err read_item(struct parser *p, str text)
     while (at < text.n && text.p[at] != '=' && text.p[at] != ':')
         at++;
     if (at == text.n)
-        return syntax(p, "neither a [section] nor a line with = or :", text);
+        return syntax(p, "neither a [section] nor a line with = or :", HIDDEN);
     key = trim_right(str_sub(text, 0, at));
     if (key.n == 0)
-        return syntax(p, "there is no key before the sign", text);
+        return syntax(p, "there is no key before the sign", HIDDEN);
     return open_item(p, key, trim(str_drop(text, at + 1)));
 }
 
@@ -227,7 +230,7 @@ static enum err read_line(struct parser *p, str line)
     enum err e;
 
     if (!str_utf8_valid(line) || str_find(line, '\0') != STR_NPOS)
-        return syntax(p, "this is not text in UTF-8", STR("(not shown)"));
+        return syntax(p, "this is not text in UTF-8", HIDDEN);
     if (text.n == 0) {
         if (p->item != NULL)
             buf_add_char(&p->value, '\n');
@@ -247,7 +250,7 @@ static enum err read_line(struct parser *p, str line)
     if (is_header(text, &header))
         return open_section(p, header);
     if (p->section == NULL)
-        return syntax(p, "a [section] must come first", text);
+        return syntax(p, "a [section] must come first", HIDDEN);
     return read_item(p, text);
 }
 

@@ -23,6 +23,7 @@ static inline bool list_empty(const struct list_node *head)
 
 static inline void list_push(struct list_node *head, struct list_node *node) /* at the end */
 {
+    DCHECK(head->prev != NULL); /* somebody has called list_init */
     node->prev = head->prev;
     node->next = head;
     head->prev->next = node;
@@ -41,7 +42,20 @@ static inline struct list_node *list_pop(struct list_node *head) /* the first, o
     struct list_node *n = head->next;
     if (n == head)
         return NULL;
-    list_remove(n);
+    head->next = n->next;
+    n->next->prev = head;
+    n->prev = n->next = n;
+    return n;
+}
+
+static inline struct list_node *list_pop_last(struct list_node *head) /* the last, or NULL */
+{
+    struct list_node *n = head->prev;
+    if (n == head)
+        return NULL;
+    head->prev = n->prev;
+    n->prev->next = head;
+    n->prev = n->next = n;
     return n;
 }
 

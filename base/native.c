@@ -185,19 +185,53 @@ enum err native_int(str text, int64_t *out)
 
 struct words {
     struct arena *arena;
-    str *at; /* NULL while counting */
+    bool paths; /* blanks do not separate */
+    str *at;    /* NULL while counting */
     size_t n;
 };
+
+static void add_word(struct words *w, str word)
+{
+    if (w->at != NULL)
+        w->at[w->n] = arena_str(w->arena, word);
+    w->n++;
+}
 
 static void add_words(struct words *w, str text)
 {
     str word;
 
-    while (str_next_word(&text, &word)) {
-        if (w->at != NULL)
-            w->at[w->n] = arena_str(w->arena, word);
-        w->n++;
+    while (str_next_word(&text, &word))
+        add_word(w, word);
+}
+
+static void add_paths(struct words *w, str text)
+{
+    while (!str_none(text)) {
+        str line = str_cut(&text, '\n');
+        while (!str_none(line)) {
+            str path = str_trim(str_cut(&line, ','));
+            if (path.n > 0)
+                add_word(w, path);
+        }
     }
+}
+
+static void add_plain(struct words *w, str text)
+{
+    if (w->paths)
+        add_paths(w, text);
+    else
+        add_words(w, text);
+}
+
+/* What is quoted is one path, whatever it holds; words are words there, too, as in the reference. */
+static void add_quoted(struct words *w, str text)
+{
+    if (w->paths)
+        add_word(w, text);
+    else
+        add_words(w, text);
 }
 
 /* A text of words, or a JSON list of such texts. False: a list that is not well formed. */
@@ -207,7 +241,7 @@ static bool split(struct words *w, str text)
 
     w->n = 0;
     if (!str_starts(rest, STR("["))) {
-        add_words(w, native_text(w->arena, text));
+        add_plain(w, native_text(w->arena, text));
         return true;
     }
     rest = str_trim(str_drop(rest, 1));
@@ -216,7 +250,7 @@ static bool split(struct words *w, str text)
     for (;;) {
         if (!json_string(w->arena, &rest, &item))
             return false;
-        add_words(w, item);
+        add_quoted(w, item);
         rest = str_trim(rest);
         if (str_eq(rest, STR("]")))
             return true;
@@ -226,16 +260,28 @@ static bool split(struct words *w, str text)
     }
 }
 
+static enum err split_all(struct words *w, str text, const str **out, size_t *out_n)
+{
+    if (!split(w, text))
+        return ERR_SYNTAX;
+    w->at = ARENA_NEW_ARRAY(w->arena, str, w->n);
+    if (w->at == NULL || !split(w, text) || arena_failed(w->arena))
+        return ERR_NOMEM; /* the list is well formed: only memory can fail the second time */
+    *out = w->at;
+    *out_n = w->n;
+    return OK;
+}
+
 enum err native_list(struct arena *a, str text, const str **out, size_t *out_n)
 {
     struct words w = {.arena = a};
 
-    if (!split(&w, text))
-        return ERR_SYNTAX;
-    w.at = ARENA_NEW_ARRAY(a, str, w.n);
-    if (w.at == NULL || !split(&w, text) || arena_failed(a))
-        return ERR_NOMEM; /* the list is well formed: only memory can fail the second time */
-    *out = w.at;
-    *out_n = w.n;
-    return OK;
+    return split_all(&w, text, out, out_n);
+}
+
+enum err native_paths(struct arena *a, str text, const str **out, size_t *out_n)
+{
+    struct words w = {.arena = a, .paths = true};
+
+    return split_all(&w, text, out, out_n);
 }

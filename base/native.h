@@ -23,5 +23,7 @@ MUST_CHECK enum err native_float(str text, double *out);
 /* Words separated by white space or commas, or a JSON list of such texts. SYNTAX: a list that is
  * not well formed. NOMEM. */
 MUST_CHECK enum err native_list(struct arena *a, str text, const str **out, size_t *out_n);
+/* The same for paths, which may hold blanks: separated by commas or line ends; a JSON list may hold any. */
+MUST_CHECK enum err native_paths(struct arena *a, str text, const str **out, size_t *out_n);
 
 #endif

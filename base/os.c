@@ -37,6 +37,46 @@ static int kernel_open(const char *path, int flags, unsigned mode)
     return fd;
 }
 
+/* Others than root read with their own rights, and in a directory of root's own nobody else has a say. */
+static bool is_owned(int dir, int fd)
+{
+    struct stat above, st;
+    if (fstat(dir, &above) != 0 || fstat(fd, &st) != 0)
+        return false;
+    if (!S_ISREG(st.st_mode) ||
+        (geteuid() == 0 && above.st_uid != 0 && st.st_uid != above.st_uid)) {
+        errno = EPERM;
+        return false;
+    }
+    return true;
+}
+
+static int open_in(int dir, const char *name)
+{
+    int fd, saved;
+
+    RETRY(fd, openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+    if (fd < 0 || is_owned(dir, fd))
+        return fd;
+    saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+static int kernel_open_own(const char *path, const char *name)
+{
+    int dir = kernel_open(path, O_PATH | O_DIRECTORY, 0), fd, saved;
+
+    if (dir < 0)
+        return -1;
+    fd = open_in(dir, name);
+    saved = errno;
+    close(dir);
+    errno = saved;
+    return fd;
+}
+
 /* Not repeated: after EINTR the descriptor is gone, and its number may be somebody else's already.
  */
 static int kernel_close(int fd)
@@ -241,6 +281,7 @@ static int kernel_lock(int fd)
 
 const struct os_ops os_kernel = {
     .open = kernel_open,
+    .open_own = kernel_open_own,
     .close = kernel_close,
     .pread = kernel_pread,
     .pwrite = kernel_pwrite,

@@ -14,6 +14,10 @@
 
 struct os_ops {
     int (*open)(const char *path, int flags, unsigned mode);
+    /* Opens dir/name to read it, if it is a regular file (no link, nothing that makes one wait) of the one
+     * who has the directory: for root, who would be let into everything that somebody else put a link to.
+     * errno EPERM, ELOOP: it is not. */
+    int (*open_own)(const char *dir, const char *name);
     int (*close)(int fd);
     ssize_t (*pread)(int fd, void *p, size_t n, uint64_t off);        /* short only at the end */
     ssize_t (*pwrite)(int fd, const void *p, size_t n, uint64_t off); /* all n, or -1 */

@@ -2,15 +2,13 @@
  * base/pool.c - the pool: one mutex over the lanes, one condition that idle threads wait for.
  */
 #include "base/pool.h"
-#include <pthread.h>
-#include <signal.h>
+#include "base/thread.h"
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define LANES       64
 #define MAX_THREADS 64
-#define NICENESS    10 /* of the threads: the loops come first */
 
 struct lane {
     struct pool_job *first, **last; /* last: where the next one is hung in */
@@ -52,7 +50,7 @@ static void *work(void *arg)
 {
     struct pool *p = arg;
     /* Linux gives each thread a niceness of its own. Where it is not allowed, all are equal. */
-    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), p->o.niceness);
     pthread_mutex_lock(&p->lock);
     for (;;) {
         struct pool_job *job = take(p);
@@ -78,12 +76,8 @@ static bool have_thread(struct pool *p)
 {
     if (p->idle > p->waiting || p->started == p->o.threads)
         return true;
-    sigset_t all, before;
-    sigfillset(&all);
-    CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-    if (pthread_create(&p->threads[p->started], NULL, work, p) == 0)
+    if (thread_start(&p->threads[p->started], work, p) == OK)
         p->started++;
-    CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
     return p->started > 0;
 }
 

@@ -7,7 +7,7 @@
  * numbers made of whom the work is for (its address); two that collide share a lane.
  *
  * Threads are started when there is work for them, and stay. They run at a lower priority than
- * the loops, and block all signals. Memory: none for a job; the pool itself is a few kilobytes.
+ * the loops (where the system allows it), and signals are not theirs (thread.h). Memory: none for a job; the pool itself is a few kilobytes.
  */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
@@ -20,6 +20,7 @@ struct pool_options {
     unsigned threads;  /* at most so many */
     size_t max_jobs;   /* that wait, in all lanes together */
     size_t max_a_lane; /* and in one */
+    int niceness;      /* of the threads: 0 as the caller's, 19 the least (sched(7)) */
 };
 
 /* The caller's, usually inside something larger; untouched by him from pool_submit until run(). */

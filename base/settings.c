@@ -91,6 +91,8 @@ static enum err read_typed(struct settings *s, str text, struct value *v)
         return is_allowed(row->allowed, word) ? OK : ERR_SYNTAX;
     case SETTING_LIST:
         return native_list(&s->arena, text, &v->words, &v->nwords);
+    case SETTING_PATHS:
+        return native_paths(&s->arena, text, &v->words, &v->nwords);
     case SETTING_STRING:
     case SETTING_IGNORED:
     case SETTING_WARNED:
@@ -119,11 +121,35 @@ static void describe_allowed(char *out, size_t size, const struct setting_row *r
     case SETTING_LIST:
         snprintf(out, size, "words, or a JSON list of strings");
         return;
+    case SETTING_PATHS:
+        snprintf(out, size, "paths separated by commas, or a JSON list of strings");
+        return;
     case SETTING_STRING:
     case SETTING_IGNORED:
     case SETTING_WARNED:
         snprintf(out, size, "any text");
         return;
+    }
+}
+
+/* The value of such a key is never told. */
+static bool is_secret(str key)
+{
+    return str_ends(key, STR("secret")) || str_ends(key, STR("password"));
+}
+
+/* The password in front of the host of a URL becomes stars, in place: a message is read by more people than
+ * the INI. */
+static void hide_password(char *text)
+{
+    for (char *at = text; (at = strstr(at, "://")) != NULL;) {
+        at += 3;
+        size_t n = strcspn(at, "/?# \"'");
+        while (n > 0 && at[n - 1] != '@')
+            n--;
+        char *colon = memchr(at, ':', n);
+        if (colon)
+            memset(colon + 1, '*', (size_t)(at + n - 1 - (colon + 1)));
     }
 }
 
@@ -134,9 +160,13 @@ static enum err refuse(const struct source *from, enum err e, const struct value
     if (e == ERR_NOMEM)
         return no_memory(from->detail);
     describe_allowed(allowed, sizeof allowed, v->row);
-    return err_set(from->detail, e, 0,
-                   STR_FMT ": " STR_FMT ": found \"" STR_FMT "\", allowed is %s",
-                   STR_ARG(from->origin), STR_ARG(v->key), STR_ARG(str_sub(text, 0, 80)), allowed);
+    if (is_secret(v->key))
+        text = STR("(not shown)");
+    e = err_set(from->detail, e, 0, STR_FMT ": " STR_FMT ": found \"" STR_FMT "\", allowed is %s",
+                STR_ARG(from->origin), STR_ARG(v->key), STR_ARG(str_sub(text, 0, 80)), allowed);
+    if (from->detail)
+        hide_password(from->detail->text);
+    return e;
 }
 
 /* An empty text, or null. It takes away the default of texts, lists and booleans, where the
@@ -150,6 +180,7 @@ static void apply_empty(const struct source *from, struct value *v, bool null)
         return;
     case SETTING_BOOL:
     case SETTING_LIST:
+    case SETTING_PATHS:
         v->set = true;
         break;
     case SETTING_STRING:
@@ -612,7 +643,8 @@ str settings_str(const struct settings *s, const char *key)
 
 const str *settings_list(const struct settings *s, const char *key, size_t *n)
 {
-    const struct value *v = value_typed(s, key, SETTING_LIST);
+    const struct value *v = value_get(s, key);
+    CHECK(v->row->type == SETTING_LIST || v->row->type == SETTING_PATHS);
     *n = v->nwords;
     return v->words;
 }
@@ -654,6 +686,7 @@ enum err settings_refuse(const struct settings *s, const char *key, enum err e,
     va_start(args, reason);
     vsnprintf(why.text, sizeof why.text, reason, args);
     va_end(args);
+    hide_password(why.text);
     return err_set(d, e, 0, STR_FMT ": %s: %s", STR_ARG(settings_origin(s, key)), key, why.text);
 }
 

@@ -37,6 +37,7 @@ enum setting_type {
     SETTING_FLOAT,   /* decimal within [min, max] */
     SETTING_STRING,  /* any text; empty: STR(""), and counts as unset */
     SETTING_LIST,    /* words separated by white space or commas; or a JSON list of strings */
+    SETTING_PATHS,   /* paths separated by commas or line ends; or a JSON list of strings */
     SETTING_ENUM,    /* one of the words in `allowed`, separated by spaces */
     SETTING_IGNORED, /* known and without effect here; `help` says why. Accepted in silence */
     SETTING_WARNED   /* the same, but somebody may count on it: accepted with a warning */
@@ -83,7 +84,7 @@ bool settings_bool(const struct settings *s, const char *key);
 int64_t settings_int(const struct settings *s, const char *key, int64_t if_unset);
 double settings_float(const struct settings *s, const char *key, double if_unset);
 str settings_str(const struct settings *s, const char *key);
-/* A list's words; *n = 0 when unset. The array lives as long as s. */
+/* The words of a LIST, or the PATHS; *n = 0 when unset. The array lives as long as s. */
 const str *settings_list(const struct settings *s, const char *key, size_t *n);
 
 /* Tells the log of each setting that is given and does nothing: WARN for rows of type WARNED (but
@@ -94,7 +95,8 @@ void settings_log_without_effect(const struct settings *s);
  */
 str settings_origin(const struct settings *s, const char *key);
 /* The value of `key` cannot be: writes "ORIGIN: KEY: " and the reason into the detail (may be NULL), and
- * returns `e`: SYNTAX, it means nothing; UNSUPPORTED, what it means there is not, or not with the others. */
+ * returns `e`: SYNTAX, it means nothing; UNSUPPORTED, what it means there is not, or not with the others.
+ * Passwords of URLs in the reason are not shown. */
 enum err settings_refuse(const struct settings *s, const char *key, enum err e,
                          struct err_detail *d, const char *reason, ...) PRINTF_LIKE(5, 6);
 

@@ -11,10 +11,9 @@
 
 static bool is_stopped(void)
 {
-    sigset_t waiting;
-    return sigpending(&waiting) == 0 &&
-           (sigismember(&waiting, SIGINT) == 1 || sigismember(&waiting, SIGTERM) == 1 ||
-            sigismember(&waiting, SIGHUP) == 1);
+    sigset_t waiting, awaited = cli_signals(), both;
+    return sigpending(&waiting) == 0 && sigandset(&both, &waiting, &awaited) == 0 &&
+           !sigisemptyset(&both);
 }
 
 static bool on_progress(void *arg, uint64_t done, uint64_t total)

@@ -1,10 +1,10 @@
 /*
  * cli/cli.h - what stands between main() and the rooms: the words of the command line, the settings
- * that are in force, and what each command does but start.
+ * that are in force, and what each command does.
  *
  * Nothing here prints or exits on its own: errors go into the err_detail, text for the user to the
- * FILE that the caller names. kinto.c owns the tables (commands, options) and every life time. One
- * thread, before the server starts.
+ * FILE that the caller names. kinto.c owns the tables (commands, options). One thread,
+ * which becomes the one that waits for signals when a server runs.
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -16,6 +16,7 @@
 #include "base/settings.h"
 #include "engine/engine.h"
 #include "store/store.h"
+#include <signal.h>
 #include <stdio.h>
 
 /* ---- the command line: args.c ---------------------------------------------------------------- */
@@ -25,7 +26,7 @@
 /* What was given; texts borrow from argv. NULL and false: not given. */
 struct cli_args {
     const char *ini, *port, *host, *data, *backend, *cache_backend, *since, *username, *password;
-    bool memory, dry_run, repair, yes, quiet, verbose, help;
+    bool memory, dry_run, repair, yes, quiet, verbose, help, self_signed;
     struct cli_operands { /* the words that belong to no option, in their order */
         const char *at[CLI_MAX_WORDS];
         size_t n;
@@ -131,6 +132,13 @@ MUST_CHECK enum err cli_command_check(struct cli_run *r); /* sets unsound */
 /* One operand, which the caller has checked; signals as cli_copy_run has them. */
 MUST_CHECK enum err cli_command_backup(struct cli_run *r);
 MUST_CHECK enum err cli_command_restore(struct cli_run *r);
+/*
+ * Serves until SIGTERM or SIGINT; the caller has blocked cli_signals(). It tells on r->out where, in one line, once
+ * connections are accepted: scripts read the URL from it.
+ */
+MUST_CHECK enum err cli_command_start(struct cli_run *r);
+/* SIGTERM, SIGINT, SIGHUP: what start, backup and restore wait, or look, for. */
+sigset_t cli_signals(void);
 /* kinto init has no run: there need not be any settings yet. EXISTS: the file; SYNTAX: a backend. */
 MUST_CHECK enum err cli_command_init(const struct cli_args *a, FILE *in, FILE *out,
                                      struct err_detail *d);
@@ -143,10 +151,10 @@ const char *cli_ask_backend(FILE *in, FILE *out);
 /* What kinto.storage_backend is called that --backend means; NULL: there is none of that name. */
 const char *cli_backend_setting(const char *name);
 /* Writes the commented kinto.ini of the source tree, with secrets of its own, to a new file for its
- * owner only, and makes the directories above it. host NULL: as it stands there. EXISTS: there is
- * such a file; it is not touched. */
+ * owner only, and makes the directories above it. host NULL: as it stands there. certificate: it names
+ * the files of cli_certificate_write(). EXISTS: there is such a file; it is not touched. */
 MUST_CHECK enum err cli_init_write(const char *path, const char *backend_setting, const char *host,
-                                   struct err_detail *d);
+                                   bool certificate, struct err_detail *d);
 
 /* ---- kinto purge-deleted: purge.c ------------------------------------------------------------ */
 

@@ -1,11 +1,16 @@
 /*
  * cli/commands.c - the commands that work on the data of a server, most of them of one that is stopped.
  *
+ * Run by root, those that write to a data directory become its owner first: a file of root's in it would
+ * stop the server. A backup stays root's, where the server cannot get at it, and a restore
+ * reads what is root's, so it fills the directory as root and gives it back.
+ *
  * Each is handed an open struct cli_run (run.c) and does what its row in kinto.c says; what it has done
  * it tells on run->out, unless it shall be quiet. Data that nobody keeps (the memory backend) cannot be
  * worked on: whoever wrote the wrong settings into a script must hear of it.
  */
 #include "cli/private.h"
+#include "process/process.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -35,6 +40,12 @@ static enum err want_data(struct cli_run *r, const char *what, const char **dir)
     return e;
 }
 
+static enum err open_store_as_owner(struct cli_run *r, const char *dir)
+{
+    enum err e = process_become_owner(dir, &r->detail);
+    return e == OK ? cli_run_open_store(r) : e;
+}
+
 /* A directory that is not there is a slip of the pen, and not made. */
 static enum err open_what_is_there(struct cli_run *r, const char *what)
 {
@@ -45,7 +56,7 @@ static enum err open_what_is_there(struct cli_run *r, const char *what)
         return e;
     if (stat(dir, &st) != 0)
         return err_set(&r->detail, err_from_errno(errno), errno, "%s", dir);
-    return cli_run_open_store(r);
+    return open_store_as_owner(r, dir);
 }
 
 /* There is one format so far, and store_open refuses any other. */
@@ -64,7 +75,7 @@ enum err cli_command_migrate(struct cli_run *r)
         fprintf(r->out, "%s: not there yet, kinto start would make it\n", o.dir);
         return OK;
     }
-    e = cli_run_open_store(r);
+    e = open_store_as_owner(r, o.dir);
     if (e == OK)
         fprintf(r->out, "%s: the format is current, nothing to migrate\n", r->data_dir);
     return e;
@@ -116,7 +127,9 @@ enum err cli_command_check(struct cli_run *r)
         .progress = progress_of(r),
     };
     bool sound = true;
-    e = cli_check_run(&c, &sound, &r->detail);
+    e = process_become_owner(dir, &r->detail);
+    if (e == OK)
+        e = cli_check_run(&c, &sound, &r->detail);
     if (e == OK && sound)
         e = cli_run_open_store(r); /* log and index are right: now what the store keeps in them */
     if (e == OK && sound)
@@ -138,7 +151,7 @@ enum err cli_command_create_user(struct cli_run *r)
     if (e == OK)
         e = cli_user_read(r->args, r->in, r->out, &user, &r->detail);
     if (e == OK)
-        e = cli_run_open_store(r);
+        e = open_store_as_owner(r, dir);
     if (e == OK)
         e = cli_user_create(r->store, r->settings, &user, &r->detail);
     if (e == OK && !r->args->quiet)
@@ -151,7 +164,7 @@ enum err cli_command_create_user(struct cli_run *r)
 enum err cli_command_backup(struct cli_run *r)
 {
     struct cli_copy c = {.since = r->args->since, .progress = progress_of(r)};
-    struct engine_backup_result done;
+    struct engine_backup_result done = {0};
     enum err e = want_data(r, "back up", &c.from);
     c.to = r->args->operands.at[0];
     if (e == OK)
@@ -164,6 +177,31 @@ enum err cli_command_backup(struct cli_run *r)
     return e;
 }
 
+/* Is there a directory of somebody else that root is about to fill? */
+static bool is_of_another(const char *dir)
+{
+    struct stat st;
+    return geteuid() == 0 && stat(dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid != 0;
+}
+
+/* Copies into the directory; one of another user is root's meanwhile, and theirs again in any case. */
+static enum err copy_to(struct cli_run *r, const struct cli_copy *c,
+                        struct engine_backup_result *done)
+{
+    struct process_loan loan;
+    struct err_detail why = {.text = ""};
+    if (!is_of_another(c->to))
+        return cli_copy_run(c, done, &r->detail);
+    enum err e = process_take_over(c->to, &loan, &r->detail);
+    if (e != OK)
+        return e;
+    e = cli_copy_run(c, done, &r->detail);
+    enum err back = process_give_back(&loan, e == OK, &why);
+    if (e == OK && back != OK)
+        r->detail = why;
+    return e == OK ? back : e;
+}
+
 /* The copy is opened once, so that the index is there when a server starts. */
 enum err cli_command_restore(struct cli_run *r)
 {
@@ -171,9 +209,9 @@ enum err cli_command_restore(struct cli_run *r)
     struct engine_backup_result done;
     enum err e = want_data(r, "restore to", &c.to);
     if (e == OK)
-        e = cli_copy_run(&c, &done, &r->detail);
+        e = copy_to(r, &c, &done);
     if (e == OK)
-        e = cli_run_open_store(r);
+        e = open_store_as_owner(r, c.to);
     if (e == OK && !r->args->quiet)
         fprintf(r->out,
                 "%s: restored from %s: %" PRIu64 " segments, %" PRIu64

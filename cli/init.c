@@ -8,6 +8,7 @@
 #include "base/os.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* kinto.ini becomes part of the program, so that there is one text to maintain. */
@@ -44,13 +45,13 @@ static void add_line(struct buf *b, str line, const struct replacement *r, size_
 
 static void add_ini(struct buf *b, const struct replacement *r, size_t n)
 {
+    /* cppcheck-suppress comparePointers ; the linker makes them the ends of one array */
     str rest = {kinto_ini_begin, (size_t)(kinto_ini_end - kinto_ini_begin)};
     while (rest.n > 0)
         add_line(b, str_cut(&rest, '\n'), r, n);
 }
 
-/* Every directory above the file. */
-static enum err make_dirs(const char *path, struct err_detail *d)
+enum err cli_make_dirs(const char *path, struct err_detail *d)
 {
     char dir[PATH_MAX];
     for (size_t i = 1; path[i]; i++) {
@@ -109,7 +110,7 @@ const char *cli_backend_setting(const char *name)
 }
 
 enum err cli_init_write(const char *path, const char *backend_setting, const char *host,
-                        struct err_detail *d)
+                        bool certificate, struct err_detail *d)
 {
     char secret[SECRET_HEX + 1], bucket_secret[SECRET_HEX + 1];
     struct buf b;
@@ -120,16 +121,69 @@ enum err cli_init_write(const char *path, const char *backend_setting, const cha
         {"kinto.default_bucket_hmac_secret", bucket_secret},
         {"kinto.storage_backend", backend_setting},
         {"host", host},
+        {"kinto.tls_certificate", certificate ? "%(here)s/" CLI_CERTIFICATE : NULL},
+        {"kinto.tls_key", certificate ? "%(here)s/" CLI_KEY : NULL},
     };
     buf_init(&b, MAX_INI_BYTES);
     add_ini(&b, r, ARRAY_LEN(r));
     enum err e = b.err;
     if (e == OK)
-        e = make_dirs(path, d);
+        e = cli_make_dirs(path, d);
     if (e == OK)
         e = cli_write_new_file(path, buf_str(&b), d);
     buf_fini(&b);
     return e;
+}
+
+static enum err write_plain(const struct cli_args *a, const char *path, const char *backend,
+                            FILE *out, struct err_detail *d)
+{
+    enum err e = cli_init_write(path, backend, a->host, a->self_signed, d);
+    if (e == OK)
+        fprintf(out, "Created config %s\n", path);
+    return e;
+}
+
+/* The settings of certificates are lists, whose paths are separated by commas and line ends. */
+static enum err check_folder(const char *ini, struct err_detail *d)
+{
+    char folder[PATH_MAX + 2], whole[PATH_MAX];
+    const char *slash = strrchr(ini, '/');
+    size_t n = slash ? (size_t)(slash - ini) + 1 : 0;
+    if (n >= PATH_MAX)
+        return err_set(d, ERR_LIMIT, 0, "%s: path too long", ini);
+    memcpy(folder, ini, n);
+    memcpy(folder + n, ".", 2);
+    if (!realpath(folder, whole))
+        return err_set(d, err_from_errno(errno), errno, "%s", folder);
+    if (strpbrk(whole, ",\n"))
+        return err_set(
+            d, ERR_UNSUPPORTED, 0,
+            "%s: certificates are named in a list, so no folder on the way to them can have "
+            "a comma in its name",
+            whole);
+    return OK;
+}
+
+static enum err write_with_certificate(const struct cli_args *a, const char *path,
+                                       const char *backend, FILE *out, struct err_detail *d)
+{
+    struct cli_certificate c;
+    enum err e = cli_make_dirs(path, d);
+    if (e == OK)
+        e = check_folder(path, d);
+    if (e == OK)
+        e = cli_certificate_write(&c, path, &a->operands, d);
+    if (e != OK)
+        return e;
+    e = write_plain(a, path, backend, out, d);
+    if (e != OK) {
+        cli_certificate_remove(&c);
+        return e;
+    }
+    fprintf(out, "Created certificate %s\nand its key %s\nSHA-256 %s\n", c.certificate, c.key,
+            c.fingerprint);
+    return OK;
 }
 
 enum err cli_command_init(const struct cli_args *a, FILE *in, FILE *out, struct err_detail *d)
@@ -137,6 +191,10 @@ enum err cli_command_init(const struct cli_args *a, FILE *in, FILE *out, struct 
     const char *path = cli_ini_named(a), *name = a->backend;
     if (!path)
         path = "config/kinto.ini";
+    if (a->operands.n > 0 && !a->self_signed)
+        return err_set(d, ERR_SYNTAX, 0,
+                       "names of hosts are of use with --tls-self-signed only: %s",
+                       a->operands.at[0]);
     if (access(path, F_OK) == 0)
         return err_set(d, ERR_EXISTS, 0, "%s already exists", path);
     if (!name)
@@ -146,8 +204,6 @@ enum err cli_command_init(const struct cli_args *a, FILE *in, FILE *out, struct 
         return err_set(d, ERR_SYNTAX, 0, "--backend is engine or memory, found: %s", name);
     if (a->cache_backend && strcmp(a->cache_backend, "memory") != 0)
         return err_set(d, ERR_SYNTAX, 0, "--cache-backend is memory, found: %s", a->cache_backend);
-    enum err e = cli_init_write(path, backend, a->host, d);
-    if (e == OK)
-        fprintf(out, "Created config %s\n", path);
-    return e;
+    return a->self_signed ? write_with_certificate(a, path, backend, out, d)
+                          : write_plain(a, path, backend, out, d);
 }

@@ -7,6 +7,7 @@
  * others: the secret of the user ids is kept in the data directory, and where that is the settings say.
  */
 #include "cli/private.h"
+#include "process/process.h"
 
 #include "api/api.h"
 #include "auth/auth.h"
@@ -14,7 +15,8 @@
 #include "plugins/plugins.h"
 
 static const struct setting_table *const tables[] = {
-    &store_settings, &http_settings, &auth_settings, &api_settings, &plugins_settings,
+    &store_settings, &http_settings,    &auth_settings,
+    &api_settings,   &plugins_settings, &process_settings,
 };
 
 static enum err (*const checks[])(const struct settings *s, struct err_detail *d) = {
@@ -81,6 +83,7 @@ enum err cli_run_open(struct cli_run *r)
     e = load(r);
     if (e != OK)
         return e;
+    process_keep_memory(r->settings);
     settings_log_without_effect(r->settings);
     return check(r);
 }

@@ -83,6 +83,16 @@ static enum err failed(struct job *j, const char *path, const char *what)
     return err_set(j->detail, err_from_errno(saved), saved, "%s: %s", path, what);
 }
 
+/* Of the source: see os.h. A backup of root's is restored to whoever has the data, so that it must have
+ * nothing that is not theirs already. */
+static enum err not_opened(struct job *j, const char *path)
+{
+    if (errno != EPERM && errno != ELOOP)
+        return failed(j, path, "cannot be opened");
+    return err_set(j->detail, ERR_REFUSED, 0,
+                   "%s: is a link, or no file, or not of the directory's owner", path);
+}
+
 /* ---- which segments -------------------------------------------------------------------------- */
 
 /* The row that ends with the newest; before a gap there can only be what a crash kept from being
@@ -126,11 +136,12 @@ static enum err open_piece(struct job *j, uint32_t number)
     struct piece *p = &j->piece[j->segments];
     char path[LOG_PATH_MAX];
 
-    log_path(j->b->dir, number, path, sizeof path);
-    *p = (struct piece){.number = number, .fd = os()->open(path, O_RDONLY, 0)};
-    if (p->fd < 0)
-        return errno == ENOENT ? ERR_AGAIN : failed(j, path, "cannot be opened");
+    *p = (struct piece){.number = number};
     snprintf(p->name, sizeof p->name, "%08x.log", number);
+    log_path(j->b->dir, number, path, sizeof path);
+    p->fd = os()->open_own(j->b->dir, p->name);
+    if (p->fd < 0)
+        return errno == ENOENT ? ERR_AGAIN : not_opened(j, path);
     j->segments++;
     return OK;
 }
@@ -329,9 +340,10 @@ static enum err since_same(struct job *j, const struct piece *p, bool *same)
         err = frames_header(&mine, p->fd, &ours, &ours_good);
     if (err == OK && os()->size(p->fd, &mine.size) != 0)
         err = failed(j, j->b->dir, "cannot be read");
-    *same = err == OK && good && ours_good && memcmp(&theirs, &ours, sizeof ours) == 0 &&
-            f.size == mine.size;
-    return err;
+    if (err != OK)
+        return err;
+    *same = good && ours_good && f.size == mine.size && memcmp(&theirs, &ours, sizeof ours) == 0;
+    return OK;
 }
 
 /* ---- the directory --------------------------------------------------------------------------- */
@@ -692,11 +704,14 @@ static enum err copy_extra(struct job *j, struct piece *p)
     enum err err = OK;
 
     snprintf(path, sizeof path, "%s/%s", j->b->dir, p->name);
-    p->fd = os()->open(path, O_RDONLY, 0);
+    p->fd = os()->open_own(j->b->dir, p->name);
     if (p->fd < 0)
-        return errno == ENOENT ? OK : failed(j, path, "cannot be opened");
+        return errno == ENOENT ? OK : not_opened(j, path);
     if (os()->size(p->fd, &size) != 0)
         err = failed(j, path, "cannot be read");
+    if (err == OK && size > ENGINE_BACKUP_EXTRA_BYTES)
+        err =
+            err_set(j->detail, ERR_LIMIT, 0, "%s: is larger than a file of its kind can be", path);
     if (err == OK)
         err = make_file(j, p, &fd);
     if (err == OK)

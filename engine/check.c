@@ -248,15 +248,28 @@ static enum err need_segments(struct check *c)
     return err;
 }
 
+/* Where transactions are missing before it, what they took out of the segment may still be there. */
+static void look_for_use(const struct check *c, uint64_t first)
+{
+    char name[16];
+
+    if (c->found.r->log_problems > 0 || !replay_gave_up(c->made, first))
+        return;
+    snprintf(name, sizeof name, "%08x.log", c->walk.f.number);
+    finding_add(&c->found, FINDING_LOG, name, ENGINE_AT_OFFSET, c->walk.f.at, REPLAY_GAVE_UP);
+}
+
 static enum err replay(struct check *c)
 {
     struct frames behind = c->walk.f;
+    uint64_t first = c->made->writer.now.first;
     enum err err = need_segments(c);
 
     if (err == OK)
         err = replay_frame(c->made, &c->walk.f, &c->walk.h);
     if (err != OK)
         return err;
+    look_for_use(c, first);
     frames_step(&behind, &c->walk.h);
     if (c->made->pages.memory_n * PAGE_BYTES >= c->made->options.cache_bytes / 2 &&
         c->made->index.fd < 0)
@@ -405,7 +418,7 @@ enum err engine_check(const char *dir, const struct engine_check_options *option
                       struct engine_check_report *report, struct err_detail *detail)
 {
     struct check c;
-    struct err_detail own;
+    struct err_detail own = {0};
     enum err err;
 
     detail = detail == NULL ? &own : detail;

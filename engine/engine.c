@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "engine/private.h"
 
 #define SEGMENT_BYTES_DEFAULT MIB /* to begin with (log_set_target) */
@@ -287,19 +288,19 @@ static void stop_keeper(struct engine *e)
 
 static enum err start_threads(struct engine *e, struct err_detail *d)
 {
-    int r = 0;
+    enum err err = OK;
 
     if (e->dir != NULL)
-        r = pthread_create(&e->committer, NULL, commit_thread, e);
-    e->committer_runs = e->dir != NULL && r == 0;
-    if (r == 0) {
-        r = pthread_create(&e->keeper.thread, NULL, keeper_thread, e);
-        e->keeper.runs = r == 0;
+        err = thread_start(&e->committer, commit_thread, e);
+    e->committer_runs = e->dir != NULL && err == OK;
+    if (err == OK) {
+        err = thread_start(&e->keeper.thread, keeper_thread, e);
+        e->keeper.runs = err == OK;
     }
-    if (r == 0)
+    if (err == OK)
         return OK;
     stop_committer(e);
-    return err_set(d, ERR_NOMEM, r, "a thread cannot be started");
+    return err_set(d, err, 0, "a thread cannot be started");
 }
 
 void engine_fail(struct engine *e, const char *why)

@@ -138,6 +138,8 @@ MUST_CHECK enum err engine_compact(struct engine *e);
  * slowed down. Everything in the copy has been read back and checked, and is on disk. The index is
  * not copied: an opening makes it from the log.
  */
+#define ENGINE_BACKUP_EXTRA_BYTES (64 * KIB)
+
 struct engine_backup {
     const char *dir;  /* of the store; nothing in it is changed */
     const char *dest; /* made (0700), or there and empty */
@@ -145,7 +147,8 @@ struct engine_backup {
         *since; /* an earlier copy of the same store; NULL: none. A segment that is finished in
                         * both gets one more name instead of being copied, if the file system can */
     const char *const *extra; /* more files of dir, copied when they are there; NULL-terminated, or
-                               * NULL: none. Read last: no older than what is in the segments */
+                               * NULL: none, each at most ENGINE_BACKUP_EXTRA_BYTES (LIMIT). Read last: no older than
+                               * what is in the segments */
     /* Called after each part, `total` is what is expected. False: give up (CLOSED). NULL: none. */
     bool (*progress)(void *arg, uint64_t done, uint64_t total);
     void *arg;
@@ -156,7 +159,8 @@ struct engine_backup_result {
     uint64_t version; /* number of the last one */
 };
 /*
- * BUSY also: a repair of dir was not finished. NOTFOUND: no store in dir or in since. EXISTS: dest is
+ * BUSY also: a repair of dir was not finished. REFUSED: a file of dir is a link, none that can be read to its
+ * end, or (for root, in a directory of somebody else) not of the one who has dir. NOTFOUND: no store in dir or in since. EXISTS: dest is
  * not empty. CORRUPT: damage in dir or since; the detail names file and offset. CONFLICT: since is of another store. BUSY, AGAIN, NOSPACE, IO,
  * NOMEM, LIMIT, UNSUPPORTED, CLOSED. When it fails nothing of it stays. What a process that was
  * killed leaves behind is refused by engine_open, or has no segment under its name yet.

@@ -100,7 +100,8 @@ enum err frames_open(struct frames *f, int flags, int *fd)
     char path[LOG_PATH_MAX];
 
     log_path(f->dir, f->number, path, sizeof path);
-    *fd = os()->open(path, flags | O_NONBLOCK, 0); /* a FIFO of that name is no reason to wait */
+    /* a FIFO of that name is no reason to wait, and a link may have been put there by others */
+    *fd = os()->open(path, flags | O_NONBLOCK | O_NOFOLLOW, 0);
     if (*fd < 0 || os()->size(*fd, &f->size) != 0)
         return err_set(f->detail, err_from_errno(errno), errno, "%s: cannot be opened", path);
     if (f->size > UINT32_MAX)

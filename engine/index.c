@@ -70,7 +70,7 @@ enum err index_create(struct engine *e, struct err_detail *d)
 
     index_close(e);
     index_path(e, INDEX_FILE, path, sizeof path);
-    e->index.fd = os()->open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    e->index.fd = os()->open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
     e->index.seq = 0;
     e->index.pages = 0;
     return e->index.fd < 0 ? io_error(e, "cannot be created", d) : OK;
@@ -109,7 +109,7 @@ enum err index_create_unnamed(struct engine *e, struct err_detail *d)
     char path[LOG_PATH_MAX];
 
     index_path(e, INDEX_UNNAMED, path, sizeof path);
-    e->index.fd = os()->open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    e->index.fd = os()->open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
     if (e->index.fd < 0)
         return err_set(d, err_from_errno(errno), errno, "%s: cannot be created", path);
     if (os()->unlink(path) != 0)
@@ -360,7 +360,7 @@ enum err index_open(struct engine *e, int flags, struct err_detail *d)
     char path[LOG_PATH_MAX];
 
     index_path(e, INDEX_FILE, path, sizeof path);
-    e->index.fd = os()->open(path, flags, 0);
+    e->index.fd = os()->open(path, flags | O_NOFOLLOW, 0);
     if (e->index.fd >= 0)
         return OK;
     return errno == ENOENT ? ERR_NOTFOUND : io_error(e, "cannot be opened", d);

@@ -139,7 +139,8 @@ static bool keys_rise(const struct page *p, str low, const str *high)
     str before = low;
 
     for (unsigned i = p->level > 0; i < p->count; i++) {
-        str k = {(char *)key[i % 2], node_key(p, i, key[i % 2])};
+        size_t n = node_key(p, i, key[i % 2]);
+        str k = {(char *)key[i % 2], n};
         int c = str_cmp(k, before);
         if (c < 0 || (c == 0 && (i > 0 || p->level > 0)) ||
             (high != NULL && str_cmp(k, *high) >= 0))
@@ -212,8 +213,10 @@ static void look_below(struct inspection *s, const struct page *p, str low, cons
     for (unsigned i = 0; i < p->count; i++) {
         bool last = i + 1u == p->count;
         str to = STR_NONE;
-        if (!last)
-            to = (str){(char *)key[i % 2], node_key(p, i + 1, key[i % 2])};
+        if (!last) {
+            to.n = node_key(p, i + 1, key[i % 2]);
+            to.p = (char *)key[i % 2];
+        }
         look_at_page(s, node_child(p, i), p->level - 1u, from, last ? high : &to);
         from = to;
     }

@@ -206,7 +206,7 @@ static enum err create_file(struct log *log, struct segment *seg, const struct s
     int fd;
 
     log_path(log->dir, seg->number, path, sizeof path);
-    fd = os()->open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    fd = os()->open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_from_errno(errno);
     err = write_header(log, fd, h);

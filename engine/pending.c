@@ -62,9 +62,12 @@ static struct chunk *chunk_new(struct pending *p, logpos pos, size_t n)
     return c;
 }
 
-static void chunk_free(struct pending *p, struct chunk *c)
+/* What was popped off the list. */
+static void chunk_free(struct pending *p, struct list_node *popped)
 {
-    list_remove(&c->node);
+    struct chunk *c = LIST_ENTRY(popped, struct chunk, node);
+
+    CHECK(popped != NULL);
     if (p->spare == NULL && c->cap == CHUNK_BYTES)
         p->spare = c;
     else
@@ -107,7 +110,7 @@ void pending_cut(struct pending *p, logpos from)
                 set_used(c, (uint32_t)(from - c->pos));
             return;
         }
-        chunk_free(p, c);
+        chunk_free(p, list_pop_last(&p->chunks));
     }
 }
 
@@ -122,6 +125,6 @@ void pending_reap(struct pending *p, logpos durable)
             set_used(c, 0);
             return;
         }
-        chunk_free(p, c);
+        chunk_free(p, list_pop(&p->chunks));
     }
 }

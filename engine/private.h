@@ -848,6 +848,10 @@ MUST_CHECK enum err recover(struct engine *e, struct engine_recovery *r, struct 
 /* Does what the frame at f's place says. CORRUPT, and as apply_put. */
 MUST_CHECK enum err replay_frame(struct engine *e, const struct frames *f,
                                  const struct frame_header *h);
+/* Has a frame, before which writer.now.first was `first`, given up a segment that the index refers to? No
+ * compaction does that: whoever goes by it loses what lives there. */
+bool replay_gave_up(const struct engine *e, uint64_t first);
+#define REPLAY_GAVE_UP "gives up a segment that is of use"
 /* What was replayed becomes the newest version, which readers (a checkpoint among them) see; `f`: the
  * place behind it. It must be durable. */
 void replay_publish(struct engine *e, const struct frames *f);

@@ -42,6 +42,7 @@ static void copy_words(const struct published *p, uint64_t current, struct versi
 
     for (size_t i = 0; i < VERSION_WORDS; i++)
         words[i] = atomic_load_explicit(&p->words[current & 1][i], memory_order_acquire);
+    /* cppcheck-suppress uninitvar ; the loop has set all of them */
     memcpy(out, words, sizeof words);
 }
 

@@ -103,9 +103,12 @@ static enum err replay_segment(struct scan *s)
     struct frame_header h;
 
     while (frames_peek(&s->f, &h)) {
+        uint64_t first = s->e->writer.now.first;
         enum err err = replay_frame(s->e, &s->f, &h);
         if (err != OK)
             return err;
+        if (replay_gave_up(s->e, first))
+            return frames_damage(&s->f, s->f.at, "a frame that " REPLAY_GAVE_UP);
         s->r->txns++;
         s->r->bytes += FRAME_HEADER_BYTES + h.bytes;
         frames_step(&s->f, &h);
@@ -316,7 +319,7 @@ static enum err reopen_newest(struct scan *s)
     if (log->active == NULL || log->fd >= 0)
         return OK;
     log_path(log->dir, log->active->number, path, sizeof path);
-    log->fd = os()->open(path, O_RDWR, 0);
+    log->fd = os()->open(path, O_RDWR | O_NOFOLLOW, 0);
     if (log->fd < 0)
         return err_set(s->detail, err_from_errno(errno), errno, "%s: cannot be opened", path);
     return OK;
@@ -425,7 +428,7 @@ static enum err open_files(struct scan *s)
         err = check_row(s);
     if (err == OK)
         err = load_segments(s);
-    if (err == OK && s->e->log.active != NULL)
+    if (err == OK && (s->e->log.active != NULL || s->e->index.unproven > 0))
         err = check_ends(s);
     return err;
 }

@@ -459,7 +459,7 @@ enum err engine_repair(const char *dir, const struct engine_repair_options *opti
                        struct err_detail *detail)
 {
     enum engine_repaired what = ENGINE_SOUND;
-    struct err_detail own;
+    struct err_detail own = {0};
     struct check c;
     enum err err;
 

@@ -41,6 +41,8 @@ enum err replay_frame(struct engine *e, const struct frames *f, const struct fra
 
     while (err == OK && ops_more(&o)) {
         err = ops_next(&o);
+        if (err == OK && o.op == OP_TRIM && o.number > f->number)
+            err = ERR_CORRUPT;
         if (err == ERR_CORRUPT)
             return frames_damage(f, (uint64_t)(o.at == NULL ? 0 : o.at - o.base),
                                  "operation that makes no sense");
@@ -52,6 +54,16 @@ enum err replay_frame(struct engine *e, const struct frames *f, const struct fra
     e->writer.now.last = LOGPOS(f->number, f->at);
     e->writer.now.log_bytes += FRAME_HEADER_BYTES + h->bytes;
     return OK;
+}
+
+bool replay_gave_up(const struct engine *e, uint64_t first)
+{
+    for (uint64_t n = e->log.first; e->writer.now.first != first && n < e->writer.now.first; n++) {
+        const struct segment *seg = log_segment(&e->log, (uint32_t)n);
+        if (seg != NULL && seg->cells > 0)
+            return true;
+    }
+    return false;
 }
 
 void replay_publish(struct engine *e, const struct frames *f)

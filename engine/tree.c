@@ -450,6 +450,8 @@ static enum err del_in_leaf(struct tree *t, str first, str prefix, tree_each_fn 
     bool exact;
     enum err err = pages_reserve(t->pages);
 
+    CHECK(t->depth > 0); /* `first` is in a leaf */
+
     if (err == OK)
         err = descend(t, first, d, &path);
     if (err != OK)

@@ -494,3 +494,9 @@ str http_answer_header(const struct http_answer *answer, str name)
             return answer->headers[i].value;
     return STR_NONE;
 }
+
+void http_client_places(http_place_fn *each, void *arg)
+{
+    resolve_places(each, arg);
+    trust_places(each, arg);
+}

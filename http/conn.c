@@ -2,10 +2,11 @@
  * http/conn.c - a connection from its first byte to its close.
  *
  *     state      what is true in it                            leaves it by
- *     HANDSHAKE  TLS keys are being agreed on                  step_handshake
- *     IDLE       no byte of a request is here; no buffers      step_head (a byte came)
- *     HEAD       part of a head, or a pipelined one, is here   step_head (complete, or refused)
- *     BODY       ex holds the head; its body is arriving       step_body (complete, or refused)
+ *     HANDSHAKE  TLS: it is the peer's turn                    step_handshake (bytes came)
+ *     CRYPTO     TLS: a thread of the pool has the session     conn_shaken
+ *     IDLE       no byte of a request is here; no buffers      receive_head (a byte came)
+ *     HEAD       part of a head, or a pipelined one, is here   receive_head (complete, or refused)
+ *     BODY       ex holds the head; its body is arriving       receive_body (complete, or refused)
  *     WORK       the application has ex (or it is responded)   step_work (when responded)
  *     SEND       the response of ex (or what is left of        step_send (all is out)
  *                earlier ones, ex NULL) waits for the socket
@@ -14,8 +15,8 @@
  *     GONE       WORK whose socket is closed; ex is parked     step_gone (when responded)
  *     CLOSED     on the loop's dead list                       conn_free_dead
  *
- *     HANDSHAKE -> IDLE -> HEAD -> BODY -> WORK -> SEND -> IDLE | HEAD | LINGER | CLOSED
- *     refuse():    HEAD, BODY -> WORK (responded, closing)      conn_close(): any -> CLOSED | GONE
+ *     HANDSHAKE <-> CRYPTO -> IDLE -> HEAD -> BODY -> WORK -> SEND -> IDLE | HEAD | LINGER | CLOSED
+ *     answered():  HEAD, BODY -> WORK (responded)               conn_close(): any -> CLOSED | GONE
  *
  * A step does its piece and answers NEXT (look at the state again) or WAIT (nothing more to do
  * until an event, a time-out or a resumption). conn_run() is the loop over the steps; behind it
@@ -29,16 +30,15 @@
 #include "base/log.h"
 #include "http/private.h"
 
+#include <errno.h>
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define STEPS_PER_RUN  64         /* then other connections get their turn */
-#define READ_BYTES     (64 * KIB) /* of a body at once */
-#define CHUNKED_ROOM   (4 * KIB)  /* least room behind the head while chunks are read */
+#define STEPS_PER_RUN  64 /* then other connections get their turn */
 #define CONNS_PER_SLAB 32
-
-enum step { NEXT, WAIT };
 
 static const char *const state_names[] = {
 #define X(name) [CONN_##name] = #name,
@@ -47,10 +47,16 @@ static const char *const state_names[] = {
 };
 
 static const enum timer_kind state_timers[] = {
-    [CONN_HANDSHAKE] = TIMER_HEAD, [CONN_IDLE] = TIMER_IDLE, [CONN_HEAD] = TIMER_HEAD,
-    [CONN_BODY] = TIMER_BODY,      [CONN_WORK] = TIMER_NONE, [CONN_SEND] = TIMER_SEND,
-    [CONN_LINGER] = TIMER_LINGER,  [CONN_GONE] = TIMER_NONE, [CONN_CLOSED] = TIMER_NONE,
+    [CONN_HANDSHAKE] = TIMER_HEAD, [CONN_CRYPTO] = TIMER_HEAD,   [CONN_IDLE] = TIMER_IDLE,
+    [CONN_HEAD] = TIMER_HEAD,      [CONN_BODY] = TIMER_BODY,     [CONN_WORK] = TIMER_NONE,
+    [CONN_SEND] = TIMER_SEND,      [CONN_LINGER] = TIMER_LINGER, [CONN_GONE] = TIMER_NONE,
+    [CONN_CLOSED] = TIMER_NONE,
 };
+
+const char *conn_state_name(const struct conn *c)
+{
+    return state_names[c->state];
+}
 
 /* ---- memory ------------------------------------------------------------------------------ */
 
@@ -99,67 +105,6 @@ void conn_free_spares(struct loop *l)
     }
 }
 
-static char *input_alloc(struct loop *l, size_t n)
-{
-    void *in = l->spare_inputs;
-
-    if (n != IN_SMALL_BYTES || in == NULL)
-        return malloc(n);
-    memcpy(&l->spare_inputs, in, sizeof(void *));
-    l->nspare_inputs--;
-    return in;
-}
-
-static void input_release(struct conn *c)
-{
-    struct loop *l = c->loop;
-
-    if (c->in_cap != IN_SMALL_BYTES || l->nspare_inputs >= MAX_SPARES) {
-        free(c->in);
-    } else {
-        memcpy(c->in, &l->spare_inputs, sizeof(void *));
-        l->spare_inputs = c->in;
-        l->nspare_inputs++;
-    }
-    c->in = NULL;
-    c->in_start = c->in_end = c->in_cap = c->in_seen = 0;
-}
-
-/* A larger input buffer; what lies from `keep_from` on moves to its beginning. */
-static bool input_grow(struct conn *c, size_t keep_from)
-{
-    size_t n = c->loop->server->in_large_bytes;
-    char *in = input_alloc(c->loop, n);
-    size_t start = c->in_start - keep_from, end = c->in_end - keep_from, seen = c->in_seen;
-
-    if (in == NULL)
-        return false;
-    memcpy(in, c->in + keep_from, end);
-    input_release(c);
-    c->in = in;
-    c->in_cap = n;
-    c->in_start = start;
-    c->in_end = end;
-    c->in_seen = seen;
-    return true;
-}
-
-/* Room behind in_end for more of a head. No request may point into the buffer. */
-static bool input_room(struct conn *c)
-{
-    if (c->in == NULL) {
-        c->in = input_alloc(c->loop, IN_SMALL_BYTES);
-        c->in_cap = c->in != NULL ? IN_SMALL_BYTES : 0;
-        return c->in != NULL;
-    }
-    if (c->in_start > 0) {
-        memmove(c->in, c->in + c->in_start, c->in_end - c->in_start);
-        c->in_end -= c->in_start;
-        c->in_start = 0;
-    }
-    return c->in_end < c->in_cap || input_grow(c, 0);
-}
-
 /* ---- the end ----------------------------------------------------------------------------- */
 
 static void bury(struct conn *c)
@@ -167,6 +112,8 @@ static void bury(struct conn *c)
     if (c->ex != NULL)
         exchange_give_back(c->loop, c->ex);
     c->ex = NULL;
+    peer_leave(&c->loop->server->peers, c->who);
+    c->who = NULL;
     list_remove(&c->ready);
     c->state = CONN_CLOSED;
     list_remove(&c->all);
@@ -174,7 +121,7 @@ static void bury(struct conn *c)
 }
 
 /* Closes the socket. A parked request stays until it is resumed. */
-static void conn_close(struct conn *c)
+void conn_close(struct conn *c)
 {
     struct loop *l = c->loop;
     bool parked = c->state == CONN_WORK && !c->ex->responded;
@@ -182,8 +129,14 @@ static void conn_close(struct conn *c)
     if (c->state == CONN_GONE || c->state == CONN_CLOSED)
         return;
     loop_timer_stop(c);
+    if (c->state == CONN_CRYPTO) { /* the socket is in use: conn_shaken() closes it */
+        c->close_after = true;
+        tls_abandon(c);
+        return;
+    }
     send_drop(c);
     c->transport->release(c);
+    purse_holder_give_back(&c->held, c->tls_taken);
     close(c->fd);
     c->fd = -1;
     atomic_fetch_sub_explicit(&l->server->open_connections, 1, memory_order_relaxed);
@@ -193,310 +146,123 @@ static void conn_close(struct conn *c)
         return;
     }
     if (c->in != NULL)
-        input_release(c);
+        receive_release(c);
     bury(c);
 }
 
-static enum step closed(struct conn *c)
+enum step conn_closed(struct conn *c)
 {
     conn_close(c);
     return WAIT;
 }
 
+static enum step step_send(struct conn *c);
+
+/* The peer says no more, behind a request or inside of one. What its earlier ones were answered, and what
+ * waits to be sent together, goes out before the end. */
+enum step conn_ended(struct conn *c)
+{
+    if (c->loop->out_n == 0 && c->out.n == 0)
+        return conn_closed(c);
+    if (c->ex != NULL)
+        exchange_give_back(c->loop, c->ex);
+    c->ex = NULL;
+    c->in_start = c->in_end = 0;
+    c->close_after = true;
+    c->state = CONN_SEND;
+    (void)step_send(c);
+    return WAIT;
+}
+
 static enum step step_gone(struct conn *c)
 {
+    DCHECK(c->ex != NULL);
     if (!c->ex->responded)
         return WAIT;
     if (c->in != NULL)
-        input_release(c);
+        receive_release(c);
     bury(c);
     return WAIT;
 }
 
-/* ---- handing over ------------------------------------------------------------------------ */
+/* ---- how fast bytes move --------------------------------------------------------------------- */
 
-static void dispatch(struct conn *c)
+/* A body begins to come, or a response to go. */
+void conn_phase_begin(struct conn *c)
 {
-    struct loop *l = c->loop;
-
-    c->state = CONN_WORK;
-    l->current = c;
-    l->server->opt.app.handle(l->ctx, &c->ex->req);
-    l->current = NULL;
+    c->phase_ms = c->loop->now_ms;
+    c->phase_sent = c->sent;
+    c->received = 0;
 }
 
-/* The server itself answers, and closes behind the answer. */
-static enum step refuse(struct conn *c, int status, const char *reason)
+/* How much of all that was sent has reached the peer. False: the kernel does not say. */
+static bool look_at_reader(struct conn *c, int64_t *reached)
 {
-    struct loop *l = c->loop;
-    struct http_response *res;
+    int queued = 0;
 
-    if (c->ex == NULL)
-        c->ex = exchange_take(l, c);
-    if (c->ex == NULL)
-        return closed(c);
-    loop_count(&l->n_refused);
-    log_event(LOG_DEBUG, "http_refused", "peer=%s status=%d reason=\"%s\"", c->peer, status,
-              reason);
-    res = &c->ex->req.res;
-    res->status = status;
-    c->close_after = c->unread = true;
-    c->state = CONN_WORK;
-    l->current = c;
-    if (l->server->opt.app.refuse != NULL) {
-        l->server->opt.app.refuse(l->ctx, &c->ex->req, reason);
-    } else {
-        http_header_add(res, STR("Content-Type"), STR("text/plain"));
-        res->body = str_from(reason);
-    }
-    l->current = NULL;
-    c->ex->responded = true;
-    return NEXT;
-}
-
-/* ---- the head ---------------------------------------------------------------------------- */
-
-static enum step step_handshake(struct conn *c)
-{
-    int r = c->transport->handshake(c);
-
-    if (r == IO_AGAIN)
-        return WAIT;
-    if (r != 1)
-        return closed(c);
-    c->state = CONN_IDLE;
-    return NEXT;
-}
-
-static void adopt_head(struct exchange *ex, const struct head *h)
-{
-    ex->req.method = h->method;
-    ex->req.target = h->target;
-    ex->req.path = h->path;
-    ex->req.query = h->query;
-    ex->req.minor = h->minor;
-    ex->req.nheaders = h->nheaders;
-    ex->keep_alive = h->keep_alive;
-    ex->expect_continue = h->expect_continue;
-    ex->chunked = h->chunked;
-    ex->content_length = h->content_length;
-}
-
-/* What is known of a refused request, so that the answer fits (HEAD has no body). */
-static void adopt_refused_head(struct exchange *ex, const struct head *h)
-{
-    ex->req.method = str_none(h->method) ? STR("") : h->method;
-    ex->req.target = str_none(h->target) ? STR("") : h->target;
-    ex->req.path = str_none(h->path) ? STR("") : h->path;
-    ex->req.query = h->query;
-    ex->req.nheaders = h->nheaders;
-}
-
-static enum step begin_request(struct conn *c, const struct head *h)
-{
-    struct exchange *ex = c->ex;
-
-    adopt_head(ex, h);
-    ex->head_at = c->in_start;
-    c->in_start += h->bytes;
-    c->in_seen = 0;
-    loop_count(&c->loop->n_requests);
-    if (h->content_length > c->loop->server->opt.max_body_bytes)
-        return refuse(c, 413, "The request's body is too large.");
-    if (h->content_length == 0 && !h->chunked)
-        dispatch(c);
-    else
-        c->state = CONN_BODY;
-    return NEXT;
-}
-
-/* There are bytes that the parser has not seen. */
-static enum step parse_input(struct conn *c)
-{
-    struct loop *l = c->loop;
-    size_t n = c->in_end - c->in_start;
-    struct head h;
-
-    c->ex = exchange_take(l, c);
-    if (c->ex == NULL)
-        return closed(c);
-    switch (
-        parse_head(c->in + c->in_start, n, c->in_seen, &l->server->limits, c->ex->headers, &h)) {
-    case PARSE_DONE:
-        return begin_request(c, &h);
-    case PARSE_BAD:
-        adopt_refused_head(c->ex, &h);
-        return refuse(c, h.status, h.reason);
-    case PARSE_MORE:
-        break;
-    }
-    exchange_give_back(l, c->ex);
-    c->ex = NULL;
-    c->in_seen = n;
-    return NEXT;
-}
-
-static bool may_read(const struct conn *c)
-{
-    return c->readable || c->transport->pending(c);
-}
-
-static enum step step_head(struct conn *c)
-{
-    ssize_t r;
-
-    if (c->in_end - c->in_start > c->in_seen)
-        return parse_input(c);
-    if (!may_read(c))
-        return WAIT;
-    if (!input_room(c))
-        return closed(c);
-    r = c->transport->read(c, c->in + c->in_end, c->in_cap - c->in_end);
-    if (r == IO_AGAIN)
-        return WAIT;
-    if (r <= 0)
-        return closed(c);
-    c->in_end += (size_t)r;
-    c->state = CONN_HEAD; /* at once: the share of this turn may end here */
-    return NEXT;
-}
-
-/* ---- the body ---------------------------------------------------------------------------- */
-
-static enum step body_complete(struct conn *c, str body)
-{
-    c->ex->req.body = body;
-    dispatch(c);
-    return NEXT;
-}
-
-static enum step body_failed(struct conn *c)
-{
-    if (c->ex->body.err == ERR_LIMIT)
-        return refuse(c, 413, "The request's body is too large.");
-    return refuse(c, 503, "There is no memory for the request's body.");
-}
-
-/* The client waits for a sign before it sends the body (RFC 9110, 10.1.1). */
-static enum step ask_for_body(struct conn *c)
-{
-    c->ex->expect_continue = false;
-    return send_interim(c, STR("HTTP/1.1 100 Continue\r\n\r\n")) ? NEXT : closed(c);
-}
-
-/* Reads more of a body to p: NEXT with *got > 0, or WAIT. */
-static enum step body_read(struct conn *c, char *p, size_t room, size_t *got)
-{
-    ssize_t r;
-
-    if (!may_read(c))
-        return WAIT;
-    r = c->transport->read(c, p, MIN_OF(room, READ_BYTES));
-    if (r == IO_AGAIN)
-        return WAIT;
-    if (r <= 0)
-        return closed(c);
-    loop_timer_stop(c); /* progress: the time-out begins again */
-    *got = (size_t)r;
-    return NEXT;
-}
-
-/*
- * A body of known length that did not come whole with its head is read straight to where it stays.
- * Its memory is taken in steps: whoever announces much gets no more than BODY_TRUST times what he has
- * sent.
- */
-static enum step step_body_length(struct conn *c)
-{
-    struct exchange *ex = c->ex;
-    struct buf *b = &ex->body;
-    size_t left = (size_t)ex->content_length - b->n; /* max_body_bytes bounds it */
-    size_t here = MIN_OF(c->in_end - c->in_start, left), got;
-
-    if (b->n == 0 && here == left) {
-        c->in_start += here;
-        return body_complete(c, (str){c->in + c->in_start - here, here});
-    }
-    if (ex->expect_continue && here == 0)
-        return ask_for_body(c);
-    ex->expect_continue = false; /* it has begun without */
-    if (b->n == b->cap &&
-        buf_reserve(b, MIN_OF(left, MAX_OF(BODY_FIRST_BYTES, b->n * BODY_TRUST))) != OK)
-        return body_failed(c);
-    if (here > 0) { /* only at first, when less than all came with the head */
-        got = MIN_OF(here, b->cap - b->n);
-        memcpy(b->p + b->n, c->in + c->in_start, got);
-        c->in_start += got;
-    } else if (body_read(c, b->p + b->n, MIN_OF(left, b->cap - b->n), &got) == WAIT) {
-        return WAIT;
-    }
-    b->n += got;
-    return b->n == ex->content_length ? body_complete(c, buf_str(b)) : NEXT;
-}
-
-/*
- * More room behind the head for chunks on their way. The head moves, so it is parsed again where it
- * is then (it gave no trouble before).
- */
-static bool widen_for_chunks(struct conn *c)
-{
-    struct exchange *ex = c->ex;
-    struct head h;
-
-    if (!input_grow(c, ex->head_at))
+    if (ioctl(c->fd, SIOCOUTQ, &queued) < 0) {
+        if (!c->loop->queue_told)
+            log_event(LOG_ERROR, "http_no_send_queue", "errno=%d reason=\"%s\"", errno,
+                      strerror(errno));
+        c->loop->queue_told = true;
         return false;
-    ex->head_at = 0;
-    CHECK(parse_head(c->in, c->in_start, 0, &c->loop->server->limits, ex->headers, &h) ==
-          PARSE_DONE);
-    adopt_head(ex, &h);
+    }
+    *reached = (int64_t)c->sent - queued;
     return true;
 }
 
-/* Decodes what is behind the head; *done: the whole body is there. */
-static enum step decode_chunks(struct conn *c, bool *done)
+/*
+ * Of a response the kernel takes much at once, and nothing for long. So before a reader is given up, the
+ * kernel is asked how much has reached him since the last look (which was when the time-out began).
+ */
+static bool reader_goes_on(struct conn *c)
 {
-    struct exchange *ex = c->ex;
-    char *p = c->in + c->in_start;
-    size_t data_n, used;
+    int64_t now;
 
-    switch (chunked_decode(&ex->decoder, p, c->in_end - c->in_start, &data_n, &used)) {
-    case CHUNKED_BAD:
-        return refuse(c, 400, "The chunked body is malformed.");
-    case CHUNKED_MORE:
-        c->in_end = c->in_start;
-        break;
-    case CHUNKED_DONE:
-        c->in_start += used;
-        *done = true;
-        if (ex->body.n == 0 && data_n <= ex->body.max)
-            return body_complete(c, (str){p, data_n});
-        break;
-    }
-    buf_add(&ex->body, p, data_n);
-    if (buf_failed(&ex->body))
-        return body_failed(c);
-    return *done ? body_complete(c, buf_str(&ex->body)) : NEXT;
+    return look_at_reader(c, &now) && now > c->reached &&
+           (uint64_t)(now - c->reached) >= c->loop->timer_bytes[TIMER_SEND];
 }
 
-static enum step step_body_chunked(struct conn *c)
+static void timer_start(struct conn *c, enum timer_kind kind)
 {
-    bool done = false;
-    size_t got;
+    if (kind == TIMER_SEND && !look_at_reader(c, &c->reached))
+        c->reached = (int64_t)c->sent;
+    loop_timer_start(c->loop, c, kind);
+}
 
-    if (c->in_end > c->in_start) {
-        c->ex->expect_continue = false;
-        return decode_chunks(c, &done);
+/* ---- TLS handshakes ---------------------------------------------------------------------------- */
+
+static enum step step_handshake(struct conn *c)
+{
+    switch (tls_handshake_begin(c)) {
+    case TLS_WAIT:
+        break;
+    case TLS_BEGUN:
+        c->state = CONN_CRYPTO;
+        break;
+    case TLS_NONE:
+        c->transport = &transport_plain;
+        c->use = USE_WRONG_PORT;
+        c->state = CONN_IDLE;
+        return NEXT;
+    case TLS_FAILED:
+        return conn_closed(c);
     }
-    if (c->ex->expect_continue)
-        return ask_for_body(c);
-    if (!may_read(c))
-        return WAIT;
-    if (c->in_cap - c->in_end < CHUNKED_ROOM && !widen_for_chunks(c))
-        return body_failed(c);
-    if (body_read(c, c->in + c->in_end, c->in_cap - c->in_end, &got) == WAIT)
-        return WAIT;
-    c->in_end += got;
-    return NEXT;
+    return WAIT;
+}
+
+void conn_shaken(struct conn *c, int result)
+{
+    c->state = CONN_HANDSHAKE;
+    if (c->close_after || result == IO_ERROR) {
+        conn_close(c);
+        return;
+    }
+    if (result == 1) {
+        c->state = CONN_IDLE;
+        c->readable = c->writable = true; /* not known to be otherwise */
+    }
+    conn_run(c);
 }
 
 /* ---- the response ------------------------------------------------------------------------ */
@@ -505,12 +271,14 @@ static enum step step_work(struct conn *c)
 {
     struct exchange *ex = c->ex;
 
+    DCHECK(ex != NULL);
     if (!ex->responded)
         return WAIT;
     if (ex->req.res.close || !ex->keep_alive || c->loop->stopping)
         c->close_after = true;
+    conn_phase_begin(c);
     if (!send_response(c))
-        return closed(c);
+        return conn_closed(c);
     c->state = CONN_SEND;
     return NEXT;
 }
@@ -528,11 +296,11 @@ static enum step end_connection(struct conn *c)
         !c->read_hup) /* nothing is gathered: the buffer serves as a sink */
         unread = sock_read(c, c->loop->out, OUT_BYTES) > 0;
     if (!unread)
-        return closed(c);
+        return conn_closed(c);
     if (shutdown(c->fd, SHUT_WR) < 0)
-        return closed(c);
+        return conn_closed(c);
     if (c->in != NULL)
-        input_release(c);
+        receive_release(c);
     c->state = CONN_LINGER;
     return NEXT;
 }
@@ -546,7 +314,7 @@ static enum step step_send(struct conn *c)
         if (r == IO_AGAIN)
             return WAIT;
         if (r < 0)
-            return closed(c);
+            return conn_closed(c);
     }
     if (c->ex != NULL)
         exchange_give_back(c->loop, c->ex);
@@ -567,7 +335,7 @@ static enum step step_linger(struct conn *c)
 
     if (r == IO_AGAIN)
         return WAIT;
-    return r <= 0 ? closed(c) : NEXT;
+    return r <= 0 ? conn_closed(c) : NEXT;
 }
 
 /* ---- running ----------------------------------------------------------------------------- */
@@ -577,11 +345,14 @@ static enum step step(struct conn *c)
     switch (c->state) {
     case CONN_HANDSHAKE:
         return step_handshake(c);
+    case CONN_CRYPTO:
+        break;
     case CONN_IDLE:
     case CONN_HEAD:
-        return step_head(c);
+        return receive_head(c);
     case CONN_BODY:
-        return c->ex->chunked ? step_body_chunked(c) : step_body_length(c);
+        DCHECK(c->ex != NULL);
+        return receive_body(c);
     case CONN_WORK:
         return step_work(c);
     case CONN_SEND:
@@ -625,7 +396,7 @@ static void settle(struct conn *c)
         return;
     }
     if (c->state == CONN_IDLE && c->in != NULL)
-        input_release(c);
+        receive_release(c);
     if (c->state == CONN_IDLE && c->loop->stopping) {
         c->transport->finish(c);
         conn_close(c);
@@ -636,7 +407,7 @@ static void settle(struct conn *c)
         return;
     loop_timer_stop(c);
     if (want != TIMER_NONE)
-        loop_timer_start(c->loop, c, want);
+        timer_start(c, want);
 }
 
 void conn_run(struct conn *c)
@@ -673,8 +444,9 @@ void conn_event(struct conn *c, unsigned events)
     conn_run(c);
 }
 
-void conn_resumed(struct exchange *ex)
+void conn_resumed(struct arrival *a)
 {
+    struct exchange *ex = CONTAINER_OF(a, struct exchange, resumed);
     struct conn *c = ex->conn;
     struct loop *l = c->loop;
 
@@ -695,13 +467,17 @@ static bool only_line_ends(const struct conn *c)
 
 void conn_timed_out(struct conn *c)
 {
-    log_event(LOG_DEBUG, "http_timeout", "peer=%s state=%s", c->peer, state_names[c->state]);
+    log_event(LOG_DEBUG, "http_timeout", "peer=%s state=%s", c->peer, conn_state_name(c));
     loop_timer_stop(c);
+    if (c->state == CONN_SEND && reader_goes_on(c)) {
+        timer_start(c, TIMER_SEND);
+        return;
+    }
     if (c->state == CONN_BODY) {
-        refuse(c, 408, "The request's body did not come in time.");
+        receive_refuse(c, 408, "The request's body did not come in time.");
     } else if (c->state == CONN_HEAD && !only_line_ends(c)) {
         c->in_start = c->in_end;
-        refuse(c, 408, "The request's head did not come in time.");
+        receive_refuse(c, 408, "The request's head did not come in time.");
     } else {
         conn_close(c);
         return;
@@ -733,26 +509,30 @@ static bool conn_register(struct conn *c)
     return epoll_ctl(c->loop->epoll_fd, EPOLL_CTL_ADD, c->fd, &e) == 0;
 }
 
-void conn_open(struct loop *l, int fd, const char *peer, bool tls)
+void conn_open(struct loop *l, int fd, const char *peer, struct peer *who, enum use use)
 {
+    bool tls = use == USE_SERVE_TLS;
     struct conn *c = conn_alloc(l);
 
     if (c == NULL) {
         close(fd);
         atomic_fetch_sub_explicit(&l->server->open_connections, 1, memory_order_relaxed);
+        peer_leave(&l->server->peers, who);
         return;
     }
     *c = (struct conn){.source = SOURCE_CONN, .state = tls ? CONN_HANDSHAKE : CONN_IDLE, .fd = fd};
     c->loop = l;
+    c->who = who;
+    c->held.purse = &who->purse;
     c->transport = tls ? &transport_tls : &transport_plain;
-    c->is_tls = tls;
+    c->use = use;
     c->writable = true;
     snprintf(c->peer, sizeof c->peer, "%s", peer);
     list_init(&c->timer);
     list_init(&c->ready);
     list_push(&l->conns, &c->all);
     loop_count(&l->n_connections);
-    if ((tls && tls_conn_open(c, l->tls) != OK) || !conn_register(c)) {
+    if (!conn_register(c)) {
         conn_close(c);
         return;
     }

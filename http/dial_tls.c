@@ -1,7 +1,7 @@
 /*
  * http/dial_tls.c - TLS on an outbound connection, over mbedtls (2.28 and 3.x), and whom to trust.
  *
- * Versions and suites are those of the server (tls.c). Random bytes come from the kernel, so that
+ * Versions and suites are those of the server (tls_context.c). Random bytes come from the kernel, so that
  * threads share nothing but the certificates of the authorities, which nobody changes once they are
  * loaded. (mbedtls caches a little inside an RSA key that it checks with, under a lock of the key.)
  *
@@ -10,19 +10,13 @@
  * name is sent for it (RFC 6066, 3).
  */
 #include "base/os.h"
-#include "base/rand.h"
 #include "http/outbound.h"
-#include "http/private.h"
+#include "http/tls.h"
 
 #include <errno.h>
 #include <mbedtls/error.h>
-#include <mbedtls/ssl.h>
-#include <mbedtls/version.h>
 #include <mbedtls/x509_crt.h>
 #include <poll.h>
-#if MBEDTLS_VERSION_MAJOR >= 3
-#include <psa/crypto.h>
-#endif
 
 #ifndef MBEDTLS_THREADING_C
 #error "mbedtls must be built with MBEDTLS_THREADING_C: threads check with the same keys"
@@ -40,18 +34,42 @@ struct http_trust {
     mbedtls_x509_crt roots;
 };
 
-static const char *const bundles[] = {
-    "/etc/ssl/certs/ca-certificates.crt",                /* Debian, Ubuntu, Arch, Gentoo */
-    "/etc/pki/tls/certs/ca-bundle.crt",                  /* Fedora, Red Hat */
-    "/etc/ssl/ca-bundle.pem",                            /* openSUSE */
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", /* CentOS */
-    "/etc/ssl/cert.pem",                                 /* Alpine, the BSDs */
+/* Bundles, and what has to be readable for them while the system renews them. */
+static const struct {
+    const char *file, *place;
+} bundles[] = {
+    /* Debian, Ubuntu, Arch, Gentoo */
+    {"/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs"},
+    /* Fedora, Red Hat */
+    {"/etc/pki/tls/certs/ca-bundle.crt", "/etc/pki/tls/certs"},
+    /* openSUSE */
+    {"/etc/ssl/ca-bundle.pem", "/etc/ssl/ca-bundle.pem"},
+    /* CentOS */
+    {"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/pki/ca-trust/extracted"},
+    /* Alpine, the BSDs */
+    {"/etc/ssl/cert.pem", "/etc/ssl/cert.pem"},
 };
+
+/* By the environment; NULL: none. */
+static const char *named_bundle(void)
+{
+    const char *named = getenv("SSL_CERT_FILE");
+    return named != NULL && *named != '\0' ? named : NULL;
+}
+
+void trust_places(http_place_fn *each, void *arg)
+{
+    const char *named = named_bundle();
+    if (named != NULL)
+        each(arg, named, true);
+    for (size_t i = 0; i < ARRAY_LEN(bundles); i++)
+        each(arg, bundles[i].place, false);
+}
 
 struct http_trust *http_trust_new(const char *file)
 {
     struct http_trust *t = calloc(1, sizeof *t);
-    const char *named = file != NULL ? file : getenv("SSL_CERT_FILE");
+    const char *named = file != NULL ? file : named_bundle();
 
     if (t == NULL)
         return NULL;
@@ -87,8 +105,8 @@ static enum err read_bundle(const struct http_trust *t, const char **file, char 
         return os_read_file(t->file, MAX_BUNDLE_BYTES, pem, n, d);
     }
     for (size_t i = 0; i < ARRAY_LEN(bundles); i++) {
-        *file = bundles[i];
-        e = os_read_file(bundles[i], MAX_BUNDLE_BYTES, pem, n, d);
+        *file = bundles[i].file;
+        e = os_read_file(bundles[i].file, MAX_BUNDLE_BYTES, pem, n, d);
         if (e != ERR_NOTFOUND)
             return e;
     }
@@ -142,13 +160,6 @@ struct dial_tls {
     int sys_errno; /* of the socket's last failure */
     bool ready;    /* the handshake is done */
 };
-
-static int random_bytes(void *arg, unsigned char *p, size_t n)
-{
-    (void)arg;
-    rand_bytes(p, n);
-    return 0;
-}
 
 static int socket_send(void *arg, const unsigned char *p, size_t n)
 {
@@ -228,7 +239,7 @@ static int configure(struct dial_tls *t, struct http_trust *trust, str host)
     if (r != 0)
         return r;
     tls_set_policy(&t->config);
-    mbedtls_ssl_conf_rng(&t->config, random_bytes, NULL);
+    mbedtls_ssl_conf_rng(&t->config, tls_random, NULL);
     mbedtls_ssl_conf_authmode(&t->config, MBEDTLS_SSL_VERIFY_REQUIRED);
     mbedtls_ssl_conf_ca_chain(&t->config, &trust->roots, NULL);
     r = mbedtls_ssl_setup(&t->ssl, &t->config);
@@ -331,10 +342,8 @@ enum err dial_start_tls(struct dial *c, struct http_trust *trust, str host, stru
     /* What was sent in the clear must not count as if it had come through TLS. */
     if (c->at != c->n)
         return err_set(d, ERR_CORRUPT, 0, "%s: spoke before TLS had begun", c->peer);
-#if MBEDTLS_VERSION_MAJOR >= 3
-    if (psa_crypto_init() != PSA_SUCCESS)
-        return err_set(d, ERR_NOMEM, 0, "%s: TLS: PSA could not be initialised", c->peer);
-#endif
+    if (!tls_library_init())
+        return err_set(d, ERR_NOMEM, 0, "%s: TLS", c->peer);
     t = calloc(1, sizeof *t);
     if (t == NULL)
         return err_set(d, ERR_NOMEM, 0, "%s: TLS", c->peer);

@@ -22,18 +22,21 @@
  * can still read why.
  *
  * Cost: a keep-alive request is one read and one write, without malloc; responses to pipelined
- * requests leave together. An idle connection holds some 400 bytes (TLS: mbedtls' buffers too), a
- * head on its way 4 KiB more, a request in work about 14 KiB and its body.
+ * requests leave together. An idle connection holds some 500 bytes (TLS: mbedtls' buffers too, 40 KiB,
+ * from its first byte on), a head on its way 4 KiB more, a request in work about 14 KiB and its body.
+ * TLS handshakes are computed on threads of their own, one a loop, so that they hold no loop up.
  *
- * Threads: app functions run on loop threads; only http_resume, http_server_stats and
- * http_server_stop may be called from elsewhere. The loops' threads block all signals. SIGPIPE is
- * never raised by this room, so the process need not ignore it for its sake.
+ * Threads: app functions run on loop threads, and what they call belongs there, but where it says
+ * "any thread". Bind, run, give, reload and stop are for the thread that started the server, or another
+ * one at a time. The loops take no signals (base/thread.h). SIGPIPE is never raised by this room, so the
+ * process need not ignore it for its sake.
  */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
 
 #include "base/buf.h"
 #include "base/settings.h"
+#include <sys/types.h>
 
 struct http_server;
 
@@ -65,8 +68,9 @@ struct http_req {
     unsigned minor;  /* HTTP/1.minor: 0 or 1 */
     struct http_header *headers;
     unsigned nheaders;
-    str body; /* chunked bodies joined; "" when there is none */
-    str peer; /* "192.0.2.1", "::1", "unix" */
+    str body;         /* chunked bodies joined; "" when there is none */
+    str peer;         /* "192.0.2.1", "::1", "unix" */
+    uint64_t network; /* net_lane(peer) */
     bool tls;
     struct http_response res;
     void *app_data; /* the application's, NULL at first */
@@ -100,6 +104,13 @@ struct http_app {
      * (NULL: failure, the server does not start). `index` counts from 0. */
     void *(*loop_start)(void *ctx, unsigned index);
     void (*loop_stop)(void *loop_ctx);
+    /*
+     * The head is here, and the body, if there is one, has not been looked at yet: is it wanted? False: the
+     * application has filled res, as in refuse(); the connection ends behind it if a body is to come. Asked about
+     * every whole head that is none to be refused, of those that the server redirects, too. What it makes in the
+     * request's arena is gone when it answers true. NULL: always.
+     */
+    bool (*admit)(void *loop_ctx, struct http_req *req);
     void (*handle)(void *loop_ctx, struct http_req *req);
     void (*resume)(void *loop_ctx, struct http_req *req);
     /*
@@ -121,10 +132,20 @@ struct http_listen {
     str host;
     uint16_t port; /* 0: any free one, see http_server_port */
     bool tls;
+    bool redirect; /* plain HTTP; each request is sent to the same on https (301, 308) */
+    /* > 0: a socket that listens already (whoever started the process made it), taken over; host is for
+     * messages, port is not looked at, and a Unix socket's file stays at the stop. */
+    int fd;
 };
 
-struct http_tls_options { /* PEM files; both NULL: no TLS */
-    const char *certificate, *key;
+/*
+ * PEM files in pairs: a chain, the server's own certificate first, and its key. The paths are
+ * NUL-terminated. A client that names a host (SNI) gets the certificate that has it, any other one
+ * the first; RSA and ECDSA for one name may stand beside each other. 0: no TLS.
+ */
+struct http_tls_options {
+    const str *certificates, *keys;
+    size_t count;
 };
 
 struct http_options {
@@ -134,16 +155,32 @@ struct http_options {
     struct http_tls_options tls;
     struct http_app app;
     const char *server_name; /* value of the Server header, or NULL for none */
+    unsigned unix_mode;      /* who may connect to Unix sockets: bits of chmod(2) [0600] */
+    /* host[:port] that redirections go to; NULL: the Host header's, and the port of the first
+     * address with TLS. */
+    const char *redirect_host;
+    unsigned hsts_seconds; /* Strict-Transport-Security (RFC 6797) over TLS; 0: none */
+    bool hsts_subdomains;
     /* Limits; 0 takes the default in brackets. */
-    size_t max_head_bytes;    /* request line and headers [16 KiB] */
-    size_t max_target_bytes;  /* [8 KiB] */
-    size_t max_body_bytes;    /* [16 MiB] */
-    size_t max_arena_bytes;   /* a request's arena, beside body and head [256 MiB] */
-    unsigned max_connections; /* over all loops; more are closed at once [4096] */
-    unsigned head_timeout_ms; /* from the first byte of a head to its end [10,000] */
-    unsigned body_timeout_ms; /* between two reads of a body [10,000] */
-    unsigned idle_timeout_ms; /* keep-alive without a request [75,000] */
-    unsigned send_timeout_ms; /* without progress in sending [30,000] */
+    size_t max_head_bytes;   /* request line and headers [16 KiB] */
+    size_t max_target_bytes; /* [8 KiB] */
+    size_t max_body_bytes;   /* [16 MiB] */
+    size_t max_arena_bytes;  /* a request's arena, beside body and head [256 MiB] */
+    /* What all requests together hold beyond their fixed parts (see above) [half of the machine's
+     * memory, at most 512 MiB]. An eighth is kept for requests that hold up to 128 KiB (with the TLS session); one network
+     * (net_lane) gets 13/16 at most. Over it: 503. */
+    size_t max_total_bytes;
+    /* Over all loops [4096]. When they are all there, a new one takes the place of one that can be
+     * spared; without such a one it is closed at once. */
+    unsigned max_connections;
+    unsigned max_peer_connections; /* of one network; more are closed at once [0: any number] */
+    unsigned head_timeout_ms;      /* from the first byte of a head to its end [10,000] */
+    unsigned body_timeout_ms;      /* in which more of a body has to come, see min_rate [10,000] */
+    unsigned idle_timeout_ms;      /* keep-alive without a request [75,000] */
+    unsigned send_timeout_ms; /* in which more of a response has to go, see min_rate [30,000] */
+    /* Bytes a second, on average over the time-out of bodies and of responses, that a client has to
+     * move; the last bytes may be fewer [0: any byte will do]. */
+    unsigned min_rate;
     unsigned stop_timeout_ms; /* http_server_stop cuts off what is unfinished then [400] */
 };
 
@@ -152,12 +189,38 @@ struct http_options {
  * during the call only. detail names what failed (address, file): BUSY the address is in use,
  * SYNTAX it is none, or a file is not what it should be, CONFLICT key and certificate differ,
  * EXISTS the Unix socket's path is another file, FAILED a loop_start returned NULL, RANGE the
- * server's name is too long; NOMEM, IO.
+ * server's name is too long; NOTFOUND, LIMIT a file of TLS; NOMEM, IO.
  */
 MUST_CHECK enum err http_server_start(struct http_server **out, const struct http_options *options,
                                       struct err_detail *detail);
+/*
+ * The same in two steps, for a process that gives up its rights in between: what needs them (ports below
+ * 1024, the file of the private key) is done by bind, and nobody is served before run. What connects to
+ * a Unix socket or one that was taken over waits until then; TCP refuses it. options->app is not looked at. When
+ * run fails, *s is to be given to http_server_stop. One thread, before others are made (the umask is
+ * changed for a moment).
+ */
+MUST_CHECK enum err http_server_bind(struct http_server **out, const struct http_options *options,
+                                     struct err_detail *detail);
+MUST_CHECK enum err http_server_run(struct http_server *s, const struct http_app *app,
+                                    struct err_detail *detail);
+/* Gives the files of the Unix sockets that bind has made to this user. IO. */
+MUST_CHECK enum err http_server_give(struct http_server *s, uid_t uid, gid_t gid,
+                                     struct err_detail *detail);
+/*
+ * Have all loops taken a turn since the last call? The first call says true. It wakes each for one, so ask
+ * at intervals that are long for a loop (seconds): false means that one hangs. One thread.
+ */
+bool http_server_turns(struct http_server *s);
 /* The port of listen[i] (the one chosen by the kernel for 0); 0 for Unix sockets. */
 uint16_t http_server_port(const struct http_server *s, unsigned i);
+/*
+ * Reads the files of TLS anew (they may be others), for connections to come; those that are open go on
+ * as they are. Errors as above: then everything stays as it is. UNSUPPORTED: it was started without
+ * TLS. Any thread, one at a time.
+ */
+MUST_CHECK enum err http_server_reload_tls(struct http_server *s, const struct http_tls_options *o,
+                                           struct err_detail *detail);
 /*
  * Closes the listening sockets at once, lets requests in work finish (up to stop_timeout_ms),
  * closes idle connections, ends and joins the loops, and releases everything. Requests that are
@@ -168,8 +231,26 @@ void http_server_stop(struct http_server *s);
 struct http_stats {
     uint64_t connections, requests, refused;
     unsigned open_connections;
+    size_t memory_bytes; /* of max_total_bytes */
 };
 void http_server_stats(const struct http_server *s, struct http_stats *out);
+
+/* ---- a certificate for a try ----------------------------------------------------------------- */
+
+#define HTTP_FINGERPRINT 96 /* 32 times "A1:", the last colon a NUL */
+
+struct http_self_signed {
+    struct buf certificate, key; /* PEM */
+    char fingerprint[HTTP_FINGERPRINT];
+};
+/*
+ * A new key (ECDSA, P-256) and a certificate that it signs itself (RFC 5280), for hosts and addresses
+ * ("example.org", "*.local", "192.0.2.1", "::1"), from an hour before now_s (seconds since 1970) to
+ * `days` behind it. SYNTAX: a name is none; LIMIT: too many; FAILED, NOMEM. On success the caller frees it.
+ */
+MUST_CHECK enum err http_self_signed_make(struct http_self_signed *out, const str *names, size_t n,
+                                          int64_t now_s, unsigned days, struct err_detail *d);
+void http_self_signed_free(struct http_self_signed *s); /* the key is wiped */
 
 /* One of the characters that tokens are made of (RFC 9110, 5.6.2)? */
 bool http_is_token_char(char c);
@@ -182,9 +263,11 @@ bool http_is_token(str s); /* one of them at least, and nothing else */
 str http_url_decode(struct arena *a, str in, bool plus);
 /* Percent-encodes everything but unreserved characters and those in `keep` (NULL: none). */
 void http_url_encode(struct buf *b, str in, const char *keep);
-/* The next name=value of a query, decoded: loop while it returns true. A part without '=' has an
- * empty value; empty parts are skipped. STR_NONE for either: the arena is full. */
+/* The next name=value of a query, decoded: loop while it returns true. Parts are separated by '&' or,
+ * as HTML 4 (B.2.2) asked of servers and the reference does, by ';'. A part without '=' has an empty
+ * value; empty parts are skipped. STR_NONE for either: the arena is full. */
 bool http_query_next(struct arena *a, str *rest, str *name, str *value);
+size_t http_query_bound(str query); /* it has no more parts than that */
 
 /* ---- settings ---------------------------------------------------------------------------- */
 
@@ -193,10 +276,14 @@ extern const struct setting_table http_settings;
 /* A combination that cannot work: UNSUPPORTED, with file and line in the detail. */
 MUST_CHECK enum err http_settings_check(const struct settings *s, struct err_detail *d);
 
-/* Everything but `listen` and `app`; strings are borrowed from s. Limits that are unset stay 0. */
+/* Everything but `listen`, `app` and `redirect_host`; strings are borrowed from s. What is unset has
+ * the default of its row. */
 void http_options_load(struct http_options *o, const struct settings *s);
 
-/* Where to listen, at most HTTP_MAX_LISTEN places; strings lie in s or the arena. SYNTAX, RANGE,
+/* The part of it that http_server_reload_tls wants. */
+void http_tls_load(struct http_tls_options *o, const struct settings *s);
+
+/* Where to listen, at most HTTP_MAX_LISTEN places; strings lie in the arena. SYNTAX, RANGE,
  * NOMEM. */
 #define HTTP_MAX_LISTEN 16
 MUST_CHECK enum err http_listen_load(const struct settings *s, struct arena *a,

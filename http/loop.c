@@ -1,8 +1,8 @@
 /*
  * http/loop.c - one thread: its epoll set, its time-outs, its listening sockets, and the queue
- * through which other threads hand parked requests back.
+ * through which other threads hand over what they have done.
  *
- * One turn: wait; look at the clock; events; resumed requests; connections that had more to do than
+ * One turn: wait; look at the clock; events; arrivals; connections that had more to do than
  * one run allows; time-outs; free what was closed. Connections are freed only at the end of a turn,
  * because an event fetched earlier in it may still name them.
  *
@@ -14,8 +14,9 @@
  * is a list under a mutex rather than lock-free: whoever pushes also wakes inside the lock, so that
  * when the loop has seen the last request no other thread is still about to touch the loop.
  *
- * Out of descriptors: the listening sockets leave the epoll set until a connection closes, or for
- * ACCEPT_RETRY_MS; level-triggered as they are, they would wake the loop for nothing otherwise.
+ * Out of descriptors, and none that can be spared: the listening sockets leave the epoll set until a
+ * connection closes, or for ACCEPT_RETRY_MS; level-triggered as they are, they would wake the loop for
+ * nothing otherwise. The other loops are asked to spare one each.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -34,6 +35,7 @@
 #define ACCEPT_RETRY_MS   100
 #define LINGER_MS         5000
 #define SPARE_CHUNKS      32
+#define PASSED_ON_MOST    256 /* newcomers on their way between loops; they are in no other count */
 #define NEVER             UINT64_MAX
 
 /* ---- listening ------------------------------------------------------------------------------- */
@@ -42,7 +44,7 @@ static bool listener_watch(struct loop *l, struct listener *s)
 {
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = s};
 
-    if (s->is_unix) /* every loop waits for the same socket; wake one of them */
+    if (s->is_shared) /* every loop waits for the same socket; wake one of them */
         e.events |= EPOLLEXCLUSIVE;
     return epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, s->fd, &e) == 0;
 }
@@ -87,20 +89,100 @@ static void peer_name(const struct sockaddr_storage *a, char out[46])
         memcpy(out, "unix", sizeof "unix");
 }
 
+/* Somebody who has connected, and for whom no place was found on the loop that accepted him. He goes from loop
+ * to loop, to the first that can spare somebody. */
+struct newcomer {
+    struct arrival arrival;
+    struct loop *loop; /* that is asked now */
+    unsigned asked;    /* so many were */
+    int fd;
+    enum use use;
+    struct peer *who;
+    char peer[46];
+};
+
+static bool find_place(struct loop *l, const struct peer *who)
+{
+    struct http_server *s = l->server;
+    unsigned open = atomic_fetch_add_explicit(&s->open_connections, 1, memory_order_relaxed);
+
+    if (open < s->opt.max_connections || scarce_make_room(l, who, SCARCE_CONNECTIONS))
+        return true;
+    atomic_fetch_sub_explicit(&s->open_connections, 1, memory_order_relaxed);
+    return false;
+}
+
+static void turn_away(struct http_server *s, int fd, struct peer *who)
+{
+    peer_leave(&s->peers, who);
+    close(fd);
+}
+
+/* False: all have been asked, or the server stops: then nobody may wait for a loop that has ended. */
+static bool pass_on(struct newcomer *n)
+{
+    struct http_server *s = n->loop->server;
+
+    if (++n->asked >= s->nloops || atomic_load(&s->stopping))
+        return false;
+    n->loop = &s->loops[(n->loop->index + 1) % s->nloops];
+    loop_post(n->loop, &n->arrival);
+    return true;
+}
+
+static void newcomer_free(struct newcomer *n)
+{
+    atomic_fetch_sub_explicit(&n->loop->server->passed_on, 1, memory_order_relaxed);
+    free(n);
+}
+
+static void newcomer_arrived(struct arrival *a)
+{
+    struct newcomer *n = CONTAINER_OF(a, struct newcomer, arrival);
+    struct http_server *s = n->loop->server;
+
+    if (!atomic_load(&s->stopping) && find_place(n->loop, n->who))
+        conn_open(n->loop, n->fd, n->peer, n->who, n->use);
+    else if (pass_on(n))
+        return;
+    else
+        turn_away(s, n->fd, n->who);
+    newcomer_free(n);
+}
+
+/* False: he cannot be passed on, and is still the caller's. */
+static bool try_others(struct loop *l, int fd, const char *peer, struct peer *who, enum use use)
+{
+    struct http_server *s = l->server;
+    struct newcomer *n;
+
+    if (atomic_fetch_add_explicit(&s->passed_on, 1, memory_order_relaxed) < PASSED_ON_MOST &&
+        s->nloops > 1 && (n = malloc(sizeof *n)) != NULL) {
+        *n = (struct newcomer){{NULL, newcomer_arrived}, l, 0, fd, use, who, ""};
+        snprintf(n->peer, sizeof n->peer, "%s", peer);
+        if (pass_on(n))
+            return true;
+        free(n);
+    }
+    atomic_fetch_sub_explicit(&s->passed_on, 1, memory_order_relaxed);
+    return false;
+}
+
 static void accepted(struct loop *l, const struct listener *s, int fd,
                      const struct sockaddr_storage *a)
 {
     struct http_server *server = l->server;
-    unsigned open = atomic_fetch_add_explicit(&server->open_connections, 1, memory_order_relaxed);
+    struct peer *who;
     char peer[46];
 
-    if (open >= server->opt.max_connections) {
-        atomic_fetch_sub_explicit(&server->open_connections, 1, memory_order_relaxed);
-        close(fd);
-        return;
-    }
     peer_name(a, peer);
-    conn_open(l, fd, peer, s->is_tls);
+    who = peer_enter(&server->peers, str_from(peer), server->opt.max_peer_connections);
+    if (who == NULL)
+        close(fd);
+    else if (find_place(l, who))
+        conn_open(l, fd, peer, who, s->use);
+    else if (!try_others(l, fd, peer, who, s->use))
+        turn_away(server, fd, who);
 }
 
 /* Errors of one connection, gone before it was accepted, say nothing about the next one. */
@@ -109,6 +191,13 @@ static bool is_passing(int e)
     return e == EINTR || e == ECONNABORTED || e == EPROTO || e == EPERM || e == ENETDOWN ||
            e == ENOPROTOOPT || e == EHOSTDOWN || e == ENONET || e == EHOSTUNREACH ||
            e == ENETUNREACH;
+}
+
+/* The system allows fewer connections than the settings: the same as when there are too many. (It says so
+ * before it looks whether anybody waits.) */
+static bool is_full(int e)
+{
+    return e == EMFILE || e == ENFILE;
 }
 
 /* Accepts up to `most` connections. */
@@ -121,10 +210,15 @@ static void accept_some(struct loop *l, const struct listener *s, unsigned most)
         if (fd >= 0) {
             l->accept_warned = false;
             accepted(l, s, fd, &a);
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            return;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK || (is_full(errno) && i > 0)) {
+            return; /* full: nobody may be waiting, else there will be another event */
+        } else if (is_full(errno) && scarce_make_room(l, NULL, SCARCE_CONNECTIONS)) {
+            most = 2; /* in its place the one who waits, and nobody else */
         } else if (!is_passing(errno)) {
-            accept_pause(l, errno);
+            int e = errno;
+            if (is_full(e))
+                loop_ask_others(l, SCARCE_CONNECTIONS);
+            accept_pause(l, e);
             return;
         }
     }
@@ -136,6 +230,7 @@ void loop_timer_start(struct loop *l, struct conn *c, enum timer_kind kind)
 {
     c->timer_kind = kind;
     c->deadline_ms = l->now_ms + l->timer_ms[kind];
+    c->due = l->timer_bytes[kind];
     list_push(&l->timers[kind], &c->timer);
 }
 
@@ -165,6 +260,7 @@ static int next_turn_ms(struct loop *l)
 {
     uint64_t at = l->accept_paused ? l->accept_retry_ms : NEVER;
 
+    at = MIN_OF(at, scarce_next_ms(l));
     if (!list_empty(&l->ready))
         return 0;
     if (l->stopping && !l->cut)
@@ -191,30 +287,50 @@ void loop_wake(struct loop *l)
     while (r < 0 && errno == EINTR);
 }
 
-void loop_resume(struct loop *l, struct exchange *ex)
+void loop_post(struct loop *l, struct arrival *a)
 {
     pthread_mutex_lock(&l->lock);
-    bool first = l->resumed_head == NULL;
-    ex->next = NULL;
-    *l->resumed_tail = ex;
-    l->resumed_tail = &ex->next;
+    bool first = l->arrived_head == NULL;
+    a->next = NULL;
+    *l->arrived_tail = a;
+    l->arrived_tail = &a->next;
     if (first) /* else the loop has been woken and not yet been here */
         loop_wake(l);
     pthread_mutex_unlock(&l->lock);
 }
 
-static void run_resumed(struct loop *l)
+static void spare_asked(struct arrival *a)
 {
-    struct exchange *ex, *next;
+    struct loop *l = CONTAINER_OF(a, struct loop, spare);
+    unsigned what = atomic_exchange(&l->spare_for, 0);
+
+    if (what & 1u << SCARCE_CONNECTIONS)
+        (void)scarce_make_room(l, NULL, SCARCE_CONNECTIONS);
+    if (what & 1u << SCARCE_MEMORY)
+        (void)scarce_make_room(l, NULL, SCARCE_MEMORY);
+}
+
+void loop_ask_others(struct loop *l, enum scarce what)
+{
+    for (unsigned i = 0; i < l->server->nloops; i++) {
+        struct loop *other = &l->server->loops[i];
+        if (other != l && atomic_fetch_or(&other->spare_for, 1u << what) == 0)
+            loop_post(other, &other->spare); /* else it is in the queue already */
+    }
+}
+
+static void run_arrivals(struct loop *l)
+{
+    struct arrival *a, *next;
 
     pthread_mutex_lock(&l->lock);
-    ex = l->resumed_head;
-    l->resumed_head = NULL;
-    l->resumed_tail = &l->resumed_head;
+    a = l->arrived_head;
+    l->arrived_head = NULL;
+    l->arrived_tail = &l->arrived_head;
     pthread_mutex_unlock(&l->lock);
-    for (; ex != NULL; ex = next) {
-        next = ex->next; /* the exchange may be another request's behind the call */
-        conn_resumed(ex);
+    for (; a != NULL; a = next) {
+        next = a->next; /* what it is part of may be something else's behind the call */
+        a->arrive(a);
     }
 }
 
@@ -227,13 +343,13 @@ void loop_make_ready(struct loop *l, struct conn *c)
 /* Those that are ready now; who becomes ready again waits for the next turn. */
 static void run_ready(struct loop *l)
 {
-    struct list_node *last = l->ready.prev, *n;
+    struct list_node now, *n;
 
-    while ((n = list_pop(&l->ready)) != NULL) {
+    list_init(&now);
+    while ((n = list_pop(&l->ready)) != NULL)
+        list_push(&now, n);
+    while ((n = list_pop(&now)) != NULL) /* one that runs may close another one */
         conn_run(LIST_ENTRY(n, struct conn, ready));
-        if (n == last)
-            break;
-    }
 }
 
 /* ---- stopping -------------------------------------------------------------------------------- */
@@ -273,6 +389,8 @@ static void check_stop(struct loop *l)
         begin_stop(l);
     if (l->stopping && !l->cut && l->now_ms >= l->stop_deadline_ms) {
         l->cut = true;
+        if (l->handshakes != NULL)
+            pool_stop(l->handshakes); /* those that wait are for nobody now */
         each_conn(l, conn_cut);
     }
 }
@@ -285,7 +403,7 @@ static void run_events(struct loop *l, const struct epoll_event *events, int n)
         void *p = events[i].data.ptr;
         switch (*(enum source *)p) {
         case SOURCE_WAKE:
-            run_resumed(l);
+            run_arrivals(l);
             break;
         case SOURCE_LISTENER:
             accept_some(l, p, ACCEPTS_PER_EVENT);
@@ -297,6 +415,20 @@ static void run_events(struct loop *l, const struct epoll_event *events, int n)
     }
 }
 
+/* Connections that are open stay with the context that they began with. */
+static void adopt_tls(struct loop *l)
+{
+    struct tls_context *next;
+
+    if (atomic_load_explicit(&l->next_tls, memory_order_relaxed) == NULL)
+        return;
+    next = atomic_exchange(&l->next_tls, NULL);
+    if (next == NULL)
+        return;
+    tls_context_release(l->tls);
+    l->tls = next;
+}
+
 static void one_turn(struct loop *l)
 {
     struct epoll_event events[EVENTS_PER_TURN];
@@ -305,13 +437,16 @@ static void one_turn(struct loop *l)
     CHECK(n >= 0 || errno == EINTR);
     l->now_ms = clock_mono_ms();
     send_clock(l);
+    adopt_tls(l);
     run_events(l, events, n);
     run_ready(l);
     run_timers(l);
+    scarce_check(l);
     check_stop(l);
     if (l->accept_paused && l->now_ms >= l->accept_retry_ms)
         accept_again(l);
     conn_free_dead(l);
+    atomic_store_explicit(&l->turned, atomic_load(&l->server->asked), memory_order_relaxed);
 }
 
 void *loop_main(void *arg)
@@ -330,6 +465,7 @@ void *loop_main(void *arg)
         return NULL;
     }
     l->now_ms = clock_mono_ms();
+    adopt_tls(l);
     while (!l->stopping || !list_empty(&l->conns))
         one_turn(l);
     if (app->loop_stop != NULL)
@@ -338,6 +474,11 @@ void *loop_main(void *arg)
 }
 
 /* ---- making and releasing -------------------------------------------------------------------- */
+
+static size_t bytes_due(unsigned rate, unsigned ms)
+{
+    return MAX_OF((size_t)1, (size_t)((uint64_t)rate * ms / 1000));
+}
 
 static void init_lists(struct loop *l)
 {
@@ -354,8 +495,9 @@ static void init_lists(struct loop *l)
     l->timer_ms[TIMER_BODY] = o->body_timeout_ms;
     l->timer_ms[TIMER_SEND] = o->send_timeout_ms;
     l->timer_ms[TIMER_LINGER] = LINGER_MS;
+    l->timer_bytes[TIMER_BODY] = bytes_due(o->min_rate, o->body_timeout_ms);
+    l->timer_bytes[TIMER_SEND] = bytes_due(o->min_rate, o->send_timeout_ms);
     l->arena_spares.max_chunks = SPARE_CHUNKS;
-    l->resumed_tail = &l->resumed_head;
 }
 
 static bool watch_all(struct loop *l)
@@ -376,12 +518,14 @@ void loop_prepare(struct loop *l, struct http_server *s, unsigned index)
     l->server = s;
     l->index = index;
     l->epoll_fd = l->wake_fd = -1;
+    l->arrived_tail = &l->arrived_head;
+    l->spare.arrive = spare_asked;
     pthread_mutex_init(&l->lock, NULL);
+    init_lists(l);
 }
 
 enum err loop_open(struct loop *l, struct err_detail *d)
 {
-    init_lists(l);
     l->out = malloc(OUT_BYTES);
     if (l->out == NULL)
         return err_set(d, ERR_NOMEM, 0, "event loop");
@@ -396,10 +540,13 @@ void loop_fini(struct loop *l)
 {
     close_listeners(l);
     free(l->listeners);
+    run_arrivals(l); /* newcomers that came too late */
     conn_free_spares(l);
     exchange_free_spares(l);
     arena_spares_fini(&l->arena_spares);
-    tls_context_free(l->tls);
+    tls_context_release(atomic_load(&l->next_tls));
+    tls_context_release(l->tls);
+    pool_free(l->handshakes);
     if (l->epoll_fd >= 0)
         close(l->epoll_fd);
     if (l->wake_fd >= 0)

@@ -26,6 +26,9 @@
 
 /* ---- resolve.c ------------------------------------------------------------------------------- */
 
+/* What a lookup reads: http_client_places(). */
+void resolve_places(http_place_fn *each, void *arg);
+
 /* Addresses of a host that are tried; what a DNS answer holds beyond is not. */
 #define RESOLVE_MAX 16
 
@@ -118,6 +121,9 @@ MUST_CHECK enum err dial_wait(struct dial *c, short events, const char *what, st
 int dial_left_ms(uint64_t deadline_ms);
 
 /* ---- dial_tls.c ------------------------------------------------------------------------------ */
+
+/* Where certificates of authorities lie: http_client_places(). */
+void trust_places(http_place_fn *each, void *arg);
 
 /*
  * TLS 1.2 at least on an open connection; all that was received must have been taken. The

@@ -268,13 +268,31 @@ static str trim_blanks(const char *p, const char *end)
     return (str){p, (size_t)(end - p)};
 }
 
+/* "host", "host:80", "[::1]:80", or nothing (RFC 9110, 7.2). */
+static bool is_host(str v)
+{
+    bool v6 = str_starts(v, STR("["));
+    size_t end = str_find(v, v6 ? ']' : ':');
+    if (v6 && end == STR_NPOS)
+        return false;
+    str port = str_drop(v, v6 ? end + 1 : end);
+    for (size_t i = 0; i < v.n; i++)
+        if (!is(v.p[i], HOST) || (!v6 && (v.p[i] == '[' || v.p[i] == ']')))
+            return false;
+    if (port.n > 0 && (port.p[0] != ':' || port.n > sizeof ":65535" - 1))
+        return false;
+    for (size_t i = 1; i < port.n; i++)
+        if (!str_is_digit(port.p[i]))
+            return false;
+    return true;
+}
+
 static enum parse_status note_host(struct cursor *c, struct http_header *f)
 {
     if (c->noted.host != NULL)
         return bad(c->h, 400, "There is more than one Host header.");
-    for (size_t i = 0; i < f->value.n; i++)
-        if (!is(f->value.p[i], HOST))
-            return bad(c->h, 400, "The Host header is not a host.");
+    if (!is_host(f->value))
+        return bad(c->h, 400, "The Host header is not a host.");
     c->noted.host = f;
     return PARSE_DONE;
 }

@@ -2,26 +2,34 @@
  * http/private.h - what the files of this room share. The public contract is http/http.h.
  *
  *     settings.c what the rows of settings.def mean for the options
- *     server.c   options, listening sockets, start and stop
+ *     server.c   options, start and stop
+ *     listen.c   addresses, and the sockets that listen on them
  *     loop.c     one thread: epoll, time-outs, accepting, the queue of resumed requests
  *     conn.c     a connection's states, from its first byte to its close
+ *     receive.c  bytes become a request: input buffers, head, body, refusals
+ *     scarce.c   too little for all: who makes room, and who is ended
  *     parse.c    the request head                    (pure: bytes in, answer out)
  *     chunked.c  the chunked body                    (pure)
  *     request.c  request and response objects, their memory, http_respond and http_resume
+ *     peer.c     the networks that have connections, and what they hold together
  *     send.c     response heads, gathering, partial writes
  *     sock.c     the plain transport
- *     tls.c      the TLS transport                   (with dial_tls.c the only user of mbedtls)
+ *     tls.c      the TLS transport, handshakes       (http/tls.h: who stands on mbedtls)
+ *     tls_context.c  certificates and keys
+ *     redirect.c http to https                       (pure)
  *     url.c      percent-encoding and queries        (pure)
  *
  * The files that call other servers share http/outbound.h.
  *
- * All of a connection's state is touched by its loop's thread alone. What crosses threads: the
- * resume queue (loop.lock), the stop flag and the counters (atomics).
+ * All of a connection's state is touched by its loop's thread alone, but a TLS session in the middle
+ * of its handshake (tls.c). What crosses threads: the queue of arrivals (loop.lock), the stop flag, the
+ * next TLS context and the counters (atomics), peers (peers.lock, atomics).
  */
 #ifndef HTTP_PRIVATE_H
 #define HTTP_PRIVATE_H
 
 #include "base/list.h"
+#include "base/pool.h"
 #include "http/http.h"
 
 #include <pthread.h>
@@ -87,12 +95,19 @@ enum chunked_status chunked_decode(struct chunked *d, char *p, size_t n, size_t 
 struct loop;
 struct conn;
 
+/* Something that another thread hands to a loop (loop_post). Part of what it is about. */
+struct arrival {
+    struct arrival *next;              /* the loop's */
+    void (*arrive)(struct arrival *a); /* on the loop's thread */
+};
+
 /* A request in work. Taken from the loop's spares when a head is complete (a slow head costs only
  * its input buffer), given back when the response is out. */
 struct exchange {
     struct http_req req;
     struct conn *conn;
-    struct exchange *next; /* among spares, or in the resume queue */
+    struct exchange *next; /* among spares */
+    struct arrival resumed;
     bool responded;
     bool keep_alive, expect_continue;
     bool chunked;
@@ -109,6 +124,33 @@ struct exchange *exchange_take(struct loop *l, struct conn *c); /* NULL: out of 
 void exchange_give_back(struct loop *l, struct exchange *ex);
 void exchange_free_spares(struct loop *l);
 
+/* ---- peer.c: who is connected ------------------------------------------------------------ */
+
+#define PEER_BUCKETS 4096
+
+struct peer { /* a network of clients; exists as long as it has connections */
+    struct peer *next;
+    uint64_t lane;           /* net_lane() of its addresses */
+    atomic_uint connections; /* and those closed whose request is still in work */
+    struct purse purse;      /* what these hold beyond their fixed parts; inside the server's */
+};
+
+struct peers {
+    struct purse *all;
+    pthread_mutex_t lock;
+    struct peer *buckets[PEER_BUCKETS];
+};
+
+void peers_init(struct peers *p, struct purse *all);
+void peers_fini(struct peers *p); /* all have left */
+/* One connection more; any thread. NULL: it has `most` already (0: any number), or there is no memory. */
+struct peer *peer_enter(struct peers *p, str address, unsigned most);
+void peer_leave(struct peers *p, struct peer *who); /* what it held is given back */
+static inline unsigned peer_connections(const struct peer *who)
+{
+    return atomic_load_explicit(&who->connections, memory_order_relaxed);
+}
+
 /* ---- transports -------------------------------------------------------------------------- */
 
 /* What a transport answers beside a count of bytes (> 0). */
@@ -116,7 +158,6 @@ enum { IO_EOF = 0, IO_AGAIN = -1, IO_ERROR = -2 };
 
 /* The way of a connection's bytes. All calls: non-blocking, loop only. */
 struct transport {
-    int (*handshake)(struct conn *c); /* 1: done, IO_AGAIN, IO_ERROR */
     ssize_t (*read)(struct conn *c, void *p, size_t n);
     /* Takes some of the bytes in order. After IO_AGAIN the next call brings the same bytes first.
      */
@@ -132,17 +173,54 @@ extern const struct transport transport_tls;   /* tls.c */
 ssize_t sock_read(struct conn *c, void *p, size_t n);
 ssize_t sock_write(struct conn *c, const struct iovec *v, int n);
 
-/* tls.c. The versions and suites that are good enough, for the connections of both directions. The
- * configuration keeps pointing to static memory. */
-struct mbedtls_ssl_config;
-void tls_set_policy(struct mbedtls_ssl_config *config);
+/* ---- tls_context.c: certificates and keys ------------------------------------------------ */
 
-/* One context a loop, so that no two threads share a key or a random generator. */
+/* The PEM files of the settings, read once and parsed for each loop; only while that is done. */
+struct tls_files;
+MUST_CHECK enum err tls_files_read(struct tls_files **out, const struct http_tls_options *o,
+                                   struct err_detail *d);
+void tls_files_free(struct tls_files *f); /* NULL is fine */
+
+/* What lets clients come back without a full handshake: one for all loops, with locks of its own. */
+struct tls_tickets;
+MUST_CHECK enum err tls_tickets_new(struct tls_tickets **out, struct err_detail *d);
+void tls_tickets_free(struct tls_tickets *t); /* NULL is fine */
+
+/* One context a loop, so that no two threads compute with one key. It is counted who uses it: its loop's
+ * thread alone holds and releases, but the maker, who releases what no loop has got. */
 struct tls_context;
-MUST_CHECK enum err tls_context_new(struct tls_context **out, const struct http_tls_options *o,
-                                    struct err_detail *d);
-void tls_context_free(struct tls_context *t);
-MUST_CHECK enum err tls_conn_open(struct conn *c, struct tls_context *t); /* sets c->tls */
+MUST_CHECK enum err tls_context_new(struct tls_context **out, const struct tls_files *f,
+                                    struct tls_tickets *tickets, struct err_detail *d);
+struct tls_context *tls_context_hold(struct tls_context *t);
+void tls_context_release(struct tls_context *t); /* NULL is fine */
+/* A line for each certificate, with its end; a warning if it is not valid now. */
+void tls_context_log(const struct tls_context *t, const struct tls_files *f);
+
+/* ---- tls.c: handshakes ------------------------------------------------------------------- */
+
+#define TLS_SESSION_BYTES (40 * KIB) /* what one holds: buffers for two records, and keys */
+
+/* The thread that computes the handshakes of a loop; its owner frees it with pool_free. */
+MUST_CHECK enum err tls_pool_new(struct pool **out, struct err_detail *d);
+
+enum tls_turn {
+    TLS_WAIT,  /* for the peer */
+    TLS_BEGUN, /* a thread is at it; conn_shaken() will be called */
+    TLS_NONE,  /* the peer does not speak TLS, but perhaps HTTP; nothing was read */
+    TLS_FAILED
+};
+/* The next piece of the connection's handshake, if it is our turn. */
+enum tls_turn tls_handshake_begin(struct conn *c);
+/* It has begun and is for nobody any more: conn_shaken() will be called soon, with IO_ERROR. */
+void tls_abandon(struct conn *c);
+
+/* ---- redirect.c -------------------------------------------------------------------------- */
+
+/* Where the same thing is on https, in the arena: the host is `fixed` ("example.org" or
+ * "example.org:8443", used as it is), or if that is none the one of the Host header with `port` (0: it is
+ * not known, and left out).
+ * STR_NONE: the Host header is none, or no memory. */
+str redirect_location(struct arena *a, str fixed, str host_header, uint16_t port, str target);
 
 /* ---- connections ------------------------------------------------------------------------- */
 
@@ -152,6 +230,7 @@ enum source { SOURCE_WAKE, SOURCE_LISTENER, SOURCE_CONN };
 /* The states of a connection; conn.c opens with the table that says who moves them. */
 #define CONN_STATES(X)                                                                             \
     X(HANDSHAKE)                                                                                   \
+    X(CRYPTO)                                                                                      \
     X(IDLE)                                                                                        \
     X(HEAD)                                                                                        \
     X(BODY)                                                                                        \
@@ -179,8 +258,17 @@ enum timer_kind {
     TIMERS
 };
 
+/* What a connection is for; a listener's, which its connections inherit. */
+enum use {
+    USE_SERVE,
+    USE_SERVE_TLS,
+    USE_REDIRECT,  /* plain: each request is sent to https */
+    USE_WRONG_PORT /* began as USE_SERVE_TLS, but speaks plain HTTP: is told so */
+};
+
 struct conn {
     enum source source; /* first: see enum source */
+    enum use use;
     enum conn_state state;
     int fd; /* -1 once closed */
     enum timer_kind timer_kind;
@@ -190,7 +278,18 @@ struct conn {
     struct list_node all;   /* in loop->conns, or among the dead or free ones */
     struct list_node timer; /* in loop->timers[timer_kind] */
     struct list_node ready; /* in loop->ready, when work is left without an event to come */
+    struct peer *who;
+    struct purse_holder held; /* in the purse of `who`: arena, large input, `out`, TLS session */
     uint64_t deadline_ms;
+    uint64_t
+        sent; /* bytes given to the socket, ever (of TLS: records; but those of the handshake) */
+    int64_t
+        reached; /* of these, at the last look: not in the kernel's queue, which counts generously */
+    /* A body on its way, or a response: */
+    uint64_t phase_ms;   /* since when */
+    uint64_t phase_sent; /* `sent` then */
+    uint64_t received;   /* of the body */
+    size_t due;          /* so many bytes more, and the time-out begins anew */
     struct exchange *ex;
 
     /* Input: [in_start, in_end) of `in` is not yet consumed. No buffer while idle. */
@@ -202,9 +301,10 @@ struct conn {
      */
     struct buf out;
     size_t out_at;
+    size_t out_taken; /* of the purse, for `out` */
+    size_t tls_taken; /* for `tls` */
     str body_rest;
 
-    bool is_tls;
     bool readable, writable; /* not known to be empty/full: edge-triggered epoll reports changes */
     bool read_hup;           /* the peer has ended its side: read on until end of file */
     bool close_after;        /* close behind the response in work */
@@ -212,15 +312,54 @@ struct conn {
     char peer[46];
 };
 
-void conn_open(struct loop *l, int fd, const char *peer, bool tls); /* takes fd */
+/* What a step of a connection answers. */
+enum step {
+    NEXT, /* look at the state again */
+    WAIT  /* for an event, a time-out or a resumption */
+};
+
+/* Takes fd, and `who`. */
+void conn_open(struct loop *l, int fd, const char *peer, struct peer *who, enum use use);
 void conn_event(struct conn *c, unsigned epoll_events);
-void conn_run(struct conn *c); /* goes on as far as possible */
-void conn_resumed(struct exchange *ex);
+void conn_run(struct conn *c);               /* goes on as far as possible */
+void conn_resumed(struct arrival *exchange); /* see http_resume */
+/* The thread is through with this turn of the handshake: 1 all of it is done, IO_AGAIN it is the peer's
+ * turn, IO_ERROR. */
+void conn_shaken(struct conn *c, int result);
 void conn_timed_out(struct conn *c);
 void conn_stop(struct conn *c);      /* the loop is stopping: close what is idle */
 void conn_cut(struct conn *c);       /* the stop time-out is over */
 void conn_free_dead(struct loop *l); /* recycles the closed ones, when no event can name them */
 void conn_free_spares(struct loop *l);
+void conn_close(struct conn *c);       /* its socket; a parked request stays until it is resumed */
+enum step conn_closed(struct conn *c); /* the same, as the end of a step */
+enum step conn_ended(struct conn *c); /* the peer says no more: what waits goes out, then the end */
+void conn_phase_begin(struct conn *c); /* a body begins to come, or a response to go */
+const char *conn_state_name(const struct conn *c);
+
+/* ---- receive.c: bytes become a request ------------------------------------------------------- */
+
+enum step receive_head(struct conn *c); /* IDLE, HEAD */
+enum step receive_body(struct conn *c); /* BODY */
+/* The server itself answers, and closes behind the answer. `reason` is a static sentence. */
+enum step receive_refuse(struct conn *c, int status, const char *reason);
+enum step receive_no_memory(struct conn *c); /* for the body: 503, and what came of it goes first */
+void receive_release(struct conn *c);        /* the input buffer, with what is in it */
+
+/* ---- scarce.c: too little for all ------------------------------------------------------------ */
+
+/* What there can be too little of. */
+enum scarce { SCARCE_CONNECTIONS, SCARCE_MEMORY };
+
+/* Closes one connection of this loop that can be spared for one of `who` (NULL: it is not known of whom), never
+ * that one itself: it is in none of the lists, or (MEMORY) holds nothing. False: there is none. */
+bool scarce_make_room(struct loop *l, const struct peer *who, enum scarce what);
+/* Memory is short, and this one is ended for it, or gets none: so the log says, now and then. */
+void scarce_tell(const struct conn *c);
+/* In each turn: ends the request that holds most memory for the least, if there is too little left. */
+void scarce_check(struct loop *l);
+uint64_t
+scarce_next_ms(const struct loop *l); /* when that is to be done again; UINT64_MAX: by no time */
 
 /* send.c */
 bool send_response(struct conn *c);           /* queues ex->req.res; false: close */
@@ -238,7 +377,9 @@ void send_clock(struct loop *l);              /* renews the Date line when the s
 struct listener {
     enum source source; /* first */
     int fd;
-    bool is_tls, is_unix;
+    enum use use;
+    bool is_shared; /* every loop has a duplicate of one socket */
+    bool listens;   /* already, before the server runs */
 };
 
 struct conn_slab;
@@ -250,8 +391,10 @@ struct loop {
     enum source wake_source;
     bool running; /* the thread exists */
     pthread_t thread;
-    void *ctx; /* the application's */
-    struct tls_context *tls;
+    void *ctx;                              /* the application's */
+    struct tls_context *tls;                /* of new connections; NULL: no TLS */
+    _Atomic(struct tls_context *) next_tls; /* was loaded anew: to be taken over */
+    struct pool *handshakes;                /* NULL: no TLS */
     struct listener *listeners;
     unsigned nlisteners;
     bool accept_paused; /* out of descriptors: retried when one is closed, or after a while */
@@ -259,7 +402,8 @@ struct loop {
     uint64_t accept_retry_ms;
     bool stopping, cut; /* cut: the time for stopping is over */
     uint64_t stop_deadline_ms;
-    uint64_t now_ms; /* monotonic, as of the last return of epoll_wait */
+    atomic_uint turned; /* server->asked, as of the last turn */
+    uint64_t now_ms;    /* monotonic, as of the last return of epoll_wait */
 
     struct list_node conns, ready, dead;
     struct list_node timers[TIMERS];
@@ -271,6 +415,10 @@ struct loop {
     void *spare_inputs; /* of IN_SMALL_BYTES, linked through their first word */
     unsigned nspare_inputs;
     uint64_t timer_ms[TIMERS];
+    size_t timer_bytes[TIMERS]; /* that have to move in that time; 0: no matter */
+    uint64_t short_checked_ms;  /* when it was last looked whether memory is short */
+    uint64_t short_told_ms;     /* when the log was told; 0: never */
+    bool queue_told;            /* the log was told that nobody knows what readers take */
     struct arena_spares arena_spares;
 
     int64_t date_second;
@@ -280,7 +428,10 @@ struct loop {
     char *out; /* OUT_BYTES */
 
     pthread_mutex_t lock; /* guards the queue below */
-    struct exchange *resumed_head, **resumed_tail;
+    struct arrival *arrived_head, **arrived_tail;
+
+    struct arrival spare; /* others ask it to spare a connection: for which enum scarce, as bits */
+    atomic_uint spare_for;
 
     atomic_uint_fast64_t n_connections, n_requests, n_refused;
 };
@@ -290,11 +441,13 @@ MUST_CHECK enum err loop_open(struct loop *l, struct err_detail *d);      /* lis
 void loop_fini(struct loop *l); /* prepared, and the thread joined or never started */
 void *loop_main(void *loop);    /* the thread */
 void loop_wake(struct loop *l); /* any thread */
-void loop_resume(struct loop *l, struct exchange *ex); /* any thread */
+void loop_post(struct loop *l, struct arrival *a); /* any thread; a->arrive will be called */
 void loop_timer_start(struct loop *l, struct conn *c, enum timer_kind kind);
 void loop_timer_stop(struct conn *c);
 void loop_make_ready(struct loop *l, struct conn *c);
 void loop_conn_closed(struct loop *l); /* a descriptor is free again */
+/* Each of the other loops closes one connection that it can spare, soon. */
+void loop_ask_others(struct loop *l, enum scarce what);
 
 static inline void loop_count(atomic_uint_fast64_t *counter) /* one writer: the loop */
 {
@@ -312,21 +465,43 @@ struct binding { /* what listen[i] became */
 };
 
 struct http_server {
-    struct http_options opt; /* with the defaults filled in; listen and tls are not kept */
+    struct http_options opt; /* with the defaults filled in; listen, tls and texts are not kept */
     struct parse_limits limits;
-    size_t in_large_bytes; /* of an input buffer that holds the largest head and more */
-    char *server_name;
+    size_t in_large_bytes;             /* of an input buffer that holds the largest head and more */
+    char *server_name, *redirect_host; /* NULL: none */
+    uint16_t tls_port;                 /* where redirections go to */
+    struct tls_tickets *tickets;       /* NULL: no TLS */
+    char hsts[80];                     /* a line of each head over TLS, or "" */
     struct binding *bindings;
     unsigned nbindings;
+    int *probes; /* sockets that keep others from the ports until the loops listen there */
+    unsigned nprobes;
     struct loop *loops;
     unsigned nloops;
     atomic_bool stopping;
     atomic_uint open_connections;
+    atomic_uint passed_on; /* newcomers on their way from loop to loop */
+    struct purse purse;    /* what all requests hold beyond their fixed parts */
+    struct peers peers;
+    atomic_uint asked;    /* for a turn of the loops: so many times */
     pthread_mutex_t lock; /* guards what follows: the loops report their start */
     pthread_cond_t started;
     unsigned nstarted, nfailed;
 };
 
 void server_loop_started(struct http_server *s, bool ok);
+
+/* ---- listen.c: addresses and sockets --------------------------------------------------------- */
+
+/* Binds all of o->listen, for each loop; what TCP is does not listen yet. What is made stays the server's, whatever
+ * comes out. */
+MUST_CHECK enum err listen_all(struct http_server *s, const struct http_options *o,
+                               struct err_detail *d);
+MUST_CHECK enum err listen_start(struct http_server *s, struct err_detail *d); /* now all listen */
+void listen_close_probes(struct http_server *s);
+/* A Unix socket's file: to another user, and away (if it is still the one that was bound). */
+MUST_CHECK enum err listen_give(const struct binding *b, uid_t uid, gid_t gid,
+                                struct err_detail *d);
+void listen_remove(const struct binding *b);
 
 #endif

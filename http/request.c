@@ -31,11 +31,13 @@ static void exchange_clear(struct exchange *ex, struct loop *l, struct conn *c)
 {
     ex->conn = c;
     ex->next = NULL;
+    ex->resumed.arrive = conn_resumed;
     ex->responded = ex->keep_alive = ex->expect_continue = ex->chunked = false;
     ex->content_length = 0;
     ex->head_at = 0;
     ex->decoder = (struct chunked){0};
     buf_init_arena(&ex->body, &ex->arena, l->server->opt.max_body_bytes);
+    arena_set_holder(&ex->arena, &c->held);
     ex->req.arena = &ex->arena;
     ex->req.method = ex->req.target = ex->req.path = STR("");
     ex->req.query = STR_NONE;
@@ -44,7 +46,8 @@ static void exchange_clear(struct exchange *ex, struct loop *l, struct conn *c)
     ex->req.nheaders = 0;
     ex->req.body = STR("");
     ex->req.peer = str_from(c->peer);
-    ex->req.tls = c->is_tls;
+    ex->req.network = c->who->lane;
+    ex->req.tls = c->use == USE_SERVE_TLS;
     ex->req.app_data = NULL;
     ex->req.res.status = 0;
     ex->req.res.nheaders = 0;
@@ -70,6 +73,7 @@ struct exchange *exchange_take(struct loop *l, struct conn *c)
 void exchange_give_back(struct loop *l, struct exchange *ex)
 {
     arena_reset(&ex->arena);
+    arena_set_holder(&ex->arena, NULL); /* he may go */
     ex->conn = NULL;
     if (l->nspare_exchanges >= MAX_SPARES) {
         arena_fini(&ex->arena);
@@ -144,5 +148,5 @@ void http_resume(struct http_req *req)
 {
     struct exchange *ex = CONTAINER_OF(req, struct exchange, req);
 
-    loop_resume(ex->conn->loop, ex);
+    loop_post(ex->conn->loop, &ex->resumed);
 }

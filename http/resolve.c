@@ -66,6 +66,19 @@ int getservbyport_r(int port, const char *proto, struct servent *space, char *bu
 
 static _Atomic(const char *) test_servers;
 
+/* c-ares asks for no others on Linux. */
+static const char *const files[] = {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
+                                    "/etc/host.conf"};
+
+void resolve_places(http_place_fn *each, void *arg)
+{
+    const char *hosts = getenv("CARES_HOSTS"); /* ARES_AI_ENVHOSTS */
+    if (hosts != NULL && *hosts != '\0')
+        each(arg, hosts, true);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++)
+        each(arg, files[i], false);
+}
+
 void resolve_test_servers(const char *csv)
 {
     atomic_store(&test_servers, csv);

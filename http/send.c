@@ -103,6 +103,25 @@ void send_clock(struct loop *l)
 
 /* ---- the queue --------------------------------------------------------------------------- */
 
+/* Takes what `out` has grown by out of the purse. */
+static bool pay(struct conn *c)
+{
+    size_t more = c->out.cap - c->out_taken;
+
+    if (more > 0 && !purse_holder_take(&c->held, more))
+        return false;
+    c->out_taken += more;
+    return true;
+}
+
+static void out_release(struct conn *c)
+{
+    buf_fini(&c->out);
+    c->out_at = 0;
+    purse_holder_give_back(&c->held, c->out_taken);
+    c->out_taken = 0;
+}
+
 /* Moves what is left of the gathered bytes (from `from` on) out of the loop's buffer. */
 static bool spill(struct conn *c, size_t from)
 {
@@ -115,7 +134,7 @@ static bool spill(struct conn *c, size_t from)
     if (c->out.n == 0)
         buf_init(&c->out, OUT_MAX_BYTES);
     buf_add(&c->out, l->out + from, n);
-    return !buf_failed(&c->out);
+    return !buf_failed(&c->out) && pay(c);
 }
 
 /* The parts of the queue in order; returns how many there are. */
@@ -138,12 +157,11 @@ static void consume(struct conn *c, size_t *gathered_at, size_t n)
 {
     size_t part = MIN_OF(n, c->out.n - c->out_at);
 
+    c->due -= MIN_OF(n, c->due);
     c->out_at += part;
     n -= part;
-    if (c->out.n > 0 && c->out_at == c->out.n) {
-        buf_fini(&c->out);
-        c->out_at = 0;
-    }
+    if (c->out.n > 0 && c->out_at == c->out.n)
+        out_release(c);
     part = MIN_OF(n, c->loop->out_n - *gathered_at);
     *gathered_at += part;
     c->body_rest = str_drop(c->body_rest, n - part);
@@ -153,21 +171,19 @@ int send_flush(struct conn *c)
 {
     size_t gathered_at = 0;
     struct iovec v[3];
-    bool progress = false;
     int n;
 
     while ((n = collect(c, gathered_at, v)) > 0) {
         ssize_t r = c->transport->write(c, v, n);
         if (r == IO_AGAIN) {
-            if (progress && c->timer_kind == TIMER_SEND)
-                loop_timer_stop(c); /* the time-out counts from the last progress */
+            if (c->due == 0 && c->timer_kind == TIMER_SEND)
+                loop_timer_stop(c); /* enough went: the time-out begins anew */
             return spill(c, gathered_at) ? IO_AGAIN : IO_ERROR;
         }
         if (r < 0) {
             send_drop(c);
             return IO_ERROR;
         }
-        progress = true;
         consume(c, &gathered_at, (size_t)r);
     }
     c->loop->out_n = 0;
@@ -177,8 +193,7 @@ int send_flush(struct conn *c)
 void send_drop(struct conn *c)
 {
     c->loop->out_n = 0; /* invariant 1: it is this connection's, or empty */
-    buf_fini(&c->out);
-    c->out_at = 0;
+    out_release(c);
     c->body_rest = STR_NONE;
 }
 
@@ -241,7 +256,7 @@ static char *put_header(char *p, const struct http_header *f)
 /* At least the bytes that put_head() writes; more than MAX_HEAD_BYTES means too many. */
 static size_t head_bound(const struct http_response *res)
 {
-    size_t n = 512; /* status line, Content-Length, Connection, Date and Server */
+    size_t n = 512; /* status line, Content-Length, Connection, Date, Server and HSTS */
 
     for (unsigned i = 0; i < res->nheaders && n <= MAX_HEAD_BYTES; i++)
         n += MIN_OF(res->headers[i].name.n, MAX_HEAD_BYTES) +
@@ -273,6 +288,8 @@ static char *put_head(struct conn *c, char *p)
     else if (ex->req.minor == 0)
         p = put(p, STR("Connection: keep-alive\r\n"));
     p = put(p, (str){c->loop->date, c->loop->date_n});
+    if (c->use == USE_SERVE_TLS) /* who came without TLS is not told (RFC 6797, 7.2) */
+        p = put(p, str_from(c->loop->server->hsts));
     return put(p, STR("\r\n"));
 }
 

@@ -44,16 +44,12 @@ ssize_t sock_write(struct conn *c, const struct iovec *v, int n)
         r = n == 1 ? send(c->fd, v->iov_base, v->iov_len, MSG_NOSIGNAL)
                    : sendmsg(c->fd, &m, MSG_NOSIGNAL);
     while (r < 0 && errno == EINTR);
-    if (r >= 0)
+    if (r >= 0) {
+        c->sent += (uint64_t)r;
         return r;
+    }
     c->writable = false;
     return errno == EAGAIN || errno == EWOULDBLOCK ? IO_AGAIN : IO_ERROR;
-}
-
-static int plain_handshake(struct conn *c)
-{
-    (void)c;
-    return 1;
 }
 
 static bool plain_pending(const struct conn *c)
@@ -68,7 +64,6 @@ static void plain_nothing(struct conn *c)
 }
 
 const struct transport transport_plain = {
-    .handshake = plain_handshake,
     .read = sock_read,
     .write = sock_write,
     .pending = plain_pending,

@@ -4,9 +4,8 @@
  * What is let through here is written into a request line and a Host header as it is, so that
  * everything but visible ASCII is refused first of all.
  */
+#include "base/net.h"
 #include "http/outbound.h"
-
-#include <arpa/inet.h>
 
 #define MAX_URL (8 * KIB)
 
@@ -242,35 +241,6 @@ enum err target_follow(struct arena *a, const struct target *from, str location,
 
 /* ---- no_proxy -------------------------------------------------------------------------------- */
 
-static bool same_bits(const uint8_t *a, const uint8_t *b, uint64_t bits)
-{
-    size_t whole = (size_t)(bits / 8);
-    unsigned rest = (unsigned)(bits % 8);
-
-    return memcmp(a, b, whole) == 0 && (rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0);
-}
-
-/* Is the address the entry, or in it ("10.0.0.0/8")? */
-static bool in_network(const struct address *host, str entry)
-{
-    str bits = entry;
-    str base = str_cut(&bits, '/');
-    struct address net;
-    uint64_t n = 0, most;
-
-    if (!resolve_literal(base, 0, &net) || net.sa.any.sa_family != host->sa.any.sa_family)
-        return false;
-    most = host->sa.any.sa_family == AF_INET6 ? 128 : 32;
-    if (str_none(bits))
-        n = most;
-    else if (str_to_u64(bits, &n) != OK || n > most)
-        return false;
-    if (most == 128)
-        return same_bits(host->sa.v6.sin6_addr.s6_addr, net.sa.v6.sin6_addr.s6_addr, n);
-    return same_bits((const uint8_t *)&host->sa.v4.sin_addr, (const uint8_t *)&net.sa.v4.sin_addr,
-                     n);
-}
-
 /* "example.com" and ".example.com" stand for themselves and for what is below. */
 static bool in_domain(str host, str entry)
 {
@@ -314,8 +284,8 @@ static uint16_t cut_port(str *entry)
 
 bool proxy_excluded(str no_proxy, const struct target *t)
 {
-    struct address ip;
-    bool is_ip = resolve_literal(t->host, 0, &ip);
+    struct net ip, net;
+    bool is_ip = net_parse_address(t->host, &ip);
     str entry;
 
     while (str_next_word(&no_proxy, &entry)) {
@@ -325,7 +295,7 @@ bool proxy_excluded(str no_proxy, const struct target *t)
         port = cut_port(&entry);
         if (port != 0 && port != t->port)
             continue;
-        if (is_ip ? in_network(&ip, entry) : in_domain(t->host, entry))
+        if (is_ip ? net_parse(entry, &net) && net_has(&net, &ip) : in_domain(t->host, entry))
             return true;
     }
     return false;

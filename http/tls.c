@@ -1,12 +1,20 @@
 /*
- * http/tls.c - TLS over mbedtls (2.28 and 3.x), as one more transport. Of this room only this file
- * and dial_tls.c, for connections the other way, include its headers.
+ * http/tls.c - TLS over mbedtls (2.28 and 3.x), as one more transport, and its handshakes.
  *
- * Each loop has a context of its own (configuration, chain, key, random generator): nothing is
- * shared between threads, so nothing is locked, whatever mbedtls was built with.
+ * The expensive part of TLS is the handshake: milliseconds of computing, where a request takes
+ * microseconds. So the loops do none. Each loop has a pool of one thread (of lower priority) that
+ * does it for its connections; they wait there in lanes by their networks (base/pool.h), so that who
+ * sends a thousand of them waits behind himself.
  *
- * TLS 1.2 at least (1.3 where mbedtls has it), only suites with ephemeral keys and authenticated
- * encryption, no renegotiation, ALPN http/1.1.
+ *     loop    handshake_begin(): the peer has sent something -> job        conn: CRYPTO
+ *     pool    mbedtls_ssl_handshake() until it wants more from the peer, is done, or fails; reads and
+ *             writes the socket itself
+ *     loop    handshake_over(): conn_shaken(): waits for the peer's next bytes, or serves, or closes
+ *
+ * While the job is there, the session and the socket are the pool's: the loop does not touch them,
+ * and closes only behind it. Contexts: tls_context.c.
+ *
+ * A connection that has sent nothing yet has no session: until then it costs what a plain one does.
  *
  * mbedtls asks for a record in two pieces (its header, then the rest). A small read-ahead buffer
  * makes that one system call; what lies in it is why a transport has pending().
@@ -15,193 +23,92 @@
  * again until it is through; `retry_n` remembers how many. The queue of send.c brings the same
  * bytes first anyway.
  */
+#include "http/tls.h"
 #include "base/log.h"
-#include "http/private.h"
+#include "base/pool.h"
 
-#include <mbedtls/ctr_drbg.h>
-#include <mbedtls/entropy.h>
+#include <errno.h>
 #include <mbedtls/error.h>
-#include <mbedtls/pk.h>
-#include <mbedtls/ssl.h>
-#include <mbedtls/version.h>
-#include <mbedtls/x509_crt.h>
-#if MBEDTLS_VERSION_MAJOR >= 3
-#include <psa/crypto.h>
-#endif
+#include <sys/socket.h>
 
-#define AHEAD_BYTES  (4 * KIB)
-#define RECORD_BYTES (16 * KIB) /* the most that one record holds */
-
-struct tls_context {
-    mbedtls_ssl_config config;
-    mbedtls_x509_crt chain;
-    mbedtls_pk_context key;
-    mbedtls_entropy_context entropy;
-    mbedtls_ctr_drbg_context random;
-};
+#define AHEAD_BYTES      (4 * KIB)
+#define RECORD_BYTES     (16 * KIB) /* the most that one record holds */
+#define RECORD_HANDSHAKE 0x16       /* the first byte of whoever speaks TLS (RFC 8446, 5.1) */
+#define HANDSHAKE_BYTES  (32 * KIB) /* from the peer; a ClientHello and what follows need a few */
+#define NICENESS         5          /* of handshakes: a third of a busy core, beside a loop */
 
 struct tls_conn {
     mbedtls_ssl_context ssl;
-    bool ready;     /* the handshake is done */
+    struct tls_context *context; /* held */
+    struct conn *conn;
+    int fd;
+    atomic_bool abandoned; /* by the loop, while the job is there */
+    bool ready;            /* the handshake is done */
+    bool waits_write;      /* in the handshake: for room in the socket, not for the peer's bytes */
+    int result;            /* of the last job: 1 done, IO_AGAIN, IO_ERROR */
+    size_t shaken_n;       /* bytes of the handshake so far */
+    struct pool_job job;
+    struct arrival arrival;
     size_t retry_n; /* of an unfinished mbedtls_ssl_write; 0: none */
     size_t ahead_at, ahead_n;
     unsigned char ahead[AHEAD_BYTES];
 };
 
-static const int suites[] = {
-#if MBEDTLS_VERSION_MAJOR >= 3
-    MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
-    MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
-    MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
-#endif
-    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-    MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-    MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-    0,
-};
-
-static const char *alpn[] = {"http/1.1", NULL}; /* mbedtls wants it without const */
-
-/* ---- contexts -------------------------------------------------------------------------------- */
-
-static enum err tls_error(struct err_detail *d, enum err e, const char *what, int r)
-{
-    char text[128];
-
-    mbedtls_strerror(r, text, sizeof text);
-    return err_set(d, e, 0, "%s: %s", what, text);
-}
-
-static int parse_key(struct tls_context *t, const char *file)
-{
-#if MBEDTLS_VERSION_MAJOR >= 3
-    return mbedtls_pk_parse_keyfile(&t->key, file, NULL, mbedtls_ctr_drbg_random, &t->random);
-#else
-    return mbedtls_pk_parse_keyfile(&t->key, file, NULL);
-#endif
-}
-
-static int check_pair(struct tls_context *t)
-{
-#if MBEDTLS_VERSION_MAJOR >= 3
-    return mbedtls_pk_check_pair(&t->chain.pk, &t->key, mbedtls_ctr_drbg_random, &t->random);
-#else
-    return mbedtls_pk_check_pair(&t->chain.pk, &t->key);
-#endif
-}
-
-static enum err load_files(struct tls_context *t, const struct http_tls_options *o,
-                           struct err_detail *d)
-{
-    int r = mbedtls_x509_crt_parse_file(&t->chain, o->certificate);
-
-    if (r != 0) /* > 0: so many certificates of the file could not be read */
-        return tls_error(d, ERR_SYNTAX, o->certificate,
-                         r < 0 ? r : MBEDTLS_ERR_X509_INVALID_FORMAT);
-    r = parse_key(t, o->key);
-    if (r != 0)
-        return tls_error(d, ERR_SYNTAX, o->key, r);
-    r = check_pair(t);
-    if (r != 0)
-        return err_set(d, ERR_CONFLICT, 0,
-                       "%s and %s: the key and the certificate do not belong together", o->key,
-                       o->certificate);
-    return OK;
-}
-
-void tls_set_policy(struct mbedtls_ssl_config *config)
-{
-    mbedtls_ssl_conf_ciphersuites(config, suites);
-#if MBEDTLS_VERSION_MAJOR >= 3
-    mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
-#else
-    mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
-#endif
-}
-
-static enum err configure(struct tls_context *t, struct err_detail *d)
-{
-    int r = mbedtls_ssl_config_defaults(&t->config, MBEDTLS_SSL_IS_SERVER,
-                                        MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
-
-    if (r == 0)
-        r = mbedtls_ssl_conf_own_cert(&t->config, &t->chain, &t->key);
-    if (r == 0)
-        r = mbedtls_ssl_conf_alpn_protocols(&t->config, alpn);
-    if (r != 0)
-        return tls_error(d, ERR_NOMEM, "TLS configuration", r);
-    mbedtls_ssl_conf_rng(&t->config, mbedtls_ctr_drbg_random, &t->random);
-    tls_set_policy(&t->config);
-    return OK;
-}
-
-static enum err seed(struct tls_context *t, struct err_detail *d)
-{
-    int r = mbedtls_ctr_drbg_seed(&t->random, mbedtls_entropy_func, &t->entropy, NULL, 0);
-
-    if (r != 0)
-        return tls_error(d, ERR_FAILED, "TLS random generator", r);
-#if MBEDTLS_VERSION_MAJOR >= 3
-    if (psa_crypto_init() != PSA_SUCCESS)
-        return err_set(d, ERR_FAILED, 0, "TLS: PSA could not be initialised");
-#endif
-    return OK;
-}
-
-enum err tls_context_new(struct tls_context **out, const struct http_tls_options *o,
-                         struct err_detail *d)
-{
-    struct tls_context *t;
-    enum err e;
-
-    if (o->key == NULL)
-        return err_set(d, ERR_SYNTAX, 0, "a TLS certificate needs its key");
-    t = calloc(1, sizeof *t);
-    if (t == NULL)
-        return err_set(d, ERR_NOMEM, 0, "TLS context");
-    mbedtls_ssl_config_init(&t->config);
-    mbedtls_x509_crt_init(&t->chain);
-    mbedtls_pk_init(&t->key);
-    mbedtls_entropy_init(&t->entropy);
-    mbedtls_ctr_drbg_init(&t->random);
-    e = seed(t, d);
-    if (e == OK)
-        e = load_files(t, o, d);
-    if (e == OK)
-        e = configure(t, d);
-    if (e != OK) {
-        tls_context_free(t);
-        return e;
-    }
-    *out = t;
-    return OK;
-}
-
-void tls_context_free(struct tls_context *t)
-{
-    if (t == NULL)
-        return;
-    mbedtls_ssl_config_free(&t->config);
-    mbedtls_x509_crt_free(&t->chain);
-    mbedtls_pk_free(&t->key);
-    mbedtls_ctr_drbg_free(&t->random);
-    mbedtls_entropy_free(&t->entropy);
-    free(t);
-}
-
 /* ---- the socket as mbedtls sees it ----------------------------------------------------------- */
 
-static int socket_send(void *arg, const unsigned char *p, size_t n)
+/* On the loop: by way of the connection, whose marks say what the socket has. */
+
+static int loop_send(void *arg, const unsigned char *p, size_t n)
 {
+    struct tls_conn *t = arg;
     struct iovec v = {(void *)(uintptr_t)p, n};
-    ssize_t r = sock_write(arg, &v, 1);
+    ssize_t r = sock_write(t->conn, &v, 1);
 
     if (r == IO_AGAIN)
         return MBEDTLS_ERR_SSL_WANT_WRITE;
     return r < 0 ? MBEDTLS_ERR_SSL_INTERNAL_ERROR : (int)r;
+}
+
+static ssize_t loop_recv(struct tls_conn *t, void *p, size_t n)
+{
+    return sock_read(t->conn, p, n);
+}
+
+/* On the pool: the socket itself, since the connection's marks are the loop's. */
+
+static ssize_t again_or_error(void)
+{
+    return errno == EAGAIN || errno == EWOULDBLOCK ? IO_AGAIN : IO_ERROR;
+}
+
+static int pool_send(void *arg, const unsigned char *p, size_t n)
+{
+    struct tls_conn *t = arg;
+    ssize_t r;
+
+    do
+        r = send(t->fd, p, MIN_OF(n, (size_t)INT_MAX), MSG_NOSIGNAL);
+    while (r < 0 && errno == EINTR);
+    if (r >= 0)
+        return (int)r;
+    return again_or_error() == IO_AGAIN ? MBEDTLS_ERR_SSL_WANT_WRITE
+                                        : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
+}
+
+static ssize_t pool_recv(struct tls_conn *t, void *p, size_t n)
+{
+    ssize_t r;
+
+    if (t->shaken_n >
+        HANDSHAKE_BYTES) /* alerts without end, say, which mbedtls would read for ever */
+        return IO_ERROR;
+    do
+        r = recv(t->fd, p, n, 0);
+    while (r < 0 && errno == EINTR);
+    if (r < 0)
+        return again_or_error();
+    t->shaken_n += (size_t)r;
+    return r;
 }
 
 static int read_result(ssize_t r)
@@ -211,18 +118,18 @@ static int read_result(ssize_t r)
     return r < 0 ? MBEDTLS_ERR_SSL_INTERNAL_ERROR : (int)r;
 }
 
-static int socket_recv(void *arg, unsigned char *p, size_t n)
+static int recv_ahead(void *arg, unsigned char *p, size_t n)
 {
-    struct conn *c = arg;
-    struct tls_conn *t = c->tls;
+    struct tls_conn *t = arg;
+    ssize_t (*receive)(struct tls_conn *, void *, size_t) = t->ready ? loop_recv : pool_recv;
     size_t take;
 
     if (t->ahead_at == t->ahead_n) {
         ssize_t r;
         n = MIN_OF(n, (size_t)INT_MAX);
         if (n >= AHEAD_BYTES)
-            return read_result(sock_read(c, p, n));
-        r = sock_read(c, t->ahead, AHEAD_BYTES);
+            return read_result(receive(t, p, n));
+        r = receive(t, t->ahead, AHEAD_BYTES);
         if (r <= 0)
             return read_result(r);
         t->ahead_at = 0;
@@ -234,49 +141,148 @@ static int socket_recv(void *arg, unsigned char *p, size_t n)
     return (int)take;
 }
 
-enum err tls_conn_open(struct conn *c, struct tls_context *context)
+static int send_bytes(void *arg, const unsigned char *p, size_t n)
 {
-    struct tls_conn *t = malloc(sizeof *t);
+    struct tls_conn *t = arg;
 
-    if (t == NULL)
-        return ERR_NOMEM;
-    t->ready = false;
-    t->retry_n = t->ahead_at = t->ahead_n = 0;
-    mbedtls_ssl_init(&t->ssl);
-    if (mbedtls_ssl_setup(&t->ssl, &context->config) != 0) {
-        mbedtls_ssl_free(&t->ssl);
-        free(t);
-        return ERR_NOMEM;
-    }
-    mbedtls_ssl_set_bio(&t->ssl, c, socket_send, socket_recv, NULL);
-    c->tls = t;
-    return OK;
+    return t->ready ? loop_send(t, p, n) : pool_send(t, p, n);
 }
 
-/* ---- the transport --------------------------------------------------------------------------- */
+/* ---- handshakes ------------------------------------------------------------------------------ */
 
 static bool wants_more(int r)
 {
     return r == MBEDTLS_ERR_SSL_WANT_READ || r == MBEDTLS_ERR_SSL_WANT_WRITE;
 }
 
-static int tls_handshake(struct conn *c)
+static void log_failure(const struct tls_conn *t, int r)
 {
     char text[128];
-    int r = mbedtls_ssl_handshake(&c->tls->ssl);
 
-    if (r == 0) {
-        c->tls->ready = true;
-        return 1;
-    }
-    if (wants_more(r))
-        return IO_AGAIN;
-    if (log_enabled(LOG_DEBUG)) {
-        mbedtls_strerror(r, text, sizeof text);
-        log_event(LOG_DEBUG, "tls_handshake_failed", "peer=%s reason=\"%s\"", c->peer, text);
-    }
-    return IO_ERROR;
+    if (!log_enabled(LOG_DEBUG))
+        return;
+    mbedtls_strerror(r, text, sizeof text);
+    log_event(LOG_DEBUG, "tls_handshake_failed", "peer=%s reason=\"%s\"", t->conn->peer, text);
 }
+
+/* On the pool. */
+static void shake(struct pool_job *job, bool dropped)
+{
+    struct tls_conn *t = CONTAINER_OF(job, struct tls_conn, job);
+    bool vain = dropped || atomic_load(&t->abandoned);
+    int r = vain ? MBEDTLS_ERR_SSL_INTERNAL_ERROR : mbedtls_ssl_handshake(&t->ssl);
+
+    t->waits_write = r == MBEDTLS_ERR_SSL_WANT_WRITE;
+    t->result = r == 0 ? 1 : wants_more(r) ? IO_AGAIN : IO_ERROR;
+    if (t->result == IO_ERROR)
+        log_failure(t, r);
+    loop_post(t->conn->loop, &t->arrival);
+}
+
+/* On the loop. */
+static void handshake_over(struct arrival *a)
+{
+    struct tls_conn *t = CONTAINER_OF(a, struct tls_conn, arrival);
+
+    t->ready = t->result == 1;
+    conn_shaken(t->conn, t->result);
+}
+
+/* Sessions that lie idle make room for new ones. */
+static bool pay_session(struct conn *c)
+{
+    if (purse_holder_take(&c->held, TLS_SESSION_BYTES))
+        return true;
+    if (scarce_make_room(c->loop, c->who, SCARCE_MEMORY))
+        return purse_holder_take(&c->held, TLS_SESSION_BYTES);
+    loop_ask_others(c->loop, SCARCE_MEMORY); /* too late for this one */
+    return false;
+}
+
+static bool open_session(struct conn *c)
+{
+    struct tls_conn *t;
+
+    if (!pay_session(c)) {
+        loop_count(&c->loop->n_refused);
+        scarce_tell(c);
+        return false;
+    }
+    c->tls_taken = TLS_SESSION_BYTES; /* conn_close() gives it back */
+    t = malloc(sizeof *t);
+    if (t == NULL)
+        return false;
+    atomic_init(&t->abandoned, false);
+    t->ready = t->waits_write = false;
+    t->retry_n = t->ahead_at = t->ahead_n = t->shaken_n = 0;
+    t->conn = c;
+    t->fd = c->fd;
+    t->job.run = shake;
+    t->arrival.arrive = handshake_over;
+    t->context = tls_context_hold(c->loop->tls);
+    c->tls = t;
+    mbedtls_ssl_init(&t->ssl);
+    if (tls_context_setup(t->context, &t->ssl) != 0)
+        return false; /* tls_release() frees it */
+    mbedtls_ssl_set_bio(&t->ssl, t, send_bytes, recv_ahead, NULL);
+    return true;
+}
+
+/* What does the peer begin with? */
+static enum tls_turn first_byte(struct conn *c)
+{
+    unsigned char first;
+    ssize_t r;
+
+    do
+        r = recv(c->fd, &first, 1, MSG_PEEK);
+    while (r < 0 && errno == EINTR);
+    if (r < 0 && again_or_error() == IO_AGAIN) {
+        c->readable = false;
+        return TLS_WAIT;
+    }
+    if (r <= 0)
+        return TLS_FAILED;
+    if (first == RECORD_HANDSHAKE)
+        return TLS_BEGUN;
+    return first >= 'A' && first <= 'Z' ? TLS_NONE : TLS_FAILED;
+}
+
+enum tls_turn tls_handshake_begin(struct conn *c)
+{
+    if (c->tls == NULL) {
+        enum tls_turn turn = c->readable ? first_byte(c) : TLS_WAIT;
+        if (turn != TLS_BEGUN)
+            return turn;
+        if (!open_session(c))
+            return TLS_FAILED;
+    } else if (c->tls->waits_write ? !c->writable : !c->readable) {
+        return TLS_WAIT;
+    }
+    /* Whatever the socket reports from here on may be news to the job. */
+    c->readable = c->writable = false;
+    if (pool_submit(c->loop->handshakes, &c->tls->job, c->who->lane) != OK)
+        return TLS_FAILED;
+    return TLS_BEGUN;
+}
+
+void tls_abandon(struct conn *c)
+{
+    atomic_store(&c->tls->abandoned, true);
+    (void)shutdown(
+        c->fd, SHUT_RDWR); /* if it is being computed, its next look at the socket is the last */
+}
+
+enum err tls_pool_new(struct pool **out, struct err_detail *d)
+{
+    /* Connections are what bounds the jobs. */
+    const struct pool_options o = {
+        .threads = 1, .max_jobs = SIZE_MAX, .max_a_lane = SIZE_MAX, .niceness = NICENESS};
+
+    return pool_new(out, &o) == OK ? OK : err_set(d, ERR_NOMEM, 0, "TLS handshakes");
+}
+
+/* ---- the transport --------------------------------------------------------------------------- */
 
 static ssize_t tls_read(struct conn *c, void *p, size_t n)
 {
@@ -325,7 +331,7 @@ static bool tls_pending(const struct conn *c)
 
 static void tls_finish(struct conn *c)
 {
-    if (c->tls->ready)
+    if (c->tls != NULL && c->tls->ready)
         (void)!mbedtls_ssl_close_notify(&c->tls->ssl); /* if it does not fit now, so be it */
 }
 
@@ -334,12 +340,12 @@ static void tls_release(struct conn *c)
     if (c->tls == NULL)
         return;
     mbedtls_ssl_free(&c->tls->ssl);
+    tls_context_release(c->tls->context);
     free(c->tls);
     c->tls = NULL;
 }
 
 const struct transport transport_tls = {
-    .handshake = tls_handshake,
     .read = tls_read,
     .write = tls_write,
     .pending = tls_pending,

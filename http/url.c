@@ -56,10 +56,38 @@ void http_url_encode(struct buf *b, str in, const char *keep)
     }
 }
 
+static bool is_separator(char c)
+{
+    return c == '&' || c == ';';
+}
+
+size_t http_query_bound(str query)
+{
+    size_t n = str_none(query) ? 0 : 1;
+
+    for (size_t i = 0; i < query.n; i++)
+        n += is_separator(query.p[i]);
+    return n;
+}
+
+/* The part before the next separator; *rest is what is behind it, none at the end. */
+static str cut_part(str *rest)
+{
+    str all = *rest;
+
+    for (size_t i = 0; i < all.n; i++)
+        if (is_separator(all.p[i])) {
+            *rest = str_drop(all, i + 1);
+            return str_sub(all, 0, i);
+        }
+    *rest = STR_NONE;
+    return all;
+}
+
 bool http_query_next(struct arena *a, str *rest, str *name, str *value)
 {
     while (!str_none(*rest)) {
-        str part = str_cut(rest, '&');
+        str part = cut_part(rest);
         size_t eq = str_find(part, '=');
         if (part.n == 0)
             continue;

@@ -311,7 +311,7 @@ static enum err take(struct patch *p, const struct target *t)
 
 static enum err op_remove(struct patch *p)
 {
-    struct target t;
+    struct target t = {.kind = WHOLE};
     enum err e = find(p, path_of(p), &t);
 
     return e == OK ? take(p, &t) : e;
@@ -340,7 +340,7 @@ static enum err replace_at(struct patch *p, const struct target *t, struct json 
 
 static enum err op_replace(struct patch *p)
 {
-    struct target t;
+    struct target t = {.kind = WHOLE};
     struct json *value;
     enum err e = get_value(p, &value);
 

@@ -93,14 +93,12 @@ bool json_is_pyint(const struct json *v)
 static int shortest_digits(double d, char *digits, size_t size)
 {
     char text[40], *p = text;
+    int precision = fabs(d) < DBL_MIN ? 0 : JSON_EXACT_DIGITS - 1;
     size_t n = 0;
 
-    for (int precision = fabs(d) < DBL_MIN ? 0 : JSON_EXACT_DIGITS - 1; precision < 17;
-         precision++) {
+    do {
         snprintf(text, sizeof text, "%.*e", precision, d);
-        if (strtod(text, NULL) == d)
-            break;
-    }
+    } while (strtod(text, NULL) != d && ++precision < 17);
     for (; *p != 'e'; p++)
         if (*p >= '0' && *p <= '9' && n + 1 < size)
             digits[n++] = *p;

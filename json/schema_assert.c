@@ -100,8 +100,11 @@ static bool is_multiple(const struct json *v, const struct json *divisor, double
 {
     double n = json_to_double(v), quotient;
 
-    if (json_is_pyint(divisor))
-        return json_is_pyint(v) ? magnitude(v) % magnitude(divisor) == 0 : fmod(n, d) == 0;
+    if (json_is_pyint(divisor)) {
+        uint64_t by = magnitude(divisor);
+        DCHECK(by > 0); /* as d is */
+        return json_is_pyint(v) ? magnitude(v) % by == 0 : fmod(n, d) == 0;
+    }
     quotient = n / d;
     return isinf(quotient) ? fmod(n, d) == 0 : trunc(quotient) == quotient;
 }

@@ -115,7 +115,7 @@ static enum err key_fits(struct api_req *r, str name, const struct purpose *p, s
     if (e != OK)
         return e == ERR_NOTFOUND ? OK : e;
     hash_key(given, hash);
-    *fits = str_eq(json_get_str(key, STR("hash"), STR("")), str_from(hash)) &&
+    *fits = hash_equal(json_get_str(key, STR("hash"), STR("")), str_from(hash)) &&
             clock_wall_ms() < json_get_i64(key, STR("expires"), 0);
     return OK;
 }

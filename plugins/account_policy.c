@@ -82,7 +82,7 @@ static bool is_remembered(struct api_req *r, const struct memory *m)
 {
     str value;
     return store_cache_get(api_store(api_of(r)), api_arena(r), str_from(m->key), &value) &&
-           str_eq(value, str_from(m->value));
+           hash_equal(value, str_from(m->value));
 }
 
 /* Sets *same; AGAIN: it is being checked. */

@@ -15,6 +15,7 @@
  */
 #include "auth/jwt.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "plugins/openid.h"
 
@@ -247,7 +248,8 @@ bool openid_is_refused(struct openid_provider *p, const char *key)
     struct openid_refusal *r = slot_of(p, key);
 
     pthread_mutex_lock(&p->lock);
-    bool yes = clock_mono_ms() < r->until_ms && memcmp(r->key, key, sizeof r->key) == 0;
+    bool yes = clock_mono_ms() < r->until_ms &&
+               hash_equal((str){(const char *)r->key, sizeof r->key}, (str){key, sizeof r->key});
     pthread_mutex_unlock(&p->lock);
     return yes;
 }

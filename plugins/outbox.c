@@ -12,9 +12,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "base/thread.h"
 #include "http/smtp.h"
 #include "plugins/private.h"
-#include <pthread.h>
 
 #define ROUND          20 /* mails that are looked at together */
 #define MAX_WAITING    10000
@@ -436,7 +436,7 @@ static enum err start(void *ctx, struct err_detail *d)
     struct outbox *o = ctx;
     if (o->readonly)
         return OK;
-    o->running = pthread_create(&o->thread, NULL, run, o) == 0;
+    o->running = thread_start(&o->thread, run, o) == OK;
     return o->running ? OK : err_set(d, ERR_AGAIN, 0, "no thread for the outbox could be started");
 }
 

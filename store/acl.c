@@ -348,7 +348,7 @@ enum err store_share(struct store_session *s, uint32_t list, const struct object
 {
     struct reader rb = store_reader(before != NULL ? before->o.acl : STR(""));
     struct reader ra = store_reader(after != NULL ? after->o.acl : STR(""));
-    struct ace b, a;
+    struct ace b = {0}, a = {0};
     bool has_b = store_acl_next(&rb, &b), has_a = store_acl_next(&ra, &a);
     enum err e = OK;
 
@@ -409,8 +409,9 @@ static enum err shared_list_from(struct store_session *s, const struct store_pri
         store_shared_list_key(&at, p->ids[i], from);
         engine_cursor_init(&c, s->view, key_str(&prefix));
         if (!engine_cursor_seek(&c, key_str(&at))) {
-            if (engine_cursor_err(&c) != OK)
-                return engine_cursor_err(&c);
+            enum err e = engine_cursor_err(&c);
+            if (e != OK)
+                return e;
             continue;
         }
         r = store_reader(str_drop(engine_cursor_key(&c), prefix.n));

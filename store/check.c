@@ -269,6 +269,7 @@ static enum err walk_list(struct audit *a, uint32_t number)
 
     if (e != OK || !reachable)
         return e;
+    CHECK(store_list_rules_count > 0);
     for (size_t i = 0; i < store_list_rules_count && e == OK; i++) {
         store_key_init_list(&prefix, number, store_list_rules[i].sub);
         e = walk(a, &prefix, &prefix, store_list_rules[i].rule);

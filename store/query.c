@@ -125,6 +125,7 @@ static enum err after_prepare(struct query_run *r)
         e = store_entry_init(r->a, &r->order, &r->probe);
     for (size_t i = 0; i < r->order.n && e == OK; i++) {
         const struct json *v = json_get(r->q->after, r->order.keys[i].field);
+        DCHECK(r->after.present != NULL);
         r->after.present[i] = v != NULL;
         if (v != NULL)
             e = store_raw_from(r->a, v, &r->after.fields[i]);
@@ -225,9 +226,13 @@ static enum err source_open(struct query_run *r, struct source *src, bool tombst
 /* The object with the next id of the filter that is there. */
 static enum err next_by_id(struct query_run *r, struct source *src, struct object *out)
 {
-    const struct json_raw *ids = r->ids->set != NULL ? r->ids->set : &r->ids->value;
-    size_t n = r->ids->set != NULL ? r->ids->nset : 1;
+    const struct match *m = r->ids;
+    const struct json_raw *ids;
+    size_t n;
 
+    DCHECK(m != NULL); /* as by_id says */
+    ids = m->set != NULL ? m->set : &m->value;
+    n = m->set != NULL ? m->nset : 1;
     while (src->at < n) {
         const struct json_raw *raw = &ids[src->at++];
         enum err e;

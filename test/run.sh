@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs test programs, as many at once as there are processors ($TEST_JOBS), and adds up Check's totals.
 #   run.sh CASE PROGRAM...      CASE: of Check's, or empty: all
-# Ends with "N passed, N failed"; the exit status is 1 when anything failed.
+# A test that cannot do its work here says "SKIPPED: why", and passes; "SKIP PROGRAM: why (times)" shows each of them.
+# Ends with "N skipped", if there were any, and "N passed, N failed"; the exit status is 1 when anything failed.
 
 # one PROGRAM: its line, or all that it said, and "PASSED FAILED" in a file of its own.
 if [ "${1:-}" = --one ]; then
@@ -21,6 +22,8 @@ if [ "${1:-}" = --one ]; then
         bad=1
     fi
     echo "$passed $bad" >"$log.total"
+    sed -n 's/^SKIPPED: //p' "$log" | sort | uniq -c |
+        sed "s|^ *\([0-9]*\) \(.*\)|SKIP $name: \2 (\1)|" >"$log.skipped"
     (
         flock 9 # what a program said stays together
         if [ "$bad" -eq 0 ]; then
@@ -57,5 +60,8 @@ if [ "$seen" -ne "$programs" ]; then
     echo "FAIL: $seen of $programs programs were run"
     failed=$((failed + programs - seen))
 fi
+cat "$TEST_RUN_DIR"/log.*.skipped 2>/dev/null | sort
+skipped=$(cat "$TEST_RUN_DIR"/log.*.skipped 2>/dev/null | sed 's/.*(\([0-9]*\))$/+\1/' | tr -d '\n')
+[ $((0$skipped)) -gt 0 ] && echo "$((0$skipped)) skipped"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

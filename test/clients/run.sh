@@ -24,6 +24,7 @@ install_interpreters() {
     python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="python3 python3-venv"
     node --version >/dev/null 2>&1 || missing="$missing nodejs"
     npm --version >/dev/null 2>&1 || missing="$missing npm"
+    curl --version >/dev/null 2>&1 || missing="$missing curl"
     [ -z "$missing" ] || "$here/../support/deps.sh" $missing
 }
 
@@ -114,6 +115,7 @@ if [ -n "${TEST_SERVER:-}" ]; then
     run_clients verify
 elif run_client "OpenID Connect (oidc-provider)" python3 "$here/openid_client.py" "$clients" &&
     run_client "accounts by mail (aiosmtpd)" "$clients/venv/bin/python" "$here/mail_client.py" &&
+    run_client "https (Python, curl, node, kinto-http)" "$clients/venv/bin/python" "$here/tls_client.py" "$clients" &&
     start_server 0; then
     run_clients work
     run_scraper work

@@ -1,13 +1,20 @@
 /*
  * test/http/test_attack_limits.c - at the ends of what is possible: the file size that the system
- * allows a process (its writes are refused, and nothing that was acknowledged is lost), and the
- * last timestamp that a client may ask for (pages go on behind it). Ours alone.
+ * allows a process (its writes are refused, and nothing that was acknowledged is lost), the
+ * last timestamp that a client may ask for (pages go on behind it), and requests that end before their
+ * end. Ours alone.
  */
+#include <arpa/inet.h>
+#include <dirent.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "test/support/api.h"
 #include "test/support/unit.h"
+#include "test/support/wait.h"
 
 static const struct server_options DURABLE = {.durable = true};
 
@@ -122,11 +129,136 @@ START_TEST(the_order_of_large_objects_is_refused)
 }
 END_TEST
 
+/* ---- requests that end before their end -------------------------------------------------------- */
+
+/* Asked for again and again: f() would let go of what the test has said with it. */
+static unsigned descriptors_of(pid_t pid)
+{
+    char path[40];
+    unsigned n = 0;
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *d = opendir(path);
+    ck_assert_ptr_nonnull(d);
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n;
+}
+
+/* Ticks of the processor that it has used. */
+static unsigned long cpu_of(pid_t pid)
+{
+    char line[1000] = "";
+    FILE *file = fopen(f("/proc/%d/stat", (int)pid), "r");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_ptr_nonnull(fgets(line, sizeof line, file));
+    fclose(file);
+    char *p = strrchr(line, ')');
+    ck_assert_ptr_nonnull(p);
+    for (int i = 0; i < 12; i++) /* from the state on; utime is the 14th of all */
+        p = strchr(p + 1, ' ');
+    char *rest;
+    unsigned long user = strtoul(p, &rest, 10);
+    return user + strtoul(rest, NULL, 10);
+}
+
+/* Nothing half written stays, no descriptor, and nothing to do. */
+START_TEST(writes_cut_at_each_byte)
+{
+    static const char body[] = "{\"data\":{\"id\":\"half\"}}";
+    struct server s;
+    server_start(&s, &DURABLE);
+    api_use(s.url);
+    as("alice");
+    make_collection();
+    const char *cut[] = {f("POST /v1" R " HTTP/1.1\r\nHost: h\r\n%sContent-Length: %zu\r\n\r\n%s",
+                           raw_auth(), sizeof body - 1, body),
+                         f("POST /v1" R
+                           " HTTP/1.1\r\nHost: h\r\n%sTransfer-Encoding: chunked\r\n\r\n"
+                           "5\r\n%.5s\r\n%zx\r\n%s\r\n0\r\n\r\n",
+                           raw_auth(), body, sizeof body - 6, body + 5)};
+    unsigned before = descriptors_of(s.pid);
+    for (size_t i = 0; i < ARRAY_LEN(cut); i++)
+        for (size_t n = 0; n < strlen(cut[i]); n++) {
+            struct http_conn *c = raw_open();
+            ck_assert(http_send(c, cut[i], n));
+            http_close(c);
+        }
+    uint64_t until = clock_mono_ms() + 10000;
+    while (descriptors_of(s.pid) != before && clock_mono_ms() < until)
+        wait_tick();
+    ck_assert_uint_eq(descriptors_of(s.pid), before);
+    unsigned long cpu = cpu_of(s.pid);
+    let_pass(500, "the server must not turn in circles");
+    ck_assert_uint_le(cpu_of(s.pid) - cpu, 5);
+    call("GET", R, NULL);
+    want_ids("");
+    struct http_conn *c = raw_open();
+    raw_call(c, cut[0]);
+    want(201);
+    raw_call(c, cut[1]);
+    want(200);
+    http_close(c);
+    call("GET", R, NULL);
+    want_ids("half");
+    server_stop(&s);
+}
+END_TEST
+
+/* ---- readers who take their time ----------------------------------------------------------------- */
+
+/* With a small receive buffer, of which what is read is soon seen on the other side. */
+static int connect_narrowly(const char *url)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET};
+    struct timeval wait = {10, 0};
+    const char *port = strrchr(url, ':');
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), bytes = 64 * 1024;
+
+    ck_assert(fd >= 0 && port != NULL);
+    a.sin_port = htons((uint16_t)strtoul(port + 1, NULL, 10));
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes), 0);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    return fd;
+}
+
+/* The kernel has taken megabytes, of which somebody reads a little, always: he may. With the sandbox of every
+ * start, as it is what must let the server ask the kernel for that. */
+START_TEST(a_slow_steady_reader_is_not_cut)
+{
+    static char some[100 * 1000];
+    struct server s;
+    server_start(&s,
+                 &(struct server_options){.settings = "kinto.server.send_timeout_seconds = 1\n"});
+    api_use(s.url);
+    as("alice");
+    make_collection();
+    put(R "/large", f("{'a':'%s'}", repeat('x', 6000000)));
+    unsigned before = descriptors_of(s.pid);
+    int fd = connect_narrowly(s.url);
+    for (int i = 0; i < 6; i++) {
+        const char *ask = f("GET /v1" R "/large HTTP/1.1\r\nHost: h\r\n%s\r\n", raw_auth());
+        ck_assert_int_eq(send(fd, ask, strlen(ask), MSG_NOSIGNAL), (ssize_t)strlen(ask));
+    }
+    for (uint64_t until = clock_mono_ms() + 4500; clock_mono_ms() < until;) {
+        ck_assert_int_gt(recv(fd, some, sizeof some, 0), 0);
+        let_pass(200, "a reader who takes his time");
+    }
+    ck_assert_uint_eq(descriptors_of(s.pid), before + 1); /* not cut behind what the kernel has */
+    close(fd);
+    server_stop(&s);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/attack_limits");
     TCase *t = api_case_own(s, "limits");
     tcase_add_test(t, a_file_size_limit_refuses_writes_and_kills_nobody);
+    tcase_add_test(t, writes_cut_at_each_byte);
+    tcase_add_test(t, a_slow_steady_reader_is_not_cut);
     t = api_case(s, "time", "ours");
     tcase_add_test(t, pages_go_on_behind_the_last_timestamp_to_ask_for);
     t = api_case(s, "work", "ours");

@@ -217,7 +217,78 @@ START_TEST(origins_by_setting)
 }
 END_TEST
 
-/* A star stands for any characters; many of them cost no more than the length of the origin. */
+/* Whoever asks: a cache that keeps an answer without the header must not give it to a page that may read it,
+ * nor the other way round. */
+START_TEST(an_answer_that_depends_on_the_origin_says_so)
+{
+    static const char *const origins[] = {NULL, "http://a.org", "http://c.org", "null"};
+    static const char *const paths[] = {"/",        "/buckets",  "/buckets/b",
+                                        "/nothing", "/buckets/", "/__lbheartbeat__"};
+    struct server s;
+    server_start(&s, &(struct server_options){
+                         .settings = "kinto.cors_origins = http://a.org http://*.b.org"});
+    api_use(s.url);
+    for (size_t i = 0; i < ARRAY_LEN(origins); i++)
+        for (size_t p = 0; p < ARRAY_LEN(paths); p++) {
+            if (origins[i])
+                with("Origin", origins[i]);
+            call("GET", paths[p], NULL);
+            want_header("Vary", "Origin");
+            want_no_header("Access-Control-Allow-Credentials");
+        }
+    server_stop(&s);
+    server_start(&s, &(struct server_options){.settings = "kinto.cors_origins = http://a.org *"});
+    api_use(s.url);
+    with("Origin", "null");
+    call("GET", "/", NULL);
+    want_header("Access-Control-Allow-Origin", "*");
+    want_no_header("Vary");
+    want_no_header("Access-Control-Allow-Credentials");
+    server_stop(&s);
+}
+END_TEST
+
+/* What no browser sends: a star stands for a part of a host or a port only. */
+START_TEST(a_star_does_not_leave_the_host)
+{
+    static const char *const origins[] = {
+        "https://evil.org/.a.org",
+        "https://evil.org?.a.org",
+        "https://evil.org#.a.org",
+        "https://evil.org\\.a.org",
+        "https://evil.org/@x.a.org",
+        "https://x@y.a.org",
+        "https://x.a.org.evil.org",
+        "https://x.a.org, https://y.a.org",
+        "https://evil.org,.a.org",
+        "https://evil.org .a.org",
+        "https://xa.org",
+        "http://x.a.org",
+        "HTTPS://x.a.org",
+        "https://x.A.org",
+        "https://localhost:1/x:80",
+        "null",
+        "*",
+        "https://*.a.org.",
+    };
+    struct server s;
+    server_start(&s, &(struct server_options){
+                         .settings = "kinto.cors_origins = https://*.a.org https://localhost:*"});
+    api_use(s.url);
+    for (size_t i = 0; i < ARRAY_LEN(origins); i++) {
+        with("Origin", origins[i]);
+        call("GET", "/", NULL);
+        want(400);
+        want_no_header("Access-Control-Allow-Origin");
+    }
+    with("Origin", "https://localhost:8443");
+    call("GET", "/", NULL);
+    want_header("Access-Control-Allow-Origin", "https://localhost:8443");
+    server_stop(&s);
+}
+END_TEST
+
+/* A star stands for any characters of a host; many of them cost no more than the length of the origin. */
 START_TEST(origins_by_pattern)
 {
     static const struct {
@@ -296,6 +367,8 @@ static Suite *suite(void)
     t = api_case_own(s, "settings");
     tcase_add_test(t, origins_by_setting);
     tcase_add_test(t, origins_by_pattern);
+    tcase_add_test(t, an_answer_that_depends_on_the_origin_says_so);
+    tcase_add_test(t, a_star_does_not_leave_the_host);
     tcase_add_test(t, preflight_where_get_is_switched_off);
     return s;
 }

@@ -217,10 +217,17 @@ START_TEST(urls_are_utf8)
     call("GET", "/buckets/%ff", NULL);
     want_error(400, 107, NULL);
     want_at("/error", "'Bad Request'");
-    call("GET", "/buckets?a=%ff", NULL);
+    const char *queries[] = {"/buckets?a=%ff", "/buckets?a=\xff"};
+    for (size_t i = 0; i < ARRAY_LEN(queries); i++) { /* the answer is JSON, whatever it tells of */
+        call("GET", queries[i], NULL);
+        want_error(400, 107, NULL);
+        want_at("/error", "'Bad Request'");
+        want_missing("/details");
+    }
+    make_collection();
+    with("Response-Behavior", "light\xf8");
+    call("PATCH", R "/r", "{'data':{}}");
     want_error(400, 107, NULL);
-    want_at("/error", "'Bad Request'");
-    want_missing("/details");
 }
 END_TEST
 

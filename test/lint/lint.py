@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The rules of the tree that a compiler does not check. `make lint` runs all of them.
 
-    lint.py [--root DIR] [CHECK ...]      CHECK: format includes banned settings plugins traces
+    lint.py [--root DIR] [CHECK ...]      CHECK: format includes banned settings plugins sandbox traces
 
 Prints "file:line: what" for each offence and ends with 1 if there was one. Every check is a
 function from a tree's root to its offences, so that selftest.py can show it a tree that breaks the
@@ -16,7 +16,7 @@ import sys
 import tempfile
 
 # Rooms from below; rooms of one level do not know each other.
-LEVELS = {"base": 0, "json": 1, "engine": 1, "http": 1, "store": 2, "auth": 3, "api": 4, "plugins": 5, "cli": 6}
+LEVELS = {"base": 0, "process": 1, "json": 1, "engine": 1, "http": 1, "store": 2, "auth": 3, "api": 4, "plugins": 5, "cli": 6}
 
 # Public headers beside ROOM/ROOM.h.
 ALSO_PUBLIC = {"auth/jwt.h", "auth/password.h", "http/client.h", "http/smtp.h", "json/regex.h", "plugins/accounts.h"}
@@ -24,14 +24,14 @@ ALSO_PUBLIC = {"auth/jwt.h", "auth/password.h", "http/client.h", "http/smtp.h", 
 # Headers of the C library and the kernel: free for all.
 SYSTEM = re.compile(
     r"^(arpa|asm|linux|net|netinet|sanitizer|sys)/\w+\.h$"
-    r"|^(arm_acle|assert|ctype|dirent|errno|fcntl|float|ftw|inttypes|limits|malloc|math|netdb|nmmintrin|poll"
+    r"|^(arm_acle|assert|ctype|dirent|errno|fcntl|float|ftw|grp|ifaddrs|inttypes|limits|malloc|math|netdb|nmmintrin|poll"
     r"|pthread|sched|signal|spawn|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings"
     r"|termios|time|ucontext|unistd)\.h$"
 )
 
 # Libraries stay behind one of our headers: each is included by the files named here only.
 LIBRARIES = {
-    r"(mbedtls|psa)/": ["http/tls.c", "http/dial_tls.c", "base/hash.c", "auth/jwks.c"],
+    r"(mbedtls|psa)/": ["http/tls.h", "http/tls.c", "http/tls_context.c", "http/dial_tls.c", "http/self_signed.c", "base/hash.c", "auth/jwks.c"],
     r"jsmn\.h$": 1,
     r"pcre2\.h$": 1,
     r"ares\.h$": 1,
@@ -57,8 +57,9 @@ BANNED_IN_ROOMS = {
     r"printf|puts|putchar|perror|exit|_exit|abort": "an error value; only kinto.c prints and exits",
     r"system|popen": "nothing: no shell",
     r"atof": "native_float, which tells of errors",
+    r"pthread_create": "thread_start of base/thread.h, which sees to signals",
 }
-ONLY_IN = {"abort": ["base/base.c"], "poll": ["test/support/wait.h"]}  # exceptions to the above
+ONLY_IN = {"abort": ["base/base.c"], "openat": ["process/handover.c"], "pthread_create": ["base/thread.c"], "poll": ["test/support/wait.h"]}  # exceptions to the above
 # Files are touched through base/os.h only, so that tests can put a simulated disk underneath.
 FILE_CALLS = (
     r"open|openat|creat|fopen|fdopen|pread|pwrite|pwritev|preadv|fsync|fdatasync|ftruncate|truncate"
@@ -211,6 +212,8 @@ def rules_for(path):
         rules.update(BANNED_IN_ROOMS)
         if path != "base/os.c":
             rules[FILE_CALLS] = "os()->..., of base/os.h"
+        if room_of(path) in ("auth", "plugins"):
+            rules[r"memcmp|bcmp|strn?cmp"] = "hash_equal for what somebody may guess at, str_eq for names"
     elif path.startswith("test/"):
         rules.update(BANNED_IN_TESTS)
     return rules
@@ -390,12 +393,61 @@ def check_traces(root):
     return offences
 
 
+# ---- the sandbox -------------------------------------------------------------------------------
+
+SANDBOX = "process/seccomp.c"
+# Which argument of a call is looked up in which table of SANDBOX.
+FILTERED = {"ioctl": (1, "ioctls"), "fcntl": (1, "fcntls"), "prctl": (0, "prctls"), "socket": (0, "families"), "syscall": (0, "allowed")}
+MAY_BE_A_VARIABLE = ("socket",)
+BEFORE_IT = re.compile(r"process/(become|landlock|process|seccomp)\.c$")  # gives up the rights, and is not yet locked in
+
+
+def table_of(text, name):
+    m = re.search(rf"\b{name}\[\]\s*=\s*\{{(.*?)\}};", text, re.S)
+    return {w.removeprefix("__NR_") for w in re.findall(r"\w+", re.sub(r"^#.*", "", m.group(1), flags=re.M))} if m else set()
+
+
+def calls_of(text, name):
+    """Each call of a function: its offset and its arguments, cut at the commas of the outermost level."""
+    for m in re.finditer(rf"(?<![\w.>]){name}\s*\(", text):
+        args, depth, at = [""], 0, m.end()
+        while at < len(text) and depth >= 0:
+            c = text[at]
+            depth += (c in "([{") - (c in ")]}")
+            if c == "," and depth == 0:
+                args.append("")
+            elif depth >= 0:
+                args[-1] += c
+            at += 1
+        yield m.start(), [a.strip() for a in args]
+
+
+def check_sandbox(root):
+    """What rooms ask the kernel for by a number in an argument, the filter lets through."""
+    if not os.path.isfile(os.path.join(root, SANDBOX)):
+        return []
+    filters = without_comments(read(root, SANDBOX))
+    offences = []
+    for path in sources(root):
+        if not room_of(path) or BEFORE_IT.match(path):
+            continue
+        text = without_comments(read(root, path))
+        for name, (which, table) in FILTERED.items():
+            for offset, args in calls_of(text, name):
+                value = re.sub(r"^(__NR_|SYS_)", "", args[which]) if which < len(args) else ""
+                if value in table_of(filters, table) or (name in MAY_BE_A_VARIABLE and not re.fullmatch(r"[A-Z]\w*", value)):
+                    continue
+                offences.append(f"{path}:{line_of(text, offset)}: {name}() with {value or 'nothing'}, which is not in {table}[] of {SANDBOX}")
+    return offences
+
+
 CHECKS = {
     "format": check_format,
     "includes": check_includes,
     "banned": check_banned,
     "settings": check_settings,
     "plugins": check_plugins,
+    "sandbox": check_sandbox,
     "traces": check_traces,
 }
 

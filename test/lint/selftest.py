@@ -35,6 +35,8 @@ PLUGINS = {
     "kinto.ini": "# kinto.plugins.a\n",
 }
 ROW = 'X("kinto.readonly", BOOL, 0, 0, "false", "", NULL, "No writes.")\n'
+SANDBOX = {lint.SANDBOX: "static const int allowed[] = {\n#ifdef __NR_x\n    __NR_read,\n#endif\n};\n"
+           "static const uint32_t families[] = {AF_INET};\nstatic const uint32_t ioctls[] = {FIONREAD, /* FIONBIO */};\n"}
 TM = 'X("tm.*", IGNORED, 0, 0, NULL, "", NULL, "The reference\'s.")\n'
 TM_LINE = "| `tm.*` | ignored | - | The reference's. |\n"
 
@@ -67,7 +69,7 @@ CASES = [
     ("includes", {"test/a.c": '#include "json/private.h"\n#include "json/a.c"\n', "json/a.c": ""}, None),
     ("includes", {"json/b.c": '#include "json/a.c"\n', "json/a.c": ""}, "only tests"),
     ("includes", {"http/tls.c": "#include <mbedtls/ssl.h>\n", "base/hash.c": "#include <mbedtls/sha256.h>\n"}, None),
-    ("includes", {"http/loop.c": "#include <mbedtls/ssl.h>\n"}, "stays behind http/tls.c, http/dial_tls.c, base/hash.c"),
+    ("includes", {"http/loop.c": "#include <mbedtls/ssl.h>\n"}, "stays behind http/tls.h, http/tls.c, http/tls_context.c"),
     ("includes", {"json/a.c": "#include <jsmn.h>\n"}, None),
     ("includes", {"json/a.c": "#include <jsmn.h>\n", "json/b.c": "#include <jsmn.h>\n"}, "stays behind json/a.c"),
     ("includes", {"json/a.c": "#include <yajl.h>\n"}, "unknown"),
@@ -85,6 +87,9 @@ CASES = [
     ("banned", {"engine/a.c": "fd = open(path, 0);\n"}, "open(): use os()"),
     ("banned", {"engine/a.c": "fd = os()->open(path, 0); r = t.rename(a, b);\n"}, None),
     ("banned", {"base/os.c": "fd = open(path, 0);\n"}, None),
+    ("banned", {"auth/a.c": "same = memcmp(a, b, n);\n"}, "memcmp(): use hash_equal"),
+    ("banned", {"plugins/a.c": "same = strcmp(a, b);\n"}, "strcmp(): use hash_equal"),
+    ("banned", {"api/a.c": "same = memcmp(a, b, n);\n"}, None),
     ("banned", {"test/a.c": "usleep(10);\n"}, "wait_tick() and a deadline"),
     ("banned", {"test/a.c": "poll(NULL, 0, 5);\n"}, "let_pass() with a reason"),
     # settings
@@ -121,6 +126,16 @@ CASES = [
     ("plugins", {**PLUGINS, "README.md": "`kinto.plugins.gone`\n"}, "README.md:1: kinto.plugins.gone is not in"),
     ("plugins", {**PLUGINS, "README.md": "kinto.plugins.gone is not there\n"}, None),
     ("plugins", {**PLUGINS, "README.md": "kinto.plugins.a.Policy\n"}, None),
+    # the sandbox
+    ("sandbox", {**SANDBOX, "http/a.c": "ioctl(fd_of(c, 1), FIONREAD, &n);\nos()->ioctl(fd, TCGETS);\n"}, None),
+    ("sandbox", {**SANDBOX, "http/a.c": "\nif (ioctl(fd_of(c, 1),\n FIONBIO, &n) < 0)\n"}, "http/a.c:2: ioctl() with FIONBIO"),
+    ("sandbox", {**SANDBOX, "http/a.c": "ioctl(fd, how, &n);\n"}, "ioctl() with how"),
+    ("sandbox", {**SANDBOX, "http/a.c": "socket(a->family, SOCK_STREAM, 0); socket(AF_INET, 0, 0);\n"}, None),
+    ("sandbox", {**SANDBOX, "http/a.c": "socket(AF_NETLINK, SOCK_RAW, 0);\n"}, "socket() with AF_NETLINK"),
+    ("sandbox", {**SANDBOX, "base/a.c": "syscall(SYS_read, 0); syscall(__NR_read, 0);\n"}, None),
+    ("sandbox", {**SANDBOX, "base/a.c": "syscall(SYS_write, 0);\n"}, "syscall() with write"),
+    ("sandbox", {**SANDBOX, "test/a.c": "ioctl(fd, FIONBIO, &n);\n"}, None),
+    ("sandbox", {"http/a.c": "ioctl(fd, FIONBIO, &n);\n"}, None),
     # traces
     ("traces", {"base/a.c": "/* see /home/somebody/kinto */\n"}, "a path of one machine"),
     ("traces", {"doc/a.md": "https://example.com/home/x and GET /v1/work\n"}, None),

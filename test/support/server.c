@@ -139,9 +139,9 @@ static void build_args(const struct server *s, const struct server_options *o, c
     argv[n++] = "start";
     argv[n++] = "--ini";
     argv[n++] = ini;
-    if (o->durable) {
+    if (o->durable || o->data) {
         argv[n++] = "--data";
-        argv[n++] = data;
+        argv[n++] = o->data ? o->data : data;
     } else {
         argv[n++] = "--memory";
     }
@@ -154,6 +154,25 @@ static void build_args(const struct server *s, const struct server_options *o, c
     argv[n] = NULL;
 }
 
+/* As sd_listen_fds(3) has it. */
+static void pass_sockets(const struct server_options *o)
+{
+    char text[16];
+    int n = 0, high[16];
+    for (; o->pass[n] >= 0 && n < 16; n++)
+        high[n] = fcntl(o->pass[n], F_DUPFD, 64);
+    for (int i = 0; i < n; i++)
+        dup2(high[i], 3 + i);
+    for (int i = 0; i < n; i++)
+        close(high[i]);
+    snprintf(text, sizeof text, "%d", n);
+    setenv("LISTEN_FDS", text, 1);
+    snprintf(text, sizeof text, "%d", (int)getpid());
+    setenv("LISTEN_PID", text, 1);
+    if (o->pass_names)
+        setenv("LISTEN_FDNAMES", o->pass_names, 1);
+}
+
 /* The child's side: environment, streams, exec. */
 static void exec_child(const char *dir, const char *const *argv, const char *const *env, int out,
                        int err)
@@ -162,6 +181,9 @@ static void exec_child(const char *dir, const char *const *argv, const char *con
     for (size_t i = 0; env && env[i]; i++)
         putenv((char *)(uintptr_t)env[i]);
     unsetenv("TEST_SERVER");
+    if (geteuid() ==
+        0) /* the folders of tests are root's then; test/http/test_process.c has others */
+        setenv("KINTO_SERVER_USER", "root", 0);
     if (dir && chdir(dir) != 0)
         _exit(126);
     dup2(open("/dev/null", O_RDONLY), 0);
@@ -169,6 +191,19 @@ static void exec_child(const char *dir, const char *const *argv, const char *con
     dup2(err, 2);
     execv(argv[0], (char *const *)(uintptr_t)argv);
     _exit(127);
+}
+
+static void start_child(const struct server_options *o, const char *const *argv, int out, int err)
+{
+    if (o->uid != 0 &&
+        (setresgid(o->uid, o->uid, o->uid) != 0 || setresuid(o->uid, o->uid, o->uid) != 0))
+        _exit(125);
+    if (o->pass) {
+        out = fcntl(out, F_DUPFD, 80); /* out of the way */
+        err = fcntl(err, F_DUPFD, 80);
+        pass_sockets(o);
+    }
+    exec_child(NULL, argv, o->env, out, err);
 }
 
 static void print_stderr(const struct server *s)
@@ -202,17 +237,14 @@ static bool read_line(struct server *s)
     return false;
 }
 
-/* "http://127.0.0.1:8888/v1/" in the line, without its path; "unix:/path" is taken as it is. */
+/* "http://127.0.0.1:8888/v1/" in the line (the first one), without its path; "unix:/path" is taken as it
+ * is. */
 static bool find_url(struct server *s)
 {
-    const char *at = strstr(s->line, "http://");
-    size_t skip = 7;
-    if (!at) {
-        at = strstr(s->line, "https://");
-        skip = 8;
-    }
-    if (at)
-        snprintf(s->url, sizeof s->url, "%.*s", (int)(skip + strcspn(at + skip, "/ \t")), at);
+    const char *at = strstr(s->line, "http"), *path = at ? strstr(at, "://") : NULL;
+    if (path)
+        snprintf(s->url, sizeof s->url, "%.*s", (int)(path + 3 + strcspn(path + 3, "/ \t") - at),
+                 at);
     else if ((at = strstr(s->line, "unix:")))
         snprintf(s->url, sizeof s->url, "%.*s", (int)strcspn(at, " \t"), at);
     return at != NULL;
@@ -230,7 +262,7 @@ static void launch(struct server *s, const struct server_options *o)
     fflush(NULL);
     s->pid = fork();
     if (s->pid == 0)
-        exec_child(NULL, argv, o->env, out[1], err);
+        start_child(o, argv, out[1], err);
     must(s->pid > 0, "no process: %s", strerror(errno));
     close(out[1]);
     close(err);

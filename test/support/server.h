@@ -21,7 +21,11 @@ struct server_options {
     const char *const *env;  /* "NAME=value" ..., NULL; or NULL */
     const char *const *args; /* more arguments, NULL; or NULL */
     bool durable;            /* on a data directory (server.dir/data), else --memory */
-    bool no_port;            /* without --port 0 */
+    const char *data;        /* durable, on this directory */
+    const int *pass;        /* listening sockets, -1 behind them, passed as systemd does; or NULL */
+    const char *pass_names; /* their names, "http:https"; or NULL */
+    uid_t uid;              /* start it as this user, not as root; 0: as who we are */
+    bool no_port;           /* without --port 0 */
 };
 
 struct server {

@@ -744,29 +744,6 @@ START_TEST(a_stop_drops_work)
 }
 END_TEST
 
-START_TEST(lanes_are_networks)
-{
-    static const struct {
-        const char *one, *other;
-        bool same;
-    } rows[] = {
-        {"192.0.2.1", "192.0.2.1", true},
-        {"192.0.2.1", "192.0.2.2", false},
-        {"2001:db8:1:2::1", "2001:db8:1:2:a:b:c:d", true},
-        {"2001:db8:1:2::1", "2001:db8:1:3::1", false},
-        {"2001:db8::a:b:c:d", "2001:db8::e:b:c:d", true},
-        {"2001:db8:0:1::", "2001:db8::", false},
-        {"::ffff:192.0.2.1", "::ffff:192.0.2.2", false},
-        {"unix", "unix", true},
-        {"unix", "", false},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        ck_assert_msg((api_lane_of(str_from(rows[i].one)) ==
-                       api_lane_of(str_from(rows[i].other))) == rows[i].same,
-                      "%s, %s", rows[i].one, rows[i].other);
-}
-END_TEST
-
 static char released[8], names[] = {'1', '2', 'x'}; /* in the order of release; what is kept */
 
 static void release(void *what)
@@ -816,8 +793,7 @@ static Suite *make_suite(void)
                                   work_inside_a_transaction_leaves_nothing_behind,
                                   work_in_a_batch,
                                   a_stop_drops_work,
-                                  what_is_kept_is_released_once,
-                                  lanes_are_networks};
+                                  what_is_kept_is_released_once};
     Suite *s = suite_create("api/extend");
 
     tests_of(s, "extend", setup_note, teardown, tests, ARRAY_LEN(tests));

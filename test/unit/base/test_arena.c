@@ -414,6 +414,25 @@ START_TEST(copies_without_memory_are_none)
 }
 END_TEST
 
+START_TEST(latin_1_becomes_utf_8)
+{
+    struct arena a;
+
+    arena_init(&a, NULL, 0, NULL, 4096);
+    ck_assert_str_is(arena_utf8(&a, STR("\xc3\xa9\xe2\x82\xac")),
+                     "\xc3\xa9\xe2\x82\xac"); /* it is */
+    ck_assert_str_is(arena_utf8(&a, STR("caf\xe9\x80\xff!")), "caf\xc3\xa9\xc2\x80\xc3\xbf!");
+    ck_assert_str_is(arena_utf8(&a, STR("")), "");
+    ck_assert(str_none(arena_utf8(&a, STR_NONE)));
+    ck_assert(!arena_failed(&a));
+    arena_fini(&a);
+    arena_init(&a, NULL, 0, NULL, 0);
+    ck_assert(str_none(arena_utf8(&a, STR("\xff"))));
+    ck_assert(arena_failed(&a));
+    arena_fini(&a);
+}
+END_TEST
+
 #ifdef WITH_ASAN
 START_TEST(what_is_not_allocated_is_poisoned)
 {
@@ -464,6 +483,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, the_nth_chunk_fails_on_command);
     tcase_add_test(tc, copies_end_with_nul);
     tcase_add_test(tc, copies_without_memory_are_none);
+    tcase_add_test(tc, latin_1_becomes_utf_8);
 #ifdef WITH_ASAN
     tcase_add_test(tc, what_is_not_allocated_is_poisoned);
 #endif

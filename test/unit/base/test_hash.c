@@ -51,6 +51,25 @@ START_TEST(hmac_of_rfc_4231)
 }
 END_TEST
 
+START_TEST(equal_is_equal)
+{
+    ck_assert(hash_equal(STR(""), STR("")));
+    ck_assert(hash_equal(STR("secret"), STR("secret")));
+    ck_assert(!hash_equal(STR("secret"), STR("secreT")));
+    ck_assert(!hash_equal(STR("Secret"), STR("secret")));
+    ck_assert(!hash_equal(STR("secret"), STR("secre")));
+    ck_assert(!hash_equal(STR("secret"), STR("secrets")));
+    ck_assert(!hash_equal(STR("secret"), STR("")));
+    ck_assert(hash_equal(STR("a\0b"), STR("a\0b")));
+    ck_assert(!hash_equal(STR("a\0b"), STR("a\0c")));
+    char other[2] = {0}; /* each bit of a byte counts */
+    for (unsigned bit = 0; bit < 8; bit++) {
+        other[0] = (char)('s' ^ 1 << bit);
+        ck_assert(!hash_equal(STR("s"), str_from(other)));
+    }
+}
+END_TEST
+
 START_TEST(base64_of_rfc_4648)
 {
     static const char *const plain[] = {"", "f", "fo", "foo", "foob", "fooba", "foobar"};
@@ -179,6 +198,7 @@ static Suite *make_suite(void)
 
     tcase_add_test(tc, sha256);
     tcase_add_test(tc, hmac_of_rfc_4231);
+    tcase_add_test(tc, equal_is_equal);
     tcase_add_test(tc, base64_of_rfc_4648);
     tcase_add_loop_test(tc, decoding_is_as_lenient_as_the_reference, 0, ARRAY_LEN(lenient));
     tcase_add_loop_test(tc, base64url_has_one_spelling, 0, ARRAY_LEN(url));

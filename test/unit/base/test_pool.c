@@ -65,7 +65,7 @@ static void make(unsigned threads, size_t max_jobs, size_t max_a_lane)
     memset(&seen, 0, sizeof seen);
     pthread_mutex_init(&seen.lock, NULL);
     pthread_cond_init(&seen.changed, NULL);
-    ck_assert_int_eq(pool_new(&pool, &(struct pool_options){threads, max_jobs, max_a_lane}), OK);
+    ck_assert_int_eq(pool_new(&pool, &(struct pool_options){threads, max_jobs, max_a_lane, 5}), OK);
 }
 
 static enum err submit(unsigned number, uint64_t lane)

@@ -19,6 +19,7 @@ static const struct setting_row core[] = {
     {"kinto.quotas.*", SETTING_WARNED, 0, 0, NULL, "", NULL, "No quotas."},
 };
 static const struct setting_row more[] = {
+    {"kinto.files", SETTING_PATHS, 0, 0, NULL, "", NULL, "Files."},
     {"multiauth.policies", SETTING_LIST, 0, 0, NULL, "", NULL, "Policies."},
     {"multiauth.policy.*.use", SETTING_STRING, 0, 0, NULL, "", NULL, "Class."},
     {"kinto.*_ttl", SETTING_INT, 0, 100, NULL, "seconds", NULL, "Times."},
@@ -107,6 +108,29 @@ START_TEST(defaults)
     ck_assert_str_is(settings_origin(s, "kinto.batch_max"), "default");
     settings_free(s);
     settings_free(NULL);
+}
+END_TEST
+
+START_TEST(paths_may_hold_blanks)
+{
+    static const struct {
+        const char *line, *list;
+    } rows[] = {
+        {"kinto.files = /a\n", "/a|"},
+        {"kinto.files = /a b/c , /d\n", "/a b/c|/d|"},
+        {"kinto.files =\n  /a b\n  /c,,/d\n", "/a b|/c|/d|"},
+        {"kinto.files = [\"/a, b\", \" /c\"]\n", "/a, b| /c|"},
+        {"kinto.files = \"/a b\"\n", "/a b|"},
+        {"kinto.files =\n", ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        load_ok(rows[i].line);
+        ck_assert_str_eq(list_of("kinto.files"), rows[i].list);
+        settings_free(s);
+        s = NULL;
+    }
+    ck_assert_int_eq(load("kinto.files = [\"a\n", NULL, 0), ERR_SYNTAX);
+    ck_assert_ptr_nonnull(strstr(d.text, "paths separated by commas"));
 }
 END_TEST
 
@@ -493,6 +517,7 @@ static Suite *make_suite(void)
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, defaults);
+    tcase_add_test(tc, paths_may_hold_blanks);
     tcase_add_test(tc, values_of_the_ini);
     tcase_add_test(tc, sources_in_their_order);
     tcase_add_test(tc, names_in_the_environment);

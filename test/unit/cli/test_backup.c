@@ -80,6 +80,87 @@ START_TEST(a_signal_ends_it)
 }
 END_TEST
 
+/* What the owner of the data can put in the way of root, who makes the backup: it would be theirs to read,
+ * once it is restored, or keep root waiting. */
+static void link_secret(void)
+{
+    write_text("precious", "root's");
+    ck_assert_int_eq(symlink("../precious", "data/secret"), 0);
+}
+
+static void fifo_secret(void)
+{
+    ck_assert_int_eq(mkfifo("data/secret", 0600), 0);
+}
+
+static void huge_secret(void)
+{
+    write_text("data/secret", "x");
+    ck_assert_int_eq(truncate("data/secret", 1LL << 40), 0);
+}
+
+static void link_segment(void)
+{
+    ck_assert_int_eq(rename("data/00000001.log", "data/one"), 0);
+    ck_assert_int_eq(symlink("one", "data/00000001.log"), 0);
+}
+
+static void fifo_segment(void)
+{
+    ck_assert_int_eq(unlink("data/00000001.log"), 0);
+    ck_assert_int_eq(mkfifo("data/00000001.log", 0600), 0);
+}
+
+static const struct {
+    void (*plant)(void);
+    enum err err;
+} planted[] = {
+    {link_secret, ERR_REFUSED},  {fifo_secret, ERR_REFUSED},  {huge_secret, ERR_LIMIT},
+    {link_segment, ERR_REFUSED}, {fifo_segment, ERR_REFUSED},
+};
+
+START_TEST(nothing_is_copied_that_was_planted)
+{
+    const struct cli_copy c = {.from = "data", .to = "copy"};
+
+    make_store("data");
+    planted[_i].plant();
+    ck_assert_int_eq(cli_copy_run(&c, &result, &detail), planted[_i].err);
+    ck_assert_ptr_nonnull(strstr(detail.text, "data/"));
+    ck_assert_int_ne(access("copy", F_OK), 0);
+}
+END_TEST
+
+static void own_all(uid_t uid)
+{
+    static const char *const all[] = {"data", "data/00000001.log", "data/LOCK"};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        ck_assert_int_eq(chown(all[i], uid, uid), 0);
+}
+
+/* A second name for a file of somebody else is no symbolic link. */
+START_TEST(root_copies_what_is_the_owners)
+{
+    enum { USER = 4711 };
+    const struct cli_copy c = {.from = "data", .to = "copy"}, again = {.from = "data", .to = "two"};
+
+    if (geteuid() != 0) {
+        fprintf(stderr, "SKIPPED: not root, so nothing can be given away\n");
+        return;
+    }
+    make_store("data");
+    own_all(USER);
+    write_text("precious", "root's");
+    ck_assert_int_eq(link("precious", "data/secret"), 0);
+    ck_assert_int_eq(cli_copy_run(&c, &result, &detail), ERR_REFUSED);
+    ck_assert_ptr_nonnull(strstr(detail.text, "data/secret"));
+    ck_assert_int_eq(chown("precious", USER, USER), 0);
+    ck_assert_int_eq(cli_copy_run(&again, &result, &detail), OK);
+    own_all(0); /* whoever has a directory of root's in common with root was let in by root */
+    ck_assert_int_eq(cli_copy_run(&c, &result, &detail), OK);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("cli/backup");
@@ -88,6 +169,8 @@ static Suite *make_suite(void)
     tcase_add_test(t, the_secret_goes_with_the_data);
     tcase_add_test(t, a_terminal_sees_how_far_it_is);
     tcase_add_loop_test(t, a_signal_ends_it, 0, ARRAY_LEN(stops));
+    tcase_add_loop_test(t, nothing_is_copied_that_was_planted, 0, ARRAY_LEN(planted));
+    tcase_add_test(t, root_copies_what_is_the_owners);
     suite_add_tcase(s, t);
     return s;
 }

@@ -9,7 +9,7 @@ START_TEST(the_file_is_read_again)
 {
     struct cli_ini in;
     const struct cli_args a = {.ini = "new/deep/kinto.ini"};
-    ck_assert_int_eq(cli_init_write(a.ini, "kinto.engine", "::1", &detail), OK);
+    ck_assert_int_eq(cli_init_write(a.ini, "kinto.engine", "::1", false, &detail), OK);
     ck_assert_int_eq(cli_ini_open(&in, &a, &detail), OK);
     const char *secret = value_of(&in, "app:main", "kinto.userid_hmac_secret");
     const char *other = value_of(&in, "app:main", "kinto.default_bucket_hmac_secret");
@@ -27,7 +27,7 @@ END_TEST
 START_TEST(a_file_that_is_there_stays)
 {
     write_text("kinto.ini", "precious");
-    ck_assert_int_eq(cli_init_write("kinto.ini", "kinto.engine", NULL, &detail), ERR_EXISTS);
+    ck_assert_int_eq(cli_init_write("kinto.ini", "kinto.engine", NULL, false, &detail), ERR_EXISTS);
     ck_assert_str_eq(detail.text, "kinto.ini already exists");
     ck_assert_str_eq(read_text("kinto.ini"), "precious");
 }
@@ -36,7 +36,7 @@ END_TEST
 START_TEST(a_folder_that_is_a_file)
 {
     write_text("config", "");
-    ck_assert_int_ne(cli_init_write("config/kinto.ini", "kinto.engine", NULL, &detail), OK);
+    ck_assert_int_ne(cli_init_write("config/kinto.ini", "kinto.engine", NULL, false, &detail), OK);
     ck_assert_ptr_nonnull(strstr(detail.text, "config"));
 }
 END_TEST
@@ -46,7 +46,7 @@ START_TEST(a_path_too_long)
     static char path[PATH_MAX + 16];
     for (size_t i = 0; i + 1 < sizeof path; i++)
         path[i] = i % 2 ? '/' : '.';
-    ck_assert_int_eq(cli_init_write(path, "kinto.engine", NULL, &detail), ERR_LIMIT);
+    ck_assert_int_eq(cli_init_write(path, "kinto.engine", NULL, false, &detail), ERR_LIMIT);
 }
 END_TEST
 
@@ -55,7 +55,7 @@ START_TEST(nothing_is_left_of_a_write_that_failed)
     unsigned n = 1;
     for (;; n++) {
         fail_call(n);
-        enum err e = cli_init_write("config/kinto.ini", "kinto.engine", NULL, &detail);
+        enum err e = cli_init_write("config/kinto.ini", "kinto.engine", NULL, false, &detail);
         os_test_replace(NULL);
         if (!call_failed())
             break;
@@ -65,6 +65,23 @@ START_TEST(nothing_is_left_of_a_write_that_failed)
         detail = (struct err_detail){0};
     }
     ck_assert_uint_gt(n, 5); /* mkdir, open, write, sync, close */
+}
+END_TEST
+
+/* A list of paths cannot have such a one in it. */
+START_TEST(no_certificate_in_a_folder_with_a_comma)
+{
+    const struct cli_args args = {.ini = "a,b/kinto.ini", .backend = "memory", .self_signed = true};
+    const struct cli_args plain = {.ini = "a,b/kinto.ini", .backend = "memory"};
+    struct err_detail d = {.text = ""};
+    FILE *out = fopen("out", "w+");
+
+    ck_assert_int_eq(cli_command_init(&args, stdin, out, &d), ERR_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(d.text, "a,b"));
+    ck_assert_int_ne(access("a,b/kinto.ini", F_OK), 0);
+    ck_assert_int_ne(access("a,b/kinto-key.pem", F_OK), 0);
+    ck_assert_int_eq(cli_command_init(&plain, stdin, out, &d), OK);
+    fclose(out);
 }
 END_TEST
 
@@ -110,6 +127,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, a_file_that_is_there_stays);
     tcase_add_test(t, a_folder_that_is_a_file);
     tcase_add_test(t, a_path_too_long);
+    tcase_add_test(t, no_certificate_in_a_folder_with_a_comma);
     tcase_add_test(t, nothing_is_left_of_a_write_that_failed);
     tcase_add_loop_test(t, the_question, 0, ARRAY_LEN(answers));
     tcase_add_test(t, backends_by_name);

@@ -81,6 +81,11 @@ static int fault_open(const char *path, int flags, unsigned mode)
     return fault(FAULT_OPEN) ? -1 : os_kernel.open(path, flags, mode);
 }
 
+static int fault_open_own(const char *dir, const char *name)
+{
+    return fault(FAULT_OPEN) ? -1 : os_kernel.open_own(dir, name);
+}
+
 /* It is closed all the same. */
 static int fault_close(int fd)
 {
@@ -192,6 +197,7 @@ static int fault_lock(int fd)
 
 static struct os_ops fault_ops = {
     .open = fault_open,
+    .open_own = fault_open_own,
     .close = fault_close,
     .pread = fault_pread,
     .pwrite = fault_pwrite,

@@ -1152,6 +1152,40 @@ START_TEST(a_missing_segment)
 }
 END_TEST
 
+/* A TRIM that gives up what is needed: nothing is missing yet, and a repair sees to it that it stays so. */
+START_TEST(a_segment_given_up_too_early)
+{
+    static const uint8_t trim[] = {OP_TRIM, 2};
+    struct frame_header h = {.bytes = sizeof trim, .txn = 49, .body_crc = crc32c(0, trim, 2)};
+    struct segment_header header;
+    struct files f;
+    int file;
+
+    setup(48, 48);
+    f = files_take();
+    size_t at = frame_of(&f, 48, &file), n = f.n[file];
+    uint8_t *longer = malloc(n + sizeof h + sizeof trim);
+    memcpy(longer, f.p[file], n);
+    memcpy(&header, longer, sizeof header);
+    memcpy(&h.link, longer + at, sizeof h.link);
+    h.head_crc = frame_head_crc(&h, header.salt);
+    memcpy(longer + n, &h, sizeof h);
+    memcpy(longer + n + sizeof h, trim, sizeof trim);
+    kit_write(&dir, f.name[file], longer, n + sizeof h + sizeof trim);
+    struct engine_check_report r = check();
+    ck_assert_uint_eq(r.log_problems, 1);
+    want_said("gives up a segment that is of use");
+    ck_assert_int_eq(repair(true), ENGINE_LOG_REWRITTEN);
+    struct kit_model m = model_of(48, 0, 0);
+    want_model(&m);
+    want_clean();
+    free(longer);
+    free(m.p);
+    files_free(&f);
+    teardown();
+}
+END_TEST
+
 /* What shares a value shares it again, also when the key that brought it is gone. */
 START_TEST(links_are_kept)
 {
@@ -1478,6 +1512,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, what_is_left_is_the_rest, 0, 4);
     tcase_add_loop_test(t, a_bad_header_loses_nothing, 0, 6);
     tcase_add_loop_test(t, a_missing_segment, 0, 3);
+    tcase_add_test(t, a_segment_given_up_too_early);
     tcase_add_test(t, links_are_kept);
     tcase_add_test(t, any_damage_can_be_repaired);
     tcase_add_loop_test(t, bad_blocks_are_damage, 0, 3);

@@ -458,24 +458,25 @@ static struct segment_header read_header(const struct bytes *b)
     return h;
 }
 
-/* Appends a well-sealed frame with this payload behind the log. */
-static void append_frame(const void *payload, size_t n)
+/* Appends a well-sealed frame with this payload behind a segment that has frames. */
+static void append_frame(const char *name, const void *payload, size_t n)
 {
-    struct bytes b = slurp("00000001.log");
+    struct bytes b = slurp(name);
     struct segment_header sh = read_header(&b);
-    struct frame_header last, h;
+    struct frame_header last = {.bytes = 0}, h;
     char *all = malloc(b.n + sizeof h + n);
 
-    memcpy(&last, b.p + ends[TXNS - 1], sizeof last);
+    for (size_t at = sizeof sh; at < b.n; at += sizeof last + last.bytes)
+        memcpy(&last, b.p + at, sizeof last);
     h = (struct frame_header){.bytes = (uint32_t)n,
-                              .txn = TXNS + 1,
+                              .txn = last.txn + 1,
                               .link = last.head_crc,
                               .body_crc = crc32c(0, payload, n)};
     h.head_crc = frame_head_crc(&h, sh.salt);
     memcpy(all, b.p, b.n);
     memcpy(all + b.n, &h, sizeof h);
     memcpy(all + b.n + sizeof h, payload, n);
-    kit_write(&dir, "00000001.log", all, b.n + sizeof h + n);
+    kit_write(&dir, name, all, b.n + sizeof h + n);
     free(all);
     free(b.p);
 }
@@ -497,17 +498,19 @@ START_TEST(operations_that_make_no_sense)
         {"\x01\x01k\x05", 4},                    /* without its checksum */
         {"\x02\x01k", 3},                        /* a link without a put */
         {"\x03\x01k\x01", 4},                    /* a good one, and half a one */
+        {"\x05\x00", 2},                         /* gives up nothing */
+        {"\x05\x02", 2},                         /* gives up the segment that it is in */
     };
 
     setup();
     struct bytes b = slurp("00000001.log");
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         kit_write(&dir, "00000001.log", b.p, b.n);
-        append_frame(bad[i].p, bad[i].n);
+        append_frame("00000001.log", bad[i].p, bad[i].n);
         expect_corrupt("00000001.log");
     }
     kit_write(&dir, "00000001.log", b.p, b.n);
-    append_frame("\x03\x01k", 3); /* the same way, a good one is taken */
+    append_frame("00000001.log", "\x03\x01k", 3); /* the same way, a good one is taken */
     states[TXNS + 1] = model_copy(&states[TXNS]);
     struct engine *e;
     ck_assert_int_eq(try_open(&e, NULL, NULL), OK);
@@ -643,6 +646,29 @@ START_TEST(missing_and_swapped_segments)
 END_TEST
 
 /* A segment of another store, with the right number in its header, is not ours. */
+/* Somebody says that segments may go which the index needs: whoever believes it removes them. */
+START_TEST(segments_given_up_too_early)
+{
+    setup_segments();
+    char *last = strdup(segment_name(segments)), trim[] = "\x05\x02";
+    struct bytes b = slurp(last);
+
+    for (char to = (char)(segments / 2); to <= (char)segments;
+         to++) { /* nothing lives in the first */
+        trim[1] = to;
+        append_frame(last, trim, 2);
+        expect_corrupt(last);
+        kit_drop_index(&dir); /* the same when all is replayed */
+        expect_corrupt(last);
+        kit_write(&dir, last, b.p, b.n);
+    }
+    expect_many(0);
+    free(b.p);
+    free(last);
+    teardown_segments();
+}
+END_TEST
+
 START_TEST(segment_of_another_store)
 {
     struct bytes foreign;
@@ -703,6 +729,31 @@ START_TEST(bad_end_before_unfinished_segment)
 END_TEST
 
 /* A finished header without frames is an ordinary segment. */
+/* All that is left is the begin of a segment that was not the first: that is no new store. */
+START_TEST(unfinished_segment_alone)
+{
+    static const char *const names[] = {"00000002.log", "00000001.log"};
+    struct err_detail d = {.text = ""};
+    struct engine *e;
+
+    log_set_level(LOG_NONE);
+    kit_dir_make(&dir);
+    for (size_t n = 0; n <= SEGMENT_HEADER_BYTES; n += 16) {
+        char some[SEGMENT_HEADER_BYTES] = "KINTO";
+        kit_write(&dir, names[0], some, n);
+        ck_assert_int_eq(try_open(&e, NULL, &d), ERR_CORRUPT);
+        ck_assert_msg(strstr(d.text, names[1]) != NULL, "%s", d.text); /* is missing */
+        ck_assert_uint_eq(size_of(names[0]), n);
+        kit_dir_empty(&dir);
+        kit_write(&dir, names[1], some, n);
+        ck_assert_int_eq(try_open(&e, NULL, &d), OK);
+        engine_close(e);
+        kit_dir_empty(&dir);
+    }
+    kit_dir_remove(&dir);
+}
+END_TEST
+
 START_TEST(segment_without_frames)
 {
     struct bytes b;
@@ -781,9 +832,11 @@ static Suite *suite(void)
     tcase_add_test(c, newer_format);
     tcase_add_test(c, sealed_segments_must_be_whole);
     tcase_add_test(c, missing_and_swapped_segments);
+    tcase_add_test(c, segments_given_up_too_early);
     tcase_add_test(c, segment_of_another_store);
     tcase_add_test(c, unfinished_segment);
     tcase_add_test(c, bad_end_before_unfinished_segment);
+    tcase_add_test(c, unfinished_segment_alone);
     tcase_add_test(c, segment_without_frames);
     tcase_add_test(c, other_files);
     tcase_add_test(c, reopen_loop);

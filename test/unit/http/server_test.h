@@ -5,6 +5,7 @@
  * The application, by path:
  *     /echo      "METHOD target|body" with the request's arena as the body's owner
  *     /big?N     N bytes of a pattern                /status?N   status N with a body "x"
+ *     /large?N   N bytes, or 503 without memory
  *     /park      is kept until test_release()        /twice      parks two times
  *     /free      responds, and responds to all that is parked on the same loop
  *     /headers?N N headers                           /breaks     a header with a line break
@@ -44,6 +45,8 @@ struct test_app {
     pthread_cond_t changed;
     struct http_req *parked[MAX_PARKED];
     unsigned nparked, nresumed, nrefused, nstarted, nstopped;
+    unsigned nhandled;
+    unsigned nsmuggled; /* of these with a path that begins with /smuggled */
     bool fail_start;
     bool own_refusals; /* the app fills them in */
 };
@@ -110,7 +113,10 @@ static void app_echo(struct http_req *req)
     str parts[] = {req->method, STR(" "), req->target, STR("|"), req->body};
     str all = arena_concat(req->arena, parts, ARRAY_LEN(parts));
 
-    ck_assert(!str_none(all));
+    if (str_none(all)) {
+        app_text(req, 503, STR("no memory"));
+        return;
+    }
     http_header_add(&req->res, STR("Content-Type"), STR("text/plain"));
     app_text(req, 200, all);
 }
@@ -120,6 +126,15 @@ static void app_handle(void *loop_ctx, struct http_req *req)
     struct test_app *app = loop_ctx;
     uint64_t n = 0;
 
+    pthread_mutex_lock(&app->lock);
+    app->nhandled++;
+    app->nsmuggled += str_starts(req->path, STR("/smuggled"));
+    pthread_mutex_unlock(&app->lock);
+
+    if (arena_failed(req->arena)) {
+        app_text(req, 503, STR("no memory"));
+        return;
+    }
     if (!str_none(req->query) && str_to_u64(req->query, &n) != OK)
         n = 0;
     if (str_eq(req->path, STR("/park")) || str_eq(req->path, STR("/twice"))) {
@@ -129,6 +144,9 @@ static void app_handle(void *loop_ctx, struct http_req *req)
         app_text(req, 200, STR("free"));
     } else if (str_eq(req->path, STR("/big"))) {
         app_big(req, (size_t)n);
+    } else if (str_eq(req->path, STR("/large"))) {
+        char *p = arena_zalloc(req->arena, (size_t)n);
+        app_text(req, p != NULL ? 200 : 503, p != NULL ? (str){p, (size_t)n} : STR("no memory"));
     } else if (str_eq(req->path, STR("/status"))) {
         app_text(req, (int)n, STR("x"));
     } else if (str_eq(req->path, STR("/headers"))) {
@@ -312,18 +330,27 @@ struct reply {
     char *body_mem;
 };
 
-static int test_connect(uint16_t port)
+/* From 127.0.0.`from`. */
+static int test_connect_from(uint16_t port, unsigned from)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in own = {.sin_family = AF_INET};
     struct timeval t = {TEST_MS / 1000, 0};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     ck_assert_int_ge(fd, 0);
+    own.sin_addr.s_addr = htonl((INADDR_LOOPBACK & 0xffffff00u) | from);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
     ck_assert_int_eq(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
     return fd;
+}
+
+static int test_connect(uint16_t port)
+{
+    return test_connect_from(port, 1);
 }
 
 static void client_adopt(struct client *c, int fd)
@@ -337,6 +364,15 @@ static void client_adopt(struct client *c, int fd)
 static UNUSED void client_open(struct client *c, const struct fixture *f)
 {
     client_adopt(c, test_connect(f->port));
+}
+
+/* A small receive buffer: what the reader takes out of it is soon seen on the other side (a large one tells in
+ * steps of a sixteenth). */
+static UNUSED void read_narrowly(int fd)
+{
+    int bytes = 64 * 1024;
+
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes), 0);
 }
 
 static UNUSED void client_close(struct client *c)

@@ -1023,6 +1023,36 @@ START_TEST(out_of_memory)
 }
 END_TEST
 
+static void note_place(void *arg, const char *path, bool named)
+{
+    char *list = arg;
+    size_t n = strlen(list);
+    snprintf(list + n, 2048 - n, "%s%s\n", named ? "!" : "", path);
+}
+
+/* Whoever locks the process in asks what calls read: the files of the environment are named as such. */
+START_TEST(says_what_it_reads)
+{
+    char list[2048] = "";
+
+    http_client_places(note_place, list);
+    ck_assert_ptr_null(strchr(list, '!'));
+    ck_assert_ptr_nonnull(strstr(list, "/etc/resolv.conf\n"));
+    ck_assert_ptr_nonnull(strstr(list, "/etc/ssl/certs\n"));
+    list[0] = '\0';
+    setenv("SSL_CERT_FILE", "/x/bundle.pem", 1);
+    setenv("CARES_HOSTS", "/x/hosts", 1);
+    http_client_places(note_place, list);
+    ck_assert_ptr_nonnull(strstr(list, "!/x/bundle.pem\n"));
+    ck_assert_ptr_nonnull(strstr(list, "!/x/hosts\n"));
+    setenv("SSL_CERT_FILE", "", 1);
+    setenv("CARES_HOSTS", "", 1);
+    list[0] = '\0';
+    http_client_places(note_place, list);
+    ck_assert_ptr_null(strchr(list, '!'));
+}
+END_TEST
+
 static Suite *client_suite(void)
 {
     Suite *s = suite_create("http/client");
@@ -1032,6 +1062,7 @@ static Suite *client_suite(void)
     tcase_add_unchecked_fixture(c, certs_make, certs_remove);
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, gets_an_answer);
+    tcase_add_test(c, says_what_it_reads);
     tcase_add_test(c, posts);
     tcase_add_loop_test(c, reads, 0, ARRAY_LEN(answers));
     tcase_add_loop_test(c, reads_byte_by_byte, 0, ARRAY_LEN(answers));

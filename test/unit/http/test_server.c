@@ -231,6 +231,28 @@ START_TEST(half_closed_client_is_answered)
 }
 END_TEST
 
+/* Behind its request the client begins another, or sends line ends as some do, and says no more. */
+START_TEST(half_closed_client_is_answered_what_was_whole)
+{
+    static const char *const rest[] = {
+        "\r\n", "GET /b HT", "POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc",
+        "POST /b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc"};
+
+    for (size_t i = 0; i < 20 * ARRAY_LEN(rest); i++) { /* it has to come before the server looks */
+        struct client half;
+        char text[200];
+        client_open(&half, &f);
+        snprintf(text, sizeof text, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n%s",
+                 rest[i % ARRAY_LEN(rest)]);
+        client_send(&half, str_from(text));
+        shutdown(half.fd, SHUT_WR);
+        expect_reply(&half, 200, "GET /a|");
+        expect_end(&half, false);
+        client_close(&half);
+    }
+}
+END_TEST
+
 START_TEST(joined_headers)
 {
     client_say(&c, "GET /join HTTP/1.1\r\nHost: h\r\nX: a\r\nY: z\r\nx: b, c\r\nX:\r\n\r\n");
@@ -388,6 +410,24 @@ START_TEST(expect_continue)
             client_say(&c, "hello");
         expect_reply(&c, 200, "PUT /e|hello");
     }
+}
+END_TEST
+
+/* A head that fills the first buffer is moved to a larger one while its body is waited for: nothing is said twice. */
+START_TEST(expect_continue_once)
+{
+    static char head[4096 + 1];
+    int n = snprintf(head, sizeof head,
+                     "PUT /e HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n"
+                     "Expect: 100-continue\r\nX: ");
+
+    memset(head + n, 'x', 4096 - (size_t)n);
+    memcpy(head + 4096 - 4, "\r\n\r\n", 4);
+    client_send(&c, (str){head, 4096});
+    reply_read(&c, &got, false);
+    ck_assert_str_eq(got.head, "HTTP/1.1 100 Continue\r\n\r\n");
+    client_say(&c, "5\r\nhello\r\n0\r\n\r\n");
+    expect_reply(&c, 200, "PUT /e|hello");
 }
 END_TEST
 
@@ -768,6 +808,7 @@ static TCase *requests_case(void)
     tcase_add_test(t, client_asks_for_close);
     tcase_add_test(t, application_asks_for_close);
     tcase_add_test(t, half_closed_client_is_answered);
+    tcase_add_test(t, half_closed_client_is_answered_what_was_whole);
     tcase_add_test(t, joined_headers);
     tcase_add_test(t, absolute_form);
     return t;
@@ -784,6 +825,7 @@ static TCase *bodies_case(void)
     tcase_add_loop_test(t, chunks_behind_a_large_head, 0, 30);
     tcase_add_test(t, chunks_bytewise);
     tcase_add_test(t, expect_continue);
+    tcase_add_test(t, expect_continue_once);
     tcase_add_test(t, expect_continue_needless);
     tcase_add_loop_test(t, big_responses, 0, (int)ARRAY_LEN(big_sizes));
     tcase_add_test(t, slow_reader);

@@ -5,10 +5,8 @@
 #include "test/unit/http/server_test.h"
 
 #include <mbedtls/ctr_drbg.h>
-#include <mbedtls/ecp.h>
 #include <mbedtls/entropy.h>
 #include <mbedtls/error.h>
-#include <mbedtls/pk.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/version.h>
 #include <mbedtls/x509_crt.h>
@@ -23,58 +21,44 @@ static struct fixture f;
 
 /* ---- certificates ------------------------------------------------------------------------- */
 
-static void save(const char *path, const char *text)
+static void save(const char *path, str text)
 {
     FILE *file = fopen(path, "w");
 
     ck_assert_ptr_nonnull(file);
-    ck_assert_int_ge(fputs(text, file), 0);
+    ck_assert_uint_eq(fwrite(text.p, 1, text.n, file), text.n);
     ck_assert_int_eq(fclose(file), 0);
 }
 
-static void make_key(mbedtls_pk_context *key, const char *path)
+/* A new key and a certificate of it for these names (separated by a space). */
+static void make_files(const char *names, const char *certificate, const char *key)
 {
-    char pem[2000];
+    struct http_self_signed made;
+    struct err_detail d = {.text = ""};
+    str list[4], rest = str_from(names);
+    size_t n = 0;
 
-    mbedtls_pk_init(key);
-    ck_assert_int_eq(mbedtls_pk_setup(key, mbedtls_pk_info_from_type(MBEDTLS_PK_ECKEY)), 0);
-    ck_assert_int_eq(mbedtls_ecp_gen_key(MBEDTLS_ECP_DP_SECP256R1, mbedtls_pk_ec(*key),
-                                         mbedtls_ctr_drbg_random, &drbg),
-                     0);
-    ck_assert_int_eq(mbedtls_pk_write_key_pem(key, (unsigned char *)pem, sizeof pem), 0);
-    save(path, pem);
+    while (rest.n > 0)
+        list[n++] = str_cut(&rest, ' ');
+    ck_assert_msg(http_self_signed_make(&made, list, n, clock_wall_ms() / 1000, 2, &d) == OK, "%s",
+                  d.text);
+    save(certificate, buf_str(&made.certificate));
+    save(key, buf_str(&made.key));
+    http_self_signed_free(&made);
 }
 
-static void make_certificate(mbedtls_pk_context *key, const char *path)
+/* The pair that the server is started with. */
+static void use_files(const char *cert, const char *key)
 {
-    mbedtls_x509write_cert w;
-    mbedtls_mpi serial;
-    char pem[4000];
+    static str certificates[1], keys[1];
 
-    mbedtls_x509write_crt_init(&w);
-    mbedtls_mpi_init(&serial);
-    ck_assert_int_eq(mbedtls_mpi_lset(&serial, 1), 0);
-    mbedtls_x509write_crt_set_version(&w, MBEDTLS_X509_CRT_VERSION_3);
-    mbedtls_x509write_crt_set_md_alg(&w, MBEDTLS_MD_SHA256);
-    mbedtls_x509write_crt_set_subject_key(&w, key);
-    mbedtls_x509write_crt_set_issuer_key(&w, key);
-    ck_assert_int_eq(mbedtls_x509write_crt_set_subject_name(&w, "CN=localhost"), 0);
-    ck_assert_int_eq(mbedtls_x509write_crt_set_issuer_name(&w, "CN=localhost"), 0);
-    ck_assert_int_eq(mbedtls_x509write_crt_set_validity(&w, "20200101000000", "20991231235959"), 0);
-    ck_assert_int_eq(mbedtls_x509write_crt_set_basic_constraints(&w, 1, 0), 0);
-    ck_assert_int_eq(mbedtls_x509write_crt_set_serial(&w, &serial), 0);
-    ck_assert_int_eq(mbedtls_x509write_crt_pem(&w, (unsigned char *)pem, sizeof pem,
-                                               mbedtls_ctr_drbg_random, &drbg),
-                     0);
-    save(path, pem);
-    mbedtls_mpi_free(&serial);
-    mbedtls_x509write_crt_free(&w);
+    certificates[0] = str_from(cert);
+    keys[0] = str_from(key);
+    f.o.tls = (struct http_tls_options){certificates, keys, 1};
 }
 
 static void setup(void)
 {
-    mbedtls_pk_context key;
-
     snprintf(dir, sizeof dir, "/tmp/kinto-tls-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     snprintf(cert_file, sizeof cert_file, "%s/cert.pem", dir);
@@ -86,17 +70,14 @@ static void setup(void)
     ck_assert_int_eq(psa_crypto_init(), PSA_SUCCESS);
 #endif
     ck_assert_int_eq(mbedtls_ctr_drbg_seed(&drbg, mbedtls_entropy_func, &entropy, NULL, 0), 0);
-    make_key(&key, other_key_file);
-    mbedtls_pk_free(&key);
-    make_key(&key, key_file);
-    make_certificate(&key, cert_file);
-    mbedtls_pk_free(&key);
+    make_files("localhost", cert_file, other_key_file); /* of which the key alone stays */
+    make_files("localhost", cert_file, key_file);
     test_prepare(&f);
     f.listen[0].tls = true;
     f.listen[1] = (struct http_listen){.host = STR("127.0.0.1")};
     f.o.nlisten = 2;
     f.o.loops = 2;
-    f.o.tls = (struct http_tls_options){cert_file, key_file};
+    use_files(cert_file, key_file);
 }
 
 static void teardown(void)
@@ -119,7 +100,8 @@ struct tls_client {
     mbedtls_ssl_context ssl;
     mbedtls_ssl_config config;
     mbedtls_x509_crt ca;
-    char *buf; /* what was received: CLIENT_BYTES, and how much of it */
+    size_t received; /* from the socket */
+    char *buf;       /* what was received: CLIENT_BYTES, and how much of it */
     size_t n;
 };
 
@@ -135,16 +117,19 @@ static int out_fd(void *arg, const unsigned char *p, size_t n)
 
 static int in_fd(void *arg, unsigned char *p, size_t n)
 {
-    const struct tls_client *t = arg;
+    struct tls_client *t = arg;
     ssize_t r = recv(t->fd, p, n, 0);
 
+    t->received += r > 0 ? (size_t)r : 0;
     return r < 0 ? MBEDTLS_ERR_SSL_INTERNAL_ERROR : (int)r;
 }
+
+static unsigned comes_from = 1; /* 127.0.0.x */
 
 static void tls_prepare(struct tls_client *t)
 {
     *t = (struct tls_client){.slice = SIZE_MAX};
-    t->fd = test_connect(f.port);
+    t->fd = test_connect_from(f.port, comes_from);
     t->buf = malloc(CLIENT_BYTES);
     ck_assert_ptr_nonnull(t->buf);
     mbedtls_ssl_init(&t->ssl);
@@ -244,7 +229,8 @@ START_TEST(handshake_and_keep_alive)
     test_start(&f);
     tls_open(&t);
     ck_assert_str_eq(mbedtls_ssl_get_alpn_protocol(&t.ssl), "http/1.1");
-    ck_assert_ptr_nonnull(strstr(mbedtls_ssl_get_ciphersuite(&t.ssl), "TLS"));
+    ck_assert_str_eq(mbedtls_ssl_get_version(&t.ssl),
+                     MBEDTLS_VERSION_MAJOR >= 3 ? "TLSv1.3" : "TLSv1.2");
     for (int i = 0; i < 20; i++)
         tls_expect_alive(&t);
     tls_close(&t);
@@ -355,6 +341,34 @@ START_TEST(slow_reader)
 }
 END_TEST
 
+/* What the kernel has not brought to the peer is counted in bytes of records, as what it was given. */
+START_TEST(a_reader_that_goes_on)
+{
+    struct tls_client t;
+    struct http_stats s;
+    uint64_t until;
+
+    f.o.send_timeout_ms = 300;
+    f.o.min_rate = 1000;
+    test_start(&f);
+    tls_open(&t);
+    read_narrowly(t.fd);
+    for (int i = 0; i < 40; i++)
+        tls_say(&t, STR("GET /large?1000000 HTTP/1.1\r\nHost: h\r\n\r\n"));
+    until = clock_mono_ms() + 2500;
+    while (clock_mono_ms() < until) {
+        for (int i = 0; i < 4; i++) {
+            t.n = 0;
+            ck_assert_uint_gt(tls_fill(&t), 0);
+        }
+        let_pass(50, "a reader who takes his time");
+    }
+    http_server_stats(f.server, &s);
+    ck_assert_uint_eq(s.open_connections, 1);
+    tls_close(&t);
+}
+END_TEST
+
 START_TEST(parked)
 {
     struct tls_client t;
@@ -429,6 +443,31 @@ static void *shaker(void *arg)
     return NULL;
 }
 
+/* Sessions that lie idle have all the memory that one network may have, or (from two of them) all there is: who
+ * comes next gets in all the same. */
+START_TEST(idle_sessions_make_room)
+{
+    static struct tls_client ts[60];
+
+    f.o.loops = 1;
+    f.o.max_total_bytes = 2 * MIB;
+    test_start(&f);
+    for (unsigned i = 0; i < ARRAY_LEN(ts); i++) {
+        comes_from = _i == 0 ? 2 : 2 + i % 2;
+        tls_open(&ts[i]);
+        tls_expect_alive(&ts[i]);
+    }
+    struct tls_client t;
+    for (comes_from = 2; comes_from < 5; comes_from++) {
+        tls_open(&t);
+        tls_expect_alive(&t);
+        tls_close(&t);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(ts); i++)
+        tls_close(&ts[i]);
+}
+END_TEST
+
 START_TEST(many_at_once)
 {
     pthread_t threads[4];
@@ -456,7 +495,67 @@ START_TEST(stop_says_goodbye)
 }
 END_TEST
 
+/* Clients that wait for their handshake when the time for stopping is over: all are closed, nothing is lost. */
+START_TEST(stop_among_handshakes)
+{
+    struct tls_client t[100];
+
+    f.o.stop_timeout_ms = 1;
+    test_start(&f);
+    for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+        tls_prepare(&t[i]);
+        ck_assert_int_eq(mbedtls_ssl_setup(&t[i].ssl, &t[i].config), 0);
+        mbedtls_ssl_set_bio(&t[i].ssl, &t[i], out_fd, in_fd, NULL);
+        for (int step = 0; step < 2; step++) /* a ClientHello, and no look at the answer */
+            ck_assert_int_eq(mbedtls_ssl_handshake_step(&t[i].ssl), 0);
+    }
+    test_stop(&f);
+    for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+        while (mbedtls_ssl_handshake_step(&t[i].ssl) == 0)
+            ; /* an answer, perhaps, but then the end */
+        tls_close(&t[i]);
+    }
+}
+END_TEST
+
 /* ---- what is refused ------------------------------------------------------------------------ */
+
+static const struct {
+    const char *bytes, *answer;
+} wrong_port[] = {
+    {"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 400 "},
+    {"PUT /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", "HTTP/1.1 400 "},
+    {"GET / HTTP/3.1\r\n\r\n", "HTTP/1.1 505 "},
+    {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 4"},
+    {"get / HTTP/1.1\r\n\r\n", ""},
+    {"\x80\x2e\x01\x03\x01", ""}, /* a ClientHello of SSL 2 */
+    {"\x15\x03\x03\x00\x02\x02\x28", ""},
+};
+
+static bool admits_nobody(void *loop_ctx, struct http_req *req)
+{
+    (void)loop_ctx;
+    req->res.status = 429;
+    req->res.body = STR("later");
+    return false;
+}
+
+/* The application is asked about every request, also about those that the server answers by itself. */
+START_TEST(all_are_admitted_first)
+{
+    struct client c;
+
+    f.o.app.admit = admits_nobody;
+    f.listen[1].redirect = true;
+    test_start(&f);
+    for (unsigned i = 0; i < 2; i++) { /* plain HTTP on the TLS port; the port that redirects */
+        client_adopt(&c, test_connect(http_server_port(f.server, i)));
+        client_say(&c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        expect_reply(&c, 429, "later");
+        client_close(&c);
+    }
+}
+END_TEST
 
 START_TEST(plain_bytes_on_the_tls_port)
 {
@@ -464,10 +563,15 @@ START_TEST(plain_bytes_on_the_tls_port)
 
     test_start(&f);
     client_open(&c, &f);
-    client_say(&c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
-    while (client_fill(&c) > 0) /* an alert, perhaps */
-        ;
-    ck_assert_ptr_null(memmem(c.buf, c.n, "HTTP", 4));
+    client_send(&c, str_from(wrong_port[_i].bytes));
+    if (wrong_port[_i].answer[0] == '\0') {
+        expect_end(&c, true);
+    } else {
+        while (client_fill(&c) > 0)
+            ;
+        ck_assert_uint_gt(c.n, strlen(wrong_port[_i].answer));
+        ck_assert_int_eq(memcmp(c.buf, wrong_port[_i].answer, strlen(wrong_port[_i].answer)), 0);
+    }
     client_close(&c);
     test_wait_open(&f, 0);
 }
@@ -539,6 +643,47 @@ START_TEST(other_protocols)
 }
 END_TEST
 
+/* TLS 1.2 lets a client ask for new keys in the middle, as often as he likes: nothing comes of it here. */
+START_TEST(no_renegotiation)
+{
+    struct tls_client t;
+
+    test_start(&f);
+    tls_prepare(&t);
+    mbedtls_ssl_conf_renegotiation(&t.config, MBEDTLS_SSL_RENEGOTIATION_ENABLED);
+#if MBEDTLS_VERSION_MAJOR >= 3
+    mbedtls_ssl_conf_max_tls_version(&t.config, MBEDTLS_SSL_VERSION_TLS1_2);
+#endif
+    ck_assert_int_eq(tls_shake(&t), 0);
+    tls_expect_alive(&t);
+    ck_assert_int_ne(mbedtls_ssl_renegotiate(&t.ssl), 0);
+    tls_close(&t);
+    test_wait_open(&f, 0);
+}
+END_TEST
+
+/* Alerts that mean nothing, without end: the thread of the handshakes is not theirs for long. */
+START_TEST(endless_alerts)
+{
+    static const unsigned char alert[] = {0x15, 3, 3, 0, 2, 1, 0x5a};
+    struct tls_client t;
+    size_t sent = 0;
+
+    test_start(&f);
+    tls_prepare(&t);
+    ck_assert_int_eq(mbedtls_ssl_setup(&t.ssl, &t.config), 0);
+    mbedtls_ssl_set_bio(&t.ssl, &t, out_fd, in_fd, NULL);
+    for (int i = 0; i < 3; i++) /* up to the server's first answer */
+        ck_assert_int_eq(mbedtls_ssl_handshake_step(&t.ssl), 0);
+    while (send(t.fd, alert, sizeof alert, MSG_NOSIGNAL) == (ssize_t)sizeof alert) {
+        sent += sizeof alert;
+        ck_assert_uint_lt(sent, 64 * MIB);
+    }
+    tls_close(&t);
+    test_wait_open(&f, 0);
+}
+END_TEST
+
 /* A client that vanishes at each step of the handshake and of a request. */
 START_TEST(cut_at_each_byte)
 {
@@ -561,12 +706,186 @@ START_TEST(cut_at_each_byte)
 }
 END_TEST
 
+/* ---- several certificates, and new ones ------------------------------------------------------ */
+
+struct pair {
+    char certificate[100], key[100];
+};
+
+/* DIR/NAME.pem for these names, with a key of its own. */
+static void make_pair(struct pair *p, const char *name, const char *names)
+{
+    snprintf(p->certificate, sizeof p->certificate, "%s/%s.pem", dir, name);
+    snprintf(p->key, sizeof p->key, "%s/%s.key", dir, name);
+    make_files(names, p->certificate, p->key);
+}
+
+static void remove_pair(const struct pair *p)
+{
+    unlink(p->certificate);
+    unlink(p->key);
+}
+
+/* Who says he is `host` (NULL: no name is sent)? True: it is the certificate in this file. */
+static bool answers_with(const char *host, const char *file)
+{
+    struct tls_client t;
+    bool same;
+
+    tls_prepare(&t);
+    mbedtls_ssl_conf_authmode(&t.config, MBEDTLS_SSL_VERIFY_NONE);
+    ck_assert_int_eq(mbedtls_ssl_setup(&t.ssl, &t.config), 0);
+    ck_assert_int_eq(mbedtls_ssl_set_hostname(&t.ssl, host), 0);
+    mbedtls_ssl_set_bio(&t.ssl, &t, out_fd, in_fd, NULL);
+    ck_assert_int_eq(mbedtls_ssl_handshake(&t.ssl), 0);
+    const mbedtls_x509_crt *got = mbedtls_ssl_get_peer_cert(&t.ssl);
+    mbedtls_x509_crt want;
+    mbedtls_x509_crt_init(&want);
+    ck_assert_int_eq(mbedtls_x509_crt_parse_file(&want, file), 0);
+    same = got->raw.len == want.raw.len && memcmp(got->raw.p, want.raw.p, want.raw.len) == 0;
+    mbedtls_x509_crt_free(&want);
+    tls_expect_alive(&t);
+    tls_close(&t);
+    return same;
+}
+
+START_TEST(names_choose_certificates)
+{
+    static const struct {
+        const char *host;
+        unsigned pair;
+    } rows[] = {
+        {NULL, 0},
+        {"a.example.org", 0},
+        {"A.EXAMPLE.ORG", 0},
+        {"b.example.org", 1},
+        {"other.example.org", 2},
+        {"x.y.example.org", 0}, /* `*` is one label */
+        {"example.org", 0},     /* and not none */
+        {"nobody.example.com", 0},
+        {"x.example.net", 1},
+        {".example.org", 0},
+        {"localhost", 0},
+    };
+    struct pair pairs[3];
+    str certificates[3], keys[3];
+
+    make_pair(&pairs[0], "one", "a.example.org");
+    make_pair(&pairs[1], "two", "b.example.org *.example.net");
+    make_pair(&pairs[2], "three", "*.example.org");
+    for (size_t i = 0; i < 3; i++) {
+        certificates[i] = str_from(pairs[i].certificate);
+        keys[i] = str_from(pairs[i].key);
+    }
+    f.o.tls = (struct http_tls_options){certificates, keys, 3};
+    test_start(&f);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        ck_assert_msg(answers_with(rows[i].host, pairs[rows[i].pair].certificate), "row %zu, %s", i,
+                      rows[i].host != NULL ? rows[i].host : "no host");
+    for (size_t i = 0; i < 3; i++)
+        remove_pair(&pairs[i]);
+}
+END_TEST
+
+static enum err reload(struct err_detail *d)
+{
+    return http_server_reload_tls(f.server, &f.o.tls, d);
+}
+
+/* A connection that is open lives through reloads, good ones and bad ones; new ones get what is new. */
+START_TEST(reloading)
+{
+    struct pair old, next;
+    struct tls_client t;
+    struct err_detail d = {.text = ""};
+
+    make_pair(&old, "old", "localhost");
+    make_pair(&next, "next", "localhost");
+    use_files(cert_file, key_file);
+    test_start(&f);
+    tls_open(&t);
+    tls_expect_alive(&t);
+    use_files(next.certificate, next.key);
+    ck_assert_int_eq(reload(&d), OK);
+    while (!answers_with("localhost", next.certificate))
+        ; /* a loop takes it over when it is woken; the test's time-out is the deadline */
+    tls_expect_alive(&t);
+
+    use_files(old.certificate, next.key);
+    ck_assert_int_eq(reload(&d), ERR_CONFLICT);
+    ck_assert_ptr_nonnull(strstr(d.text, "old.pem"));
+    remove_pair(&old);
+    use_files(old.certificate, old.key);
+    ck_assert_int_eq(reload(&d), ERR_NOTFOUND);
+    ck_assert_ptr_nonnull(strstr(d.text, "old.pem"));
+    for (int i = 0; i < 8; i++)
+        ck_assert(answers_with("localhost", next.certificate));
+    tls_expect_alive(&t);
+
+    use_files(cert_file, key_file);
+    for (int i = 0; i < 20; i++) /* faster than the loops take them over */
+        ck_assert_int_eq(reload(&d), OK);
+    tls_expect_alive(&t);
+    tls_close(&t);
+    remove_pair(&next);
+}
+END_TEST
+
+START_TEST(nothing_to_reload)
+{
+    struct err_detail d = {.text = ""};
+    struct http_tls_options with = f.o.tls;
+
+    f.listen[0].tls = false;
+    f.o.tls = (struct http_tls_options){0};
+    test_start(&f);
+    ck_assert_int_eq(http_server_reload_tls(f.server, &with, &d), ERR_UNSUPPORTED);
+}
+END_TEST
+
+/* The second handshake needs no certificate; the ticket of one loop is good for the other one. */
+START_TEST(tickets)
+{
+    mbedtls_ssl_session session;
+    unsigned again = 0;
+
+    mbedtls_ssl_session_init(&session);
+    test_start(&f);
+    for (int i = 0; i < 20; i++) {
+        struct tls_client t;
+        bool resumed;
+        tls_prepare(&t);
+#ifdef MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED
+        mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
+            &t.config, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+#endif
+        ck_assert_int_eq(mbedtls_ssl_setup(&t.ssl, &t.config), 0);
+        ck_assert_int_eq(mbedtls_ssl_set_hostname(&t.ssl, "localhost"), 0);
+        if (i > 0)
+            ck_assert_int_eq(mbedtls_ssl_set_session(&t.ssl, &session), 0);
+        mbedtls_ssl_set_bio(&t.ssl, &t, out_fd, in_fd, NULL);
+        t.received = 0;
+        ck_assert_int_eq(mbedtls_ssl_handshake(&t.ssl), 0);
+        resumed = t.received < 400; /* a certificate alone is longer */
+        again += resumed;
+        ck_assert_msg(resumed == (i > 0), "%d: %zu bytes", i, t.received);
+        tls_expect_alive(&t); /* with 1.3 the ticket comes behind the handshake */
+        mbedtls_ssl_session_free(&session);
+        mbedtls_ssl_session_init(&session);
+        ck_assert_int_eq(mbedtls_ssl_get_session(&t.ssl, &session), 0);
+        tls_close(&t);
+    }
+    ck_assert_uint_eq(again, 19);
+    mbedtls_ssl_session_free(&session);
+}
+END_TEST
+
 static void expect_no_start(const char *cert, const char *key, enum err want, const char *named)
 {
     struct err_detail d = {.text = ""};
     enum err e;
 
-    f.o.tls = (struct http_tls_options){cert, key};
+    use_files(cert, key);
     e = http_server_start(&f.server, &f.o, &d);
     ck_assert_int_eq(e, want);
     ck_assert_msg(strstr(d.text, named) != NULL, "\"%s\" does not name %s", d.text, named);
@@ -579,13 +898,12 @@ START_TEST(bad_files)
 
     snprintf(missing, sizeof missing, "%s/missing.pem", dir);
     snprintf(broken, sizeof broken, "%s/broken.pem", dir);
-    save(broken, "-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n");
-    expect_no_start(missing, key_file, ERR_SYNTAX, "missing.pem");
-    expect_no_start(cert_file, missing, ERR_SYNTAX, "missing.pem");
+    save(broken, STR("-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n"));
+    expect_no_start(missing, key_file, ERR_NOTFOUND, "missing.pem");
+    expect_no_start(cert_file, missing, ERR_NOTFOUND, "missing.pem");
     expect_no_start(broken, key_file, ERR_SYNTAX, "broken.pem");
     expect_no_start(cert_file, broken, ERR_SYNTAX, "broken.pem");
     expect_no_start(key_file, key_file, ERR_SYNTAX, "key.pem");
-    expect_no_start(cert_file, NULL, ERR_SYNTAX, "key");
     expect_no_start(cert_file, other_key_file, ERR_CONFLICT, "belong together");
     unlink(broken);
 }
@@ -603,19 +921,29 @@ static Suite *suite(void)
     tcase_add_test(t, pipelined);
     tcase_add_test(t, large_body_and_response);
     tcase_add_test(t, slow_reader);
+    tcase_add_test(t, a_reader_that_goes_on);
     tcase_add_test(t, parked);
     tcase_add_test(t, expect_continue);
     tcase_add_loop_test(t, close_is_said, 0, 2);
     tcase_add_test(t, both_ports);
     tcase_add_test(t, many_at_once);
+    tcase_add_loop_test(t, idle_sessions_make_room, 0, 2);
     tcase_add_test(t, stop_says_goodbye);
-    tcase_add_test(t, plain_bytes_on_the_tls_port);
+    tcase_add_test(t, all_are_admitted_first);
+    tcase_add_test(t, stop_among_handshakes);
+    tcase_add_loop_test(t, plain_bytes_on_the_tls_port, 0, (int)ARRAY_LEN(wrong_port));
     tcase_add_loop_test(t, handshake_timeout, 0, 2);
     tcase_add_loop_test(t, old_versions, 0, 2);
     tcase_add_loop_test(t, weak_suites, 0, (int)ARRAY_LEN(weak));
     tcase_add_test(t, other_protocols);
+    tcase_add_test(t, no_renegotiation);
+    tcase_add_test(t, endless_alerts);
     tcase_add_test(t, cut_at_each_byte);
     tcase_add_test(t, bad_files);
+    tcase_add_test(t, names_choose_certificates);
+    tcase_add_test(t, reloading);
+    tcase_add_test(t, nothing_to_reload);
+    tcase_add_test(t, tickets);
     suite_add_tcase(s, t);
     return s;
 }

@@ -125,7 +125,10 @@ static const struct {
     {"a%3Db=c%26d", "a=b:c&d;"},
     {"a+b=c+d", "a b:c d;"},
     {"a=1&a=2", "a:1;a:2;"},
-    {"a;b=c", "a;b:c;"},
+    {"a;b=c", "a:;b:c;"},
+    {"a=1;b=2&c=3", "a:1;b:2;c:3;"},
+    {"a=%3B%26;;&b", "a:;&;b:;"},
+    {";", ""},
 };
 
 START_TEST(splits_queries)

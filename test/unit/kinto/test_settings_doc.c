@@ -11,11 +11,13 @@
 #include "base/os.h"
 #include "http/http.h"
 #include "plugins/plugins.h"
+#include "process/process.h"
 #include "store/store.h"
 #include "test/support/unit.h"
 
 static const struct setting_table *const tables[] = {
-    &store_settings, &http_settings, &auth_settings, &api_settings, &plugins_settings,
+    &store_settings, &http_settings,    &auth_settings,
+    &api_settings,   &plugins_settings, &process_settings,
 };
 
 static void add_type(struct buf *b, const struct setting_row *row)
@@ -34,6 +36,9 @@ static void add_type(struct buf *b, const struct setting_row *row)
         return;
     case SETTING_LIST:
         buf_add_lit(b, "words");
+        return;
+    case SETTING_PATHS:
+        buf_add_lit(b, "paths");
         return;
     case SETTING_ENUM:
         buf_printf(b, "one of: %s", row->allowed);
@@ -143,7 +148,7 @@ static const struct setting_row *row_in_section(str section, str key)
 START_TEST(the_ini_shows_real_settings_and_defaults)
 {
     static const char *const without_default[] = {"unix_socket", "kinto.tls_certificate",
-                                                  "kinto.tls_key", "kinto.eos"};
+                                                  "kinto.tls_key", "redirect_listen", "kinto.eos"};
     str ini = read_file("kinto.ini"), rest = ini, section = STR(""), key, value;
     unsigned seen = 0;
     while (rest.n > 0) {

@@ -1,0 +1,182 @@
+/*
+ * api/limit.c - how many requests a client address and a user may make, and how many wrong credentials may
+ * come from an address: 429 with Retry-After for what goes over (kinto.rate_limit.*, off by default).
+ *
+ *   address    looked at when the head of a request is there: before its body is read, and before any work
+ *   failures   counted before credentials are looked at, so that guessing costs no hash, and many guesses at
+ *              once are many; given back when somebody has recognised them
+ *   user       counted when it is known who asks
+ *
+ * A batch is one request of its address; of its user it is one, and one for each of its parts. It is refused when
+ * there is no room for its first one; the others are counted and let through, and what comes behind it
+ * waits for them. So it is never half done, and never too large to ever pass. Parts with other credentials
+ * than the batch's own are judged like requests of their own, and one of them that is over the limit stops
+ * the whole batch before anything of it is done.
+ *
+ * The steps run again when work was waited for (work.c): what was admitted or counted in an earlier run is
+ * not looked at again. Requests that are identified come in the same order each time, so their number tells.
+ */
+#include "api/private.h"
+#include "base/map.h"
+
+#define NS_PER_SECOND UINT64_C(1000000000)
+
+/* ---- settings -------------------------------------------------------------------------------- */
+
+static enum err load_rate(const struct settings *s, const char *key, struct rate_table **out,
+                          struct err_detail *d)
+{
+    struct rate rate;
+    if (!settings_is_set(s, key))
+        return OK;
+    enum err e = rate_parse(settings_str(s, key), &rate);
+    if (e != OK)
+        return settings_refuse(s, key, e, d,
+                               "found \"" STR_FMT
+                               "\", allowed is a number of requests in a second, "
+                               "minute, hour or day: 100/second, or 3000/minute burst 200",
+                               STR_ARG(str_sub(settings_str(s, key), 0, 80)));
+    return rate_table_new(out, &rate);
+}
+
+static enum err load_exempt(struct api *a, struct err_detail *d)
+{
+    size_t n;
+    const str *words = settings_list(a->settings, "kinto.rate_limit.exempt", &n);
+    struct net_list *l = &a->limits.exempt;
+    l->nets = ARENA_NEW_ARRAY(&a->arena, struct net, n);
+    if (l->nets == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < n; i++)
+        if (!net_list_add(l, words[i]))
+            return settings_refuse(a->settings, "kinto.rate_limit.exempt", ERR_SYNTAX, d,
+                                   "found \"" STR_FMT
+                                   "\", allowed are addresses, networks like 192.0.2.0/24, or unix",
+                                   STR_ARG(str_sub(words[i], 0, 80)));
+    return OK;
+}
+
+enum err api_limits_load(struct api *a, struct err_detail *d)
+{
+    struct api_limits *l = &a->limits;
+    enum err e = load_rate(a->settings, "kinto.rate_limit.address", &l->address, d);
+    if (e == OK)
+        e = load_rate(a->settings, "kinto.rate_limit.user", &l->user, d);
+    if (e == OK)
+        e = load_rate(a->settings, "kinto.rate_limit.failures", &l->failures, d);
+    return e == OK ? load_exempt(a, d) : e;
+}
+
+void api_limits_free(struct api *a)
+{
+    rate_table_free(a->limits.address);
+    rate_table_free(a->limits.user);
+    rate_table_free(a->limits.failures);
+}
+
+/* ---- the answer ------------------------------------------------------------------------------ */
+
+static enum api_step too_many(struct api_req *r, uint64_t retry_seconds)
+{
+    struct api_req *outer = api_outermost(r);
+    outer->over_limit = true;
+    outer->retry_seconds = retry_seconds;
+    enum api_step s = api_fail(r, API_ERR_TOO_MANY_REQUESTS);
+    http_header_add(r->out, STR("Retry-After"),
+                    arena_printf(r->arena, "%llu", (unsigned long long)outer->retry_seconds));
+    return s;
+}
+
+enum api_step api_limit_stop_batch(struct api_req *r)
+{
+    return too_many(r, r->retry_seconds);
+}
+
+static uint64_t seconds_of(uint64_t wait_ns)
+{
+    return wait_ns / NS_PER_SECOND + 1;
+}
+
+/* ---- addresses ------------------------------------------------------------------------------- */
+
+static bool is_exempt(const struct api *a, const struct http_req *http)
+{
+    return net_list_has(&a->limits.exempt, http->peer);
+}
+
+bool api_limit_admit(void *loop_ctx, struct http_req *http)
+{
+    struct api_loop *loop = loop_ctx;
+    if (is_exempt(loop->api, http))
+        return true;
+    uint64_t wait = rate_take(loop->api->limits.address, http->network, clock_mono_ns());
+    if (wait == 0)
+        return true;
+    struct api_req *r = api_req_new(loop, http);
+    if (r == NULL) {
+        api_fail_bare(&http->res, false);
+        return false;
+    }
+    api_observe_begin(r);
+    too_many(r, seconds_of(wait));
+    api_finish_headers(r);
+    api_observe_tell(r);
+    return false;
+}
+
+/* ---- credentials and users ------------------------------------------------------------------- */
+
+static bool is_own(struct api_req *r, str credentials)
+{
+    return r->parent == NULL ||
+           !str_eq(credentials, api_req_header(api_outermost(r), "Authorization"));
+}
+
+/* Does it bring credentials that count as a try of their own? */
+static bool is_try(struct api_req *r)
+{
+    str credentials = api_req_header(r, "Authorization");
+    return r->api->limits.failures != NULL && !str_none(credentials) && is_own(r, credentials) &&
+           !is_exempt(r->api, api_outermost(r)->http);
+}
+
+enum api_step api_limit_before_identify(struct api_req *r)
+{
+    struct api_req *outer = api_outermost(r);
+    if (r->parent == NULL)
+        r->identified = 0;
+    if (outer->identified < outer->admitted || !is_try(r))
+        return STEP_NEXT;
+    uint64_t wait = rate_take(r->api->limits.failures, outer->http->network, clock_mono_ns());
+    if (wait != 0)
+        return too_many(r, seconds_of(wait));
+    outer->admitted = outer->identified + 1;
+    return STEP_NEXT;
+}
+
+static enum api_step count_user(struct api_req *r)
+{
+    struct rate_table *t = r->api->limits.user;
+    if (t == NULL)
+        return STEP_NEXT;
+    uint64_t who = map_hash(r->user.id), now = clock_mono_ns();
+    if (r->parent && str_eq(r->user.id, api_outermost(r)->user.id)) {
+        rate_charge(t, who, now);
+        return STEP_NEXT;
+    }
+    uint64_t wait = rate_take(t, who, now);
+    return wait == 0 ? STEP_NEXT : too_many(r, seconds_of(wait));
+}
+
+enum api_step api_limit_after_identify(struct api_req *r)
+{
+    struct api_req *outer = api_outermost(r);
+    if (outer->identified++ < outer->counted)
+        return STEP_NEXT;
+    outer->counted = outer->identified;
+    if (str_none(r->user.id))
+        return STEP_NEXT;
+    if (is_try(r))
+        rate_give_back(r->api->limits.failures, outer->http->network);
+    return count_user(r);
+}

@@ -1,0 +1,182 @@
+/*
+ * base/rate.c - GCRA over a table of fixed size.
+ *
+ * The table is divided into sets of 8 places (two cache lines); who somebody is says which set is his. A place
+ * is free when its time has passed: it says the same as no place at all. A lock is held for a look at
+ * one set.
+ */
+#include "base/rate.h"
+
+#include <pthread.h>
+
+#define WAYS  8
+#define SETS  (RATE_SLOTS / WAYS)
+#define LOCKS 64
+#define NS    UINT64_C(1000000000)
+#define MOST  UINT64_C(1000000000)
+
+#define MOST_DEBT_BURSTS 4
+
+struct slot {
+    uint64_t who;
+    uint64_t until_ns; /* when all that he has done is paid off */
+};
+
+struct rate_table {
+    struct rate rate;
+    uint64_t ahead_ns; /* so far ahead of the clock he may be and do one more */
+    uint64_t most_ns;  /* and so far at all, by what was counted without being asked */
+    pthread_mutex_t locks[LOCKS];
+    _Alignas(64) struct slot slots[SETS][WAYS];
+};
+
+/* ---- what settings say ----------------------------------------------------------------------- */
+
+static uint64_t period_of(str word)
+{
+    static const struct {
+        const char *word;
+        uint64_t ns;
+    } rows[] = {{"s", NS},
+                {"sec", NS},
+                {"second", NS},
+                {"m", 60 * NS},
+                {"min", 60 * NS},
+                {"minute", 60 * NS},
+                {"h", 3600 * NS},
+                {"hour", 3600 * NS},
+                {"d", 24 * 3600 * NS},
+                {"day", 24 * 3600 * NS}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (str_eq_nocase(word, str_from(rows[i].word)))
+            return rows[i].ns;
+    return 0;
+}
+
+static enum err read_number(str word, uint64_t *out)
+{
+    uint64_t n;
+    if (str_to_u64(word, &n) != OK)
+        return ERR_SYNTAX;
+    if (n == 0 || n > MOST)
+        return ERR_RANGE;
+    *out = n;
+    return OK;
+}
+
+enum err rate_parse(str text, struct rate *out)
+{
+    str word, rest = STR_NONE;
+    uint64_t n = 0, period, burst = 0;
+    if (!str_next_word(&text, &word))
+        return ERR_SYNTAX;
+    rest = word;
+    word = str_cut(&rest, '/');
+    enum err e = read_number(word, &n);
+    period = str_none(rest) ? 0 : period_of(rest);
+    if (e != OK || period == 0)
+        return e != OK ? e : ERR_SYNTAX;
+    burst = n;
+    if (str_next_word(&text, &word)) {
+        if (!str_eq_nocase(word, STR("burst")) || !str_next_word(&text, &word))
+            return ERR_SYNTAX;
+        e = read_number(word, &burst);
+        if (e != OK || str_next_word(&text, &word))
+            return e != OK ? e : ERR_SYNTAX;
+    }
+    if (burst > UINT64_MAX / 4 / (MOST_DEBT_BURSTS + 1) / (period / n + 1))
+        return ERR_RANGE;
+    *out = (struct rate){.interval_ns = MAX_OF(period / n, UINT64_C(1)), .burst = burst};
+    return OK;
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+enum err rate_table_new(struct rate_table **out, const struct rate *rate)
+{
+    struct rate_table *t = aligned_alloc(64, sizeof *t);
+    if (t == NULL)
+        return ERR_NOMEM;
+    memset(t, 0, sizeof *t);
+    t->rate = *rate;
+    t->ahead_ns = (rate->burst - 1) * rate->interval_ns;
+    t->most_ns = t->ahead_ns + MOST_DEBT_BURSTS * rate->burst * rate->interval_ns;
+    for (size_t i = 0; i < LOCKS; i++)
+        CHECK(pthread_mutex_init(&t->locks[i], NULL) == 0);
+    *out = t;
+    return OK;
+}
+
+void rate_table_free(struct rate_table *t)
+{
+    if (t == NULL)
+        return;
+    for (size_t i = 0; i < LOCKS; i++)
+        pthread_mutex_destroy(&t->locks[i]);
+    free(t);
+}
+
+/* His place, or NULL. Under the lock. */
+static struct slot *find(struct slot *set, uint64_t who)
+{
+    for (size_t i = 0; i < WAYS; i++)
+        if (set[i].who == who)
+            return &set[i];
+    return NULL;
+}
+
+/* A place for him: a free one, or that of the one who owes least. Under the lock. */
+static struct slot *make_place(struct slot *set, uint64_t who)
+{
+    struct slot *least = set;
+    for (size_t i = 1; i < WAYS; i++)
+        if (set[i].until_ns < least->until_ns)
+            least = &set[i];
+    *least = (struct slot){.who = who};
+    return least;
+}
+
+/* 0, or how long he has to wait. Counts it if `always`, or if `counts` and he need not wait. */
+static uint64_t look(struct rate_table *t, uint64_t who, uint64_t now_ns, bool counts, bool always)
+{
+    size_t at = (size_t)(who % SETS);
+    pthread_mutex_t *lock = &t->locks[at % LOCKS];
+    pthread_mutex_lock(lock);
+    struct slot *s = find(t->slots[at], who);
+    uint64_t until = MAX_OF(s ? s->until_ns : 0, now_ns), wait = 0;
+    if (until - now_ns > t->ahead_ns)
+        wait = until - now_ns - t->ahead_ns;
+    if (always || (counts && wait == 0)) {
+        if (s == NULL)
+            s = make_place(t->slots[at], who);
+        s->until_ns = MIN_OF(until + t->rate.interval_ns, now_ns + t->most_ns);
+    }
+    pthread_mutex_unlock(lock);
+    return wait;
+}
+
+void rate_give_back(struct rate_table *t, uint64_t who)
+{
+    size_t at = (size_t)(who % SETS);
+    pthread_mutex_t *lock = &t->locks[at % LOCKS];
+    pthread_mutex_lock(lock);
+    struct slot *s = find(t->slots[at], who);
+    if (s) /* else he was forgotten meanwhile */
+        s->until_ns -= MIN_OF(s->until_ns, t->rate.interval_ns);
+    pthread_mutex_unlock(lock);
+}
+
+uint64_t rate_take(struct rate_table *t, uint64_t who, uint64_t now_ns)
+{
+    return look(t, who, now_ns, true, false);
+}
+
+uint64_t rate_wait_ns(struct rate_table *t, uint64_t who, uint64_t now_ns)
+{
+    return look(t, who, now_ns, false, false);
+}
+
+void rate_charge(struct rate_table *t, uint64_t who, uint64_t now_ns)
+{
+    (void)look(t, who, now_ns, true, true);
+}

@@ -1,0 +1,182 @@
+/*
+ * http/scarce.c - when there is too little for all: who makes room for the next one, and who is ended when
+ * memory is short.
+ *
+ * Each loop looks at its own connections only. Who finds nobody there goes on to the next loop (loop.c).
+ */
+#include "base/log.h"
+#include "http/private.h"
+
+#define SPARE_LOOKS    32    /* so many of a kind are looked at for one that can be spared */
+#define MANY_LOOKS     4096  /* and so many to find them, and for the slowest */
+#define SLOW_MS        1000  /* nobody is slow before */
+#define TELL_AGAIN_MS  10000 /* of memory that is short */
+#define SHORT_CHECK_MS 100
+
+/* ---- room for the next one --------------------------------------------------------------- */
+
+/* Who asks for room, and what may go for him. */
+struct need {
+    enum scarce what;
+    const struct peer *only; /* of this network alone; NULL: of any */
+};
+
+static bool is_spare(const struct conn *c, const struct need *need)
+{
+    if (c->state == CONN_CRYPTO || (need->only != NULL && c->who != need->only))
+        return false;
+    return need->what != SCARCE_MEMORY || purse_holds(&c->held) > 0;
+}
+
+/* Of those that have waited longest with one kind of time-out, the first of the network that has most
+ * connections, `least` of them or more; NULL: none has. */
+static struct conn *spare_of(struct loop *l, enum timer_kind kind, unsigned least,
+                             const struct need *need)
+{
+    struct conn *found = NULL;
+    unsigned looks = 0, spares = 0;
+
+    LIST_EACH(&l->timers[kind], n)
+    {
+        struct conn *c = LIST_ENTRY(n, struct conn, timer);
+        unsigned has = peer_connections(c->who);
+        if (spares == SPARE_LOOKS || looks++ == MANY_LOOKS)
+            break;
+        if (!is_spare(c, need))
+            continue;
+        spares++;
+        if (has < least || (found != NULL && has <= peer_connections(found->who)))
+            continue;
+        found = c;
+    }
+    return found;
+}
+
+/*
+ * Whoever is in already and does nothing, or has not said what he wants, makes room for the next one: so
+ * many strangers who only hold connections do not lock everybody else out. In this order, but rather one
+ * whose network has more than twice as many connections. Nobody makes room for a network that has more
+ * than his own, and who is being served only for one that has less than half as many. For memory only who
+ * holds some; and if it is the network's own share that is used up, only who is of it, too.
+ */
+bool scarce_make_room(struct loop *l, const struct peer *who, enum scarce what)
+{
+    static const struct {
+        enum timer_kind kind;
+        unsigned times;
+    } order[] = {
+        {TIMER_LINGER, 1}, {TIMER_IDLE, 1}, {TIMER_HEAD, 1}, {TIMER_BODY, 2}, {TIMER_SEND, 2}};
+    unsigned has = who != NULL ? peer_connections(who) : 1; /* the new one, too */
+    bool own = what == SCARCE_MEMORY && who != NULL && !purse_has(&who->purse, TLS_SESSION_BYTES);
+    const struct need need = {what, own ? who : NULL};
+    struct conn *found = NULL;
+
+    for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+        unsigned least = order[i].times == 1 ? has - 1 : 2 * has;
+        struct conn *c =
+            who == NULL && order[i].times > 1 ? NULL : spare_of(l, order[i].kind, least, &need);
+        if (c != NULL &&
+            (found == NULL || peer_connections(c->who) / 2 > peer_connections(found->who)))
+            found = c;
+    }
+    if (found == NULL)
+        return false;
+    log_event(LOG_DEBUG, "http_made_room", "peer=%s state=%s", found->peer, conn_state_name(found));
+    conn_close(found);
+    return true;
+}
+
+/* ---- memory that is short ---------------------------------------------------------------- */
+
+/* Bytes of the body that comes, or of the response that goes. */
+static uint64_t moved(const struct conn *c)
+{
+    return c->state == CONN_BODY ? c->received : c->sent - c->phase_sent;
+}
+
+/* Bytes held, times milliseconds, for each byte that moved: what a request costs the others. 0: it is
+ * not to be ended for that. */
+static double cost_of(const struct conn *c)
+{
+    uint64_t age = c->loop->now_ms - c->phase_ms;
+
+    if (c->ex == NULL || age < SLOW_MS || purse_holds(&c->held) <= PURSE_LIGHT_BYTES)
+        return 0;
+    return (double)purse_holds(&c->held) * (double)age / (double)(moved(c) + 1);
+}
+
+static struct conn *costliest(struct loop *l, enum timer_kind kind)
+{
+    struct conn *found = NULL;
+    double most = 0;
+    unsigned looks = 0;
+
+    LIST_EACH(&l->timers[kind], n)
+    {
+        struct conn *c = LIST_ENTRY(n, struct conn, timer);
+        double cost = cost_of(c);
+        if (cost > most) {
+            most = cost;
+            found = c;
+        }
+        if (++looks == MANY_LOOKS)
+            break;
+    }
+    return found;
+}
+
+/* In the log not of each one: who makes memory short would fill the log, too. */
+void scarce_tell(const struct conn *c)
+{
+    struct loop *l = c->loop;
+    bool again = l->short_told_ms != 0 && l->now_ms - l->short_told_ms < TELL_AGAIN_MS;
+
+    log_event(again ? LOG_DEBUG : LOG_WARN, "http_memory_short",
+              "peer=%s state=%s holds=%zu moved=%llu ms=%llu", c->peer, conn_state_name(c),
+              purse_holds(&c->held), (unsigned long long)moved(c),
+              (unsigned long long)(l->now_ms - c->phase_ms));
+    if (!again)
+        l->short_told_ms = l->now_ms;
+}
+
+static void cut_slowest(struct loop *l)
+{
+    struct conn *body = costliest(l, TIMER_BODY), *reader = costliest(l, TIMER_SEND);
+    bool is_reader = reader != NULL && (body == NULL || cost_of(reader) > cost_of(body));
+    struct conn *c = is_reader ? reader : body;
+
+    if (c == NULL)
+        return;
+    scarce_tell(c);
+    if (is_reader) {
+        conn_close(c);
+        return;
+    }
+    loop_timer_stop(c);
+    receive_no_memory(c);
+    conn_run(c);
+}
+
+/* More than three quarters of the memory that requests share are taken: one that is slow is ended, while
+ * there is still some for those that are not. */
+static bool is_short(const struct loop *l)
+{
+    const struct purse *p = &l->server->purse;
+
+    return purse_taken(p) > p->most / 4 * 3;
+}
+
+uint64_t scarce_next_ms(const struct loop *l)
+{
+    return is_short(l) && !list_empty(&l->conns) ? l->short_checked_ms + SHORT_CHECK_MS
+                                                 : UINT64_MAX;
+}
+
+/* Now and then: who does it looks at many connections. */
+void scarce_check(struct loop *l)
+{
+    if (UNLIKELY(is_short(l)) && l->now_ms - l->short_checked_ms >= SHORT_CHECK_MS) {
+        l->short_checked_ms = l->now_ms;
+        cut_slowest(l);
+    }
+}

@@ -1,0 +1,481 @@
+/*
+ * http/tls_context.c - certificates and keys over mbedtls (2.28 and 3.x), and the policy of all TLS
+ * here.
+ *
+ * Each loop has a context of its own, and one thread that shakes hands with it (tls.c). So two
+ * threads never compute with the same key: mbedtls keeps tables inside the keys, which it makes at
+ * their first use, without a lock. What connections share beyond their handshake is read only.
+ * Session tickets are the exception: a client comes back to another loop, so that there is one set
+ * of ticket keys, under mbedtls' own lock.
+ *
+ * Files are read once for all loops and parsed for each: all have the same certificates, also when
+ * the files are being replaced meanwhile.
+ *
+ * Which certificate (RFC 6066, 3): all that have the name the client asks for, among which mbedtls
+ * chooses by what the client can check (RSA, ECDSA). If none has it, or the client names no host:
+ * the first one of the settings, and those that have all its names (another kind of key). Names are
+ * those of subjectAltName; the common name has not counted for long (RFC 9525, 2).
+ */
+#include "base/log.h"
+#include "base/os.h"
+#include "base/rand.h"
+#include "http/tls.h"
+
+#include <mbedtls/error.h>
+#include <mbedtls/pk.h>
+#include <mbedtls/platform_util.h>
+#include <mbedtls/ssl_ticket.h>
+#include <mbedtls/x509_crt.h>
+#include <sys/stat.h>
+#ifdef __aarch64__
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+#if MBEDTLS_VERSION_MAJOR >= 3
+#include <psa/crypto.h>
+#endif
+
+#ifndef MBEDTLS_THREADING_C
+#error "mbedtls must be built with MBEDTLS_THREADING_C: loops share the keys of session tickets"
+#endif
+
+#define MAX_PEM_BYTES  (1 * MIB)
+#define TICKET_SECONDS (6 * 3600) /* then a key is replaced; it is understood as long again */
+
+/* ---- policy ---------------------------------------------------------------------------------- */
+
+#if MBEDTLS_VERSION_MAJOR >= 3
+#define AES_1_3    MBEDTLS_TLS1_3_AES_128_GCM_SHA256, MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
+#define CHACHA_1_3 MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
+#else
+#define AES_1_3
+#define CHACHA_1_3
+#endif
+#define AES                                                                                        \
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,                                               \
+        MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,                                             \
+        MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,                                           \
+        MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
+#define CHACHA                                                                                     \
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,                                         \
+        MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+
+static const int aes_first[] = {AES_1_3 CHACHA_1_3 AES, CHACHA, 0};
+static const int chacha_first[] = {CHACHA_1_3 AES_1_3 CHACHA, AES, 0};
+
+/* Without instructions for it (that mbedtls uses), AES is slow and its time tells of the key. */
+static bool has_aes(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    return __builtin_cpu_supports("aes");
+#elif defined(__aarch64__) && MBEDTLS_VERSION_NUMBER >= 0x03050000
+    return (getauxval(AT_HWCAP) & HWCAP_AES) != 0;
+#else
+    return false;
+#endif
+}
+
+static const char *alpn[] = {"http/1.1", NULL}; /* mbedtls wants it without const */
+
+void tls_set_policy(mbedtls_ssl_config *config)
+{
+    mbedtls_ssl_conf_ciphersuites(config, has_aes() ? aes_first : chacha_first);
+#if MBEDTLS_VERSION_MAJOR >= 3
+    mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
+#else
+    mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
+#endif
+}
+
+/* Of a server only, whose choice it is: the curves for the exchange of keys, and the hashes under its
+ * signature. (mbedtls 2.28 would offer SHA-1 and curves that nobody needs.) */
+static void set_server_policy(mbedtls_ssl_config *config)
+{
+#if MBEDTLS_VERSION_MAJOR >= 3
+    static const uint16_t groups[] = {
+        MBEDTLS_SSL_IANA_TLS_GROUP_X25519, MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1,
+        MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1, MBEDTLS_SSL_IANA_TLS_GROUP_NONE};
+
+    mbedtls_ssl_conf_groups(config, groups);
+#else
+    static const mbedtls_ecp_group_id curves[] = {MBEDTLS_ECP_DP_CURVE25519,
+                                                  MBEDTLS_ECP_DP_SECP256R1,
+                                                  MBEDTLS_ECP_DP_SECP384R1, MBEDTLS_ECP_DP_NONE};
+    static const int hashes[] = {MBEDTLS_MD_SHA256, MBEDTLS_MD_SHA384, MBEDTLS_MD_SHA512,
+                                 MBEDTLS_MD_NONE};
+
+    mbedtls_ssl_conf_curves(config, curves);
+    mbedtls_ssl_conf_sig_hashes(config, hashes);
+#endif
+}
+
+int tls_random(void *unused, unsigned char *p, size_t n)
+{
+    (void)unused;
+    rand_bytes(p, n);
+    return 0;
+}
+
+bool tls_library_init(void)
+{
+#if MBEDTLS_VERSION_MAJOR >= 3
+    return psa_crypto_init() == PSA_SUCCESS;
+#else
+    return true;
+#endif
+}
+
+enum err tls_error(struct err_detail *d, enum err e, const char *what, int r)
+{
+    char text[128];
+
+    mbedtls_strerror(r, text, sizeof text);
+    return err_set(d, e, 0, "%s: %s", what, text);
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+struct pem {
+    const char *path; /* the caller's */
+    char *text;
+    size_t n;
+};
+
+struct tls_files {
+    size_t count;
+    struct pem *certificates, *keys;
+};
+
+static void pem_free(struct pem *p)
+{
+    if (p->text != NULL)
+        mbedtls_platform_zeroize(p->text, p->n);
+    free(p->text);
+}
+
+static void warn_of_readers(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && (st.st_mode & (S_IROTH | S_IWOTH)) != 0)
+        log_event(LOG_WARN, "tls_key_readable",
+                  "file=%s reason=\"every user can read it: chmod 600\"", path);
+}
+
+static enum err read_pems(struct tls_files *f, const struct http_tls_options *o,
+                          struct err_detail *d)
+{
+    enum err e = OK;
+
+    for (size_t i = 0; i < o->count && e == OK; i++) {
+        struct pem *c = &f->certificates[i], *k = &f->keys[i];
+        c->path = o->certificates[i].p;
+        k->path = o->keys[i].p;
+        e = os_read_file(c->path, MAX_PEM_BYTES, &c->text, &c->n, d);
+        if (e == OK)
+            e = os_read_file(k->path, MAX_PEM_BYTES, &k->text, &k->n, d);
+        if (e == OK)
+            warn_of_readers(k->path);
+    }
+    return e;
+}
+
+enum err tls_files_read(struct tls_files **out, const struct http_tls_options *o,
+                        struct err_detail *d)
+{
+    struct tls_files *f = calloc(1, sizeof *f);
+    enum err e = ERR_NOMEM;
+
+    if (f != NULL) {
+        f->count = o->count;
+        f->certificates = calloc(o->count + 1, sizeof *f->certificates);
+        f->keys = calloc(o->count + 1, sizeof *f->keys);
+    }
+    if (f == NULL || f->certificates == NULL || f->keys == NULL)
+        e = err_set(d, ERR_NOMEM, 0, "TLS certificates");
+    else
+        e = read_pems(f, o, d);
+    if (e != OK) {
+        tls_files_free(f);
+        return e;
+    }
+    *out = f;
+    return OK;
+}
+
+void tls_files_free(struct tls_files *f)
+{
+    if (f == NULL)
+        return;
+    for (size_t i = 0; i < f->count; i++) {
+        if (f->certificates != NULL)
+            pem_free(&f->certificates[i]);
+        if (f->keys != NULL)
+            pem_free(&f->keys[i]);
+    }
+    free(f->certificates);
+    free(f->keys);
+    free(f);
+}
+
+/* ---- tickets --------------------------------------------------------------------------------- */
+
+struct tls_tickets {
+    mbedtls_ssl_ticket_context keys;
+};
+
+enum err tls_tickets_new(struct tls_tickets **out, struct err_detail *d)
+{
+    struct tls_tickets *t = malloc(sizeof *t);
+    int r;
+
+    if (t == NULL)
+        return err_set(d, ERR_NOMEM, 0, "TLS tickets");
+    mbedtls_ssl_ticket_init(&t->keys);
+    r = tls_library_init() ? mbedtls_ssl_ticket_setup(&t->keys, tls_random, NULL,
+                                                      MBEDTLS_CIPHER_AES_256_GCM, TICKET_SECONDS)
+                           : MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    if (r != 0) {
+        tls_tickets_free(t);
+        return tls_error(d, ERR_NOMEM, "TLS tickets", r);
+    }
+    *out = t;
+    return OK;
+}
+
+void tls_tickets_free(struct tls_tickets *t)
+{
+    if (t == NULL)
+        return;
+    mbedtls_ssl_ticket_free(&t->keys);
+    free(t);
+}
+
+/* ---- contexts -------------------------------------------------------------------------------- */
+
+/* Who the server can be. */
+struct identity {
+    mbedtls_x509_crt chain;
+    mbedtls_pk_context key;
+};
+
+struct tls_context {
+    mbedtls_ssl_config config;
+    struct identity *identities;
+    size_t count;
+    unsigned users; /* connections, and the loop while it is the one for new connections */
+};
+
+/* Has the certificate (the first of the chain) that name? `*.example.org` is any one label in front
+ * (RFC 9525, 6.3). */
+static bool has_name(const struct identity *id, str host)
+{
+    size_t dot = str_find(host, '.');
+    str parent = dot != STR_NPOS && dot > 0 ? str_drop(host, dot) : STR("");
+
+    for (const mbedtls_x509_sequence *s = &id->chain.subject_alt_names; s != NULL; s = s->next) {
+        str name = {(const char *)s->buf.p, s->buf.len};
+        if (s->buf.tag != (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 2)) /* dNSName (RFC 5280, 4.2.1.6) */
+            continue;
+        if (str_eq_nocase(name, host))
+            return true;
+        if (parent.n > 0 && str_starts(name, STR("*.")) && str_eq_nocase(str_drop(name, 1), parent))
+            return true;
+    }
+    return false;
+}
+
+/* Has `id` each name of `first`, so that it may stand for it? */
+static bool has_names_of(const struct identity *id, const struct identity *first)
+{
+    bool any = false;
+
+    for (const mbedtls_x509_sequence *s = &first->chain.subject_alt_names; s != NULL; s = s->next) {
+        if (s->buf.tag != (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 2))
+            continue;
+        any = true;
+        if (!has_name(id, (str){(const char *)s->buf.p, s->buf.len}))
+            return false;
+    }
+    return any;
+}
+
+/* mbedtls has read in the ClientHello which host it is for. 0: go on. */
+static int choose_identity(void *context, mbedtls_ssl_context *ssl, const unsigned char *name,
+                           size_t n)
+{
+    struct tls_context *t = context;
+    str host = {(const char *)name, n};
+
+    for (size_t i = 0; i < t->count; i++) {
+        struct identity *id = &t->identities[i];
+        int r = has_name(id, host) ? mbedtls_ssl_set_hs_own_cert(ssl, &id->chain, &id->key) : 0;
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+static int parse_key(struct identity *id, const struct pem *p)
+{
+    const unsigned char *text = (const unsigned char *)p->text;
+#if MBEDTLS_VERSION_MAJOR >= 3
+    return mbedtls_pk_parse_key(&id->key, text, p->n + 1, NULL, 0, tls_random, NULL);
+#else
+    return mbedtls_pk_parse_key(&id->key, text, p->n + 1, NULL, 0);
+#endif
+}
+
+static int check_pair(struct identity *id)
+{
+#if MBEDTLS_VERSION_MAJOR >= 3
+    return mbedtls_pk_check_pair(&id->chain.pk, &id->key, tls_random, NULL);
+#else
+    return mbedtls_pk_check_pair(&id->chain.pk, &id->key);
+#endif
+}
+
+static enum err load_identity(struct identity *id, const struct pem *certificate,
+                              const struct pem *key, struct err_detail *d)
+{
+    int r = mbedtls_x509_crt_parse(&id->chain, (const unsigned char *)certificate->text,
+                                   certificate->n + 1);
+
+    if (r != 0) /* > 0: so many certificates of the file could not be read */
+        return tls_error(d, ERR_SYNTAX, certificate->path,
+                         r < 0 ? r : MBEDTLS_ERR_X509_INVALID_FORMAT);
+    r = parse_key(id, key);
+    if (r != 0)
+        return tls_error(d, ERR_SYNTAX, key->path, r);
+    if (check_pair(id) != 0)
+        return err_set(d, ERR_CONFLICT, 0,
+                       "%s and %s: the key and the certificate do not belong together", key->path,
+                       certificate->path);
+    return OK;
+}
+
+static enum err load_identities(struct tls_context *t, const struct tls_files *f,
+                                struct err_detail *d)
+{
+    enum err e = OK;
+
+    t->identities = calloc(f->count, sizeof *t->identities);
+    if (t->identities == NULL)
+        return err_set(d, ERR_NOMEM, 0, "TLS context");
+    for (; t->count < f->count && e == OK; t->count++) {
+        struct identity *id = &t->identities[t->count];
+        mbedtls_x509_crt_init(&id->chain);
+        mbedtls_pk_init(&id->key);
+        e = load_identity(id, &f->certificates[t->count], &f->keys[t->count], d);
+    }
+    return e;
+}
+
+static int set_default_identities(struct tls_context *t)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < t->count && r == 0; i++) {
+        struct identity *id = &t->identities[i];
+        if (i == 0 || has_names_of(id, &t->identities[0]))
+            r = mbedtls_ssl_conf_own_cert(&t->config, &id->chain, &id->key);
+    }
+    return r;
+}
+
+static enum err configure(struct tls_context *t, struct tls_tickets *tickets, struct err_detail *d)
+{
+    int r = mbedtls_ssl_config_defaults(&t->config, MBEDTLS_SSL_IS_SERVER,
+                                        MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
+
+    if (r == 0)
+        r = set_default_identities(t);
+    if (r == 0)
+        r = mbedtls_ssl_conf_alpn_protocols(&t->config, alpn);
+    if (r != 0)
+        return tls_error(d, ERR_NOMEM, "TLS configuration", r);
+    mbedtls_ssl_conf_rng(&t->config, tls_random, NULL);
+    mbedtls_ssl_conf_sni(&t->config, choose_identity, t);
+    mbedtls_ssl_conf_session_tickets_cb(&t->config, mbedtls_ssl_ticket_write,
+                                        mbedtls_ssl_ticket_parse, &tickets->keys);
+    tls_set_policy(&t->config);
+    set_server_policy(&t->config);
+    return OK;
+}
+
+enum err tls_context_new(struct tls_context **out, const struct tls_files *f,
+                         struct tls_tickets *tickets, struct err_detail *d)
+{
+    struct tls_context *t = calloc(1, sizeof *t);
+    enum err e;
+
+    if (t == NULL)
+        return err_set(d, ERR_NOMEM, 0, "TLS context");
+    t->users = 1;
+    mbedtls_ssl_config_init(&t->config);
+    e = load_identities(t, f, d);
+    if (e == OK)
+        e = configure(t, tickets, d);
+    if (e != OK) {
+        tls_context_release(t);
+        return e;
+    }
+    *out = t;
+    return OK;
+}
+
+struct tls_context *tls_context_hold(struct tls_context *t)
+{
+    t->users++;
+    return t;
+}
+
+void tls_context_release(struct tls_context *t)
+{
+    if (t == NULL || --t->users > 0)
+        return;
+    mbedtls_ssl_config_free(&t->config);
+    for (size_t i = 0; i < t->count; i++) {
+        mbedtls_x509_crt_free(&t->identities[i].chain);
+        mbedtls_pk_free(&t->identities[i].key);
+    }
+    free(t->identities);
+    free(t);
+}
+
+int tls_context_setup(const struct tls_context *t, mbedtls_ssl_context *ssl)
+{
+    return mbedtls_ssl_setup(ssl, &t->config);
+}
+
+/* The names of a certificate, as far as there is room; for the log. */
+static void names_of(const struct identity *id, char *out, size_t n)
+{
+    size_t used = 0;
+
+    out[0] = '\0';
+    for (const mbedtls_x509_sequence *s = &id->chain.subject_alt_names; s != NULL; s = s->next) {
+        if (s->buf.tag != (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 2) || used + s->buf.len + 2 > n)
+            continue;
+        used += (size_t)snprintf(out + used, n - used, "%s%.*s", used > 0 ? " " : "",
+                                 (int)s->buf.len, (const char *)s->buf.p);
+    }
+}
+
+void tls_context_log(const struct tls_context *t, const struct tls_files *f)
+{
+    char names[200];
+
+    for (size_t i = 0; i < t->count; i++) {
+        const mbedtls_x509_crt *c = &t->identities[i].chain;
+        bool past = mbedtls_x509_time_is_past(&c->valid_to) != 0;
+        bool future = mbedtls_x509_time_is_future(&c->valid_from) != 0;
+        names_of(&t->identities[i], names, sizeof names);
+        log_event(past || future ? LOG_WARN : LOG_INFO, "tls_certificate",
+                  "file=%s names=\"%s\" until=%04d-%02d-%02d%s", f->certificates[i].path, names,
+                  c->valid_to.year, c->valid_to.mon, c->valid_to.day,
+                  past     ? " reason=\"it has expired\""
+                  : future ? " reason=\"it is not valid yet\""
+                           : "");
+    }
+}

@@ -1,0 +1,384 @@
+/*
+ * Many clients together: the memory that they share, the connections that they share, and who has to go
+ * when there is not enough of either. (What one of them alone may do: test_limits.c.) Clients come from
+ * several addresses: 127.0.0.1, 127.0.0.2, ...
+ */
+#include "test/unit/http/server_test.h"
+
+#define SHORT_MS       100 /* of the time-out that a test is about */
+#define SLOW_READER_MS 300
+#define HEAVY          ((size_t)900 * 1000)
+#define TOTAL          (8 * MIB)
+
+static struct fixture f;
+static struct client cs[64];
+static struct reply got;
+
+static void setup(void)
+{
+    test_prepare(&f);
+    f.o.max_total_bytes = TOTAL;
+    f.o.max_body_bytes = 4 * MIB;
+}
+
+static void teardown(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(cs); i++)
+        if (cs[i].buf != NULL)
+            client_close(&cs[i]);
+    reply_free(&got);
+    test_stop(&f);
+}
+
+static void open_from(struct client *c, unsigned from)
+{
+    client_adopt(c, test_connect_from(f.port, from));
+}
+
+/* Announces n bytes, and sends `part` of them. False when the server has closed. */
+static bool send_part(struct client *c, size_t n, size_t part)
+{
+    static char p[4 * MIB];
+    char head[200];
+
+    snprintf(head, sizeof head, "PUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n", n);
+    return client_try_send(c, str_from(head)) && client_try_send(c, (str){p, part});
+}
+
+/* Has the server something to say? */
+static bool is_told(struct client *c)
+{
+    struct pollfd p = {c->fd, POLLIN, 0};
+
+    return poll(&p, 1, 0) == 1;
+}
+
+static void wait_told(struct client *c)
+{
+    struct pollfd p = {c->fd, POLLIN, 0};
+
+    ck_assert_int_eq(poll(&p, 1, TEST_MS), 1);
+}
+
+static size_t memory(void)
+{
+    struct http_stats s;
+
+    http_server_stats(f.server, &s);
+    ck_assert_uint_le(s.memory_bytes, f.o.max_total_bytes);
+    return s.memory_bytes;
+}
+
+/* Until the bytes are held, or the server says something. */
+static bool wait_held(struct client *c, size_t before, size_t n)
+{
+    uint64_t until = clock_mono_ms() + TEST_MS;
+
+    while (memory() < before + n && !is_told(c)) {
+        ck_assert_uint_lt(clock_mono_ms(), until);
+        wait_tick();
+    }
+    return !is_told(c);
+}
+
+/* Unfinished bodies from one address until one is refused. Returns how many are in. */
+static size_t crowd(unsigned from)
+{
+    for (size_t i = 0; i < 30; i++) {
+        size_t before = memory();
+        open_from(&cs[i], from);
+        if (!send_part(&cs[i], HEAVY, HEAVY - 1) || !wait_held(&cs[i], before, HEAVY))
+            return i;
+    }
+    ck_abort_msg("nobody was refused");
+    return 0;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+START_TEST(unfinished_bodies_are_bounded_together)
+{
+    size_t n;
+
+    test_start(&f);
+    n = crowd(2);
+    ck_assert_uint_ge(n, 3);
+    ck_assert_uint_le(n * HEAVY, TOTAL);
+    expect_reply(&cs[n], 503, NULL);
+    open_from(&cs[30], 3); /* another address: the first one could not take everything */
+    ck_assert(send_part(&cs[30], HEAVY / 3, HEAVY / 3));
+    expect_reply(&cs[30], 200, NULL);
+    /* Small requests are served all the same, also those that take memory. */
+    open_from(&cs[40], 2);
+    client_say(&cs[40], "PUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 20000\r\n\r\n");
+    for (int i = 0; i < 20; i++) {
+        static char kilo[1000];
+        client_send(&cs[40], (str){kilo, sizeof kilo});
+    }
+    expect_reply(&cs[40], 200, NULL);
+    /* Who was in finishes; then there is room again. */
+    for (size_t i = 0; i < n; i++) {
+        client_say(&cs[i], "x");
+        reply_read(&cs[i], &got, true);
+        ck_assert_msg(got.status == 200 || got.status == 503, "%d", got.status);
+    }
+    open_from(&cs[50], 4);
+    ck_assert(send_part(&cs[50], HEAVY, HEAVY));
+    expect_reply(&cs[50], 200, NULL);
+}
+END_TEST
+
+/* Responses that nobody reads are counted, too. */
+START_TEST(unread_responses_are_bounded_together)
+{
+    size_t n;
+
+    f.o.max_total_bytes = 32 * MIB;
+    test_start(&f);
+    for (n = 0; n < 30; n++) { /* each more than sockets hold */
+        open_from(&cs[n], 2);
+        int few = 4096;
+        setsockopt(cs[n].fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof few);
+        client_say(&cs[n], "GET /large?8000000 HTTP/1.1\r\nHost: h\r\n\r\n");
+        reply_read(&cs[n], &got, false);
+        if (got.status == 503)
+            break;
+        ck_assert_int_eq(got.status, 200);
+    }
+    ck_assert_uint_ge(n, 1);
+    ck_assert_uint_le(n, 4);
+    for (size_t i = 0; i <= n; i++)
+        client_close(&cs[i]);
+    test_wait_open(&f, 0);
+    open_from(&cs[0], 2);
+    client_say(&cs[0], "GET /large?8000000 HTTP/1.1\r\nHost: h\r\n\r\n");
+    reply_read(&cs[0], &got, false);
+    ck_assert_int_eq(got.status, 200);
+}
+END_TEST
+
+/* When memory is short, whoever holds much of it and sends little is ended first. */
+START_TEST(the_slowest_go_first)
+{
+    f.o.max_total_bytes = 10 * MIB;
+    test_start(&f);
+    for (unsigned i = 0; i < 2; i++) {
+        open_from(&cs[i], 2 + i);
+        size_t before = memory();
+        /* All is held for it then; the second one sends more. */
+        ck_assert(send_part(&cs[i], 4 * MIB, i == 0 ? 300 * KIB : 3 * MIB));
+        ck_assert(wait_held(&cs[i], before, 4 * MIB));
+    }
+    wait_told(&cs[0]);
+    expect_reply(&cs[0], 503, "refused 503: There is no memory for the request's body.");
+    ck_assert(!is_told(&cs[1])); /* one was enough */
+}
+END_TEST
+
+/* ---- connections ----------------------------------------------------------------------------- */
+
+START_TEST(an_address_has_a_limit)
+{
+    f.o.max_peer_connections = 3;
+    test_start(&f);
+    for (size_t i = 0; i < 3; i++) {
+        open_from(&cs[i], 2);
+        expect_alive(&cs[i]);
+    }
+    open_from(&cs[3], 2);
+    expect_end(&cs[3], true);
+    open_from(&cs[4], 3);
+    expect_alive(&cs[4]);
+    client_close(&cs[0]);
+    test_wait_open(&f, 3);
+    open_from(&cs[5], 2);
+    expect_alive(&cs[5]);
+}
+END_TEST
+
+static void say_something(struct client *c, int how)
+{
+    static const char *const said[] = {"", "GET / HTTP/1.1\r\nHo",
+                                       "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab"};
+
+    client_say(c, "GET /alive HTTP/1.1\r\nHost: h\r\n\r\n");
+    client_send(c, str_from(said[how]));
+    expect_reply(c, 200, "GET /alive|"); /* the rest has been read with it, or soon will be */
+}
+
+/* One address has all the connections: idle, in a head, in a body. Others get in nevertheless, at its
+ * expense; it does not at theirs. (With several loops, each has some of its connections.) */
+START_TEST(nobody_is_locked_out)
+{
+    f.o.max_connections = 40;
+    f.o.loops = 1 + 2 * (_i / 3);
+    test_start(&f);
+    for (size_t i = 0; i < 40; i++) {
+        open_from(&cs[i], 2);
+        say_something(&cs[i], _i % 3);
+    }
+    for (size_t i = 40; i < 43; i++) {
+        open_from(&cs[i], 3);
+        expect_alive(&cs[i]);
+    }
+    for (size_t i = 43; i < 58; i++) {
+        open_from(&cs[i], 2); /* in the place of another one of its own, if one can be spared */
+        (void)client_try_send(&cs[i], STR("GET /alive HTTP/1.1\r\nHost: h\r\n\r\n"));
+    }
+    for (size_t i = 40; i < 43; i++)
+        expect_alive(&cs[i]);
+    test_wait_open(&f, 40);
+}
+END_TEST
+
+/* Two idle ones, on two of eight loops at most; whoever comes is mostly accepted by another one. */
+START_TEST(room_is_on_another_loop)
+{
+    f.o.max_connections = 2;
+    f.o.loops = 8;
+    test_start(&f);
+    for (size_t i = 0; i < 40; i++) {
+        open_from(&cs[i], 2 + (unsigned)i);
+        expect_alive(&cs[i]);
+    }
+    test_wait_open(&f, 2);
+}
+END_TEST
+
+/* ---- slow ------------------------------------------------------------------------------------ */
+
+/* A byte now and then is too little, although each comes in time. */
+START_TEST(a_dripping_body)
+{
+    bool chunked = _i == 1;
+
+    f.o.body_timeout_ms = SHORT_MS;
+    f.o.min_rate = 1000;
+    test_start(&f);
+    open_from(&cs[0], 1);
+    if (chunked)
+        client_say(&cs[0], "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                           "fffff\r\n");
+    else
+        client_say(&cs[0], "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n");
+    uint64_t until = clock_mono_ms() + TEST_MS;
+    for (struct pollfd p = {cs[0].fd, POLLIN, 0}; poll(&p, 1, SHORT_MS / 10) == 0;) {
+        ck_assert(client_try_send(&cs[0], STR("x")));
+        ck_assert_uint_lt(clock_mono_ms(), until);
+    }
+    expect_reply(&cs[0], 408, NULL);
+}
+END_TEST
+
+/* Slow, but not too slow: for longer than the time-out. */
+START_TEST(a_body_that_goes_on)
+{
+    static char kilo[1000];
+
+    f.o.body_timeout_ms = 2000;
+    f.o.min_rate = 1000;
+    test_start(&f);
+    open_from(&cs[0], 1);
+    client_say(&cs[0], "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 20000\r\n\r\n");
+    for (int i = 0; i < 20; i++) {
+        let_pass(150, "it takes longer than the time-out in all");
+        client_send(&cs[0], (str){kilo, sizeof kilo});
+    }
+    expect_reply(&cs[0], 200, NULL);
+}
+END_TEST
+
+/* A reader that takes a little now and then does not get another time-out for it. (But the first one: whoever
+ * reads so, and is asked for no more, stays: a_reader_that_goes_on.) */
+START_TEST(a_dripping_reader)
+{
+    char few[100];
+
+    f.o.max_total_bytes = 0;
+    f.o.send_timeout_ms = 2 * SHORT_MS;
+    f.o.min_rate = 100000000;
+    test_start(&f);
+    open_from(&cs[0], 1);
+    client_say(&cs[0], "GET /big?50000000 HTTP/1.1\r\nHost: h\r\n\r\n");
+    test_wait_open(&f, 1);
+    uint64_t began = clock_mono_ms(), until = began + TEST_MS;
+    for (struct http_stats s = {.open_connections = 1}; s.open_connections > 0;) {
+        ck_assert_int_ge(recv(cs[0].fd, few, sizeof few, 0), 0);
+        ck_assert_uint_lt(clock_mono_ms(), until);
+        http_server_stats(f.server, &s);
+    }
+    ck_assert_uint_ge(clock_mono_ms() - began, SHORT_MS); /* not at once, and for no other reason */
+}
+END_TEST
+
+/* Reads 64 KB now and then, for `ms`: more than the least rate, and far less than makes the kernel take more. */
+static void read_slowly(uint64_t ms)
+{
+    static char some[64 * KIB];
+    uint64_t until = clock_mono_ms() + ms;
+
+    while (clock_mono_ms() < until) {
+        ck_assert_int_gt(recv(cs[0].fd, some, sizeof some, 0), 0);
+        let_pass(50, "a reader who takes his time");
+    }
+}
+
+static unsigned count_open(void)
+{
+    struct http_stats s;
+
+    http_server_stats(f.server, &s);
+    return s.open_connections;
+}
+
+/* The kernel takes nothing more for many time-outs, but what it has goes on to the reader: of one response, or of
+ * several that he asked for at once. */
+START_TEST(a_reader_that_goes_on)
+{
+    f.o.max_total_bytes = 0;
+    f.o.send_timeout_ms = SLOW_READER_MS;
+    f.o.min_rate = 1000;
+    test_start(&f);
+    open_from(&cs[0], 1);
+    read_narrowly(cs[0].fd);
+    if (_i == 0)
+        client_say(&cs[0], "GET /large?40000000 HTTP/1.1\r\nHost: h\r\n\r\n");
+    for (int i = 0; i < 5 * _i; i++)
+        client_say(&cs[0], "GET /large?8000000 HTTP/1.1\r\nHost: h\r\n\r\n");
+    read_slowly(8 * SLOW_READER_MS);
+    ck_assert_uint_eq(count_open(), 1);
+    uint64_t stops = clock_mono_ms();
+    test_wait_open(&f, 0); /* what he read before does not count any more: */
+    ck_assert_uint_lt(clock_mono_ms() - stops, 3 * SLOW_READER_MS);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("http/crowds");
+    TCase *t = tcase_create("memory");
+
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_set_timeout(t, 20);
+    tcase_add_test(t, unfinished_bodies_are_bounded_together);
+    tcase_add_test(t, unread_responses_are_bounded_together);
+    tcase_add_test(t, the_slowest_go_first);
+    suite_add_tcase(s, t);
+    t = tcase_create("connections");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, an_address_has_a_limit);
+    tcase_add_loop_test(t, nobody_is_locked_out, 0, 6);
+    tcase_add_test(t, room_is_on_another_loop);
+    suite_add_tcase(s, t);
+    t = tcase_create("slow");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_set_timeout(t, 20);
+    tcase_add_loop_test(t, a_dripping_body, 0, 2);
+    tcase_add_test(t, a_body_that_goes_on);
+    tcase_add_test(t, a_dripping_reader);
+    tcase_add_loop_test(t, a_reader_that_goes_on, 0, 2);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+UNIT_MAIN(suite)

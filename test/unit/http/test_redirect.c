@@ -1,0 +1,61 @@
+/*
+ * Where a request over plain HTTP is sent to.
+ */
+#include "http/private.h"
+#include "test/support/unit.h"
+
+static const struct {
+    const char *fixed, *host; /* NULL: none */
+    unsigned port;
+    const char *target, *location; /* NULL: refused */
+} rows[] = {
+    {NULL, "example.org", 443, "/v1/?a=b", "https://example.org/v1/?a=b"},
+    {NULL, "example.org:80", 443, "/", "https://example.org/"},
+    {NULL, "example.org:8080", 8443, "/", "https://example.org:8443/"},
+    {NULL, "192.0.2.1:80", 443, "/", "https://192.0.2.1/"},
+    {NULL, "[::1]:80", 443, "/", "https://[::1]/"},
+    {NULL, "[::1]", 8443, "/", "https://[::1]:8443/"},
+    {NULL, "a-b_c.example", 443, "*", "https://a-b_c.example/"},
+    {NULL, "example.org:80", 0, "/", "https://example.org/"}, /* TLS on a Unix socket */
+    {"kinto.example.org", "evil.example", 8443, "/x", "https://kinto.example.org/x"},
+    {"kinto.example.org:444", NULL, 8443, "/x", "https://kinto.example.org:444/x"},
+    {NULL, NULL, 443, "/", NULL},
+    {NULL, "", 443, "/", NULL},
+    {NULL, ":80", 443, "/", NULL},
+    {NULL, "[::1", 443, "/", NULL},
+    {NULL, "a@evil.example", 443, "/", NULL},
+    {NULL, "evil.example/", 443, "/", NULL},
+    {NULL, "evil.example\\", 443, "/", NULL},
+    {NULL, "a b", 443, "/", NULL},
+    {NULL, "[a@b]", 443, "/", NULL},
+    {NULL, "a, b", 443, "/", NULL}, /* two Host headers */
+};
+
+START_TEST(locations)
+{
+    struct arena a;
+    str fixed = rows[_i].fixed != NULL ? str_from(rows[_i].fixed) : STR_NONE;
+    str host = rows[_i].host != NULL ? str_from(rows[_i].host) : STR_NONE;
+
+    arena_init(&a, NULL, 0, NULL, MIB);
+    str got =
+        redirect_location(&a, fixed, host, (uint16_t)rows[_i].port, str_from(rows[_i].target));
+    if (rows[_i].location == NULL)
+        ck_assert_msg(str_none(got), STR_FMT, STR_ARG(got));
+    else
+        ck_assert_str_is(got, rows[_i].location);
+    arena_fini(&a);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("http/redirect");
+    TCase *t = tcase_create("redirect");
+
+    tcase_add_loop_test(t, locations, 0, (int)ARRAY_LEN(rows));
+    suite_add_tcase(s, t);
+    return s;
+}
+
+UNIT_MAIN(suite)

@@ -1,0 +1,252 @@
+/*
+ * A data directory that changes hands: what is given, and what is not. Needs root; without it the tests
+ * say that they were skipped.
+ */
+#include "test/unit/cli/cli_test.h"
+
+#include "process/process.h"
+#include <fcntl.h>
+
+enum { USER = 4711, GROUP = 4712, OTHER = 4999 };
+
+static struct err_detail detail;
+
+static bool is_root(void)
+{
+    if (geteuid() != 0)
+        fprintf(stderr, "SKIPPED: not root, so nothing can be given away\n");
+    return geteuid() == 0;
+}
+
+static void make_store(void)
+{
+    ck_assert_int_eq(mkdir("data", 0700), 0);
+    write_text("data/LOCK", "1");
+    write_text("data/00000001.log", "log");
+    ck_assert_int_eq(mkdir("data/damaged-1", 0700), 0);
+    write_text("data/damaged-1/index", "x");
+}
+
+static uid_t owner_of(const char *path)
+{
+    struct stat st;
+    ck_assert_msg(lstat(path, &st) == 0, "%s", path);
+    ck_assert(st.st_uid != USER || st.st_gid == GROUP);
+    return st.st_uid;
+}
+
+static enum err hand_over(const char *path)
+{
+    detail = (struct err_detail){.text = ""};
+    return process_hand_over(path, USER, GROUP, &detail);
+}
+
+START_TEST(gives_all_of_a_store)
+{
+    if (!is_root())
+        return;
+    make_store();
+    ck_assert_msg(hand_over("data") == OK, "%s", detail.text);
+    static const char *const all[] = {"data", "data/LOCK", "data/00000001.log", "data/damaged-1",
+                                      "data/damaged-1/index"};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        ck_assert_uint_eq(owner_of(all[i]), USER);
+}
+END_TEST
+
+START_TEST(gives_an_empty_directory)
+{
+    if (!is_root())
+        return;
+    ck_assert_int_eq(mkdir("data", 0700), 0);
+    ck_assert_int_eq(hand_over("data"), OK);
+    ck_assert_uint_eq(owner_of("data"), USER);
+}
+END_TEST
+
+/* Links are not followed, and what is somebody else's stays theirs. */
+START_TEST(follows_no_links)
+{
+    if (!is_root())
+        return;
+    make_store();
+    write_text("precious", "root's");
+    ck_assert_int_eq(mkdir("folder", 0700), 0);
+    write_text("folder/precious", "root's");
+    write_text("data/theirs", "x");
+    ck_assert_int_eq(chown("data/theirs", OTHER, OTHER), 0);
+    ck_assert_int_eq(symlink("../precious", "data/link"), 0);
+    ck_assert_int_eq(symlink("../folder", "data/tree"), 0);
+    ck_assert_int_eq(hand_over("data"), OK);
+    ck_assert_uint_eq(owner_of("precious"), 0);
+    ck_assert_uint_eq(owner_of("folder"), 0);
+    ck_assert_uint_eq(owner_of("folder/precious"), 0);
+    ck_assert_uint_eq(owner_of("data/theirs"), OTHER);
+    ck_assert_uint_eq(owner_of("data/LOCK"), USER);
+}
+END_TEST
+
+static void make_open(void)
+{
+    make_store();
+    ck_assert_int_eq(chmod("data", 0720), 0);
+}
+
+static void make_theirs(void)
+{
+    make_store();
+    ck_assert_int_eq(chown("data", OTHER, OTHER), 0);
+}
+
+static void make_link(void)
+{
+    make_store();
+    ck_assert_int_eq(rename("data", "real"), 0);
+    ck_assert_int_eq(symlink("real", "data"), 0);
+}
+
+/* As if /etc had been named. */
+static void make_no_store(void)
+{
+    ck_assert_int_eq(mkdir("data", 0700), 0);
+    write_text("data/shadow", "x");
+}
+
+static void make_file(void)
+{
+    write_text("data", "x");
+}
+
+static void (*const wrong[])(void) = {make_open, make_theirs, make_link, make_no_store, make_file};
+
+START_TEST(refuses)
+{
+    if (!is_root())
+        return;
+    wrong[_i]();
+    ck_assert_int_ne(hand_over("data"), OK);
+    ck_assert_ptr_nonnull(strstr(detail.text, "data"));
+    ck_assert_uint_ne(owner_of("data"), USER);
+    if (access("data/shadow", F_OK) == 0)
+        ck_assert_uint_eq(owner_of("data/shadow"), 0);
+    if (access("data/LOCK", F_OK) == 0)
+        ck_assert_uint_eq(owner_of("data/LOCK"), 0);
+}
+END_TEST
+
+static void make_deep(int folders)
+{
+    char path[256] = "data";
+    for (int i = 0; i < folders; i++) {
+        memcpy(path + 4 + 2 * i, "/d", 3);
+        ck_assert_int_eq(mkdir(path, 0700), 0);
+    }
+    write_text("data/LOCK", "1");
+}
+
+/* What lies so deep that it would be left behind is no store; and nothing is passed over in silence. */
+START_TEST(refuses_what_is_too_deep)
+{
+    if (!is_root())
+        return;
+    ck_assert_int_eq(mkdir("data", 0700), 0);
+    make_deep(_i);
+    ck_assert_int_eq(hand_over("data"), _i <= 8 ? OK : ERR_REFUSED);
+    ck_assert_uint_eq(owner_of("data"), _i <= 8 ? USER : 0);
+    if (_i <= 8)
+        ck_assert_uint_eq(owner_of("data/d/d/d/d/d/d/d/d"), USER);
+    else
+        ck_assert_ptr_nonnull(strstr(detail.text, "deep"));
+}
+END_TEST
+
+static void take_over(struct process_loan *loan)
+{
+    ck_assert_int_eq(mkdir("data", 0700), 0);
+    ck_assert_int_eq(chmod("data", 02755), 0);
+    ck_assert_int_eq(chown("data", USER, GROUP), 0);
+    ck_assert_int_eq(process_take_over("data", loan, &detail), OK);
+    struct stat st;
+    ck_assert(stat("data", &st) == 0 && st.st_uid == 0 && (st.st_mode & 077) == 0);
+}
+
+static void want_dir(mode_t mode)
+{
+    struct stat st;
+    ck_assert(stat("data", &st) == 0 && st.st_uid == USER && st.st_gid == GROUP);
+    ck_assert_uint_eq(st.st_mode & 07777, mode);
+}
+
+START_TEST(gives_back_as_it_was)
+{
+    struct process_loan loan;
+    if (!is_root())
+        return;
+    take_over(&loan);
+    ck_assert_int_eq(process_give_back(&loan, false, &detail), OK);
+    want_dir(02755);
+    ck_assert_int_eq(process_take_over("nothing", &loan, &detail), ERR_NOTFOUND);
+}
+END_TEST
+
+START_TEST(gives_back_what_it_filled)
+{
+    struct process_loan loan;
+    if (!is_root())
+        return;
+    take_over(&loan);
+    write_text("data/LOCK", "1");
+    ck_assert_int_eq(process_give_back(&loan, true, &detail), OK);
+    want_dir(0700);
+    ck_assert_uint_eq(owner_of("data/LOCK"), USER);
+}
+END_TEST
+
+/* Half way it cannot go on: the directory is not root's for ever. */
+START_TEST(gives_back_in_any_case)
+{
+    struct process_loan loan;
+    if (!is_root())
+        return;
+    take_over(&loan);
+    make_deep(9);
+    ck_assert_int_eq(process_give_back(&loan, true, &detail), ERR_REFUSED);
+    want_dir(02755);
+}
+END_TEST
+
+/* Under another name it is the same one. */
+START_TEST(gives_back_the_one_that_it_took)
+{
+    struct process_loan loan;
+    if (!is_root())
+        return;
+    take_over(&loan);
+    ck_assert_int_eq(rename("data", "taken"), 0);
+    ck_assert_int_eq(mkdir("data", 0700), 0);
+    ck_assert_int_eq(process_give_back(&loan, false, &detail), OK);
+    ck_assert_uint_eq(owner_of("data"), 0);
+    ck_assert_uint_eq(owner_of("taken"), USER);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("process/handover");
+    TCase *t = tcase_create("handover");
+
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, gives_all_of_a_store);
+    tcase_add_test(t, gives_an_empty_directory);
+    tcase_add_test(t, follows_no_links);
+    tcase_add_loop_test(t, refuses, 0, (int)ARRAY_LEN(wrong));
+    tcase_add_loop_test(t, refuses_what_is_too_deep, 8, 10);
+    tcase_add_test(t, gives_back_as_it_was);
+    tcase_add_test(t, gives_back_what_it_filled);
+    tcase_add_test(t, gives_back_in_any_case);
+    tcase_add_test(t, gives_back_the_one_that_it_took);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+UNIT_MAIN(suite)
