@@ -530,6 +530,7 @@ void conn_open(struct loop *l, int fd, const char *peer, struct peer *who, enum 
     snprintf(c->peer, sizeof c->peer, "%s", peer);
     list_init(&c->timer);
     list_init(&c->ready);
+    conn_phase_begin(c);
     list_push(&l->conns, &c->all);
     loop_count(&l->n_connections);
     if (!conn_register(c)) {

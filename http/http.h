@@ -273,7 +273,8 @@ size_t http_query_bound(str query); /* it has no more parts than that */
 
 extern const struct setting_table http_settings;
 
-/* A combination that cannot work: UNSUPPORTED, with file and line in the detail. */
+/* What cannot work, with file and line in the detail: a combination (UNSUPPORTED), a value that its row cannot refuse
+ * (SYNTAX, RANGE). */
 MUST_CHECK enum err http_settings_check(const struct settings *s, struct err_detail *d);
 
 /* Everything but `listen`, `app` and `redirect_host`; strings are borrowed from s. What is unset has

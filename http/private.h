@@ -285,7 +285,7 @@ struct conn {
         sent; /* bytes given to the socket, ever (of TLS: records; but those of the handshake) */
     int64_t
         reached; /* of these, at the last look: not in the kernel's queue, which counts generously */
-    /* A body on its way, or a response: */
+    /* A body on its way, or a response; before the first of them the connection: */
     uint64_t phase_ms;   /* since when */
     uint64_t phase_sent; /* `sent` then */
     uint64_t received;   /* of the body */
@@ -334,7 +334,7 @@ void conn_free_spares(struct loop *l);
 void conn_close(struct conn *c);       /* its socket; a parked request stays until it is resumed */
 enum step conn_closed(struct conn *c); /* the same, as the end of a step */
 enum step conn_ended(struct conn *c); /* the peer says no more: what waits goes out, then the end */
-void conn_phase_begin(struct conn *c); /* a body begins to come, or a response to go */
+void conn_phase_begin(struct conn *c); /* it begins; a body to come, or a response to go */
 const char *conn_state_name(const struct conn *c);
 
 /* ---- receive.c: bytes become a request ------------------------------------------------------- */

@@ -56,7 +56,7 @@ static struct conn *spare_of(struct loop *l, enum timer_kind kind, unsigned leas
  * Whoever is in already and does nothing, or has not said what he wants, makes room for the next one: so
  * many strangers who only hold connections do not lock everybody else out. In this order, but rather one
  * whose network has more than twice as many connections. Nobody makes room for a network that has more
- * than his own, and who is being served only for one that has less than half as many. For memory only who
+ * than his own, and who is being served only for one that has at most half as many. For memory only who
  * holds some; and if it is the network's own share that is used up, only who is of it, too.
  */
 bool scarce_make_room(struct loop *l, const struct peer *who, enum scarce what)

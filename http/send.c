@@ -157,7 +157,8 @@ static void consume(struct conn *c, size_t *gathered_at, size_t n)
 {
     size_t part = MIN_OF(n, c->out.n - c->out_at);
 
-    c->due -= MIN_OF(n, c->due);
+    if (c->timer_kind == TIMER_SEND) /* not while a body comes, whose bytes are due then */
+        c->due -= MIN_OF(n, c->due);
     c->out_at += part;
     n -= part;
     if (c->out.n > 0 && c->out_at == c->out.n)

@@ -19,6 +19,9 @@
  * mbedtls asks for a record in two pieces (its header, then the rest). A small read-ahead buffer
  * makes that one system call; what lies in it is why a transport has pending().
  *
+ * A record need not hold data (alerts that mean nothing, refused wishes), and mbedtls reads on until one
+ * does. So each read has a share of the loop's turn, and who sends nothing but such records is gone soon.
+ *
  * Writing: a record that was not taken whole stays inside mbedtls, which wants the same bytes shown
  * again until it is through; `retry_n` remembers how many. The queue of send.c brings the same
  * bytes first anyway.
@@ -35,6 +38,8 @@
 #define RECORD_BYTES     (16 * KIB) /* the most that one record holds */
 #define RECORD_HANDSHAKE 0x16       /* the first byte of whoever speaks TLS (RFC 8446, 5.1) */
 #define HANDSHAKE_BYTES  (32 * KIB) /* from the peer; a ClientHello and what follows need a few */
+#define VAIN_BYTES       (32 * KIB) /* from the peer without data; one full record is 17 KiB */
+#define CALLS_PER_READ   64         /* of mbedtls for input in one read: two or three a record */
 #define NICENESS         5          /* of handshakes: a third of a busy core, beside a loop */
 
 struct tls_conn {
@@ -47,6 +52,8 @@ struct tls_conn {
     bool waits_write;      /* in the handshake: for room in the socket, not for the peer's bytes */
     int result;            /* of the last job: 1 done, IO_AGAIN, IO_ERROR */
     size_t shaken_n;       /* bytes of the handshake so far */
+    size_t vain_n;         /* bytes received since the last data */
+    unsigned calls_left;   /* in this read; 0: it is the others' turn */
     struct pool_job job;
     struct arrival arrival;
     size_t retry_n; /* of an unfinished mbedtls_ssl_write; 0: none */
@@ -71,7 +78,15 @@ static int loop_send(void *arg, const unsigned char *p, size_t n)
 
 static ssize_t loop_recv(struct tls_conn *t, void *p, size_t n)
 {
-    return sock_read(t->conn, p, n);
+    ssize_t r;
+
+    if (t->vain_n > VAIN_BYTES) {
+        log_event(LOG_DEBUG, "tls_no_data", "peer=%s bytes=%zu", t->conn->peer, t->vain_n);
+        return IO_ERROR;
+    }
+    r = sock_read(t->conn, p, n);
+    t->vain_n += r > 0 ? (size_t)r : 0;
+    return r;
 }
 
 /* On the pool: the socket itself, since the connection's marks are the loop's. */
@@ -124,6 +139,11 @@ static int recv_ahead(void *arg, unsigned char *p, size_t n)
     ssize_t (*receive)(struct tls_conn *, void *, size_t) = t->ready ? loop_recv : pool_recv;
     size_t take;
 
+    if (t->ready) {
+        if (t->calls_left == 0)
+            return MBEDTLS_ERR_SSL_WANT_READ;
+        t->calls_left--;
+    }
     if (t->ahead_at == t->ahead_n) {
         ssize_t r;
         n = MIN_OF(n, (size_t)INT_MAX);
@@ -214,7 +234,8 @@ static bool open_session(struct conn *c)
         return false;
     atomic_init(&t->abandoned, false);
     t->ready = t->waits_write = false;
-    t->retry_n = t->ahead_at = t->ahead_n = t->shaken_n = 0;
+    t->retry_n = t->ahead_at = t->ahead_n = t->shaken_n = t->vain_n = 0;
+    t->calls_left = 0;
     t->conn = c;
     t->fd = c->fd;
     t->job.run = shake;
@@ -290,16 +311,21 @@ static ssize_t tls_read(struct conn *c, void *p, size_t n)
     size_t ahead_at;
     int r;
 
-    /* A record without data for us ends the call; no event tells of what was read ahead behind it.
-     */
+    t->calls_left = CALLS_PER_READ;
+    /* A record without data for us ends the call; no event tells of what was read ahead behind it. */
     do {
         ahead_at = t->ahead_at;
         r = mbedtls_ssl_read(&t->ssl, p, MIN_OF(n, (size_t)INT_MAX));
     } while (r == MBEDTLS_ERR_SSL_WANT_READ && t->ahead_at != ahead_at && t->ahead_at < t->ahead_n);
-    if (r > 0)
+    if (r > 0) {
+        t->vain_n = 0;
         return r;
-    if (wants_more(r))
+    }
+    if (wants_more(r)) {
+        if (t->calls_left == 0)
+            loop_make_ready(c->loop, c); /* no event tells of what is there */
         return IO_AGAIN;
+    }
     return r == 0 || r == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY ? IO_EOF : IO_ERROR;
 }
 

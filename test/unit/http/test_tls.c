@@ -10,6 +10,7 @@
 #include <mbedtls/ssl.h>
 #include <mbedtls/version.h>
 #include <mbedtls/x509_crt.h>
+#include <netinet/tcp.h>
 #if MBEDTLS_VERSION_MAJOR >= 3
 #include <psa/crypto.h>
 #endif
@@ -247,7 +248,7 @@ START_TEST(bytewise)
     test_start(&f);
     tls_prepare(&t);
     t.slice = 1;
-    setsockopt(t.fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &one, sizeof one);
+    setsockopt(t.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     ck_assert_int_eq(tls_shake(&t), 0);
     tls_say(&t, STR("GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n"
                     "PUT /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -684,6 +685,70 @@ START_TEST(endless_alerts)
 }
 END_TEST
 
+static int say_nothing(struct tls_client *t)
+{
+    return mbedtls_ssl_send_alert_message(&t->ssl, MBEDTLS_SSL_ALERT_LEVEL_WARNING,
+                                          MBEDTLS_SSL_ALERT_MSG_USER_CANCELED);
+}
+
+/* The same inside a session: whoever has a loop's ear says something, or is gone. */
+START_TEST(endless_alerts_in_a_session)
+{
+    struct tls_client t;
+    size_t sent = 0;
+
+    test_start(&f);
+    tls_open(&t);
+    while (say_nothing(&t) == 0)
+        ck_assert_uint_lt(++sent, 10 * MIB);
+    tls_close(&t);
+    test_wait_open(&f, 0);
+}
+END_TEST
+
+/* Fewer of them are nobody's end. The server reads them in several turns, and no event tells of the second: all is
+ * there already. */
+START_TEST(alerts_before_a_request)
+{
+    struct tls_client t;
+    int on = 1, off = 0;
+
+    test_start(&f);
+    tls_open(&t);
+    for (int i = 0; i < 5; i++) {
+        setsockopt(t.fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+        for (int alerts = 0; alerts < 500; alerts++)
+            ck_assert_int_eq(say_nothing(&t), 0);
+        tls_say(&t, STR("GET /alive HTTP/1.1\r\nHost: h\r\n\r\n"));
+        setsockopt(t.fd, IPPROTO_TCP, TCP_CORK, &off, sizeof off);
+        tls_expect_tail(&t, "\r\n\r\nGET /alive|");
+    }
+    tls_close(&t);
+}
+END_TEST
+
+/* As much wrapping as there can be around data: each byte in a record of its own. */
+START_TEST(a_byte_a_record)
+{
+    enum { N = 3000 };
+    struct tls_client t;
+    char body[N];
+
+    for (size_t i = 0; i < N; i++)
+        body[i] = test_pattern(i);
+    test_start(&f);
+    tls_open(&t);
+    tls_say(&t, STR("PUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 3000\r\n\r\n"));
+    for (size_t i = 0; i < N; i++)
+        tls_say(&t, (str){body + i, 1});
+    while (t.n < N || memcmp(t.buf + t.n - N, body, N) != 0)
+        ck_assert_uint_gt(tls_fill(&t), 0);
+    t.n = 0;
+    tls_expect_alive(&t);
+    tls_close(&t);
+}
+END_TEST
+
 /* A client that vanishes at each step of the handshake and of a request. */
 START_TEST(cut_at_each_byte)
 {
@@ -938,6 +1003,9 @@ static Suite *suite(void)
     tcase_add_test(t, other_protocols);
     tcase_add_test(t, no_renegotiation);
     tcase_add_test(t, endless_alerts);
+    tcase_add_test(t, endless_alerts_in_a_session);
+    tcase_add_test(t, alerts_before_a_request);
+    tcase_add_test(t, a_byte_a_record);
     tcase_add_test(t, cut_at_each_byte);
     tcase_add_test(t, bad_files);
     tcase_add_test(t, names_choose_certificates);
