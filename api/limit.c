@@ -44,8 +44,8 @@ static enum err load_exempt(struct api *a, struct err_detail *d)
     size_t n;
     const str *words = settings_list(a->settings, "kinto.rate_limit.exempt", &n);
     struct net_list *l = &a->limits.exempt;
-    l->nets = ARENA_NEW_ARRAY(&a->arena, struct net, n);
-    if (l->nets == NULL)
+    l->blocks = ARENA_NEW_ARRAY(&a->arena, struct net_block, n);
+    if (l->blocks == NULL)
         return ERR_NOMEM;
     for (size_t i = 0; i < n; i++)
         if (!net_list_add(l, words[i]))

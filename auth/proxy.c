@@ -44,8 +44,8 @@ static enum err load(struct arena *arena, struct auth_active *policy, const stru
                            "the addresses of the proxies that may name users", d);
     struct proxies *p = ARENA_NEW(arena, struct proxies);
     if (p)
-        p->trusted.nets = ARENA_NEW_ARRAY(arena, struct net, n);
-    if (p == NULL || p->trusted.nets == NULL)
+        p->trusted.blocks = ARENA_NEW_ARRAY(arena, struct net_block, n);
+    if (p == NULL || p->trusted.blocks == NULL)
         return ERR_NOMEM;
     p->header = str_none(header.value) ? DEFAULT_HEADER : header.value;
     if (!http_is_token(p->header))

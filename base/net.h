@@ -1,39 +1,81 @@
 /*
- * base/net.h - who a client is, as far as its address tells.
+ * base/net.h - addresses: as text, as the system has them, and what they stand for.
+ *
+ *     address   where one end of a connection is: struct net_address
+ *     peer      the other end of a connection, in text: of a client its address ("192.0.2.1", "::1", "unix")
+ *     network   what a peer counts as when things are shared out (connections, memory, threads, rates), a number:
+ *               net_network()
+ *     block     addresses that begin with the same bits ("192.0.2.0/24"): what settings call a network
+ *
+ * All functions: any thread, no allocation.
  */
 #ifndef BASE_NET_H
 #define BASE_NET_H
 
 #include "base/str.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* ---- addresses ------------------------------------------------------------------------------- */
+
+/* Of IPv4 or IPv6 with a port, or of a Unix socket: `sa.any` and `n` are what system calls take. One that they are
+ * to fill begins as {.n = sizeof a.sa}. */
+struct net_address {
+    socklen_t n;
+    union {
+        struct sockaddr_un un; /* first, as the largest: so {0} clears all of them */
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } sa;
+};
+
+/* "192.0.2.1", "::1" (RFC 4291, 2.2): the one place where text becomes an address. No brackets, no zone, no name. */
+MUST_CHECK bool net_address_parse(str text, uint16_t port, struct net_address *out);
+/* What the system tells by a pointer. False: it is neither IPv4 nor IPv6. */
+MUST_CHECK bool net_address_copy(const struct sockaddr *any, struct net_address *out);
+/* As text; "unix" for what is neither IPv4 nor IPv6. An IPv4 address inside IPv6, as a socket of both
+ * has it, is written as what it is. */
+void net_address_text(const struct net_address *a, char out[INET6_ADDRSTRLEN]);
+/* Its 4 or 16 bytes, in the order of the network; part of *a. Empty: it is neither IPv4 nor IPv6. */
+str net_address_bytes(const struct net_address *a);
+uint16_t net_address_port(const struct net_address *a); /* 0: neither IPv4 nor IPv6, too */
+void net_address_set_port(struct net_address *a, uint16_t port);
+
+/* ---- networks -------------------------------------------------------------------------------- */
+
 /*
- * The network that an address stands for, as a number to share things out by: an IPv4 address alone
- * (also inside IPv6), of IPv6 the 64 bits that a stranger cannot change at will. `peer` is the text of
- * an address; what is none ("unix") stands for itself. Two networks may have the same number.
+ * The network of a peer: of an IPv4 address it alone (also inside IPv6), of IPv6 the 64 bits that a stranger
+ * cannot change at will; what is no address ("unix") stands for itself. The number is a keyed hash (base/map.h), so
+ * that strangers cannot choose it. Two networks may have the same.
  */
-uint64_t net_lane(str peer);
+uint64_t net_network(str peer);
+
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 /* An address, or all that begin with the same bits. IPv4 lies in ::ffff:0:0/96, as in RFC 4291, 2.5.5.2. */
-struct net {
+struct net_block {
     uint8_t address[16];
     unsigned bits; /* 0 to 128 */
 };
 
-/* "192.0.2.1", "::1". */
-MUST_CHECK bool net_parse_address(str text, struct net *out);
+/* One address: "192.0.2.1", "::1". */
+MUST_CHECK bool net_block_parse_one(str text, struct net_block *out);
 /* The same, or "192.0.2.0/24", "2001:db8::/32" (RFC 4632; RFC 4291, 2.3). Bits behind the length do not count. */
-MUST_CHECK bool net_parse(str text, struct net *out);
+MUST_CHECK bool net_block_parse(str text, struct net_block *out);
 /* Is all of `one` in it? */
-bool net_has(const struct net *net, const struct net *one);
+bool net_block_has(const struct net_block *b, const struct net_block *one);
 
-/* Networks out of settings, and connections of a Unix socket. */
+/* Blocks out of settings, and connections of a Unix socket. */
 struct net_list {
-    struct net *nets; /* room for as many as will be added */
+    struct net_block *blocks; /* room for as many as will be added */
     size_t count;
     bool local; /* "unix" */
 };
-/* "unix", or what net_parse() takes. False: it is neither. */
+/* "unix", or what net_block_parse() takes. False: it is neither. */
 MUST_CHECK bool net_list_add(struct net_list *l, str word);
-bool net_list_has(const struct net_list *l, str peer); /* as http_req.peer */
+bool net_list_has(const struct net_list *l, str peer);
 
 #endif

@@ -9,7 +9,7 @@
  * Memory: a table of RATE_SLOTS places of 16 bytes (1 MiB), made once. Whoever has used up nothing needs
  * none. When all places are taken that somebody new may have, the one of them who owes least is
  * forgotten, and begins with a full burst when he comes back: so who owes much is not forgotten for some
- * who come after him, unless those owe more. Who is limited is a number, best a keyed hash (net_lane,
+ * who come after him, unless those owe more. Who is limited is a number, best a keyed hash (net_network,
  * map_hash), so that nobody can choose his places.
  *
  * Any thread.

@@ -7,9 +7,9 @@
 #include "cli/private.h"
 
 #include "base/clock.h"
+#include "base/net.h"
 #include "base/os.h"
 #include "http/http.h"
-#include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <unistd.h>
@@ -45,22 +45,17 @@ static void add_host(struct names *all)
     }
 }
 
-/* Link-local addresses of IPv6 are of no use in a URL. */
-static void add_address(struct names *all, const struct sockaddr *a)
+/* The address of an interface. Link-local ones of IPv6 are of no use in a URL. */
+static void add_address(struct names *all, const struct sockaddr *any)
 {
-    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
+    struct net_address a;
     char *text;
 
-    if (all->naddresses == MAX_NAMES)
+    if (all->naddresses == MAX_NAMES || !net_address_copy(any, &a) ||
+        (any->sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&a.sa.v6.sin6_addr)))
         return;
-    text = all->addresses[all->naddresses];
-    if (a->sa_family == AF_INET)
-        inet_ntop(AF_INET, &((const struct sockaddr_in *)a)->sin_addr, text, INET6_ADDRSTRLEN);
-    else if (a->sa_family == AF_INET6 && !IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr))
-        inet_ntop(AF_INET6, &six->sin6_addr, text, INET6_ADDRSTRLEN);
-    else
-        return;
-    all->naddresses++;
+    text = all->addresses[all->naddresses++];
+    net_address_text(&a, text);
     add(all, str_from(text));
 }
 

@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "http/outbound.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -123,7 +122,7 @@ static int finish_connect(int fd, uint64_t deadline_ms, int cancel_fd)
     return failure;
 }
 
-static int connect_one(const struct address *a, uint64_t deadline_ms, int cancel_fd, int *out)
+static int connect_one(const struct net_address *a, uint64_t deadline_ms, int cancel_fd, int *out)
 {
     int one = 1, failure = 0;
     int fd = socket(a->sa.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -142,19 +141,17 @@ static int connect_one(const struct address *a, uint64_t deadline_ms, int cancel
     return failure;
 }
 
-static enum err connect_error(const struct dial *c, const struct address *a, int failure,
+static enum err connect_error(const struct dial *c, const struct net_address *a, int failure,
                               struct err_detail *d)
 {
-    char text[INET6_ADDRSTRLEN] = "?";
-    const void *bytes = a->sa.any.sa_family == AF_INET6 ? (const void *)&a->sa.v6.sin6_addr
-                                                        : (const void *)&a->sa.v4.sin_addr;
+    char text[INET6_ADDRSTRLEN];
     enum err e = failure == ETIMEDOUT   ? ERR_TIMEOUT
                  : failure == ECANCELED ? ERR_AGAIN
                                         : err_from_errno(failure);
 
     if (e != ERR_TIMEOUT && e != ERR_LIMIT && e != ERR_NOMEM && failure != ECANCELED)
         e = ERR_IO;
-    (void)inet_ntop(a->sa.any.sa_family, bytes, text, sizeof text);
+    net_address_text(a, text);
     return err_set(d, e, failure, "%s: cannot connect to %s", c->peer, text);
 }
 

@@ -155,7 +155,7 @@ static enum err load_once(struct http_trust *t, struct err_detail *d)
 struct dial_tls {
     mbedtls_ssl_context ssl;
     mbedtls_ssl_config config;
-    struct address ip; /* n = 0: the host is a name */
+    struct net_address ip; /* n = 0: the host is a name */
     int fd;
     int sys_errno; /* of the socket's last failure */
     bool ready;    /* the handshake is done */
@@ -192,15 +192,13 @@ static int socket_recv(void *arg, unsigned char *p, size_t n)
 }
 
 /* Is the address one of the certificate's iPAddress names ([7], RFC 5280, 4.2.1.6)? */
-static bool names_address(const mbedtls_x509_crt *crt, const struct address *a)
+static bool names_address(const mbedtls_x509_crt *crt, const struct net_address *a)
 {
-    bool v6 = a->sa.any.sa_family == AF_INET6;
-    const void *bytes = v6 ? (const void *)&a->sa.v6.sin6_addr : (const void *)&a->sa.v4.sin_addr;
-    size_t n = v6 ? sizeof a->sa.v6.sin6_addr : sizeof a->sa.v4.sin_addr;
+    str bytes = net_address_bytes(a);
 
     for (const mbedtls_x509_sequence *s = &crt->subject_alt_names; s != NULL; s = s->next)
-        if (s->buf.tag == (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7) && s->buf.len == n &&
-            memcmp(s->buf.p, bytes, n) == 0)
+        if (s->buf.tag == (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7) &&
+            str_eq((str){(const char *)s->buf.p, s->buf.len}, bytes))
             return true;
     return false;
 }
@@ -218,7 +216,7 @@ static int set_host(struct dial_tls *t, str host)
 {
     char name[MAX_NAME + 1];
 
-    if (resolve_literal(host, 0, &t->ip)) {
+    if (net_address_parse(host, 0, &t->ip)) {
         mbedtls_ssl_conf_verify(&t->config, check_address, t);
         return mbedtls_ssl_set_hostname(&t->ssl, NULL);
     }

@@ -70,7 +70,7 @@ struct http_req {
     unsigned nheaders;
     str body;         /* chunked bodies joined; "" when there is none */
     str peer;         /* "192.0.2.1", "::1", "unix" */
-    uint64_t network; /* net_lane(peer) */
+    uint64_t network; /* net_network(peer) */
     bool tls;
     struct http_response res;
     void *app_data; /* the application's, NULL at first */
@@ -168,7 +168,7 @@ struct http_options {
     size_t max_arena_bytes;  /* a request's arena, beside body and head [256 MiB] */
     /* What all requests together hold beyond their fixed parts (see above) [half of the machine's
      * memory, at most 512 MiB]. An eighth is kept for requests that hold up to 128 KiB (with the TLS session); one network
-     * (net_lane) gets 13/16 at most. Over it: 503. */
+     * (net_network) gets 13/16 at most. Over it: 503. */
     size_t max_total_bytes;
     /* Over all loops [4096]. When they are all there, a new one takes the place of one that can be
      * spared; without such a one it is closed at once. */

@@ -16,85 +16,65 @@
  * fails when another process was faster.
  */
 #include "base/log.h"
+#include "base/net.h"
 #include "base/os.h"
 #include "http/private.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 
-/* An address to listen on, out of struct http_listen. */
-struct address {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in in4;
-        struct sockaddr_in6 in6;
-        struct sockaddr_un un;
-    } u;
-    socklen_t n;
-    bool is_unix, v6only;
+/* Where to listen, out of struct http_listen. */
+struct place {
+    struct net_address at;
+    bool v6only;
     char text[160]; /* for messages */
 };
 
 /* ---- addresses ------------------------------------------------------------------------------- */
 
-static enum err address_unix(struct address *a, str path, struct err_detail *d)
+static enum err place_unix(struct place *p, str path, struct err_detail *d)
 {
-    if (path.n == 0 || path.n >= sizeof a->u.un.sun_path || str_find(path, '\0') != STR_NPOS)
+    struct sockaddr_un *un = &p->at.sa.un;
+
+    if (path.n == 0 || path.n >= sizeof un->sun_path || str_find(path, '\0') != STR_NPOS)
         return err_set(d, ERR_SYNTAX, 0, "unix:" STR_FMT ": the path is empty or too long",
                        STR_ARG(path));
-    a->u.un.sun_family = AF_UNIX;
-    memcpy(a->u.un.sun_path, path.p, path.n);
-    a->n = sizeof a->u.un;
-    a->is_unix = true;
-    snprintf(a->text, sizeof a->text, "unix:%s", a->u.un.sun_path);
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path, path.p, path.n);
+    p->at.n = sizeof *un;
+    snprintf(p->text, sizeof p->text, "unix:%s", un->sun_path);
     return OK;
 }
 
-static enum err address_make(struct address *a, str host, uint16_t port, struct err_detail *d)
+static void place_name(struct place *p)
 {
-    char text[64] = "";
+    char text[INET6_ADDRSTRLEN];
 
-    *a = (struct address){0};
+    net_address_text(&p->at, text);
+    snprintf(p->text, sizeof p->text, strchr(text, ':') ? "[%s]:%u" : "%s:%u", text,
+             net_address_port(&p->at));
+}
+
+static enum err place_make(struct place *p, str host, uint16_t port, struct err_detail *d)
+{
+    *p = (struct place){0};
     if (str_starts(host, STR("unix:")))
-        return address_unix(a, str_drop(host, 5), d);
+        return place_unix(p, str_drop(host, 5), d);
     if (str_eq_nocase(host, STR("localhost")))
         host = STR("127.0.0.1");
     if (str_eq(host, STR("*")))
         host = STR("0.0.0.0");
-    if (host.n < sizeof text)
-        memcpy(text, host.p, host.n);
-    snprintf(a->text, sizeof a->text, strchr(text, ':') ? "[%s]:%u" : "%s:%u", text, port);
-    if (inet_pton(AF_INET, text, &a->u.in4.sin_addr) == 1) {
-        a->u.in4.sin_family = AF_INET;
-        a->u.in4.sin_port = htons(port);
-        a->n = sizeof a->u.in4;
-        return OK;
-    }
-    if (inet_pton(AF_INET6, text, &a->u.in6.sin6_addr) == 1) {
-        a->u.in6.sin6_family = AF_INET6;
-        a->u.in6.sin6_port = htons(port);
-        a->n = sizeof a->u.in6;
-        return OK;
-    }
-    return err_set(d, ERR_SYNTAX, 0, STR_FMT ": not an address (IPv4, IPv6, localhost, unix:/path)",
-                   STR_ARG(host));
-}
-
-static void address_set_port(struct address *a, uint16_t port)
-{
-    if (a->u.any.sa_family == AF_INET)
-        a->u.in4.sin_port = htons(port);
-    else
-        a->u.in6.sin6_port = htons(port);
+    if (!net_address_parse(host, port, &p->at))
+        return err_set(d, ERR_SYNTAX, 0,
+                       STR_FMT ": not an address (IPv4, IPv6, localhost, unix:/path)",
+                       STR_ARG(host));
+    place_name(p);
+    return OK;
 }
 
 /* "::" serves IPv4 too, unless an IPv4 address of the same port is listened on separately. */
@@ -109,12 +89,12 @@ static bool wants_v6only(const struct http_options *o, unsigned i)
 
 /* ---- sockets --------------------------------------------------------------------------------- */
 
-static enum err socket_error(const struct address *a, const char *what, struct err_detail *d)
+static enum err socket_error(const struct place *p, const char *what, struct err_detail *d)
 {
     int e = errno;
     enum err err = e == EADDRINUSE ? ERR_BUSY : err_from_errno(e);
 
-    return err_set(d, err, e, "%s: %s", a->text, what);
+    return err_set(d, err, e, "%s: %s", p->text, what);
 }
 
 static bool set_option(int fd, int level, int option, int value)
@@ -122,21 +102,21 @@ static bool set_option(int fd, int level, int option, int value)
     return setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
 
-static enum err tcp_bind(const struct address *a, bool reuse_port, int *out, struct err_detail *d)
+static enum err tcp_bind(const struct place *p, bool reuse_port, int *out, struct err_detail *d)
 {
     enum err e = OK;
-    int fd = socket(a->u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(p->at.sa.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
-        return socket_error(a, "socket", d);
+        return socket_error(p, "socket", d);
     if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) ||
         (reuse_port && !set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) ||
         !set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) || /* accepted sockets inherit it */
-        (a->u.any.sa_family == AF_INET6 &&
-         !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, a->v6only ? 1 : 0)))
-        e = socket_error(a, "setsockopt", d);
-    else if (bind(fd, &a->u.any, a->n) < 0)
-        e = socket_error(a, "bind", d);
+        (p->at.sa.any.sa_family == AF_INET6 &&
+         !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, p->v6only ? 1 : 0)))
+        e = socket_error(p, "setsockopt", d);
+    else if (bind(fd, &p->at.sa.any, p->at.n) < 0)
+        e = socket_error(p, "bind", d);
     if (e != OK) {
         close(fd);
         return e;
@@ -147,65 +127,63 @@ static enum err tcp_bind(const struct address *a, bool reuse_port, int *out, str
 
 static uint16_t port_of(int fd)
 {
-    struct address a = {.n = sizeof a.u};
+    struct net_address a = {.n = sizeof a.sa};
 
-    if (getsockname(fd, &a.u.any, &a.n) < 0 || a.u.any.sa_family == AF_UNIX)
-        return 0;
-    return ntohs(a.u.any.sa_family == AF_INET ? a.u.in4.sin_port : a.u.in6.sin6_port);
+    return getsockname(fd, &a.sa.any, &a.n) == 0 ? net_address_port(&a) : 0;
 }
 
 /* A socket file that nobody answers behind is what a killed server left: it is removed. */
-static enum err unix_remove_stale(const struct address *a, struct err_detail *d)
+static enum err unix_remove_stale(const struct place *p, struct err_detail *d)
 {
     struct stat st;
     int fd, r, e;
 
-    if (lstat(a->u.un.sun_path, &st) < 0)
+    if (lstat(p->at.sa.un.sun_path, &st) < 0)
         return OK;
     if (!S_ISSOCK(st.st_mode))
-        return err_set(d, ERR_EXISTS, 0, "%s: is there and not a socket", a->text);
+        return err_set(d, ERR_EXISTS, 0, "%s: is there and not a socket", p->text);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return socket_error(a, "socket", d);
-    r = connect(fd, &a->u.any, a->n);
+        return socket_error(p, "socket", d);
+    r = connect(fd, &p->at.sa.any, p->at.n);
     e = errno;
     close(fd);
     if (r == 0 || e != ECONNREFUSED)
-        return err_set(d, ERR_BUSY, 0, "%s: another process listens there", a->text);
-    if (unlink(a->u.un.sun_path) < 0 && errno != ENOENT)
-        return socket_error(a, "unlink", d);
+        return err_set(d, ERR_BUSY, 0, "%s: another process listens there", p->text);
+    if (unlink(p->at.sa.un.sun_path) < 0 && errno != ENOENT)
+        return socket_error(p, "unlink", d);
     return OK;
 }
 
 /* The file has its access rights from its first moment on: a chmod behind it could meet another file. */
-static int bind_unix(int fd, const struct address *a, unsigned mode)
+static int bind_unix(int fd, const struct place *p, unsigned mode)
 {
     mode_t before = umask((mode_t)(~mode & 0777));
-    int r = bind(fd, &a->u.any, a->n);
+    int r = bind(fd, &p->at.sa.any, p->at.n);
 
     umask(before);
     return r;
 }
 
-static enum err unix_listen(const struct address *a, struct binding *b, unsigned mode, int *out,
+static enum err unix_listen(const struct place *p, struct binding *b, unsigned mode, int *out,
                             struct err_detail *d)
 {
     struct stat st = {0};
-    enum err e = unix_remove_stale(a, d);
+    enum err e = unix_remove_stale(p, d);
     int fd;
 
     if (e != OK)
         return e;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return socket_error(a, "socket", d);
-    b->unix_path = strdup(a->u.un.sun_path);
+        return socket_error(p, "socket", d);
+    b->unix_path = strdup(p->at.sa.un.sun_path);
     if (b->unix_path == NULL)
-        e = err_set(d, ERR_NOMEM, 0, "%s", a->text);
-    else if (bind_unix(fd, a, mode) < 0)
-        e = socket_error(a, "bind", d);
+        e = err_set(d, ERR_NOMEM, 0, "%s", p->text);
+    else if (bind_unix(fd, p, mode) < 0)
+        e = socket_error(p, "bind", d);
     else if (lstat(b->unix_path, &st) < 0 || listen(fd, BACKLOG) < 0)
-        e = socket_error(a, "listen", d);
+        e = socket_error(p, "listen", d);
     if (e != OK) {
         close(fd);
         return e;
@@ -304,28 +282,28 @@ static enum err listen_passed(struct http_server *s, const struct http_listen *l
 }
 
 /* Is the port free of other listeners? (See the top of the file.) */
-static enum err probe(struct http_server *s, const struct address *a, struct err_detail *d)
+static enum err probe(struct http_server *s, const struct place *p, struct err_detail *d)
 {
-    enum err e = tcp_bind(a, false, &s->probes[s->nprobes], d);
+    enum err e = tcp_bind(p, false, &s->probes[s->nprobes], d);
 
     s->nprobes += e == OK;
     return e;
 }
 
-static enum err listen_tcp(struct http_server *s, struct address *a, uint16_t *port, enum use use,
+static enum err listen_tcp(struct http_server *s, struct place *p, uint16_t *port, enum use use,
                            struct err_detail *d)
 {
-    enum err e = *port != 0 && s->nloops > 1 ? probe(s, a, d) : OK;
+    enum err e = *port != 0 && s->nloops > 1 ? probe(s, p, d) : OK;
 
     for (unsigned i = 0; i < s->nloops && e == OK; i++) {
         int fd;
-        e = tcp_bind(a, s->nloops > 1, &fd, d);
+        e = tcp_bind(p, s->nloops > 1, &fd, d);
         if (e != OK)
             break;
         loop_add_listener(&s->loops[i], (struct listener){.fd = fd, .use = use});
         if (*port == 0) {
             *port = port_of(fd);
-            address_set_port(a, *port);
+            net_address_set_port(&p->at, *port);
         }
     }
     return e;
@@ -334,13 +312,13 @@ static enum err listen_tcp(struct http_server *s, struct address *a, uint16_t *p
 /* "localhost" is 127.0.0.1, and ::1 where there is one. */
 static void listen_localhost_v6(struct http_server *s, uint16_t port, enum use use)
 {
-    struct address a;
+    struct place p;
     struct err_detail d = {{0}, 0};
 
-    if (address_make(&a, STR("::1"), port, &d) != OK)
+    if (place_make(&p, STR("::1"), port, &d) != OK)
         return;
-    a.v6only = true;
-    if (listen_tcp(s, &a, &port, use, &d) != OK)
+    p.v6only = true;
+    if (listen_tcp(s, &p, &port, use, &d) != OK)
         log_event(LOG_INFO, "http_no_ipv6_localhost", "reason=\"%s\"", d.text);
 }
 
@@ -349,8 +327,8 @@ static enum err listen_one(struct http_server *s, const struct http_options *o, 
 {
     const struct http_listen *l = &o->listen[i];
     struct binding *b = &s->bindings[i];
-    struct address a;
-    enum err e = l->fd > 0 ? OK : address_make(&a, l->host, l->port, d);
+    struct place p;
+    enum err e = l->fd > 0 ? OK : place_make(&p, l->host, l->port, d);
     int fd = -1;
 
     if (e != OK)
@@ -360,13 +338,13 @@ static enum err listen_one(struct http_server *s, const struct http_options *o, 
                        STR_ARG(l->host));
     if (l->fd > 0)
         return listen_passed(s, l, b, d);
-    if (a.is_unix) {
-        e = unix_listen(&a, b, s->opt.unix_mode, &fd, d);
-        return e == OK ? share_listener(s, fd, a.text, use_of(l), d) : e;
+    if (p.at.sa.any.sa_family == AF_UNIX) {
+        e = unix_listen(&p, b, s->opt.unix_mode, &fd, d);
+        return e == OK ? share_listener(s, fd, p.text, use_of(l), d) : e;
     }
-    a.v6only = wants_v6only(o, i);
+    p.v6only = wants_v6only(o, i);
     b->port = l->port;
-    e = listen_tcp(s, &a, &b->port, use_of(l), d);
+    e = listen_tcp(s, &p, &b->port, use_of(l), d);
     if (e == OK && str_eq_nocase(l->host, STR("localhost")))
         listen_localhost_v6(s, b->port, use_of(l));
     return e;
@@ -392,21 +370,15 @@ enum err listen_all(struct http_server *s, const struct http_options *o, struct 
 
 static enum err listen_now(int fd, struct err_detail *d)
 {
-    struct address a = {.n = sizeof a.u};
-    char name[INET6_ADDRSTRLEN] = "";
+    struct place p = {.at = {.n = sizeof p.at.sa}};
 
     if (listen(fd, BACKLOG) == 0)
         return OK;
     int e = errno;
-    if (getsockname(fd, &a.u.any, &a.n) == 0) {
-        const struct sockaddr *any = &a.u.any;
-        bool v4 = any->sa_family == AF_INET;
-        inet_ntop(any->sa_family, v4 ? (void *)&a.u.in4.sin_addr : (void *)&a.u.in6.sin6_addr, name,
-                  sizeof name);
-        snprintf(a.text, sizeof a.text, v4 ? "%s:%u" : "[%s]:%u", name, (unsigned)port_of(fd));
-    }
+    if (getsockname(fd, &p.at.sa.any, &p.at.n) == 0)
+        place_name(&p);
     errno = e;
-    return socket_error(&a, "listen", d);
+    return socket_error(&p, "listen", d);
 }
 
 void listen_close_probes(struct http_server *s)

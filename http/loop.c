@@ -22,11 +22,9 @@
 #include "base/log.h"
 #include "http/private.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define EVENTS_PER_TURN   256
@@ -75,20 +73,6 @@ void loop_conn_closed(struct loop *l)
         l->accept_retry_ms = l->now_ms;
 }
 
-static void peer_name(const struct sockaddr_storage *a, char out[46])
-{
-    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
-
-    if (a->ss_family == AF_INET)
-        inet_ntop(AF_INET, &((const struct sockaddr_in *)a)->sin_addr, out, 46);
-    else if (a->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
-        inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], out, 46);
-    else if (a->ss_family == AF_INET6)
-        inet_ntop(AF_INET6, &six->sin6_addr, out, 46);
-    else
-        memcpy(out, "unix", sizeof "unix");
-}
-
 /* Somebody who has connected, and for whom no place was found on the loop that accepted him. He goes from loop
  * to loop, to the first that can spare somebody. */
 struct newcomer {
@@ -98,7 +82,7 @@ struct newcomer {
     int fd;
     enum use use;
     struct peer *who;
-    char peer[46];
+    char peer[INET6_ADDRSTRLEN];
 };
 
 static bool find_place(struct loop *l, const struct peer *who)
@@ -168,14 +152,13 @@ static bool try_others(struct loop *l, int fd, const char *peer, struct peer *wh
     return false;
 }
 
-static void accepted(struct loop *l, const struct listener *s, int fd,
-                     const struct sockaddr_storage *a)
+static void accepted(struct loop *l, const struct listener *s, int fd, const struct net_address *a)
 {
     struct http_server *server = l->server;
     struct peer *who;
-    char peer[46];
+    char peer[INET6_ADDRSTRLEN];
 
-    peer_name(a, peer);
+    net_address_text(a, peer);
     who = peer_enter(&server->peers, str_from(peer), server->opt.max_peer_connections);
     if (who == NULL)
         close(fd);
@@ -204,9 +187,8 @@ static bool is_full(int e)
 static void accept_some(struct loop *l, const struct listener *s, unsigned most)
 {
     for (unsigned i = 0; i < most; i++) {
-        struct sockaddr_storage a = {0};
-        socklen_t n = sizeof a;
-        int fd = accept4(s->fd, (struct sockaddr *)&a, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct net_address a = {.n = sizeof a.sa};
+        int fd = accept4(s->fd, &a.sa.any, &a.n, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             l->accept_warned = false;
             accepted(l, s, fd, &a);

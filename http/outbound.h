@@ -19,10 +19,8 @@
 #ifndef HTTP_OUTBOUND_H
 #define HTTP_OUTBOUND_H
 
+#include "base/net.h"
 #include "http/client.h"
-
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 /* ---- resolve.c ------------------------------------------------------------------------------- */
 
@@ -32,18 +30,9 @@ void resolve_places(http_place_fn *each, void *arg);
 /* Addresses of a host that are tried; what a DNS answer holds beyond is not. */
 #define RESOLVE_MAX 16
 
-struct address {
-    socklen_t n;
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } sa;
-};
-
 struct addresses {
     unsigned n; /* at least one */
-    struct address at[RESOLVE_MAX];
+    struct net_address at[RESOLVE_MAX];
 };
 
 /*
@@ -62,9 +51,6 @@ MUST_CHECK enum err resolve_unless(str host, uint16_t port, uint64_t deadline_ms
 /* The addresses of what needs no asking: an address that is written out, or this machine. False: it has
  * to be looked for. */
 bool resolve_at_once(str host, uint16_t port, struct addresses *out);
-
-/* "192.0.2.1" or "::1" (no brackets)? Then the address. */
-bool resolve_literal(str host, uint16_t port, struct address *out);
 
 /* Tests: ask these servers instead ("127.0.0.1:5353"); NULL restores. Not while a lookup runs. */
 void resolve_test_servers(const char *csv);

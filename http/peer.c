@@ -4,7 +4,7 @@
  *
  * A hash table with chains under one lock, which is held for a few instructions when a connection comes or
  * goes. There are at most as many peers as connections. The number behind an address is a keyed hash
- * (net_lane): strangers can choose neither chains nor whom they are taken for.
+ * (net_network): strangers can choose neither chains nor whom they are taken for.
  */
 #include "base/net.h"
 #include "http/private.h"
@@ -52,7 +52,7 @@ static struct peer *peer_new(struct peers *p, uint64_t lane)
 
 struct peer *peer_enter(struct peers *p, str address, unsigned most)
 {
-    uint64_t lane = net_lane(address);
+    uint64_t lane = net_network(address);
     struct peer **at, *found;
 
     pthread_mutex_lock(&p->lock);

@@ -29,6 +29,7 @@
 #define HTTP_PRIVATE_H
 
 #include "base/list.h"
+#include "base/net.h"
 #include "base/pool.h"
 #include "http/http.h"
 
@@ -130,7 +131,7 @@ void exchange_free_spares(struct loop *l);
 
 struct peer { /* a network of clients; exists as long as it has connections */
     struct peer *next;
-    uint64_t lane;           /* net_lane() of its addresses */
+    uint64_t lane;           /* net_network() of its addresses */
     atomic_uint connections; /* and those closed whose request is still in work */
     struct purse purse;      /* what these hold beyond their fixed parts; inside the server's */
 };
@@ -309,7 +310,7 @@ struct conn {
     bool read_hup;           /* the peer has ended its side: read on until end of file */
     bool close_after;        /* close behind the response in work */
     bool unread;             /* bytes of the peer may be on their way: linger before closing */
-    char peer[46];
+    char peer[INET6_ADDRSTRLEN];
 };
 
 /* What a step of a connection answers. */

@@ -11,7 +11,6 @@
 #include "http/outbound.h"
 
 #include <ares.h>
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
@@ -86,37 +85,6 @@ void resolve_test_servers(const char *csv)
 
 /* ---- what needs no asking -------------------------------------------------------------------- */
 
-static void set_port(struct address *a, uint16_t port)
-{
-    if (a->sa.any.sa_family == AF_INET6)
-        a->sa.v6.sin6_port = htons(port);
-    else
-        a->sa.v4.sin_port = htons(port);
-}
-
-bool resolve_literal(str host, uint16_t port, struct address *out)
-{
-    struct address a = {0};
-    char z[INET6_ADDRSTRLEN];
-
-    if (host.n == 0 || host.n >= sizeof z || memchr(host.p, '\0', host.n) != NULL)
-        return false;
-    memcpy(z, host.p, host.n);
-    z[host.n] = '\0';
-    if (inet_pton(AF_INET, z, &a.sa.v4.sin_addr) == 1) {
-        a.sa.v4.sin_family = AF_INET;
-        a.n = sizeof a.sa.v4;
-    } else if (inet_pton(AF_INET6, z, &a.sa.v6.sin6_addr) == 1) {
-        a.sa.v6.sin6_family = AF_INET6;
-        a.n = sizeof a.sa.v6;
-    } else {
-        return false;
-    }
-    set_port(&a, port);
-    *out = a;
-    return true;
-}
-
 static str without_last_dot(str host)
 {
     return host.n > 1 && host.p[host.n - 1] == '.' ? str_sub(host, 0, host.n - 1) : host;
@@ -133,14 +101,14 @@ static bool is_localhost(str host)
 
 static void give_localhost(uint16_t port, struct addresses *out)
 {
-    CHECK(resolve_literal(STR("::1"), port, &out->at[0]));
-    CHECK(resolve_literal(STR("127.0.0.1"), port, &out->at[1]));
+    CHECK(net_address_parse(STR("::1"), port, &out->at[0]));
+    CHECK(net_address_parse(STR("127.0.0.1"), port, &out->at[1]));
     out->n = 2;
 }
 
 bool resolve_at_once(str host, uint16_t port, struct addresses *out)
 {
-    if (resolve_literal(host, port, &out->at[0]))
+    if (net_address_parse(host, port, &out->at[0]))
         out->n = 1;
     else if (is_localhost(host))
         give_localhost(port, out);
@@ -279,13 +247,11 @@ static const struct ares_addrinfo_node *next_of(const struct ares_addrinfo_node 
 
 static void take(const struct ares_addrinfo_node *node, uint16_t port, struct addresses *out)
 {
-    struct address *a = &out->at[out->n];
+    struct net_address *a = &out->at[out->n];
 
-    if (node->ai_addrlen > sizeof a->sa)
+    if (!net_address_copy(node->ai_addr, a))
         return;
-    memcpy(&a->sa, node->ai_addr, node->ai_addrlen);
-    a->n = (socklen_t)node->ai_addrlen;
-    set_port(a, port);
+    net_address_set_port(a, port);
     out->n++;
 }
 

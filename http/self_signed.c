@@ -6,9 +6,9 @@
  * the 825 days that Apple's systems allow.
  */
 #include "base/hash.h"
+#include "base/net.h"
 #include "http/tls.h"
 
-#include <arpa/inet.h>
 #include <mbedtls/asn1write.h>
 #include <mbedtls/ecp.h>
 #include <mbedtls/oid.h>
@@ -39,18 +39,12 @@ static bool is_host_name(str s)
     return s.n > 0 && s.n < 254 && s.p[s.n - 1] != '.';
 }
 
-/* The bytes of a name in a certificate, into out[16] if it is an address; *tag says which it is. */
-static str name_bytes(str name, unsigned char out[16], unsigned char *tag)
+/* The bytes of a name in a certificate, in *space if it is an address; *tag says which it is. STR_NONE: neither. */
+static str name_bytes(str name, struct net_address *space, unsigned char *tag)
 {
-    char text[INET6_ADDRSTRLEN] = "";
-
     *tag = TAG_ADDRESS;
-    if (name.n < sizeof text)
-        memcpy(text, name.p, name.n);
-    if (inet_pton(AF_INET, text, out) == 1)
-        return (str){(const char *)out, 4};
-    if (inet_pton(AF_INET6, text, out) == 1)
-        return (str){(const char *)out, 16};
+    if (net_address_parse(name, 0, space))
+        return net_address_bytes(space);
     *tag = TAG_NAME;
     return is_host_name(name) ? name : STR_NONE;
 }
@@ -67,12 +61,13 @@ static int write_element(unsigned char **p, unsigned char *begin, str bytes, uns
 
 static int set_names(mbedtls_x509write_cert *w, const str *names, size_t n)
 {
-    unsigned char der[MAX_NAMES_BYTES], address[16], tag;
+    unsigned char der[MAX_NAMES_BYTES], tag;
+    struct net_address space;
     unsigned char *end = der + sizeof der, *p = end;
     int r = 0;
 
     for (size_t i = n; i-- > 0 && r >= 0;) {
-        str bytes = name_bytes(names[i], address, &tag);
+        str bytes = name_bytes(names[i], &space, &tag);
         r = write_element(&p, der, bytes, tag);
     }
     if (r >= 0)
@@ -88,12 +83,13 @@ static int set_names(mbedtls_x509write_cert *w, const str *names, size_t n)
 
 static enum err check_names(const str *names, size_t n, struct err_detail *d)
 {
-    unsigned char address[16], tag;
+    struct net_address space;
+    unsigned char tag;
 
     if (n == 0)
         return err_set(d, ERR_SYNTAX, 0, "a certificate needs a name");
     for (size_t i = 0; i < n; i++)
-        if (str_none(name_bytes(names[i], address, &tag)))
+        if (str_none(name_bytes(names[i], &space, &tag)))
             return err_set(d, ERR_SYNTAX, 0, "\"" STR_FMT "\" is not the name of a host",
                            STR_ARG(names[i]));
     return OK;

@@ -4,7 +4,6 @@
  * What is let through here is written into a request line and a Host header as it is, so that
  * everything but visible ASCII is refused first of all.
  */
-#include "base/net.h"
 #include "http/outbound.h"
 
 #define MAX_URL (8 * KIB)
@@ -69,7 +68,7 @@ static enum err parse_port(str text, struct target *t, struct err_detail *d)
 
 enum err target_parse_authority(str authority, struct target *t, struct err_detail *d)
 {
-    struct address ip;
+    struct net_address ip;
     str port = STR_NONE;
     size_t at;
 
@@ -84,7 +83,7 @@ enum err target_parse_authority(str authority, struct target *t, struct err_deta
         if (end == STR_NPOS || (end + 1 < authority.n && authority.p[end + 1] != ':'))
             return bad(d, "its host is none");
         t->host = str_sub(authority, 1, end - 1);
-        if (!resolve_literal(t->host, 0, &ip) || ip.sa.any.sa_family != AF_INET6)
+        if (!net_address_parse(t->host, 0, &ip) || ip.sa.any.sa_family != AF_INET6)
             return bad(d, "its host is not an IPv6 address");
         port = end + 1 < authority.n ? str_drop(authority, end + 2) : STR_NONE;
     } else {
@@ -284,8 +283,8 @@ static uint16_t cut_port(str *entry)
 
 bool proxy_excluded(str no_proxy, const struct target *t)
 {
-    struct net ip, net;
-    bool is_ip = net_parse_address(t->host, &ip);
+    struct net_block ip, block;
+    bool is_ip = net_block_parse_one(t->host, &ip);
     str entry;
 
     while (str_next_word(&no_proxy, &entry)) {
@@ -295,7 +294,8 @@ bool proxy_excluded(str no_proxy, const struct target *t)
         port = cut_port(&entry);
         if (port != 0 && port != t->port)
             continue;
-        if (is_ip ? net_parse(entry, &net) && net_has(&net, &ip) : in_domain(t->host, entry))
+        if (is_ip ? net_block_parse(entry, &block) && net_block_has(&block, &ip)
+                  : in_domain(t->host, entry))
             return true;
     }
     return false;

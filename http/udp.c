@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* localhost is 127.0.0.1: nothing would tell that nobody listens at ::1, so there is no second try. */
-static const struct address *choose(const struct addresses *found)
+static const struct net_address *choose(const struct addresses *found)
 {
     for (unsigned i = 0; i < found->n; i++)
         if (found->at[i].sa.any.sa_family == AF_INET)
@@ -35,7 +35,7 @@ enum err http_udp_open(str url, uint16_t default_port, int *out, struct err_deta
         return err_set(d, ERR_SYNTAX, 0, "bad URL: nobody logs in by UDP");
     if (!resolve_at_once(t.host, t.port, &found))
         return err_set(d, ERR_NOTFOUND, 0, "names are not looked up, but for localhost");
-    const struct address *to = choose(&found);
+    const struct net_address *to = choose(&found);
     int fd = socket(to->sa.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_set(d, ERR_IO, errno, "a socket for " STR_FMT, STR_ARG(t.host));

@@ -7,7 +7,7 @@
 #include "process/process.h"
 
 #include "base/clock.h"
-#include <arpa/inet.h>
+#include "base/net.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -28,25 +28,17 @@ static bool read_number(const char *name, uint64_t *out)
 /* "127.0.0.1", "::1", "unix:/path", for messages; a socket without a name is "unix:". */
 static str name_of(struct arena *a, int fd)
 {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in in4;
-        struct sockaddr_in6 in6;
-        struct sockaddr_un un;
-    } u = {.any = {.sa_family = AF_UNSPEC}};
-    socklen_t n = sizeof u;
-    char text[INET6_ADDRSTRLEN] = "";
+    struct net_address at = {.n = sizeof at.sa};
+    char text[INET6_ADDRSTRLEN];
 
-    if (getsockname(fd, &u.any, &n) != 0)
+    if (getsockname(fd, &at.sa.any, &at.n) != 0)
         return arena_printf(a, "passed socket %d", fd);
-    if (u.any.sa_family == AF_UNIX) {
-        bool has_path = n > offsetof(struct sockaddr_un, sun_path) && u.un.sun_path[0] == '/';
-        return arena_printf(a, "unix:%.*s", has_path ? (int)sizeof u.un.sun_path : 0,
-                            u.un.sun_path);
+    if (at.sa.any.sa_family == AF_UNIX) {
+        const char *path = at.sa.un.sun_path;
+        bool has_path = at.n > offsetof(struct sockaddr_un, sun_path) && path[0] == '/';
+        return arena_printf(a, "unix:%.*s", has_path ? (int)sizeof at.sa.un.sun_path : 0, path);
     }
-    inet_ntop(u.any.sa_family,
-              u.any.sa_family == AF_INET ? (void *)&u.in4.sin_addr : (void *)&u.in6.sin6_addr, text,
-              sizeof text);
+    net_address_text(&at, text);
     return arena_printf(a, "%s", text);
 }
 
@@ -91,27 +83,27 @@ enum err systemd_listen(struct arena *a, struct systemd_socket *out, unsigned ma
 /* ---- telling --------------------------------------------------------------------------------- */
 
 /* "/path", or "@name" for an abstract one. */
-static bool make_address(const char *text, struct sockaddr_un *a, socklen_t *n)
+static bool make_address(const char *text, struct net_address *a)
 {
     size_t len = strlen(text);
-    *a = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (len < 2 || len >= sizeof a->sun_path || (text[0] != '/' && text[0] != '@'))
+    struct sockaddr_un *un = &a->sa.un;
+    *a = (struct net_address){.sa.un = {.sun_family = AF_UNIX}};
+    if (len < 2 || len >= sizeof un->sun_path || (text[0] != '/' && text[0] != '@'))
         return false;
-    memcpy(a->sun_path, text, len);
+    memcpy(un->sun_path, text, len);
     if (text[0] == '@')
-        a->sun_path[0] = '\0';
-    *n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+        un->sun_path[0] = '\0';
+    a->n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
     return true;
 }
 
 static enum err connect_to(struct systemd *s, const char *text, struct err_detail *d)
 {
-    struct sockaddr_un a;
-    socklen_t n = 0;
-    if (!make_address(text, &a, &n))
+    struct net_address a;
+    if (!make_address(text, &a))
         return err_set(d, ERR_IO, 0, "NOTIFY_SOCKET: \"%s\" is no address of a Unix socket", text);
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&a, n) != 0) {
+    if (fd < 0 || connect(fd, &a.sa.any, a.n) != 0) {
         int e = errno;
         if (fd >= 0)
             close(fd);

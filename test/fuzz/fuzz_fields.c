@@ -21,7 +21,7 @@ static void basic(struct arena *a, str in)
     CHECK(name.n + password.n <= 2 * in.n);
 }
 
-static void accept(str in)
+static void accept_header(str in)
 {
     int json = api_accept_quality(in, "application", "json");
 
@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     arena_init(&a, NULL, 0, NULL, 4 * MIB);
     basic(&a, in);
-    accept(in);
+    accept_header(in);
     values(&a, in);
     (void)jwt_looks_like(in);
     CHECK(!arena_failed(&a));

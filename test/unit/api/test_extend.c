@@ -109,7 +109,7 @@ static void want_behind(struct api_req *r)
                              i < MAX_AFTERS ? OK : ERR_LIMIT);
 }
 
-static enum api_step listen(void *ctx, struct api_req *r, const struct api_change *c)
+static enum api_step on_change(void *ctx, struct api_req *r, const struct api_change *c)
 {
     (void)ctx;
     if (told.n < ARRAY_LEN(told.action)) {
@@ -270,7 +270,7 @@ static void setup_note(void)
     ck_assert_ok(api_add_resource(server.api, &note));
     ck_assert_ok(api_add_endpoint(server.api, &doubles));
     ck_assert_ok(api_add_endpoint(server.api, &parts));
-    ck_assert_ok(api_add_listener(server.api, &(struct api_listener){.changed = listen}));
+    ck_assert_ok(api_add_listener(server.api, &(struct api_listener){.changed = on_change}));
     ck_assert_ok(api_describe(server.api));
     user = "alice:x";
     want(201, "PUT", "/v1/buckets/b", NULL);

@@ -8,11 +8,11 @@ static uint64_t in_ms(unsigned ms)
     return clock_mono_ms() + ms;
 }
 
-static void must_be(const struct address *a, const char *text, unsigned port)
+static void must_be(const struct net_address *a, const char *text, unsigned port)
 {
-    struct address want;
+    struct net_address want;
 
-    ck_assert(resolve_literal(str_from(text), (uint16_t)port, &want));
+    ck_assert(net_address_parse(str_from(text), (uint16_t)port, &want));
     ck_assert_uint_eq(a->n, want.n);
     ck_assert_mem_eq(&a->sa, &want.sa, want.n);
 }
