@@ -4,7 +4,7 @@
  *
  * Jobs wait in lanes; each thread takes the next one of the next lane that has any. So who fills a
  * lane waits for itself, and a job in another lane waits for one job of each lane at most. Lanes are
- * numbers made of whom the work is for (its address); two that collide share a lane.
+ * numbers of whom the work is for (a network, base/net.h); two that collide share a lane.
  *
  * Threads are started when there is work for them, and stay. They run at a lower priority than
  * the loops (where the system allows it), and signals are not theirs (thread.h). Memory: none for a job; the pool itself is a few kilobytes.

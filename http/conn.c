@@ -112,8 +112,8 @@ static void bury(struct conn *c)
     if (c->ex != NULL)
         exchange_give_back(c->loop, c->ex);
     c->ex = NULL;
-    peer_leave(&c->loop->server->peers, c->who);
-    c->who = NULL;
+    network_leave(&c->loop->server->networks, c->network);
+    c->network = NULL;
     list_remove(&c->ready);
     c->state = CONN_CLOSED;
     list_remove(&c->all);
@@ -509,7 +509,7 @@ static bool conn_register(struct conn *c)
     return epoll_ctl(c->loop->epoll_fd, EPOLL_CTL_ADD, c->fd, &e) == 0;
 }
 
-void conn_open(struct loop *l, int fd, const char *peer, struct peer *who, enum use use)
+void conn_open(struct loop *l, int fd, const char *peer, struct network *network, enum use use)
 {
     bool tls = use == USE_SERVE_TLS;
     struct conn *c = conn_alloc(l);
@@ -517,13 +517,13 @@ void conn_open(struct loop *l, int fd, const char *peer, struct peer *who, enum 
     if (c == NULL) {
         close(fd);
         atomic_fetch_sub_explicit(&l->server->open_connections, 1, memory_order_relaxed);
-        peer_leave(&l->server->peers, who);
+        network_leave(&l->server->networks, network);
         return;
     }
     *c = (struct conn){.source = SOURCE_CONN, .state = tls ? CONN_HANDSHAKE : CONN_IDLE, .fd = fd};
     c->loop = l;
-    c->who = who;
-    c->held.purse = &who->purse;
+    c->network = network;
+    c->held.purse = &network->purse;
     c->transport = tls ? &transport_tls : &transport_plain;
     c->use = use;
     c->writable = true;

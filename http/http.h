@@ -69,7 +69,7 @@ struct http_req {
     struct http_header *headers;
     unsigned nheaders;
     str body;         /* chunked bodies joined; "" when there is none */
-    str peer;         /* "192.0.2.1", "::1", "unix" */
+    str peer;         /* "192.0.2.1", "::1", "unix": see base/net.h */
     uint64_t network; /* net_network(peer) */
     bool tls;
     struct http_response res;
@@ -168,15 +168,15 @@ struct http_options {
     size_t max_arena_bytes;  /* a request's arena, beside body and head [256 MiB] */
     /* What all requests together hold beyond their fixed parts (see above) [half of the machine's
      * memory, at most 512 MiB]. An eighth is kept for requests that hold up to 128 KiB (with the TLS session); one network
-     * (net_network) gets 13/16 at most. Over it: 503. */
+     * (base/net.h) gets 13/16 at most. Over it: 503. */
     size_t max_total_bytes;
     /* Over all loops [4096]. When they are all there, a new one takes the place of one that can be
      * spared; without such a one it is closed at once. */
     unsigned max_connections;
-    unsigned max_peer_connections; /* of one network; more are closed at once [0: any number] */
-    unsigned head_timeout_ms;      /* from the first byte of a head to its end [10,000] */
-    unsigned body_timeout_ms;      /* in which more of a body has to come, see min_rate [10,000] */
-    unsigned idle_timeout_ms;      /* keep-alive without a request [75,000] */
+    unsigned max_network_connections; /* of one network; more are closed at once [0: any number] */
+    unsigned head_timeout_ms;         /* from the first byte of a head to its end [10,000] */
+    unsigned body_timeout_ms; /* in which more of a body has to come, see min_rate [10,000] */
+    unsigned idle_timeout_ms; /* keep-alive without a request [75,000] */
     unsigned send_timeout_ms; /* in which more of a response has to go, see min_rate [30,000] */
     /* Bytes a second, on average over the time-out of bodies and of responses, that a client has to
      * move; the last bytes may be fewer [0: any byte will do]. */

@@ -81,24 +81,24 @@ struct newcomer {
     unsigned asked;    /* so many were */
     int fd;
     enum use use;
-    struct peer *who;
+    struct network *network;
     char peer[INET6_ADDRSTRLEN];
 };
 
-static bool find_place(struct loop *l, const struct peer *who)
+static bool find_place(struct loop *l, const struct network *network)
 {
     struct http_server *s = l->server;
     unsigned open = atomic_fetch_add_explicit(&s->open_connections, 1, memory_order_relaxed);
 
-    if (open < s->opt.max_connections || scarce_make_room(l, who, SCARCE_CONNECTIONS))
+    if (open < s->opt.max_connections || scarce_make_room(l, network, SCARCE_CONNECTIONS))
         return true;
     atomic_fetch_sub_explicit(&s->open_connections, 1, memory_order_relaxed);
     return false;
 }
 
-static void turn_away(struct http_server *s, int fd, struct peer *who)
+static void turn_away(struct http_server *s, int fd, struct network *network)
 {
-    peer_leave(&s->peers, who);
+    network_leave(&s->networks, network);
     close(fd);
 }
 
@@ -125,24 +125,25 @@ static void newcomer_arrived(struct arrival *a)
     struct newcomer *n = CONTAINER_OF(a, struct newcomer, arrival);
     struct http_server *s = n->loop->server;
 
-    if (!atomic_load(&s->stopping) && find_place(n->loop, n->who))
-        conn_open(n->loop, n->fd, n->peer, n->who, n->use);
+    if (!atomic_load(&s->stopping) && find_place(n->loop, n->network))
+        conn_open(n->loop, n->fd, n->peer, n->network, n->use);
     else if (pass_on(n))
         return;
     else
-        turn_away(s, n->fd, n->who);
+        turn_away(s, n->fd, n->network);
     newcomer_free(n);
 }
 
 /* False: he cannot be passed on, and is still the caller's. */
-static bool try_others(struct loop *l, int fd, const char *peer, struct peer *who, enum use use)
+static bool try_others(struct loop *l, int fd, const char *peer, struct network *network,
+                       enum use use)
 {
     struct http_server *s = l->server;
     struct newcomer *n;
 
     if (atomic_fetch_add_explicit(&s->passed_on, 1, memory_order_relaxed) < PASSED_ON_MOST &&
         s->nloops > 1 && (n = malloc(sizeof *n)) != NULL) {
-        *n = (struct newcomer){{NULL, newcomer_arrived}, l, 0, fd, use, who, ""};
+        *n = (struct newcomer){{NULL, newcomer_arrived}, l, 0, fd, use, network, ""};
         snprintf(n->peer, sizeof n->peer, "%s", peer);
         if (pass_on(n))
             return true;
@@ -155,17 +156,17 @@ static bool try_others(struct loop *l, int fd, const char *peer, struct peer *wh
 static void accepted(struct loop *l, const struct listener *s, int fd, const struct net_address *a)
 {
     struct http_server *server = l->server;
-    struct peer *who;
+    struct network *network;
     char peer[INET6_ADDRSTRLEN];
 
     net_address_text(a, peer);
-    who = peer_enter(&server->peers, str_from(peer), server->opt.max_peer_connections);
-    if (who == NULL)
+    network = network_enter(&server->networks, str_from(peer), server->opt.max_network_connections);
+    if (network == NULL)
         close(fd);
-    else if (find_place(l, who))
-        conn_open(l, fd, peer, who, s->use);
-    else if (!try_others(l, fd, peer, who, s->use))
-        turn_away(server, fd, who);
+    else if (find_place(l, network))
+        conn_open(l, fd, peer, network, s->use);
+    else if (!try_others(l, fd, peer, network, s->use))
+        turn_away(server, fd, network);
 }
 
 /* Errors of one connection, gone before it was accepted, say nothing about the next one. */

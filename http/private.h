@@ -11,7 +11,7 @@
  *     parse.c    the request head                    (pure: bytes in, answer out)
  *     chunked.c  the chunked body                    (pure)
  *     request.c  request and response objects, their memory, http_respond and http_resume
- *     peer.c     the networks that have connections, and what they hold together
+ *     network.c  the networks that have connections, and what they hold together
  *     send.c     response heads, gathering, partial writes
  *     sock.c     the plain transport
  *     tls.c      the TLS transport, handshakes       (http/tls.h: who stands on mbedtls)
@@ -23,7 +23,7 @@
  *
  * All of a connection's state is touched by its loop's thread alone, but a TLS session in the middle
  * of its handshake (tls.c). What crosses threads: the queue of arrivals (loop.lock), the stop flag, the
- * next TLS context and the counters (atomics), peers (peers.lock, atomics).
+ * next TLS context and the counters (atomics), networks (networks.lock, atomics).
  */
 #ifndef HTTP_PRIVATE_H
 #define HTTP_PRIVATE_H
@@ -125,31 +125,32 @@ struct exchange *exchange_take(struct loop *l, struct conn *c); /* NULL: out of 
 void exchange_give_back(struct loop *l, struct exchange *ex);
 void exchange_free_spares(struct loop *l);
 
-/* ---- peer.c: who is connected ------------------------------------------------------------ */
+/* ---- network.c: who is connected --------------------------------------------------------- */
 
-#define PEER_BUCKETS 4096
+#define NETWORK_BUCKETS 4096
 
-struct peer { /* a network of clients; exists as long as it has connections */
-    struct peer *next;
-    uint64_t lane;           /* net_network() of its addresses */
+struct network { /* exists as long as it has connections */
+    struct network *next;
+    uint64_t number;         /* net_network() of its peers */
     atomic_uint connections; /* and those closed whose request is still in work */
     struct purse purse;      /* what these hold beyond their fixed parts; inside the server's */
 };
 
-struct peers {
+struct networks {
     struct purse *all;
     pthread_mutex_t lock;
-    struct peer *buckets[PEER_BUCKETS];
+    struct network *buckets[NETWORK_BUCKETS];
 };
 
-void peers_init(struct peers *p, struct purse *all);
-void peers_fini(struct peers *p); /* all have left */
-/* One connection more; any thread. NULL: it has `most` already (0: any number), or there is no memory. */
-struct peer *peer_enter(struct peers *p, str address, unsigned most);
-void peer_leave(struct peers *p, struct peer *who); /* what it held is given back */
-static inline unsigned peer_connections(const struct peer *who)
+void networks_init(struct networks *n, struct purse *all);
+void networks_fini(struct networks *n); /* all have left */
+/* The network of a peer (base/net.h) has one connection more; any thread. NULL: it has `most` already (0: any
+ * number), or there is no memory. */
+struct network *network_enter(struct networks *n, str peer, unsigned most);
+void network_leave(struct networks *n, struct network *one); /* what it held is given back */
+static inline unsigned network_connections(const struct network *one)
 {
-    return atomic_load_explicit(&who->connections, memory_order_relaxed);
+    return atomic_load_explicit(&one->connections, memory_order_relaxed);
 }
 
 /* ---- transports -------------------------------------------------------------------------- */
@@ -275,12 +276,13 @@ struct conn {
     enum timer_kind timer_kind;
     struct loop *loop;
     const struct transport *transport;
-    struct tls_conn *tls;   /* tls.c's, or NULL */
-    struct list_node all;   /* in loop->conns, or among the dead or free ones */
-    struct list_node timer; /* in loop->timers[timer_kind] */
-    struct list_node ready; /* in loop->ready, when work is left without an event to come */
-    struct peer *who;
-    struct purse_holder held; /* in the purse of `who`: arena, large input, `out`, TLS session */
+    struct tls_conn *tls;    /* tls.c's, or NULL */
+    struct list_node all;    /* in loop->conns, or among the dead or free ones */
+    struct list_node timer;  /* in loop->timers[timer_kind] */
+    struct list_node ready;  /* in loop->ready, when work is left without an event to come */
+    struct network *network; /* of `peer` */
+    struct purse_holder
+        held; /* in the purse of the network: arena, large input, `out`, TLS session */
     uint64_t deadline_ms;
     uint64_t
         sent; /* bytes given to the socket, ever (of TLS: records; but those of the handshake) */
@@ -319,8 +321,8 @@ enum step {
     WAIT  /* for an event, a time-out or a resumption */
 };
 
-/* Takes fd, and `who`. */
-void conn_open(struct loop *l, int fd, const char *peer, struct peer *who, enum use use);
+/* Takes fd, and the network's connection. */
+void conn_open(struct loop *l, int fd, const char *peer, struct network *network, enum use use);
 void conn_event(struct conn *c, unsigned epoll_events);
 void conn_run(struct conn *c);               /* goes on as far as possible */
 void conn_resumed(struct arrival *exchange); /* see http_resume */
@@ -352,9 +354,9 @@ void receive_release(struct conn *c);        /* the input buffer, with what is i
 /* What there can be too little of. */
 enum scarce { SCARCE_CONNECTIONS, SCARCE_MEMORY };
 
-/* Closes one connection of this loop that can be spared for one of `who` (NULL: it is not known of whom), never
+/* Closes one connection of this loop that can be spared for one of `network` (NULL: it is not known of whom), never
  * that one itself: it is in none of the lists, or (MEMORY) holds nothing. False: there is none. */
-bool scarce_make_room(struct loop *l, const struct peer *who, enum scarce what);
+bool scarce_make_room(struct loop *l, const struct network *network, enum scarce what);
 /* Memory is short, and this one is ended for it, or gets none: so the log says, now and then. */
 void scarce_tell(const struct conn *c);
 /* In each turn: ends the request that holds most memory for the least, if there is too little left. */
@@ -483,7 +485,7 @@ struct http_server {
     atomic_uint open_connections;
     atomic_uint passed_on; /* newcomers on their way from loop to loop */
     struct purse purse;    /* what all requests hold beyond their fixed parts */
-    struct peers peers;
+    struct networks networks;
     atomic_uint asked;    /* for a turn of the loops: so many times */
     pthread_mutex_t lock; /* guards what follows: the loops report their start */
     pthread_cond_t started;

@@ -46,7 +46,7 @@ static void exchange_clear(struct exchange *ex, struct loop *l, struct conn *c)
     ex->req.nheaders = 0;
     ex->req.body = STR("");
     ex->req.peer = str_from(c->peer);
-    ex->req.network = c->who->lane;
+    ex->req.network = c->network->number;
     ex->req.tls = c->use == USE_SERVE_TLS;
     ex->req.app_data = NULL;
     ex->req.res.status = 0;

@@ -18,12 +18,12 @@
 /* Who asks for room, and what may go for him. */
 struct need {
     enum scarce what;
-    const struct peer *only; /* of this network alone; NULL: of any */
+    const struct network *only; /* of this network alone; NULL: of any */
 };
 
 static bool is_spare(const struct conn *c, const struct need *need)
 {
-    if (c->state == CONN_CRYPTO || (need->only != NULL && c->who != need->only))
+    if (c->state == CONN_CRYPTO || (need->only != NULL && c->network != need->only))
         return false;
     return need->what != SCARCE_MEMORY || purse_holds(&c->held) > 0;
 }
@@ -39,13 +39,13 @@ static struct conn *spare_of(struct loop *l, enum timer_kind kind, unsigned leas
     LIST_EACH(&l->timers[kind], n)
     {
         struct conn *c = LIST_ENTRY(n, struct conn, timer);
-        unsigned has = peer_connections(c->who);
+        unsigned has = network_connections(c->network);
         if (spares == SPARE_LOOKS || looks++ == MANY_LOOKS)
             break;
         if (!is_spare(c, need))
             continue;
         spares++;
-        if (has < least || (found != NULL && has <= peer_connections(found->who)))
+        if (has < least || (found != NULL && has <= network_connections(found->network)))
             continue;
         found = c;
     }
@@ -59,24 +59,25 @@ static struct conn *spare_of(struct loop *l, enum timer_kind kind, unsigned leas
  * than his own, and who is being served only for one that has at most half as many. For memory only who
  * holds some; and if it is the network's own share that is used up, only who is of it, too.
  */
-bool scarce_make_room(struct loop *l, const struct peer *who, enum scarce what)
+bool scarce_make_room(struct loop *l, const struct network *network, enum scarce what)
 {
     static const struct {
         enum timer_kind kind;
         unsigned times;
     } order[] = {
         {TIMER_LINGER, 1}, {TIMER_IDLE, 1}, {TIMER_HEAD, 1}, {TIMER_BODY, 2}, {TIMER_SEND, 2}};
-    unsigned has = who != NULL ? peer_connections(who) : 1; /* the new one, too */
-    bool own = what == SCARCE_MEMORY && who != NULL && !purse_has(&who->purse, TLS_SESSION_BYTES);
-    const struct need need = {what, own ? who : NULL};
+    unsigned has = network != NULL ? network_connections(network) : 1; /* the new one, too */
+    bool own =
+        what == SCARCE_MEMORY && network != NULL && !purse_has(&network->purse, TLS_SESSION_BYTES);
+    const struct need need = {what, own ? network : NULL};
     struct conn *found = NULL;
 
     for (size_t i = 0; i < ARRAY_LEN(order); i++) {
         unsigned least = order[i].times == 1 ? has - 1 : 2 * has;
         struct conn *c =
-            who == NULL && order[i].times > 1 ? NULL : spare_of(l, order[i].kind, least, &need);
-        if (c != NULL &&
-            (found == NULL || peer_connections(c->who) / 2 > peer_connections(found->who)))
+            network == NULL && order[i].times > 1 ? NULL : spare_of(l, order[i].kind, least, &need);
+        if (c != NULL && (found == NULL || network_connections(c->network) / 2 >
+                                               network_connections(found->network)))
             found = c;
     }
     if (found == NULL)

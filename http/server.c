@@ -88,7 +88,7 @@ static struct http_server *server_new(const struct http_options *options)
     s->opt.server_name = s->opt.redirect_host = NULL;
     fill_in(&s->opt);
     purse_init(&s->purse, NULL, s->opt.max_total_bytes, s->opt.max_total_bytes / 8);
-    peers_init(&s->peers, &s->purse);
+    networks_init(&s->networks, &s->purse);
     if (options->hsts_seconds > 0)
         snprintf(s->hsts, sizeof s->hsts, "Strict-Transport-Security: max-age=%u%s\r\n",
                  options->hsts_seconds, options->hsts_subdomains ? "; includeSubDomains" : "");
@@ -116,7 +116,7 @@ static void server_free(struct http_server *s)
         listen_remove(&s->bindings[i]);
         free(s->bindings[i].unix_path);
     }
-    peers_fini(&s->peers);
+    networks_fini(&s->networks);
     listen_close_probes(s);
     free(s->loops);
     free(s->bindings);

@@ -66,7 +66,7 @@ void http_options_load(struct http_options *o, const struct settings *s)
     o->max_arena_bytes = size_of(s, "kinto.server.max_request_memory");
     o->max_total_bytes = size_of(s, "kinto.server.max_total_request_memory");
     o->max_connections = (unsigned)settings_int(s, "kinto.server.connection_limit", 0);
-    o->max_peer_connections =
+    o->max_network_connections =
         (unsigned)settings_int(s, "kinto.server.connection_limit_per_address", 0);
     o->min_rate = (unsigned)settings_int(s, "kinto.server.min_transfer_rate", 0);
     o->head_timeout_ms = ms_of(s, "kinto.server.head_timeout_seconds");

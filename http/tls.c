@@ -213,7 +213,7 @@ static bool pay_session(struct conn *c)
 {
     if (purse_holder_take(&c->held, TLS_SESSION_BYTES))
         return true;
-    if (scarce_make_room(c->loop, c->who, SCARCE_MEMORY))
+    if (scarce_make_room(c->loop, c->network, SCARCE_MEMORY))
         return purse_holder_take(&c->held, TLS_SESSION_BYTES);
     loop_ask_others(c->loop, SCARCE_MEMORY); /* too late for this one */
     return false;
@@ -282,7 +282,7 @@ enum tls_turn tls_handshake_begin(struct conn *c)
     }
     /* Whatever the socket reports from here on may be news to the job. */
     c->readable = c->writable = false;
-    if (pool_submit(c->loop->handshakes, &c->tls->job, c->who->lane) != OK)
+    if (pool_submit(c->loop->handshakes, &c->tls->job, c->network->number) != OK)
         return TLS_FAILED;
     return TLS_BEGUN;
 }

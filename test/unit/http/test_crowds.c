@@ -179,7 +179,7 @@ END_TEST
 
 START_TEST(an_address_has_a_limit)
 {
-    f.o.max_peer_connections = 3;
+    f.o.max_network_connections = 3;
     test_start(&f);
     for (size_t i = 0; i < 3; i++) {
         open_from(&cs[i], 2);
