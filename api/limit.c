@@ -159,12 +159,12 @@ static enum api_step count_user(struct api_req *r)
     struct rate_table *t = r->api->limits.user;
     if (t == NULL)
         return STEP_NEXT;
-    uint64_t who = map_hash(r->user.id), now = clock_mono_ns();
+    uint64_t key = map_hash(r->user.id), now = clock_mono_ns();
     if (r->parent && str_eq(r->user.id, api_outermost(r)->user.id)) {
-        rate_charge(t, who, now);
+        rate_charge(t, key, now);
         return STEP_NEXT;
     }
-    uint64_t wait = rate_take(t, who, now);
+    uint64_t wait = rate_take(t, key, now);
     return wait == 0 ? STEP_NEXT : too_many(r, seconds_of(wait));
 }
 

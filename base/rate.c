@@ -1,7 +1,7 @@
 /*
  * base/rate.c - GCRA over a table of fixed size.
  *
- * The table is divided into sets of 8 places (two cache lines); who somebody is says which set is his. A place
+ * The table is divided into sets of 8 places (two cache lines); the key says which set is somebody's. A place
  * is free when its time has passed: it says the same as no place at all. A lock is held for a look at
  * one set.
  */
@@ -18,7 +18,7 @@
 #define MOST_DEBT_BURSTS 4
 
 struct slot {
-    uint64_t who;
+    uint64_t key;
     uint64_t until_ns; /* when all that he has done is paid off */
 };
 
@@ -116,67 +116,75 @@ void rate_table_free(struct rate_table *t)
     free(t);
 }
 
-/* His place, or NULL. Under the lock. */
-static struct slot *find(struct slot *set, uint64_t who)
+/* The places that are his to have; nobody else's until unlock_set(). */
+static struct slot *lock_set(struct rate_table *t, uint64_t key)
+{
+    size_t at = (size_t)(key % SETS);
+    pthread_mutex_lock(&t->locks[at % LOCKS]);
+    return t->slots[at];
+}
+
+static void unlock_set(struct rate_table *t, uint64_t key)
+{
+    pthread_mutex_unlock(&t->locks[key % SETS % LOCKS]);
+}
+
+/* His place, or NULL. */
+static struct slot *find(struct slot *set, uint64_t key)
 {
     for (size_t i = 0; i < WAYS; i++)
-        if (set[i].who == who)
+        if (set[i].key == key)
             return &set[i];
     return NULL;
 }
 
-/* A place for him: a free one, or that of the one who owes least. Under the lock. */
-static struct slot *make_place(struct slot *set, uint64_t who)
+/* A place for him: a free one, or that of the one who owes least. */
+static struct slot *make_place(struct slot *set, uint64_t key)
 {
     struct slot *least = set;
     for (size_t i = 1; i < WAYS; i++)
         if (set[i].until_ns < least->until_ns)
             least = &set[i];
-    *least = (struct slot){.who = who};
+    *least = (struct slot){.key = key};
     return least;
 }
 
-/* 0, or how long he has to wait. Counts it if `always`, or if `counts` and he need not wait. */
-static uint64_t look(struct rate_table *t, uint64_t who, uint64_t now_ns, bool counts, bool always)
+/* 0, or how long he has to wait. */
+static uint64_t wait_ns(const struct rate_table *t, struct slot *set, uint64_t key, uint64_t now_ns)
 {
-    size_t at = (size_t)(who % SETS);
-    pthread_mutex_t *lock = &t->locks[at % LOCKS];
-    pthread_mutex_lock(lock);
-    struct slot *s = find(t->slots[at], who);
-    uint64_t until = MAX_OF(s ? s->until_ns : 0, now_ns), wait = 0;
-    if (until - now_ns > t->ahead_ns)
-        wait = until - now_ns - t->ahead_ns;
-    if (always || (counts && wait == 0)) {
-        if (s == NULL)
-            s = make_place(t->slots[at], who);
-        s->until_ns = MIN_OF(until + t->rate.interval_ns, now_ns + t->most_ns);
-    }
-    pthread_mutex_unlock(lock);
+    const struct slot *s = find(set, key);
+    uint64_t ahead = s && s->until_ns > now_ns ? s->until_ns - now_ns : 0;
+    return ahead > t->ahead_ns ? ahead - t->ahead_ns : 0;
+}
+
+static void count(const struct rate_table *t, struct slot *set, uint64_t key, uint64_t now_ns)
+{
+    struct slot *s = find(set, key);
+    if (s == NULL)
+        s = make_place(set, key);
+    s->until_ns = MIN_OF(MAX_OF(s->until_ns, now_ns) + t->rate.interval_ns, now_ns + t->most_ns);
+}
+
+uint64_t rate_take(struct rate_table *t, uint64_t key, uint64_t now_ns)
+{
+    struct slot *set = lock_set(t, key);
+    uint64_t wait = wait_ns(t, set, key, now_ns);
+    if (wait == 0)
+        count(t, set, key, now_ns);
+    unlock_set(t, key);
     return wait;
 }
 
-void rate_give_back(struct rate_table *t, uint64_t who)
+void rate_give_back(struct rate_table *t, uint64_t key)
 {
-    size_t at = (size_t)(who % SETS);
-    pthread_mutex_t *lock = &t->locks[at % LOCKS];
-    pthread_mutex_lock(lock);
-    struct slot *s = find(t->slots[at], who);
+    struct slot *s = find(lock_set(t, key), key);
     if (s) /* else he was forgotten meanwhile */
         s->until_ns -= MIN_OF(s->until_ns, t->rate.interval_ns);
-    pthread_mutex_unlock(lock);
+    unlock_set(t, key);
 }
 
-uint64_t rate_take(struct rate_table *t, uint64_t who, uint64_t now_ns)
+void rate_charge(struct rate_table *t, uint64_t key, uint64_t now_ns)
 {
-    return look(t, who, now_ns, true, false);
-}
-
-uint64_t rate_wait_ns(struct rate_table *t, uint64_t who, uint64_t now_ns)
-{
-    return look(t, who, now_ns, false, false);
-}
-
-void rate_charge(struct rate_table *t, uint64_t who, uint64_t now_ns)
-{
-    (void)look(t, who, now_ns, true, true);
+    count(t, lock_set(t, key), key, now_ns);
+    unlock_set(t, key);
 }

@@ -9,8 +9,8 @@
  * Memory: a table of RATE_SLOTS places of 16 bytes (1 MiB), made once. Whoever has used up nothing needs
  * none. When all places are taken that somebody new may have, the one of them who owes least is
  * forgotten, and begins with a full burst when he comes back: so who owes much is not forgotten for some
- * who come after him, unless those owe more. Who is limited is a number, best a keyed hash (net_network,
- * map_hash), so that nobody can choose his places.
+ * who come after him, unless those owe more. Who is limited is a number, best a keyed hash (of a
+ * network: net_network, of a user: map_hash), so that nobody can choose his places.
  *
  * Any thread.
  */
@@ -34,15 +34,13 @@ struct rate_table;
 MUST_CHECK enum err rate_table_new(struct rate_table **out, const struct rate *rate); /* NOMEM */
 void rate_table_free(struct rate_table *t);                                           /* or NULL */
 
-/* `now_ns` is clock_mono_ns(). */
+/* `key` is the number of who is limited, `now_ns` is clock_mono_ns(). */
 /* Once more. 0: he may, and it is counted; else in so many nanoseconds he may, and nothing is. */
-uint64_t rate_take(struct rate_table *t, uint64_t who, uint64_t now_ns);
-/* The same without counting. */
-uint64_t rate_wait_ns(struct rate_table *t, uint64_t who, uint64_t now_ns);
+uint64_t rate_take(struct rate_table *t, uint64_t key, uint64_t now_ns);
 /* What was counted by rate_take() shall not count. */
-void rate_give_back(struct rate_table *t, uint64_t who);
+void rate_give_back(struct rate_table *t, uint64_t key);
 /* It has happened, allowed or not. A debt grows to that of four bursts at most: nobody is shut out for good by
  * what was counted at once. */
-void rate_charge(struct rate_table *t, uint64_t who, uint64_t now_ns);
+void rate_charge(struct rate_table *t, uint64_t key, uint64_t now_ns);
 
 #endif

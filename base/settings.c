@@ -606,11 +606,13 @@ static const struct value *value_get(const struct settings *s, const char *key)
     return v;
 }
 
-static const struct value *value_typed(const struct settings *s, const char *key,
-                                       enum setting_type type)
+#define TYPE(name) (1u << SETTING_##name)
+
+/* One of these types, a sum of TYPE(). */
+static const struct value *value_typed(const struct settings *s, const char *key, unsigned types)
 {
     const struct value *v = value_get(s, key);
-    CHECK(v->row->type == type);
+    CHECK((1u << v->row->type & types) != 0);
     return v;
 }
 
@@ -621,18 +623,18 @@ bool settings_is_set(const struct settings *s, const char *key)
 
 bool settings_bool(const struct settings *s, const char *key)
 {
-    return value_typed(s, key, SETTING_BOOL)->yes;
+    return value_typed(s, key, TYPE(BOOL))->yes;
 }
 
 int64_t settings_int(const struct settings *s, const char *key, int64_t if_unset)
 {
-    const struct value *v = value_typed(s, key, SETTING_INT);
+    const struct value *v = value_typed(s, key, TYPE(INT));
     return str_none(v->text) ? if_unset : v->i;
 }
 
 double settings_float(const struct settings *s, const char *key, double if_unset)
 {
-    const struct value *v = value_typed(s, key, SETTING_FLOAT);
+    const struct value *v = value_typed(s, key, TYPE(FLOAT));
     return str_none(v->text) ? if_unset : v->f;
 }
 
@@ -643,8 +645,7 @@ str settings_str(const struct settings *s, const char *key)
 
 const str *settings_list(const struct settings *s, const char *key, size_t *n)
 {
-    const struct value *v = value_get(s, key);
-    CHECK(v->row->type == SETTING_LIST || v->row->type == SETTING_PATHS);
+    const struct value *v = value_typed(s, key, TYPE(LIST) | TYPE(PATHS));
     *n = v->nwords;
     return v->words;
 }
