@@ -25,20 +25,11 @@ static bool is_version_one(str version)
     return str_eq(version, STR("1")) || str_starts(version, STR("1."));
 }
 
-/* Something to put between "https://" and "/v1/". */
-static bool is_host(str host)
-{
-    for (size_t i = 0; i < host.n; i++)
-        if ((unsigned char)host.p[i] <= ' ' || memchr("/?#@\\\"<>", host.p[i], 8) != NULL)
-            return false;
-    return true;
-}
-
 enum err api_settings_check(const struct settings *s, struct err_detail *d)
 {
     if (!is_version_one(settings_str(s, "kinto.http_api_version")))
         return refuse(s, "kinto.http_api_version", "1 or 1.x, as the API is served at /v1", d);
-    if (!is_host(settings_str(s, "kinto.http_host")))
+    if (!http_is_host(settings_str(s, "kinto.http_host"))) /* stands in its place (api_host) */
         return refuse(s, "kinto.http_host", "host or host:port, without https://", d);
     return OK;
 }

@@ -84,6 +84,69 @@ void net_address_set_port(struct net_address *a, uint16_t port)
         a->sa.v6.sin6_port = htons(port);
 }
 
+/* ---- hosts ----------------------------------------------------------------------------------- */
+
+bool net_host_split(str text, struct net_host *out)
+{
+    bool literal = str_starts(text, STR("["));
+    size_t end = str_find(text, literal ? ']' : ':');
+    if (literal && (end == STR_NPOS || end == 1))
+        return false;
+    str behind = str_drop(text, literal ? end + 1 : end);
+    if (behind.n > 0 && behind.p[0] != ':')
+        return false;
+    *out = (struct net_host){
+        .host = literal ? str_sub(text, 1, end - 1) : str_sub(text, 0, end),
+        .literal = literal,
+        .port = behind.n > 0 ? str_drop(behind, 1) : STR_NONE,
+    };
+    return true;
+}
+
+bool net_host_parse(str text, struct net_host *out)
+{
+    struct net_host h;
+    struct net_address ip;
+    if (!net_host_split(text, &h))
+        return false;
+    bool ok = h.literal ? net_address_parse(h.host, 0, &ip) && ip.sa.any.sa_family == AF_INET6
+                        : net_host_is_name(h.host);
+    if (ok)
+        *out = h;
+    return ok;
+}
+
+bool net_host_is_name(str host)
+{
+    str rest = net_host_without_root(host);
+    if (rest.n > NET_NAME_MAX)
+        return false;
+    do {
+        str label = str_cut(&rest, '.');
+        for (size_t i = 0; i < label.n; i++)
+            if (!str_is_letter(label.p[i]) && !str_is_digit(label.p[i]) && label.p[i] != '-' &&
+                label.p[i] != '_')
+                return false;
+        if (label.n == 0)
+            return false;
+    } while (!str_none(rest));
+    return true;
+}
+
+str net_host_without_root(str host)
+{
+    return host.n > 1 && host.p[host.n - 1] == '.' ? str_sub(host, 0, host.n - 1) : host;
+}
+
+bool net_port_parse(str text, uint16_t *out)
+{
+    uint64_t n;
+    if (str_to_u64(text, &n) != OK || n > UINT16_MAX)
+        return false;
+    *out = (uint16_t)n;
+    return true;
+}
+
 /* ---- networks and blocks --------------------------------------------------------------------- */
 
 bool net_block_parse_one(str text, struct net_block *out)

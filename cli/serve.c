@@ -14,6 +14,7 @@
 #include "process/process.h"
 
 #include "api/api.h"
+#include "base/net.h"
 #include "http/client.h"
 #include "plugins/plugins.h"
 #include <errno.h>
@@ -188,10 +189,8 @@ static void print_address(const struct server *s, unsigned i)
         fprintf(s->run->out, STR_FMT, STR_ARG(l->host));
         return;
     }
-    bool v6 = str_find(l->host, ':') != STR_NPOS;
-    fprintf(s->run->out, "%s://%s" STR_FMT "%s:%u/%s", scheme, v6 ? "[" : "", STR_ARG(l->host),
-            v6 ? "]" : "", (unsigned)http_server_port(s->server, i),
-            l->redirect ? " (to https)" : "v1/");
+    fprintf(s->run->out, "%s://" NET_HOST_FMT ":%u/%s", scheme, NET_HOST_ARG(l->host),
+            (unsigned)http_server_port(s->server, i), l->redirect ? " (to https)" : "v1/");
 }
 
 /* One line, once connections are accepted: scripts read the URL from it. */

@@ -103,10 +103,8 @@ enum err dial_wait(struct dial *c, short events, const char *what, struct err_de
 
 void dial_name_peer(struct dial *c, str host, uint16_t port)
 {
-    bool v6 = str_find(host, ':') != STR_NPOS;
-
-    snprintf(c->peer, sizeof c->peer, "%s" STR_FMT "%s:%u", v6 ? "[" : "",
-             STR_ARG(str_sub(host, 0, 255)), v6 ? "]" : "", (unsigned)port);
+    host = str_sub(host, 0, 255);
+    snprintf(c->peer, sizeof c->peer, NET_HOST_FMT ":%u", NET_HOST_ARG(host), (unsigned)port);
 }
 
 /* 0, or the errno of a connection that did not come about (ETIMEDOUT: not before the deadline). */

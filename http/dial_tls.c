@@ -23,7 +23,6 @@
 #endif
 
 #define MAX_BUNDLE_BYTES (16 * MIB)
-#define MAX_NAME         255
 
 /* ---- whom to trust --------------------------------------------------------------------------- */
 
@@ -214,15 +213,14 @@ static int check_address(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *
 
 static int set_host(struct dial_tls *t, str host)
 {
-    char name[MAX_NAME + 1];
+    char name[NET_NAME_MAX + 1];
 
     if (net_address_parse(host, 0, &t->ip)) {
         mbedtls_ssl_conf_verify(&t->config, check_address, t);
         return mbedtls_ssl_set_hostname(&t->ssl, NULL);
     }
-    if (host.n > 1 && host.p[host.n - 1] == '.')
-        host.n--; /* a certificate has no root */
-    if (host.n == 0 || host.n > MAX_NAME)
+    host = net_host_without_root(host); /* as a certificate */
+    if (host.n == 0 || host.n > NET_NAME_MAX)
         return MBEDTLS_ERR_SSL_BAD_INPUT_DATA;
     memcpy(name, host.p, host.n);
     name[host.n] = '\0';

@@ -256,6 +256,9 @@ void http_self_signed_free(struct http_self_signed *s); /* the key is wiped */
 bool http_is_token_char(char c);
 bool http_is_token(str s); /* one of them at least, and nothing else */
 
+/* What a Host header may be (RFC 9110, 7.2): "example.org", "example.org:80", "[::1]:80", or nothing. */
+bool http_is_host(str s);
+
 /* ---- URLs (RFC 3986) ------------------------------------------------------------------------- */
 
 /* Percent-decoding into the arena (a slice of `in` when there is nothing to decode). `plus`: '+' is

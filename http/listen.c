@@ -56,10 +56,11 @@ static void place_name(struct place *p)
     char text[INET6_ADDRSTRLEN];
 
     net_address_text(&p->at, text);
-    snprintf(p->text, sizeof p->text, strchr(text, ':') ? "[%s]:%u" : "%s:%u", text,
+    snprintf(p->text, sizeof p->text, NET_HOST_FMT ":%u", NET_HOST_ARG(str_from(text)),
              net_address_port(&p->at));
 }
 
+/* An address of this machine: no name (base/net.h), as the names of others are none of ours to listen at. */
 static enum err place_make(struct place *p, str host, uint16_t port, struct err_detail *d)
 {
     *p = (struct place){0};

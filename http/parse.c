@@ -47,16 +47,16 @@ static const uint8_t char_class[256] = {
     [')'] = U | HOST,
     [','] = U | HOST,
     ['/'] = U,
-    [':'] = U | HOST,
+    [':'] = U,
     [';'] = U | HOST,
     ['<'] = U,
     ['='] = U | HOST,
     ['>'] = U,
     ['?'] = U,
     ['@'] = U,
-    ['['] = U | HOST,
+    ['['] = U,
     ['\\'] = U,
-    [']'] = U | HOST,
+    [']'] = U,
     ['{'] = U,
     ['}'] = U,
     [0x80 ... 0xff] = U,
@@ -94,6 +94,23 @@ bool http_is_token(str s)
         if (!is(s.p[i], TOKEN))
             return false;
     return s.n > 0;
+}
+
+/* RFC 3986 has more names than can be looked up (net_host_is_name); a request with one of them is well-formed all the
+ * same. */
+bool http_is_host(str s)
+{
+    struct net_host h;
+
+    if (!net_host_split(s, &h) || h.port.n > sizeof "65535" - 1)
+        return false;
+    for (size_t i = 0; i < h.host.n; i++)
+        if (!is(h.host.p[i], HOST) && !(h.literal && h.host.p[i] == ':'))
+            return false;
+    for (size_t i = 0; i < h.port.n; i++)
+        if (!str_is_digit(h.port.p[i]))
+            return false;
+    return true;
 }
 
 static enum parse_status bad(struct head *h, int status, const char *reason)
@@ -176,17 +193,17 @@ static enum parse_status cut_absolute(struct head *h, str *host)
 {
     str t = h->target;
     size_t scheme = str_find_str(t, STR("://"));
-    size_t n = 0;
+    size_t n;
 
     if (scheme == STR_NPOS || (!str_eq_nocase(str_sub(t, 0, scheme), STR("http")) &&
                                !str_eq_nocase(str_sub(t, 0, scheme), STR("https"))))
         return bad(h, 400, "The request target is neither a path nor an HTTP URL.");
     t = str_drop(t, scheme + 3);
-    while (n < t.n && is(t.p[n], HOST))
-        n++;
-    if (n == 0 || (n < t.n && t.p[n] != '/' && t.p[n] != '?'))
-        return bad(h, 400, "The request target has no valid host.");
+    for (n = 0; n < t.n && t.p[n] != '/' && t.p[n] != '?'; n++)
+        continue;
     *host = str_sub(t, 0, n);
+    if (n == 0 || !http_is_host(*host))
+        return bad(h, 400, "The request target has no valid host.");
     h->target = n < t.n ? str_drop(t, n) : STR("/");
     return PARSE_DONE;
 }
@@ -268,30 +285,11 @@ static str trim_blanks(const char *p, const char *end)
     return (str){p, (size_t)(end - p)};
 }
 
-/* "host", "host:80", "[::1]:80", or nothing (RFC 9110, 7.2). */
-static bool is_host(str v)
-{
-    bool v6 = str_starts(v, STR("["));
-    size_t end = str_find(v, v6 ? ']' : ':');
-    if (v6 && end == STR_NPOS)
-        return false;
-    str port = str_drop(v, v6 ? end + 1 : end);
-    for (size_t i = 0; i < v.n; i++)
-        if (!is(v.p[i], HOST) || (!v6 && (v.p[i] == '[' || v.p[i] == ']')))
-            return false;
-    if (port.n > 0 && (port.p[0] != ':' || port.n > sizeof ":65535" - 1))
-        return false;
-    for (size_t i = 1; i < port.n; i++)
-        if (!str_is_digit(port.p[i]))
-            return false;
-    return true;
-}
-
 static enum parse_status note_host(struct cursor *c, struct http_header *f)
 {
     if (c->noted.host != NULL)
         return bad(c->h, 400, "There is more than one Host header.");
-    if (!is_host(f->value))
+    if (!http_is_host(f->value))
         return bad(c->h, 400, "The Host header is not a host.");
     c->noted.host = f;
     return PARSE_DONE;

@@ -3,37 +3,26 @@
  */
 #include "http/private.h"
 
-/* The host of a Host header without its port: "example.org:80", "[::1]:80" (RFC 9110, 7.2). STR_NONE: there
- * is none, or it has characters that no host has, which would make a different URL of it. */
-static str host_of(str header)
+/* "[::1]:8443" for the host of a Host header and another port (0: none). STR_NONE: it is no host that can be reached,
+ * perhaps one that would make a different URL of it; or no memory. */
+static str with_port(struct arena *a, str header, uint16_t port)
 {
-    bool literal = header.n > 0 && header.p[0] == '[';
-    size_t end = literal ? str_find(header, ']') : str_find(header, ':');
-    size_t n = end == STR_NPOS ? header.n : end + literal;
+    struct net_host h;
 
-    if (n == 0 || (literal && end == STR_NPOS))
+    if (!net_host_parse(header, &h))
         return STR_NONE;
-    for (size_t i = 0; i < n; i++) {
-        char c = header.p[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        bool other =
-            c == '.' || (literal ? strchr("[]:", c) != NULL && c != '\0' : c == '-' || c == '_');
-        if (!letter && !other)
-            return STR_NONE;
-    }
-    return str_sub(header, 0, n);
+    if (port == 443 || port == 0)
+        return arena_printf(a, NET_HOST_FMT, NET_HOST_ARG(h.host));
+    return arena_printf(a, NET_HOST_FMT ":%u", NET_HOST_ARG(h.host), port);
 }
 
 str redirect_location(struct arena *a, str fixed, str host_header, uint16_t port, str target)
 {
-    char number[8] = "";
-    str host = !str_none(fixed) ? fixed : str_none(host_header) ? STR_NONE : host_of(host_header);
+    str host = !str_none(fixed) ? fixed : with_port(a, host_header, port);
 
     if (str_none(host))
         return STR_NONE;
-    if (str_none(fixed) && port != 443 && port != 0)
-        snprintf(number, sizeof number, ":%u", port);
     if (str_eq(target, STR("*"))) /* OPTIONS of the whole server has no path */
         target = STR("/");
-    return arena_concat(a, (str[]){STR("https://"), host, str_from(number), target}, 4);
+    return ARENA_JOIN(a, STR("https://"), host, target);
 }

@@ -17,8 +17,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define MAX_HOST    253 /* characters of a name (RFC 1035, 2.3.4) */
-#define MAX_SOCKETS 32  /* of one lookup: two for each server */
+#define MAX_SOCKETS 32 /* of one lookup: two for each server */
 #define TRY_MS      1500
 #define TRIES       3
 
@@ -85,16 +84,11 @@ void resolve_test_servers(const char *csv)
 
 /* ---- what needs no asking -------------------------------------------------------------------- */
 
-static str without_last_dot(str host)
-{
-    return host.n > 1 && host.p[host.n - 1] == '.' ? str_sub(host, 0, host.n - 1) : host;
-}
-
 static bool is_localhost(str host)
 {
     static const str suffix = STR_INIT(".localhost");
 
-    host = without_last_dot(host);
+    host = net_host_without_root(host);
     return str_eq_nocase(host, STR("localhost")) ||
            (host.n > suffix.n && str_eq_nocase(str_drop(host, host.n - suffix.n), suffix));
 }
@@ -114,17 +108,6 @@ bool resolve_at_once(str host, uint16_t port, struct addresses *out)
         give_localhost(port, out);
     else
         return false;
-    return true;
-}
-
-static bool is_name(str host)
-{
-    if (host.n == 0 || without_last_dot(host).n > MAX_HOST)
-        return false;
-    for (size_t i = 0; i < host.n; i++)
-        if (!str_is_letter(host.p[i]) && !str_is_digit(host.p[i]) && host.p[i] != '-' &&
-            host.p[i] != '.' && host.p[i] != '_')
-            return false;
     return true;
 }
 
@@ -315,14 +298,14 @@ enum err resolve_unless(str host, uint16_t port, uint64_t deadline_ms, int cance
                         struct addresses *out, struct err_detail *d)
 {
     struct addresses found = {0};
-    char name[MAX_HOST + 2];
+    char name[NET_NAME_MAX + 2];
     enum err e = OK;
 
     if (resolve_at_once(host, port, &found)) {
         *out = found;
         return OK;
     }
-    if (!is_name(host)) {
+    if (!net_host_is_name(host)) {
         e = err_set(d, ERR_SYNTAX, 0, "\"" STR_FMT "\" is not the name of a host", STR_ARG(host));
     } else {
         memcpy(name, host.p, host.n);

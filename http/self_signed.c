@@ -26,17 +26,12 @@
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-static bool is_host_name(str s)
+/* A name without the root, or any one label in front of it: "*.example.org" (RFC 9525, 6.3). */
+static bool is_certificate_name(str s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
-            c != '-' && c != '.' && c != '_' && !(c == '*' && i == 0))
-            return false;
-        if (c == '.' && (i == 0 || s.p[i - 1] == '.'))
-            return false;
-    }
-    return s.n > 0 && s.n < 254 && s.p[s.n - 1] != '.';
+    if (str_starts(s, STR("*.")))
+        s = str_drop(s, 2);
+    return net_host_is_name(s) && !str_ends(s, STR("."));
 }
 
 /* The bytes of a name in a certificate, in *space if it is an address; *tag says which it is. STR_NONE: neither. */
@@ -46,7 +41,7 @@ static str name_bytes(str name, struct net_address *space, unsigned char *tag)
     if (net_address_parse(name, 0, space))
         return net_address_bytes(space);
     *tag = TAG_NAME;
-    return is_host_name(name) ? name : STR_NONE;
+    return is_certificate_name(name) ? name : STR_NONE;
 }
 
 /* Writes backwards from *p, as mbedtls does: an element with its length and tag. */

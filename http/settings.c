@@ -4,6 +4,7 @@
  * Where to listen: kinto.server.listen, or kinto.server.unix_socket, or host and port; a host or
  * port from the command line wins over the first two.
  */
+#include "base/net.h"
 #include "http/http.h"
 
 #define LEAST_TOTAL_BYTES ((int)MIB) /* of max_total_request_memory */
@@ -94,20 +95,10 @@ static str plain_host(str host)
 /* "host:port" or "[::1]:port". */
 static bool split_pair(str word, struct http_listen *out)
 {
-    size_t colon = STR_NPOS;
-    for (size_t i = 0; i < word.n; i++)
-        if (word.p[i] == ':')
-            colon = i;
-    uint64_t port;
-    if (colon == STR_NPOS || str_to_u64(str_drop(word, colon + 1), &port) != OK || port > 65535)
+    struct net_host h;
+    if (!net_host_split(word, &h) || !net_port_parse(h.port, &out->port))
         return false;
-    str host = str_sub(word, 0, colon);
-    if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
-        host = str_sub(host, 1, host.n - 2);
-    else if (str_find(host, ':') != STR_NPOS)
-        return false;
-    out->host = plain_host(host);
-    out->port = (uint16_t)port;
+    out->host = plain_host(h.host); /* what it is, listen.c says */
     return true;
 }
 

@@ -43,33 +43,9 @@ static enum err parse_scheme(str *rest, bool *tls, struct err_detail *d)
     return OK;
 }
 
-static bool host_ok(str host)
-{
-    if (host.n == 0 || host.n > 255)
-        return false;
-    for (size_t i = 0; i < host.n; i++)
-        if (!str_is_letter(host.p[i]) && !str_is_digit(host.p[i]) && host.p[i] != '-' &&
-            host.p[i] != '.' && host.p[i] != '_')
-            return false;
-    return true;
-}
-
-static enum err parse_port(str text, struct target *t, struct err_detail *d)
-{
-    uint64_t port;
-
-    if (text.n == 0)
-        return OK; /* "http://host:/" is allowed (3.2.3) */
-    if (text.n > 5 || str_to_u64(text, &port) != OK || port == 0 || port > UINT16_MAX)
-        return bad(d, "its port is none");
-    t->port = (uint16_t)port;
-    return OK;
-}
-
 enum err target_parse_authority(str authority, struct target *t, struct err_detail *d)
 {
-    struct net_address ip;
-    str port = STR_NONE;
+    struct net_host h;
     size_t at;
 
     for (at = authority.n; at > 0 && authority.p[at - 1] != '@'; at--)
@@ -78,21 +54,14 @@ enum err target_parse_authority(str authority, struct target *t, struct err_deta
         t->userinfo = str_sub(authority, 0, at - 1);
         authority = str_drop(authority, at);
     }
-    if (str_starts(authority, STR("["))) {
-        size_t end = str_find(authority, ']');
-        if (end == STR_NPOS || (end + 1 < authority.n && authority.p[end + 1] != ':'))
-            return bad(d, "its host is none");
-        t->host = str_sub(authority, 1, end - 1);
-        if (!net_address_parse(t->host, 0, &ip) || ip.sa.any.sa_family != AF_INET6)
-            return bad(d, "its host is not an IPv6 address");
-        port = end + 1 < authority.n ? str_drop(authority, end + 2) : STR_NONE;
-    } else {
-        port = authority;
-        t->host = str_cut(&port, ':');
-        if (!host_ok(t->host))
-            return bad(d, "its host is none");
-    }
-    return parse_port(port, t, d);
+    if (!net_host_parse(authority, &h))
+        return bad(d, "its host is none");
+    t->host = h.host;
+    if (h.port.n == 0)
+        return OK; /* "http://host:/" is allowed (3.2.3) */
+    if (!net_port_parse(h.port, &t->port) || t->port == 0)
+        return bad(d, "its port is none");
+    return OK;
 }
 
 enum err target_parse(struct arena *a, str url, struct target *out, struct err_detail *d)
@@ -123,13 +92,10 @@ enum err target_parse(struct arena *a, str url, struct target *out, struct err_d
 
 str target_authority(struct arena *a, const struct target *t, bool always_port)
 {
-    bool v6 = str_find(t->host, ':') != STR_NPOS;
     struct buf b;
 
     buf_init_arena(&b, a, KIB);
-    buf_add_str(&b, v6 ? STR("[") : STR(""));
-    buf_add_str(&b, t->host);
-    buf_add_str(&b, v6 ? STR("]") : STR(""));
+    buf_printf(&b, NET_HOST_FMT, NET_HOST_ARG(t->host));
     if (always_port || t->port != (t->tls ? 443 : 80)) {
         buf_add_char(&b, ':');
         buf_add_u64(&b, t->port);
@@ -245,40 +211,22 @@ static bool in_domain(str host, str entry)
 {
     if (str_starts(entry, STR(".")))
         entry = str_drop(entry, 1);
-    if (host.n > 1 && host.p[host.n - 1] == '.')
-        host.n--;
+    host = net_host_without_root(host);
     if (entry.n == 0 || host.n < entry.n || !str_eq_nocase(str_drop(host, host.n - entry.n), entry))
         return false;
     return host.n == entry.n || host.p[host.n - entry.n - 1] == '.';
 }
 
-/* Takes the port off "host:port" and "[v6]:port"; 0 when there is none. */
+/* Takes the port off "host:port" and "[v6]:port"; 0 when there is none, as behind a network or an IPv6 address
+ * without brackets. */
 static uint16_t cut_port(str *entry)
 {
-    size_t colon = str_find(*entry, ':');
-    bool bracket = str_starts(*entry, STR("["));
-    uint64_t port;
-    str host;
+    struct net_host h;
+    uint16_t port = 0;
 
-    if (bracket) {
-        size_t end = str_find(*entry, ']');
-        if (end == STR_NPOS)
-            return 0;
-        host = str_sub(*entry, 1, end - 1);
-        colon = end + 1 < entry->n && entry->p[end + 1] == ':' ? end + 1 : STR_NPOS;
-    } else {
-        host = colon == STR_NPOS ? *entry : str_sub(*entry, 0, colon);
-        if (colon != STR_NPOS && str_find(str_drop(*entry, colon + 1), ':') != STR_NPOS)
-            return 0; /* a bare IPv6 address */
-    }
-    if (colon == STR_NPOS) {
-        *entry = host;
-        return 0;
-    }
-    if (str_to_u64(str_drop(*entry, colon + 1), &port) != OK || port > UINT16_MAX)
-        return 0;
-    *entry = host;
-    return (uint16_t)port;
+    if (net_host_split(*entry, &h) && (str_none(h.port) || net_port_parse(h.port, &port)))
+        *entry = h.host;
+    return port;
 }
 
 bool proxy_excluded(str no_proxy, const struct target *t)

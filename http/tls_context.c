@@ -267,7 +267,7 @@ struct tls_context {
 };
 
 /* Has the certificate (the first of the chain) that name? `*.example.org` is any one label in front
- * (RFC 9525, 6.3). */
+ * (RFC 9525, 6.3). What the client asks for is compared only, so that it need not be a name at all. */
 static bool has_name(const struct identity *id, str host)
 {
     size_t dot = str_find(host, '.');

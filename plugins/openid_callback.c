@@ -7,6 +7,7 @@
  * odd hosts and ports, and paths with "." and ".." in them, in whatever spelling. Then scheme, host,
  * port and the rest are compared one by one, so that a * never reaches over from one into the next.
  */
+#include "base/net.h"
 #include "plugins/openid.h"
 
 /* Host and port may hold * (patterns). */
@@ -14,6 +15,8 @@ struct url {
     str scheme, host, port, rest;
 };
 
+/* Fewer than in names that can be looked up (net_host_is_name), as browsers do not agree on the rest; and the * of
+ * patterns. */
 static bool is_host_char(char c, bool v6)
 {
     if (v6)
@@ -24,18 +27,14 @@ static bool is_host_char(char c, bool v6)
 /* The host without its brackets, and the port, which may be none. */
 static bool split_authority(str authority, struct url *out)
 {
-    bool v6 = str_starts(authority, STR("["));
-    size_t end = str_find(authority, v6 ? ']' : ':');
+    struct net_host h;
 
-    if (v6 && end == STR_NPOS)
+    if (!net_host_split(authority, &h))
         return false;
-    out->host = v6 ? str_sub(authority, 1, end - 1) : str_sub(authority, 0, end);
-    str rest = str_drop(authority, v6 ? end + 1 : end);
-    if (rest.n > 0 && rest.p[0] != ':')
-        return false;
-    out->port = str_drop(rest, 1);
+    out->host = h.host;
+    out->port = h.port;
     for (size_t i = 0; i < out->host.n; i++)
-        if (!is_host_char(out->host.p[i], v6))
+        if (!is_host_char(out->host.p[i], h.literal))
             return false;
     for (size_t i = 0; i < out->port.n; i++)
         if (!str_is_digit(out->port.p[i]) && out->port.p[i] != '*')
@@ -182,15 +181,11 @@ bool openid_is_url(str s)
     size_t user = str_find(authority, '@');
     if (user != STR_NPOS)
         authority = str_drop(authority, user + 1);
-    bool v6 = str_starts(authority, STR("["));
-    size_t end = v6 ? str_find(authority, ']') : str_find(authority, ':');
-    if (v6 && (end == STR_NPOS || end == 1))
+    struct net_host h;
+    if (!net_host_split(authority, &h) || h.port.n > 5 || (h.port.n == 0 && !str_none(h.port)))
         return false;
-    str port = str_drop(authority, v6 ? end + 1 : end);
-    if (port.n > 6 || (port.n > 0 && port.p[0] != ':') || port.n == 1)
-        return false;
-    for (size_t i = 1; i < port.n; i++)
-        if (!str_is_digit(port.p[i]))
+    for (size_t i = 0; i < h.port.n; i++)
+        if (!str_is_digit(h.port.p[i]))
             return false;
-    return v6 || is_name(str_sub(authority, 0, end));
+    return h.literal || is_name(h.host);
 }

@@ -260,6 +260,7 @@ static const struct {
     {APP "kinto.tls_certificate = /nowhere/c.pem\nkinto.tls_key = /nowhere/k.pem\n",
      "/nowhere/c.pem"},
     {APP "[server:main]\nlisten = here\n", "kinto.ini:3: kinto.server.listen: \"here\""},
+    {APP "[server:main]\nlisten = a:1 []:1\n", "kinto.ini:3: kinto.server.listen: \"[]:1\""},
     {APP "[server:main]\nlisten = ::1:80\n", "kinto.ini:3: kinto.server.listen: \"::1:80\""},
     {APP "[server:main]\nlisten = a:1 a:99999\n", "kinto.ini:3: kinto.server.listen: \"a:99999\""},
     {APP "[server:main]\nmax_total_request_memory = 512\n",

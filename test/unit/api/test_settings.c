@@ -44,6 +44,8 @@ static const struct {
     {"kinto.http_host = https://a.example",
      ERR_UNSUPPORTED,
      {"test.ini:6", "kinto.http_host", "https://a.example"}},
+    {"kinto.http_host = a:b:1", ERR_UNSUPPORTED, {"test.ini:6", "kinto.http_host", "a:b:1"}},
+    {"kinto.http_host = [::1", ERR_UNSUPPORTED, {"test.ini:6", "kinto.http_host", "[::1"}},
     {"kinto.http_host = a b", ERR_UNSUPPORTED, {"test.ini:6", "kinto.http_host", "a b"}},
     {"multiauth.policy.basicauth.realm = a\"b",
      ERR_SYNTAX,

@@ -1,5 +1,5 @@
 /*
- * base/net.h: addresses, what is one network, and what is not.
+ * base/net.h: addresses and hosts, what is one network, and what is not.
  */
 #include "base/net.h"
 #include "test/support/unit.h"
@@ -63,6 +63,100 @@ START_TEST(what_is_no_ip_is_unix)
     ck_assert_uint_eq(net_address_port(&a), 0);
     ck_assert_uint_eq(net_address_bytes(&a).n, 0);
     ck_assert_str_eq(a.sa.un.sun_path, "/run/kinto.sock");
+}
+END_TEST
+
+START_TEST(hosts_and_ports_are_told_apart)
+{
+    static const struct {
+        const char *text, *host, *port; /* NULL: none */
+        bool literal, reachable;
+    } rows[] = {
+        {"example.org", "example.org", NULL, false, true},
+        {"example.org.:443", "example.org.", "443", false, true},
+        {"a-b_c", "a-b_c", NULL, false, true},
+        {"192.0.2.1:80", "192.0.2.1", "80", false, true},
+        {"[::1]", "::1", NULL, true, true},
+        {"[::1]:80", "::1", "80", true, true},
+        {"h:", "h", "", false, true},
+        {"h:x", "h", "x", false, true},
+        {"", "", NULL, false, false},
+        {":80", "", "80", false, false},
+        {"*:80", "*", "80", false, false},
+        {"::1", "", ":1", false, false},
+        {"a..b", "a..b", NULL, false, false},
+        {".a", ".a", NULL, false, false},
+        {"a..", "a..", NULL, false, false},
+        {".", ".", NULL, false, false},
+        {"a b", "a b", NULL, false, false},
+        {"a%62", "a%62", NULL, false, false},
+        {"u@h", "u@h", NULL, false, false},
+        {"\xc3\xa9", "\xc3\xa9", NULL, false, false},
+        {"[192.0.2.1]", "192.0.2.1", NULL, true, false},
+        {"[h]:1", "h", "1", true, false},
+        {"[fe80::1%25lo]", "fe80::1%25lo", NULL, true, false},
+        {"[::1", NULL, NULL, false, false},
+        {"[", NULL, NULL, false, false},
+        {"[]", NULL, NULL, false, false},
+        {"[]:80", NULL, NULL, false, false},
+        {"[::1]1", NULL, NULL, false, false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct net_host h, again = {.host = STR("untouched")};
+        str text = str_from(rows[i].text);
+        ck_assert_msg(net_host_split(text, &h) == (rows[i].host != NULL), "%s", rows[i].text);
+        ck_assert_msg(net_host_parse(text, &again) == rows[i].reachable, "%s", rows[i].text);
+        if (!rows[i].reachable)
+            ck_assert_str_is(again.host, "untouched");
+        if (rows[i].host == NULL)
+            continue;
+        ck_assert_str_is(h.host, rows[i].host);
+        ck_assert_msg(str_none(h.port) == (rows[i].port == NULL), "%s", rows[i].text);
+        if (rows[i].port != NULL)
+            ck_assert_str_is(h.port, rows[i].port);
+        ck_assert_int_eq(h.literal, rows[i].literal);
+    }
+}
+END_TEST
+
+START_TEST(names_have_a_longest)
+{
+    char name[NET_NAME_MAX + 2];
+
+    memset(name, 'a', sizeof name);
+    ck_assert(net_host_is_name((str){name, NET_NAME_MAX}));
+    ck_assert(!net_host_is_name((str){name, NET_NAME_MAX + 1}));
+    name[NET_NAME_MAX] = '.';
+    ck_assert(net_host_is_name((str){name, NET_NAME_MAX + 1}));
+    ck_assert(!net_host_is_name((str){name, NET_NAME_MAX + 2}));
+    ck_assert(!net_host_is_name(STR("a\0b")));
+    ck_assert_str_is(net_host_without_root(STR("a.b.")), "a.b");
+    ck_assert_str_is(net_host_without_root(STR("a.b")), "a.b");
+    ck_assert_str_is(net_host_without_root(STR(".")), ".");
+}
+END_TEST
+
+START_TEST(ports_are_numbers)
+{
+    static const char *const bad[] = {"", "-1", "+1", "65536", "8a", " 8", "99999999999999999999"};
+    uint16_t port = 7;
+
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        ck_assert_msg(!net_port_parse(str_from(bad[i]), &port) && port == 7, "%s", bad[i]);
+    ck_assert(!net_port_parse(STR_NONE, &port));
+    ck_assert(net_port_parse(STR("65535"), &port) && port == 65535);
+    ck_assert(net_port_parse(STR("0"), &port) && port == 0);
+}
+END_TEST
+
+START_TEST(ipv6_has_brackets_in_front_of_a_port)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, NET_HOST_FMT ":%u", NET_HOST_ARG(STR("::1")), 80U);
+    ck_assert_str_eq(text, "[::1]:80");
+    snprintf(text, sizeof text, NET_HOST_FMT ":%u", NET_HOST_ARG(STR("192.0.2.1")), 80U);
+    ck_assert_str_eq(text, "192.0.2.1:80");
 }
 END_TEST
 
@@ -146,6 +240,10 @@ static Suite *make_suite(void)
 
     tcase_add_test(tc, addresses_are_read_and_written);
     tcase_add_test(tc, what_is_no_ip_is_unix);
+    tcase_add_test(tc, hosts_and_ports_are_told_apart);
+    tcase_add_test(tc, names_have_a_longest);
+    tcase_add_test(tc, ports_are_numbers);
+    tcase_add_test(tc, ipv6_has_brackets_in_front_of_a_port);
     tcase_add_test(tc, peers_have_networks);
     tcase_add_test(tc, blocks_have_addresses);
     tcase_add_test(tc, what_is_no_block);

@@ -197,7 +197,15 @@ static const struct refused refused[] = {
     R(LINE "Host: h/x\r\n" END, 400),
     R(LINE "Host: h\"\r\n" END, 400),
     R(LINE "Host: \xc3\xa9\r\n" END, 400),
+    R(LINE "Host: []\r\n" END, 400),
+    R(LINE "Host: [::1[]\r\n" END, 400),
     R("GET http://h/ HTTP/1.1\r\n" END, 400),
+    /* a host in the target takes the place of the Host header */
+    R("GET http://h:1:2/ HTTP/1.1\r\n" HOST END, 400),
+    R("GET http://h:x/ HTTP/1.1\r\n" HOST END, 400),
+    R("GET http://h:123456/ HTTP/1.1\r\n" HOST END, 400),
+    R("GET http://[::1/ HTTP/1.1\r\n" HOST END, 400),
+    R("GET http://h]/ HTTP/1.1\r\n" HOST END, 400),
     /* Content-Length */
     R(POST "Content-Length:\r\n" END, 400),
     R(POST "Content-Length: +5\r\n" END, 400),

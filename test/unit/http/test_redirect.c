@@ -28,6 +28,9 @@ static const struct {
     {NULL, "evil.example\\", 443, "/", NULL},
     {NULL, "a b", 443, "/", NULL},
     {NULL, "[a@b]", 443, "/", NULL},
+    {NULL, "[abc]", 443, "/", NULL},
+    {NULL, "[::1]x", 443, "/", NULL},
+    {NULL, "a..b", 443, "/", NULL},
     {NULL, "a, b", 443, "/", NULL}, /* two Host headers */
 };
 

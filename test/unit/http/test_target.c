@@ -208,6 +208,8 @@ static const struct {
     {"[::1]", "http://[::1]", true},
     {"[::1]:80", "http://[::1]", true},
     {"[::1]:81", "http://[::1]", false},
+    {"::1:80", "http://[::1]", false},
+    {"[::1]x", "http://[::1]", false},
     {"fe80::/10", "http://[fe80::5]", true},
     {"fe80::/10", "http://[fec0::5]", false},
     {"0.0.0.0/0", "http://[::1]", false},

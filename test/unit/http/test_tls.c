@@ -974,9 +974,46 @@ START_TEST(bad_files)
 }
 END_TEST
 
+/* What a certificate can be made for. */
+static const struct {
+    const char *name;
+    enum err e;
+} certificate_names[] = {
+    {"example.org", OK},
+    {"a_b", OK},
+    {"*.example.org", OK},
+    {"192.0.2.1", OK},
+    {"::1", OK},
+    {"", ERR_SYNTAX},
+    {"a b", ERR_SYNTAX},
+    {"a..b", ERR_SYNTAX},
+    {".a", ERR_SYNTAX},
+    {"a.", ERR_SYNTAX},
+    {"[::1]", ERR_SYNTAX},
+    {"a:443", ERR_SYNTAX},
+    {"*", ERR_SYNTAX}, /* clients take a star for a whole label only, and never for all of it */
+    {"*.", ERR_SYNTAX},
+    {"*a.example.org", ERR_SYNTAX},
+    {"a.*.example.org", ERR_SYNTAX},
+    {"*.*.example.org", ERR_SYNTAX},
+};
+
+START_TEST(names_of_certificates)
+{
+    struct http_self_signed made;
+    str name = str_from(certificate_names[_i].name);
+    enum err e = http_self_signed_make(&made, &name, 1, clock_wall_ms() / 1000, 2, NULL);
+
+    ck_assert_msg(e == certificate_names[_i].e, "\"%s\": %s", name.p, err_text(e));
+    if (e == OK)
+        http_self_signed_free(&made);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/tls");
+    TCase *names = tcase_create("names");
     TCase *t = tcase_create("tls");
 
     tcase_add_checked_fixture(t, setup, teardown);
@@ -1013,6 +1050,8 @@ static Suite *suite(void)
     tcase_add_test(t, nothing_to_reload);
     tcase_add_test(t, tickets);
     suite_add_tcase(s, t);
+    tcase_add_loop_test(names, names_of_certificates, 0, (int)ARRAY_LEN(certificate_names));
+    suite_add_tcase(s, names);
     return s;
 }
 
