@@ -7,6 +7,7 @@
 #include "base/native.h"
 
 #include "base/buf.h"
+#include "base/net.h"
 #include <math.h>
 
 static bool four_hex(str s, uint32_t *out)
@@ -234,13 +235,23 @@ static void add_quoted(struct words *w, str text)
         add_words(w, text);
 }
 
+/* The bracket of an IPv6 address ("[::1]:8888") begins no list. */
+static bool is_list(str text)
+{
+    struct net_host h;
+    str first;
+
+    return str_starts(text, STR("[")) &&
+           !(str_next_word(&text, &first) && net_host_parse(first, &h));
+}
+
 /* A text of words, or a JSON list of such texts. False: a list that is not well formed. */
 static bool split(struct words *w, str text)
 {
     str rest = str_trim(text), item;
 
     w->n = 0;
-    if (!str_starts(rest, STR("["))) {
+    if (!is_list(rest)) {
         add_plain(w, native_text(w->arena, text));
         return true;
     }

@@ -463,6 +463,16 @@ START_TEST(several_addresses)
 }
 END_TEST
 
+START_TEST(an_ipv6_address_alone)
+{
+    struct server s;
+    server_start(&s, &(struct server_options){.sections = "[server:main]\nlisten = [::1]:0\n",
+                                              .no_port = true});
+    want_text(s.line, "http://[::1]:");
+    server_stop(&s);
+}
+END_TEST
+
 START_TEST(a_unix_socket)
 {
     struct server s = {0};
@@ -965,6 +975,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, the_port_reaches_the_ini);
     tcase_add_test(t, url_scheme_of_the_server_section_counts);
     tcase_add_test(t, several_addresses);
+    tcase_add_test(t, an_ipv6_address_alone);
     tcase_add_test(t, a_unix_socket);
     tcase_add_test(t, tls_by_two_files);
     tcase_add_test(t, limits_of_the_server_section);

@@ -226,6 +226,16 @@ START_TEST(json_is_read_as_in_the_reference)
 }
 END_TEST
 
+START_TEST(an_ipv6_address_in_brackets_begins_no_json)
+{
+    load_ok("kinto.creators = [::1]:8888 127.0.0.1:8888\n"
+            "multiauth.policies = [\"[::1]:8888\"]\n");
+    ck_assert_str_eq(list_of("kinto.creators"), "[::1]:8888|127.0.0.1:8888|");
+    ck_assert_str_eq(list_of("multiauth.policies"), "[::1]:8888|");
+    settings_free(s);
+}
+END_TEST
+
 START_TEST(what_is_not_json_stays_as_it_is)
 {
     static const char *const texts[] = {"\"open",        "\"a\" b",     "a \"b\"",
@@ -522,6 +532,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, sources_in_their_order);
     tcase_add_test(tc, names_in_the_environment);
     tcase_add_test(tc, json_is_read_as_in_the_reference);
+    tcase_add_test(tc, an_ipv6_address_in_brackets_begins_no_json);
     tcase_add_test(tc, what_is_not_json_stays_as_it_is);
     tcase_add_test(tc, empty_values);
     tcase_add_loop_test(tc, bad_values_stop_with_line_key_and_what_is_allowed, 0, ARRAY_LEN(bad));
