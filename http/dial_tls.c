@@ -160,44 +160,35 @@ struct dial_tls {
     bool ready;    /* the handshake is done */
 };
 
-static int socket_send(void *arg, const unsigned char *p, size_t n)
+static int noted(struct dial_tls *t, int r)
 {
-    struct dial_tls *t = arg;
-    ssize_t r;
-
-    do
-        r = send(t->fd, p, MIN_OF(n, (size_t)INT_MAX), MSG_NOSIGNAL);
-    while (r < 0 && errno == EINTR);
-    if (r >= 0)
-        return (int)r;
-    t->sys_errno = errno;
-    return errno == EAGAIN || errno == EWOULDBLOCK ? MBEDTLS_ERR_SSL_WANT_WRITE
-                                                   : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
+    if (r == MBEDTLS_ERR_SSL_INTERNAL_ERROR)
+        t->sys_errno = errno;
+    return r;
 }
 
-static int socket_recv(void *arg, unsigned char *p, size_t n)
+static int send_bytes(void *arg, const unsigned char *p, size_t n)
 {
     struct dial_tls *t = arg;
-    ssize_t r;
 
-    do
-        r = recv(t->fd, p, MIN_OF(n, (size_t)INT_MAX), 0);
-    while (r < 0 && errno == EINTR);
-    if (r >= 0)
-        return (int)r; /* 0: the end, as mbedtls has it */
-    t->sys_errno = errno;
-    return errno == EAGAIN || errno == EWOULDBLOCK ? MBEDTLS_ERR_SSL_WANT_READ
-                                                   : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
+    return noted(t, tls_socket_send(t->fd, p, n));
 }
 
-/* Is the address one of the certificate's iPAddress names ([7], RFC 5280, 4.2.1.6)? */
+static int recv_bytes(void *arg, unsigned char *p, size_t n)
+{
+    struct dial_tls *t = arg;
+
+    return noted(t, tls_socket_recv(t->fd, p, n));
+}
+
+/* Is the address one of the names of the certificate? */
 static bool names_address(const mbedtls_x509_crt *crt, const struct net_address *a)
 {
-    str bytes = net_address_bytes(a);
+    const mbedtls_x509_sequence *at = &crt->subject_alt_names;
+    str name;
 
-    for (const mbedtls_x509_sequence *s = &crt->subject_alt_names; s != NULL; s = s->next)
-        if (s->buf.tag == (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7) &&
-            str_eq((str){(const char *)s->buf.p, s->buf.len}, bytes))
+    while (tls_next_name(&at, TLS_NAME_ADDRESS, &name))
+        if (str_eq(name, net_address_bytes(a)))
             return true;
     return false;
 }
@@ -242,13 +233,8 @@ static int configure(struct dial_tls *t, struct http_trust *trust, str host)
     if (r == 0)
         r = set_host(t, host);
     if (r == 0)
-        mbedtls_ssl_set_bio(&t->ssl, t, socket_send, socket_recv, NULL);
+        mbedtls_ssl_set_bio(&t->ssl, t, send_bytes, recv_bytes, NULL);
     return r;
-}
-
-static bool wants_more(int r)
-{
-    return r == MBEDTLS_ERR_SSL_WANT_READ || r == MBEDTLS_ERR_SSL_WANT_WRITE;
 }
 
 /* What mbedtls holds already makes no socket readable. */
@@ -313,7 +299,7 @@ static enum err handshake(struct dial *c, struct err_detail *d)
     for (;;) {
         enum err e;
         r = mbedtls_ssl_handshake(&c->tls->ssl);
-        if (!wants_more(r))
+        if (!tls_wants_more(r))
             break;
         e = wait_more(c, r, "the TLS handshake", d);
         if (e != OK)
@@ -374,7 +360,7 @@ enum err dial_tls_read(struct dial *c, char *p, size_t n, size_t *got, struct er
         }
         if (is_ticket(r))
             continue;
-        if (!wants_more(r))
+        if (!tls_wants_more(r))
             return tls_failed(c, r, "receiving", d);
         e = wait_more(c, r, "receiving", d);
         if (e != OK)
@@ -394,7 +380,7 @@ enum err dial_tls_write(struct dial *c, const char *p, size_t n, size_t *sent, s
             *sent = (size_t)r;
             return OK;
         }
-        if (!wants_more(r))
+        if (!tls_wants_more(r))
             return tls_failed(c, r, "sending", d);
         e = wait_more(c, r, "sending", d);
         if (e != OK)

@@ -20,9 +20,7 @@
 
 #define MAX_NAMES_BYTES 2048
 #define PEM_BYTES       8192
-#define BACKDATED_S     3600                                /* clocks differ */
-#define TAG_NAME        (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 2) /* RFC 5280, 4.2.1.6 */
-#define TAG_ADDRESS     (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7)
+#define BACKDATED_S     3600 /* clocks differ */
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
@@ -37,10 +35,10 @@ static bool is_certificate_name(str s)
 /* The bytes of a name in a certificate, in *space if it is an address; *tag says which it is. STR_NONE: neither. */
 static str name_bytes(str name, struct net_address *space, unsigned char *tag)
 {
-    *tag = TAG_ADDRESS;
+    *tag = TLS_NAME_ADDRESS;
     if (net_address_parse(name, 0, space))
         return net_address_bytes(space);
-    *tag = TAG_NAME;
+    *tag = TLS_NAME_DNS;
     return is_certificate_name(name) ? name : STR_NONE;
 }
 

@@ -76,82 +76,53 @@ static int loop_send(void *arg, const unsigned char *p, size_t n)
     return r < 0 ? MBEDTLS_ERR_SSL_INTERNAL_ERROR : (int)r;
 }
 
-static ssize_t loop_recv(struct tls_conn *t, void *p, size_t n)
+static int loop_recv(struct tls_conn *t, unsigned char *p, size_t n)
 {
     ssize_t r;
 
     if (t->vain_n > VAIN_BYTES) {
         log_event(LOG_DEBUG, "tls_no_data", "peer=%s bytes=%zu", t->conn->peer, t->vain_n);
-        return IO_ERROR;
+        return MBEDTLS_ERR_SSL_INTERNAL_ERROR;
     }
     r = sock_read(t->conn, p, n);
     t->vain_n += r > 0 ? (size_t)r : 0;
-    return r;
-}
-
-/* On the pool: the socket itself, since the connection's marks are the loop's. */
-
-static ssize_t again_or_error(void)
-{
-    return errno == EAGAIN || errno == EWOULDBLOCK ? IO_AGAIN : IO_ERROR;
-}
-
-static int pool_send(void *arg, const unsigned char *p, size_t n)
-{
-    struct tls_conn *t = arg;
-    ssize_t r;
-
-    do
-        r = send(t->fd, p, MIN_OF(n, (size_t)INT_MAX), MSG_NOSIGNAL);
-    while (r < 0 && errno == EINTR);
-    if (r >= 0)
-        return (int)r;
-    return again_or_error() == IO_AGAIN ? MBEDTLS_ERR_SSL_WANT_WRITE
-                                        : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
-}
-
-static ssize_t pool_recv(struct tls_conn *t, void *p, size_t n)
-{
-    ssize_t r;
-
-    if (t->shaken_n >
-        HANDSHAKE_BYTES) /* alerts without end, say, which mbedtls would read for ever */
-        return IO_ERROR;
-    do
-        r = recv(t->fd, p, n, 0);
-    while (r < 0 && errno == EINTR);
-    if (r < 0)
-        return again_or_error();
-    t->shaken_n += (size_t)r;
-    return r;
-}
-
-static int read_result(ssize_t r)
-{
     if (r == IO_AGAIN)
         return MBEDTLS_ERR_SSL_WANT_READ;
     return r < 0 ? MBEDTLS_ERR_SSL_INTERNAL_ERROR : (int)r;
 }
 
+/* On the pool: the socket itself, since the connection's marks are the loop's. */
+static int pool_recv(struct tls_conn *t, unsigned char *p, size_t n)
+{
+    int r;
+
+    if (t->shaken_n >
+        HANDSHAKE_BYTES) /* alerts without end, say, which mbedtls would read for ever */
+        return MBEDTLS_ERR_SSL_INTERNAL_ERROR;
+    r = tls_socket_recv(t->fd, p, n);
+    t->shaken_n += (size_t)MAX_OF(r, 0);
+    return r;
+}
+
 static int recv_ahead(void *arg, unsigned char *p, size_t n)
 {
     struct tls_conn *t = arg;
-    ssize_t (*receive)(struct tls_conn *, void *, size_t) = t->ready ? loop_recv : pool_recv;
+    int (*receive)(struct tls_conn *, unsigned char *, size_t) = t->ready ? loop_recv : pool_recv;
     size_t take;
 
+    n = MIN_OF(n, (size_t)INT_MAX);
     if (t->ready) {
         if (t->calls_left == 0)
             return MBEDTLS_ERR_SSL_WANT_READ;
         t->calls_left--;
     }
     if (t->ahead_at == t->ahead_n) {
-        ssize_t r;
-        n = MIN_OF(n, (size_t)INT_MAX);
+        int r;
         if (n >= AHEAD_BYTES)
-            return read_result(receive(t, p, n));
+            return receive(t, p, n);
         r = receive(t, t->ahead, AHEAD_BYTES);
         if (r <= 0)
-            return read_result(r);
+            return r;
         t->ahead_at = 0;
         t->ahead_n = (size_t)r;
     }
@@ -165,15 +136,10 @@ static int send_bytes(void *arg, const unsigned char *p, size_t n)
 {
     struct tls_conn *t = arg;
 
-    return t->ready ? loop_send(t, p, n) : pool_send(t, p, n);
+    return t->ready ? loop_send(t, p, n) : tls_socket_send(t->fd, p, n);
 }
 
 /* ---- handshakes ------------------------------------------------------------------------------ */
-
-static bool wants_more(int r)
-{
-    return r == MBEDTLS_ERR_SSL_WANT_READ || r == MBEDTLS_ERR_SSL_WANT_WRITE;
-}
 
 static void log_failure(const struct tls_conn *t, int r)
 {
@@ -193,7 +159,7 @@ static void shake(struct pool_job *job, bool dropped)
     int r = vain ? MBEDTLS_ERR_SSL_INTERNAL_ERROR : mbedtls_ssl_handshake(&t->ssl);
 
     t->waits_write = r == MBEDTLS_ERR_SSL_WANT_WRITE;
-    t->result = r == 0 ? 1 : wants_more(r) ? IO_AGAIN : IO_ERROR;
+    t->result = r == 0 ? 1 : tls_wants_more(r) ? IO_AGAIN : IO_ERROR;
     if (t->result == IO_ERROR)
         log_failure(t, r);
     loop_post(t->conn->loop, &t->arrival);
@@ -258,7 +224,7 @@ static enum tls_turn first_byte(struct conn *c)
     do
         r = recv(c->fd, &first, 1, MSG_PEEK);
     while (r < 0 && errno == EINTR);
-    if (r < 0 && again_or_error() == IO_AGAIN) {
+    if (r < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
         c->readable = false;
         return TLS_WAIT;
     }
@@ -321,7 +287,7 @@ static ssize_t tls_read(struct conn *c, void *p, size_t n)
         t->vain_n = 0;
         return r;
     }
-    if (wants_more(r)) {
+    if (tls_wants_more(r)) {
         if (t->calls_left == 0)
             loop_make_ready(c->loop, c); /* no event tells of what is there */
         return IO_AGAIN;
@@ -344,7 +310,7 @@ static ssize_t tls_write(struct conn *c, const struct iovec *v, int parts)
         t->retry_n = 0;
         return r;
     }
-    if (!wants_more(r))
+    if (!tls_wants_more(r))
         return IO_ERROR;
     t->retry_n = n;
     return IO_AGAIN;

@@ -1,7 +1,7 @@
 /*
  * http/tls.h - what the files of this room that stand on mbedtls (2.28 and 3.x) share:
  *
- *     tls_context.c  certificates, keys, policy: whom a server can be, and how it speaks
+ *     tls_context.c  certificates, keys, policy: whom a server can be, and how it speaks; what others need, too
  *     tls.c          the transport of connections that came to us, and their handshakes
  *     dial_tls.c     connections to other servers
  *     self_signed.c  a certificate for those who have none
@@ -15,6 +15,7 @@
 
 #include <mbedtls/ssl.h>
 #include <mbedtls/version.h>
+#include <mbedtls/x509_crt.h>
 
 /* Versions and suites that are good enough, for connections of both directions: TLS 1.2 at least, (1.3
  * where mbedtls has it), ephemeral keys and authenticated encryption only. Points to static memory. */
@@ -28,6 +29,20 @@ bool tls_library_init(void);
 
 /* "what: mbedtls' sentence on r". Returns e. */
 enum err tls_error(struct err_detail *d, enum err e, const char *what, int r);
+
+/* The names of a certificate (subjectAltName; RFC 5280, 4.2.1.6): their kinds, which are the tags of ASN.1. */
+#define TLS_NAME_DNS     (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 2) /* dNSName */
+#define TLS_NAME_ADDRESS (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7) /* iPAddress: 4 or 16 bytes */
+/* The next one of that kind, a slice of the certificate; false at the end. *at begins as &crt->subject_alt_names:
+ *     while (tls_next_name(&at, TLS_NAME_DNS, &name)) ... */
+bool tls_next_name(const mbedtls_x509_sequence **at, int kind, str *name);
+
+/* A socket that does not block, as mbedtls wants it: bytes (receiving, 0: the end), MBEDTLS_ERR_SSL_WANT_READ or
+ * _WRITE, or MBEDTLS_ERR_SSL_INTERNAL_ERROR, with the reason in errno. */
+int tls_socket_send(int fd, const unsigned char *p, size_t n);
+int tls_socket_recv(int fd, unsigned char *p, size_t n);
+/* Was that what a call of mbedtls answered because the socket was not ready? */
+bool tls_wants_more(int r);
 
 /* Begins a session of that context's. 0, or mbedtls' error. */
 int tls_context_setup(const struct tls_context *t, mbedtls_ssl_context *ssl);

@@ -21,11 +21,13 @@
 #include "base/rand.h"
 #include "http/tls.h"
 
+#include <errno.h>
 #include <mbedtls/error.h>
 #include <mbedtls/pk.h>
 #include <mbedtls/platform_util.h>
 #include <mbedtls/ssl_ticket.h>
 #include <mbedtls/x509_crt.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #ifdef __aarch64__
 #include <asm/hwcap.h>
@@ -131,6 +133,51 @@ enum err tls_error(struct err_detail *d, enum err e, const char *what, int r)
 
     mbedtls_strerror(r, text, sizeof text);
     return err_set(d, e, 0, "%s: %s", what, text);
+}
+
+/* ---- what both directions use ---------------------------------------------------------------- */
+
+static int socket_result(ssize_t r, int if_not_ready)
+{
+    if (r >= 0)
+        return (int)r;
+    return errno == EAGAIN || errno == EWOULDBLOCK ? if_not_ready : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
+}
+
+int tls_socket_send(int fd, const unsigned char *p, size_t n)
+{
+    ssize_t r;
+
+    do
+        r = send(fd, p, MIN_OF(n, (size_t)INT_MAX), MSG_NOSIGNAL);
+    while (r < 0 && errno == EINTR);
+    return socket_result(r, MBEDTLS_ERR_SSL_WANT_WRITE);
+}
+
+int tls_socket_recv(int fd, unsigned char *p, size_t n)
+{
+    ssize_t r;
+
+    do
+        r = recv(fd, p, MIN_OF(n, (size_t)INT_MAX), 0);
+    while (r < 0 && errno == EINTR);
+    return socket_result(r, MBEDTLS_ERR_SSL_WANT_READ);
+}
+
+bool tls_wants_more(int r)
+{
+    return r == MBEDTLS_ERR_SSL_WANT_READ || r == MBEDTLS_ERR_SSL_WANT_WRITE;
+}
+
+bool tls_next_name(const mbedtls_x509_sequence **at, int kind, str *name)
+{
+    for (; *at != NULL; *at = (*at)->next)
+        if ((*at)->buf.tag == kind) {
+            *name = (str){(const char *)(*at)->buf.p, (*at)->buf.len};
+            *at = (*at)->next;
+            return true;
+        }
+    return false;
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */
@@ -270,13 +317,11 @@ struct tls_context {
  * (RFC 9525, 6.3). What the client asks for is compared only, so that it need not be a name at all. */
 static bool has_name(const struct identity *id, str host)
 {
+    const mbedtls_x509_sequence *at = &id->chain.subject_alt_names;
     size_t dot = str_find(host, '.');
-    str parent = dot != STR_NPOS && dot > 0 ? str_drop(host, dot) : STR("");
+    str name, parent = dot != STR_NPOS && dot > 0 ? str_drop(host, dot) : STR("");
 
-    for (const mbedtls_x509_sequence *s = &id->chain.subject_alt_names; s != NULL; s = s->next) {
-        str name = {(const char *)s->buf.p, s->buf.len};
-        if (s->buf.tag != (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 2)) /* dNSName (RFC 5280, 4.2.1.6) */
-            continue;
+    while (tls_next_name(&at, TLS_NAME_DNS, &name)) {
         if (str_eq_nocase(name, host))
             return true;
         if (parent.n > 0 && str_starts(name, STR("*.")) && str_eq_nocase(str_drop(name, 1), parent))
@@ -288,13 +333,13 @@ static bool has_name(const struct identity *id, str host)
 /* Has `id` each name of `first`, so that it may stand for it? */
 static bool has_names_of(const struct identity *id, const struct identity *first)
 {
+    const mbedtls_x509_sequence *at = &first->chain.subject_alt_names;
     bool any = false;
+    str name;
 
-    for (const mbedtls_x509_sequence *s = &first->chain.subject_alt_names; s != NULL; s = s->next) {
-        if (s->buf.tag != (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 2))
-            continue;
+    while (tls_next_name(&at, TLS_NAME_DNS, &name)) {
         any = true;
-        if (!has_name(id, (str){(const char *)s->buf.p, s->buf.len}))
+        if (!has_name(id, name))
             return false;
     }
     return any;
@@ -451,15 +496,15 @@ int tls_context_setup(const struct tls_context *t, mbedtls_ssl_context *ssl)
 /* The names of a certificate, as far as there is room; for the log. */
 static void names_of(const struct identity *id, char *out, size_t n)
 {
+    const mbedtls_x509_sequence *at = &id->chain.subject_alt_names;
     size_t used = 0;
+    str name;
 
     out[0] = '\0';
-    for (const mbedtls_x509_sequence *s = &id->chain.subject_alt_names; s != NULL; s = s->next) {
-        if (s->buf.tag != (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 2) || used + s->buf.len + 2 > n)
-            continue;
-        used += (size_t)snprintf(out + used, n - used, "%s%.*s", used > 0 ? " " : "",
-                                 (int)s->buf.len, (const char *)s->buf.p);
-    }
+    while (tls_next_name(&at, TLS_NAME_DNS, &name))
+        if (used + name.n + 2 <= n)
+            used += (size_t)snprintf(out + used, n - used, "%s" STR_FMT, used > 0 ? " " : "",
+                                     STR_ARG(name));
 }
 
 void tls_context_log(const struct tls_context *t, const struct tls_files *f)
