@@ -300,6 +300,15 @@ static UNUSED void test_stop(struct fixture *f)
     f->server = NULL;
 }
 
+/* What the process, the server in it, has used of the processors so far. */
+static UNUSED uint64_t test_cpu_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 /* Waits until exactly n connections are open. */
 static UNUSED void test_wait_open(const struct fixture *f, unsigned n)
 {
@@ -351,6 +360,27 @@ static int test_connect_from(uint16_t port, unsigned from)
 static int test_connect(uint16_t port)
 {
     return test_connect_from(port, 1);
+}
+
+/* A connection to the socket address `a` of n bytes; -1: nobody is there. */
+static int test_try_connect(const void *a, socklen_t n)
+{
+    int fd = socket(((const struct sockaddr *)a)->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    ck_assert_int_ge(fd, 0);
+    if (connect(fd, a, n) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static UNUSED int test_try_connect_unix(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+    ck_assert_uint_lt(strlen(path), sizeof a.sun_path);
+    memcpy(a.sun_path, path, strlen(path));
+    return test_try_connect(&a, sizeof a);
 }
 
 static void client_adopt(struct client *c, int fd)
@@ -513,6 +543,46 @@ static UNUSED void expect_alive(struct client *c)
 {
     client_say(c, "GET /alive HTTP/1.1\r\nHost: h\r\n\r\n");
     expect_reply(c, 200, "GET /alive|");
+}
+
+/* Who asks? `peer`. Closes fd. */
+static UNUSED void expect_peer(int fd, const char *peer)
+{
+    struct client who;
+
+    ck_assert_int_ge(fd, 0);
+    client_adopt(&who, fd);
+    client_say(&who, "GET /peer HTTP/1.1\r\nHost: h\r\n\r\n");
+    expect_reply(&who, 200, peer);
+    client_close(&who);
+}
+
+/* ---- the frame of a suite ------------------------------------------------------------------------ */
+
+/* The server that was prepared, and one client of it; and the end of both. */
+static UNUSED void test_begin(struct fixture *f, struct client *c)
+{
+    test_start(f);
+    client_open(c, f);
+}
+
+static UNUSED void test_end(struct fixture *f, struct client *c, struct reply *got)
+{
+    client_close(c);
+    reply_free(got);
+    test_stop(f);
+}
+
+/* A case of the suite, with a fixture and a time-out for each of its tests. */
+static UNUSED TCase *test_case(Suite *s, const char *name, SFun setup, SFun teardown,
+                               double seconds)
+{
+    TCase *t = tcase_create(name);
+
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_set_timeout(t, seconds);
+    suite_add_tcase(s, t);
+    return t;
 }
 
 #endif

@@ -42,42 +42,12 @@ static enum err run_now(struct fixture *fx, struct err_detail *d)
     return http_server_run(fx->server, &fx->o.app, d);
 }
 
-static int connect_to(const void *a, socklen_t n)
-{
-    int fd = socket(((const struct sockaddr *)a)->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    ck_assert_int_ge(fd, 0);
-    if (connect(fd, a, n) == 0)
-        return fd;
-    close(fd);
-    return -1;
-}
-
 static int connect_tcp(uint16_t port)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
 
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return connect_to(&a, sizeof a);
-}
-
-static int connect_unix(void)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-
-    memcpy(a.sun_path, path, strlen(path));
-    return connect_to(&a, sizeof a);
-}
-
-static void expect_peer(int fd, const char *peer)
-{
-    struct client who;
-
-    ck_assert_int_ge(fd, 0);
-    client_adopt(&who, fd);
-    client_say(&who, "GET /peer HTTP/1.1\r\nHost: h\r\n\r\n");
-    expect_reply(&who, 200, peer);
-    client_close(&who);
+    return test_try_connect(&a, sizeof a);
 }
 
 /* ---- two steps ------------------------------------------------------------------------------- */
@@ -165,7 +135,7 @@ START_TEST(unix_waits_and_is_given)
     ck_assert_int_eq(http_server_give(f.server, uid, root ? 4712 : getegid(), &d), OK);
     ck_assert_int_eq(stat(path, &st), 0);
     ck_assert_uint_eq(st.st_uid, uid);
-    int fd = connect_unix(); /* is kept waiting, not refused */
+    int fd = test_try_connect_unix(path); /* is kept waiting, not refused */
     ck_assert_int_eq(run_now(&f, &d), OK);
     expect_peer(fd, "unix");
 }
@@ -234,7 +204,7 @@ START_TEST(passed_unix_keeps_its_file)
     f.o.loops = 2;
     bind_now(&f);
     ck_assert_int_eq(run_now(&f, &d), OK);
-    expect_peer(connect_unix(), "unix");
+    expect_peer(test_try_connect_unix(path), "unix");
     test_stop(&f);
     ck_assert_int_eq(access(path, F_OK), 0);
 }
@@ -321,9 +291,7 @@ END_TEST
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/bind");
-    TCase *t = tcase_create("bind");
-
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = test_case(s, "bind", setup, teardown, 4);
     tcase_add_loop_test(t, nobody_connects_before_it_runs, 1, 4);
     tcase_add_loop_test(t, one_of_two_gets_the_port, 1, 4);
     tcase_add_test(t, never_run);
@@ -335,7 +303,6 @@ static Suite *suite(void)
     tcase_add_loop_test(t, passed_and_of_no_use, 0, 4);
     tcase_add_test(t, idle_loops_turn);
     tcase_add_test(t, a_loop_that_hangs_is_found);
-    suite_add_tcase(s, t);
     return s;
 }
 

@@ -356,28 +356,19 @@ END_TEST
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/crowds");
-    TCase *t = tcase_create("memory");
-
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 20);
+    TCase *t = test_case(s, "memory", setup, teardown, 20);
     tcase_add_test(t, unfinished_bodies_are_bounded_together);
     tcase_add_test(t, unread_responses_are_bounded_together);
     tcase_add_test(t, the_slowest_go_first);
-    suite_add_tcase(s, t);
-    t = tcase_create("connections");
-    tcase_add_checked_fixture(t, setup, teardown);
+    t = test_case(s, "connections", setup, teardown, 4);
     tcase_add_test(t, an_address_has_a_limit);
     tcase_add_loop_test(t, nobody_is_locked_out, 0, 6);
     tcase_add_test(t, room_is_on_another_loop);
-    suite_add_tcase(s, t);
-    t = tcase_create("slow");
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 20);
+    t = test_case(s, "slow", setup, teardown, 20);
     tcase_add_loop_test(t, a_dripping_body, 0, 2);
     tcase_add_test(t, a_body_that_goes_on);
     tcase_add_test(t, a_dripping_reader);
     tcase_add_loop_test(t, a_reader_that_goes_on, 0, 2);
-    suite_add_tcase(s, t);
     return s;
 }
 

@@ -24,15 +24,12 @@ static void setup(void)
 
 static void begin(void)
 {
-    test_start(&f);
-    client_open(&c, &f);
+    test_begin(&f, &c);
 }
 
 static void teardown(void)
 {
-    client_close(&c);
-    reply_free(&got);
-    test_stop(&f);
+    test_end(&f, &c, &got);
 }
 
 /* The refusal is there, says so, and the connection ends behind it. */
@@ -420,14 +417,6 @@ static unsigned pauses(void)
     return n;
 }
 
-static uint64_t cpu_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /*
  * Out of descriptors: the server does not spin, those who are in are served, and who waits gets in
  * when somebody can be spared. The client's sockets are made first: both sides share the process' limit.
@@ -460,11 +449,11 @@ START_TEST(out_of_descriptors)
     for (wall = clock_mono_ms() + TEST_MS; pauses() == 0 && clock_mono_ms() < wall;)
         wait_tick();
     ck_assert_uint_eq(pauses(), 1);
-    cpu = cpu_ms();
+    cpu = test_cpu_ms();
     wall = clock_mono_ms();
     while (clock_mono_ms() < wall + 500)
         let_pass(50, "the server must not turn in circles");
-    ck_assert_uint_lt(cpu_ms() - cpu, 100);
+    ck_assert_uint_lt(test_cpu_ms() - cpu, 100);
     ck_assert_uint_eq(pauses(), 1); /* said once, however often it was tried */
     test_release(&f.app);
     expect_reply(&c, 200, "GET /park|");
@@ -482,9 +471,7 @@ END_TEST
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/limits");
-    TCase *t = tcase_create("refused");
-
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = test_case(s, "refused", setup, teardown, 4);
     tcase_add_test(t, refuses_in_turn);
     tcase_add_test(t, refuses_by_itself);
     tcase_add_test(t, refused_head_has_no_body);
@@ -497,10 +484,7 @@ static Suite *suite(void)
     tcase_add_test(t, oversized_body_without_100);
     tcase_add_test(t, chunked_body_limit);
     tcase_add_test(t, small_chunked_body_limit);
-    suite_add_tcase(s, t);
-    t = tcase_create("slow");
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 20);
+    t = test_case(s, "slow", setup, teardown, 20);
     tcase_add_test(t, head_timeout);
     tcase_add_test(t, dripping_head);
     tcase_add_test(t, head_timeout_begins_anew);
@@ -510,13 +494,10 @@ static Suite *suite(void)
     tcase_add_test(t, send_timeout);
     tcase_add_test(t, send_timeout_counts_from_progress);
     tcase_add_test(t, no_timeout_while_parked);
-    suite_add_tcase(s, t);
-    t = tcase_create("many");
-    tcase_add_checked_fixture(t, setup, teardown);
+    t = test_case(s, "many", setup, teardown, 4);
     tcase_add_test(t, connection_limit);
     tcase_add_test(t, cut_at_each_byte);
     tcase_add_test(t, out_of_descriptors);
-    suite_add_tcase(s, t);
     return s;
 }
 

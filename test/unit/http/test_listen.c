@@ -13,15 +13,12 @@ static struct reply got;
 static void setup(void)
 {
     test_prepare(&f);
-    test_start(&f);
-    client_open(&c, &f);
+    test_begin(&f, &c);
 }
 
 static void teardown(void)
 {
-    client_close(&c);
-    reply_free(&got);
-    test_stop(&f);
+    test_end(&f, &c, &got);
 }
 
 /* ---- addresses and start ------------------------------------------------------------------------ */
@@ -130,24 +127,12 @@ START_TEST(server_names)
 }
 END_TEST
 
-/* A connection to `a`, or -1. */
-static int try_connect(const void *a, socklen_t n)
-{
-    int fd = socket(((const struct sockaddr *)a)->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    ck_assert_int_ge(fd, 0);
-    if (connect(fd, a, n) == 0)
-        return fd;
-    close(fd);
-    return -1;
-}
-
 static int connect_v6(uint16_t port)
 {
     struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
 
     a.sin6_addr = in6addr_loopback;
-    return try_connect(&a, sizeof a);
+    return test_try_connect(&a, sizeof a);
 }
 
 static bool have_v6(void)
@@ -160,17 +145,6 @@ static bool have_v6(void)
     ok = fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0;
     close(fd);
     return ok;
-}
-
-static void expect_peer(int fd, const char *peer)
-{
-    struct client who;
-
-    ck_assert_int_ge(fd, 0);
-    client_adopt(&who, fd);
-    client_say(&who, "GET /peer HTTP/1.1\r\nHost: h\r\n\r\n");
-    expect_reply(&who, 200, peer);
-    client_close(&who);
 }
 
 START_TEST(addresses)
@@ -239,20 +213,12 @@ static void unix_teardown(void)
     rmdir(dir);
 }
 
-static int connect_unix(void)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-
-    memcpy(a.sun_path, path, strlen(path));
-    return try_connect(&a, sizeof a);
-}
-
 START_TEST(unix_socket)
 {
     test_start(&f);
     ck_assert_uint_eq(f.port, 0);
     for (int i = 0; i < 20; i++)
-        expect_peer(connect_unix(), "unix");
+        expect_peer(test_try_connect_unix(path), "unix");
     test_stop(&f);
     ck_assert_int_eq(access(path, F_OK), -1); /* removed */
 }
@@ -264,7 +230,7 @@ START_TEST(unix_socket_many)
 
     test_start(&f);
     for (size_t i = 0; i < ARRAY_LEN(cs); i++)
-        client_adopt(&cs[i], connect_unix());
+        client_adopt(&cs[i], test_try_connect_unix(path));
     for (int round = 0; round < 10; round++)
         for (size_t i = 0; i < ARRAY_LEN(cs); i++)
             expect_alive(&cs[i]);
@@ -284,7 +250,7 @@ START_TEST(unix_socket_stale)
     ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
     close(fd);
     test_start(&f);
-    expect_peer(connect_unix(), "unix");
+    expect_peer(test_try_connect_unix(path), "unix");
     test_stop(&f);
 }
 END_TEST
@@ -298,7 +264,7 @@ START_TEST(unix_socket_in_use)
     test_prepare(&other);
     other.listen[0].host = str_from(host);
     ck_assert_int_eq(try_start(&other, &d), ERR_BUSY);
-    expect_peer(connect_unix(), "unix"); /* the file is still there */
+    expect_peer(test_try_connect_unix(path), "unix"); /* the file is still there */
     test_stop(&f);
 }
 END_TEST
@@ -341,11 +307,9 @@ START_TEST(unix_path_too_long)
 }
 END_TEST
 
-static TCase *addresses_case(void)
+static void addresses_case(Suite *s)
 {
-    TCase *t = tcase_create("addresses");
-
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = test_case(s, "addresses", setup, teardown, 4);
     tcase_add_test(t, port_in_use);
     tcase_add_test(t, given_port_with_several_loops);
     tcase_add_loop_test(t, not_an_address, 0, (int)ARRAY_LEN(no_addresses));
@@ -354,14 +318,11 @@ static TCase *addresses_case(void)
     tcase_add_test(t, server_names);
     tcase_add_loop_test(t, addresses, 0, 6);
     tcase_add_test(t, both_families_side_by_side);
-    return t;
 }
 
-static TCase *unix_case(void)
+static void unix_case(Suite *s)
 {
-    TCase *t = tcase_create("unix");
-
-    tcase_add_checked_fixture(t, unix_setup, unix_teardown);
+    TCase *t = test_case(s, "unix", unix_setup, unix_teardown, 4);
     tcase_add_test(t, unix_socket);
     tcase_add_test(t, unix_socket_many);
     tcase_add_test(t, unix_socket_stale);
@@ -369,15 +330,14 @@ static TCase *unix_case(void)
     tcase_add_test(t, unix_socket_is_another_file);
     tcase_add_test(t, unix_socket_replaced);
     tcase_add_test(t, unix_path_too_long);
-    return t;
 }
 
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/listen");
 
-    suite_add_tcase(s, addresses_case());
-    suite_add_tcase(s, unix_case());
+    addresses_case(s);
+    unix_case(s);
     return s;
 }
 

@@ -12,16 +12,13 @@ static struct reply got;
 static void setup(void)
 {
     test_prepare(&f);
-    test_start(&f);
-    client_open(&c, &f);
+    test_begin(&f, &c);
 }
 
 static void teardown(void)
 {
     test_release(&f.app);
-    client_close(&c);
-    reply_free(&got);
-    test_stop(&f);
+    test_end(&f, &c, &got);
 }
 
 /* ---- requests and responses -------------------------------------------------------------- */
@@ -790,11 +787,9 @@ START_TEST(several_loops)
 }
 END_TEST
 
-static TCase *requests_case(void)
+static void requests_case(Suite *s)
 {
-    TCase *t = tcase_create("requests");
-
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = test_case(s, "requests", setup, teardown, 4);
     tcase_add_test(t, head_of_a_response);
     tcase_add_test(t, keep_alive);
     tcase_add_loop_test(t, pipelined_at_once, 0, (int)ARRAY_LEN(pipelined));
@@ -811,15 +806,11 @@ static TCase *requests_case(void)
     tcase_add_test(t, half_closed_client_is_answered_what_was_whole);
     tcase_add_test(t, joined_headers);
     tcase_add_test(t, absolute_form);
-    return t;
 }
 
-static TCase *bodies_case(void)
+static void bodies_case(Suite *s)
 {
-    TCase *t = tcase_create("bodies");
-
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 30);
+    TCase *t = test_case(s, "bodies", setup, teardown, 30);
     tcase_add_loop_test(t, body_with_length, 0, (int)ARRAY_LEN(body_sizes));
     tcase_add_loop_test(t, body_in_chunks, 0, 6);
     tcase_add_loop_test(t, chunks_behind_a_large_head, 0, 30);
@@ -832,14 +823,11 @@ static TCase *bodies_case(void)
     tcase_add_test(t, flood_without_reading);
     tcase_add_test(t, share_ends_anywhere);
     tcase_add_test(t, share_ends_at_a_read);
-    return t;
 }
 
-static TCase *parked_case(void)
+static void parked_case(Suite *s)
 {
-    TCase *t = tcase_create("parked");
-
-    tcase_add_checked_fixture(t, setup, teardown);
+    TCase *t = test_case(s, "parked", setup, teardown, 4);
     tcase_add_test(t, parked);
     tcase_add_test(t, parked_twice);
     tcase_add_test(t, parked_behind_gathered_responses);
@@ -851,16 +839,15 @@ static TCase *parked_case(void)
     tcase_add_test(t, client_vanishes_while_it_is_sent_to);
     tcase_add_test(t, a_thousand_connections);
     tcase_add_test(t, several_loops);
-    return t;
 }
 
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/server");
 
-    suite_add_tcase(s, requests_case());
-    suite_add_tcase(s, bodies_case());
-    suite_add_tcase(s, parked_case());
+    requests_case(s);
+    bodies_case(s);
+    parked_case(s);
     return s;
 }
 

@@ -20,8 +20,7 @@ static void setup(void)
 
 static void begin(void)
 {
-    test_start(&f);
-    client_open(&c, &f);
+    test_begin(&f, &c);
 }
 
 static void teardown(void)
@@ -293,10 +292,7 @@ END_TEST
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/stop");
-    TCase *t = tcase_create("stop");
-
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 30);
+    TCase *t = test_case(s, "stop", setup, teardown, 30);
     tcase_add_test(t, idle);
     tcase_add_test(t, nobody_connected);
     tcase_add_test(t, port_is_free_at_once);
@@ -307,7 +303,6 @@ static Suite *suite(void)
     tcase_add_loop_test(t, cut_off, 0, 4);
     tcase_add_test(t, response_on_its_way);
     tcase_add_test(t, under_load);
-    suite_add_tcase(s, t);
     return s;
 }
 

@@ -1013,11 +1013,7 @@ END_TEST
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/tls");
-    TCase *names = tcase_create("names");
-    TCase *t = tcase_create("tls");
-
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 30);
+    TCase *t = test_case(s, "tls", setup, teardown, 30);
     tcase_add_test(t, handshake_and_keep_alive);
     tcase_add_test(t, bytewise);
     tcase_add_test(t, pipelined);
@@ -1049,9 +1045,9 @@ static Suite *suite(void)
     tcase_add_test(t, reloading);
     tcase_add_test(t, nothing_to_reload);
     tcase_add_test(t, tickets);
+    t = tcase_create("names");
+    tcase_add_loop_test(t, names_of_certificates, 0, (int)ARRAY_LEN(certificate_names));
     suite_add_tcase(s, t);
-    tcase_add_loop_test(names, names_of_certificates, 0, (int)ARRAY_LEN(certificate_names));
-    suite_add_tcase(s, names);
     return s;
 }
 

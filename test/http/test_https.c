@@ -1,5 +1,5 @@
 /*
- * test/http/test_tls.c - what an operator of https does: makes a certificate, renews it under load, has
+ * test/http/test_https.c - what an operator of https does: makes a certificate, renews it under load, has
  * several, sends plain HTTP to https; and what strangers ask for who speak older protocols. The clients are
  * the openssl command's. More of the protocol in test/unit/http/test_tls.c.
  */
@@ -454,7 +454,7 @@ END_TEST
 
 static Suite *suite(void)
 {
-    Suite *s = suite_create("http/tls");
+    Suite *s = suite_create("http/https");
     TCase *t = tcase_create("tls");
     tcase_set_timeout(t, 60);
     tcase_add_test(t, init_makes_a_certificate);
