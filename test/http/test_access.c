@@ -170,8 +170,10 @@ static const struct server_kind {
     const char *name, *settings;
     bool world; /* there is one; else nothing is there */
     int accounts;
+    size_t cells; /* are asked for of it */
 } kinds[] = {
-    {"plain", WITH_BASIC "kinto.bucket_create_principals = {boss} {olga}\n", true, NO_ACCOUNTS},
+    {"plain", WITH_BASIC "kinto.bucket_create_principals = {boss} {olga}\n", true, NO_ACCOUNTS,
+     42116},
     {"settings",
      WITH_BASIC "kinto.bucket_create_principals = {boss} {bucket-create}\n"
                 "kinto.bucket_read_principals = {bucket-read}\n"
@@ -188,7 +190,7 @@ static const struct server_kind {
                 "kinto.history_read_principals = {history-read}\n"
                 "kinto.permissions_read_principals = {permissions-read}\n"
                 "kinto.user-data_delete_principals = {user-data-delete}\n",
-     true, NO_ACCOUNTS},
+     true, NO_ACCOUNTS, 12048},
     {"mixed",
      WITH_ACCOUNTS
      "multiauth.policies = account basicauth\n"
@@ -196,21 +198,21 @@ static const struct server_kind {
      "kinto.account_create_principals = {boss} {account-create}\n"
      "kinto.account_read_principals = {account-read}\n"
      "kinto.account_write_principals = account:root {boss} {account-create} {account-write}\n",
-     true, TWO_ACCOUNTS},
+     true, TWO_ACCOUNTS, 10460},
     {"accounts",
      WITH_ACCOUNTS "multiauth.policies = account\n"
                    "kinto.account_create_principals = system.Everyone\n"
                    "kinto.account_write_principals = account:root\n",
-     true, ALL_ACCOUNTS},
+     true, ALL_ACCOUNTS, 3748},
     {"implicit",
      WITH_BASIC "kinto.explicit_permissions = false\n"
                 "kinto.bucket_create_principals = {boss} {olga}\n"
                 "kinto.group_create_principals = {boss} {olga}\n"
                 "kinto.collection_create_principals = {boss} {olga}\n"
                 "kinto.record_create_principals = {boss} {olga}\n",
-     true, NO_ACCOUNTS},
+     true, NO_ACCOUNTS, 3216},
     {"readonly", WITH_BASIC "kinto.bucket_write_principals = {boss}\nkinto.readonly = true\n",
-     false, NO_ACCOUNTS},
+     false, NO_ACCOUNTS, 2058},
     {"own",
      "kinto.includes = " PLUGINS " kinto.plugins.openid kinto.plugins.prometheus "
      "kinto.plugins.quotas kinto.plugins.revisions\n" COMMON
@@ -221,11 +223,11 @@ static const struct server_kind {
      "multiauth.policy.auth0.client_secret = client-secret\n"
      "multiauth.policy.auth0.header_type = Bearer\n"
      "kinto.bucket_create_principals = {boss} {olga}\n",
-     true, NO_ACCOUNTS},
+     true, NO_ACCOUNTS, 5525},
     {"mail",
      WITH_ACCOUNTS "multiauth.policies = account basicauth\n"
                    "kinto.account_validation = true\n",
-     false, NO_ACCOUNTS},
+     false, NO_ACCOUNTS, 104},
 };
 
 /* ---- situations ------------------------------------------------------------------------------ */
@@ -676,10 +678,11 @@ static void end(void)
 {
     if (record)
         ck_assert(fclose(record) == 0);
-    if (getenv("ACCESS_SAY"))
-        fprintf(stderr, "%s: %zu cells\n", kind->name, cells_asked);
     if (wrong_rows)
         ck_abort_msg("%zu rows are not as they have to be (see above)", wrong_rows);
+    ck_assert_msg(record || cells_asked == kind->cells,
+                  "%zu cells were asked for, not %zu: if that is meant, say so in `kinds`",
+                  cells_asked, kind->cells);
     if (!getenv("ACCESS_SERVER"))
         server_stop(&server);
 }
@@ -830,6 +833,16 @@ START_TEST(routes_of_account_validation)
 }
 END_TEST
 
+/* SECURITY.md says how many there are in all. */
+START_TEST(many_questions)
+{
+    size_t all = 0;
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        all += kinds[i].cells;
+    ck_assert_uint_ge(all, 79000);
+}
+END_TEST
+
 static TCase *case_of(Suite *s, const char *name)
 {
     TCase *t = api_case_own(s, name);
@@ -848,6 +861,7 @@ static Suite *suite(void)
     tcase_add_test(case_of(s, "mixed"), accounts_beside_basicauth);
     tcase_add_test(case_of(s, "own"), own_routes);
     tcase_add_test(case_of(s, "mail"), routes_of_account_validation);
+    tcase_add_test(case_of(s, "size"), many_questions);
     return s;
 }
 

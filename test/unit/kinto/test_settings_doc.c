@@ -3,7 +3,8 @@
  *
  * doc/settings.md must hold the line of each row as it is printed here; a failure shows the lines
  * that are missing, ready to be put in. kinto.ini may name only settings that there are, with their
- * real defaults, and must load as it is and with each of its examples switched on.
+ * real defaults, and must load as it is and with each of its examples switched on. The table of limits in
+ * SECURITY.md must show the defaults that there are.
  */
 #include "api/api.h"
 #include "auth/auth.h"
@@ -14,6 +15,7 @@
 #include "process/process.h"
 #include "store/store.h"
 #include "test/support/unit.h"
+#include "json/json.h"
 
 static const struct setting_table *const tables[] = {
     &store_settings, &http_settings,    &auth_settings,
@@ -220,12 +222,132 @@ START_TEST(the_ini_loads_with_every_example)
 }
 END_TEST
 
+/* ---- SECURITY.md ----------------------------------------------------------------------------- */
+
+#define AS_TEXT(number)  AS_TEXT_(number)
+#define AS_TEXT_(number) #number
+
+/* Limits that are no setting, or not just its default: the cell as it has to be (but for `behind`, which stands
+ * behind the default of the setting). NULL: no number, see the tests of the limit. */
+static const struct {
+    const char *limit, *cell, *behind;
+} special_limits[] = {
+    {"request line and headers", NULL, ", " AS_TEXT(HTTP_MAX_HEADERS) " headers"},
+    {"depth of JSON", AS_TEXT(JSON_MAX_DEPTH), NULL},
+    /* its default is 0; test/unit/http/test_crowds.c looks at what comes of that, and of the next one */
+    {"memory of all requests", "half of the machine's, at most 512 MiB", NULL},
+    {"of it for one address (IPv6: /64)", "13/16", NULL},
+    /* http/tls.c, and endless_alerts_in_a_session in test/unit/http/test_tls.c */
+    {"TLS records in a row that hold no data", "32 KiB", NULL},
+    {"work of a schema with its patterns on one object",
+     "counted in steps: some tens of milliseconds", NULL},
+};
+
+/* 16384 bytes: 16 KiB; 10000 objects: 10,000; 10 seconds: 10 s; nothing: off. */
+static void add_default(struct buf *b, const struct setting_row *row)
+{
+    str unit = str_from(row->unit);
+    uint64_t n = 0;
+    if (row->def)
+        ck_assert_int_eq(str_to_u64(str_from(row->def), &n), OK);
+    if (n == 0)
+        buf_add_lit(b, "off");
+    else if (str_eq(unit, STR("bytes")) && n % MIB == 0)
+        buf_printf(b, "%llu MiB", (unsigned long long)(n / MIB));
+    else if (str_eq(unit, STR("bytes")))
+        buf_printf(b, "%llu KiB", (unsigned long long)(n / KIB));
+    else if (n >= 1000)
+        buf_printf(b, "%llu,%03llu", (unsigned long long)(n / 1000),
+                   (unsigned long long)(n % 1000));
+    else
+        buf_printf(b, "%llu", (unsigned long long)n);
+    if (str_eq(unit, STR("seconds")))
+        buf_add_lit(b, " s");
+    else if (str_eq(unit, STR("bytes/second")))
+        buf_add_lit(b, " bytes/s");
+}
+
+/* The next of "`kinto.a.b`, `.c`", written out; false: there is none. */
+static bool next_key(str *rest, char key[128])
+{
+    size_t open = str_find(*rest, '`');
+    if (open == STR_NPOS)
+        return false;
+    *rest = str_drop(*rest, open + 1);
+    str name = str_cut(rest, '`');
+    char *dot = strrchr(key, '.');
+    if (str_starts(name, STR("."))) {
+        ck_assert_ptr_nonnull(dot);
+        snprintf(dot, 128 - (size_t)(dot - key), STR_FMT, STR_ARG(name));
+    } else {
+        snprintf(key, 128, STR_FMT, STR_ARG(name));
+    }
+    return true;
+}
+
+/* The defaults of the settings of a cell, each once. */
+static void add_defaults(struct buf *b, str cell)
+{
+    char key[128] = "";
+    while (next_key(&cell, key)) {
+        struct buf one;
+        const struct setting_row *row = row_of(str_from(key));
+        ck_assert_msg(row != NULL, "SECURITY.md: %s is in no table", key);
+        buf_init(&one, KIB);
+        add_default(&one, row);
+        if (str_find_str(buf_str(b), buf_str(&one)) == STR_NPOS)
+            buf_printf(b, "%s" STR_FMT, b->n > 0 ? ", " : "", STR_ARG(buf_str(&one)));
+        buf_fini(&one);
+    }
+}
+
+static void check_limit(str limit, str settings, str shown)
+{
+    struct buf want;
+    buf_init(&want, KIB);
+    add_defaults(&want, settings);
+    for (size_t i = 0; i < ARRAY_LEN(special_limits); i++) {
+        if (!str_eq(limit, str_from(special_limits[i].limit)))
+            continue;
+        if (special_limits[i].cell)
+            want.n = 0;
+        buf_add_str(&want, str_from(special_limits[i].cell ? special_limits[i].cell
+                                                           : special_limits[i].behind));
+    }
+    ck_assert_msg(str_eq(shown, buf_str(&want)),
+                  "SECURITY.md: " STR_FMT ": \"" STR_FMT "\" should be \"" STR_FMT "\"",
+                  STR_ARG(limit), STR_ARG(shown), STR_ARG(buf_str(&want)));
+    buf_fini(&want);
+}
+
+START_TEST(limits_are_as_promised)
+{
+    str doc = read_file("SECURITY.md"), head = STR("| limit | setting | default | beyond it |\n");
+    size_t at = str_find_str(doc, head);
+    unsigned n = 0;
+    ck_assert_uint_ne(at, STR_NPOS);
+    str rest = str_drop(doc, at + head.n);
+    (void)str_cut(&rest, '\n'); /* the line below the head */
+    while (str_starts(rest, STR("| "))) {
+        str line = str_drop(str_cut(&rest, '\n'), 2);
+        str limit = str_trim(str_cut(&line, '|')), settings = str_trim(str_cut(&line, '|'));
+        check_limit(limit, settings, str_trim(str_cut(&line, '|')));
+        n++;
+    }
+    ck_assert_uint_ge(n, 20);
+    free((char *)(uintptr_t)doc.p);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("kinto/settings_doc");
     TCase *t = tcase_create("manual");
     tcase_add_test(t, every_row_is_documented);
     tcase_add_test(t, the_manual_names_no_setting_that_is_not_there);
+    suite_add_tcase(s, t);
+    t = tcase_create("limits");
+    tcase_add_test(t, limits_are_as_promised);
     suite_add_tcase(s, t);
     t = tcase_create("ini");
     tcase_add_test(t, the_ini_shows_real_settings_and_defaults);
