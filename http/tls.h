@@ -18,7 +18,7 @@
 #include <mbedtls/x509_crt.h>
 
 /* Versions and suites that are good enough, for connections of both directions: TLS 1.2 at least, (1.3
- * where mbedtls has it), ephemeral keys and authenticated encryption only. Points to static memory. */
+ * where mbedtls has it), ephemeral keys and authenticated encryption only, no SHA-1. Points to static memory. */
 void tls_set_policy(mbedtls_ssl_config *config);
 
 /* Random bytes from the kernel, as mbedtls asks for them: no state that threads would share. */

@@ -79,6 +79,19 @@ static bool has_aes(void)
 
 static const char *alpn[] = {"http/1.1", NULL}; /* mbedtls wants it without const */
 
+/* Under the exchange of keys: whatever the library was built with, no SHA-1. (3 has no weak ones.) */
+static void set_hashes(mbedtls_ssl_config *config)
+{
+#if MBEDTLS_VERSION_MAJOR >= 3
+    (void)config;
+#else
+    static const int hashes[] = {MBEDTLS_MD_SHA256, MBEDTLS_MD_SHA384, MBEDTLS_MD_SHA512,
+                                 MBEDTLS_MD_NONE};
+
+    mbedtls_ssl_conf_sig_hashes(config, hashes);
+#endif
+}
+
 void tls_set_policy(mbedtls_ssl_config *config)
 {
     mbedtls_ssl_conf_ciphersuites(config, has_aes() ? aes_first : chacha_first);
@@ -87,11 +100,12 @@ void tls_set_policy(mbedtls_ssl_config *config)
 #else
     mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
 #endif
+    set_hashes(config);
 }
 
-/* Of a server only, whose choice it is: the curves for the exchange of keys, and the hashes under its
- * signature. (mbedtls 2.28 would offer SHA-1 and curves that nobody needs.) */
-static void set_server_policy(mbedtls_ssl_config *config)
+/* Of a server only, whose choice it is: the curves for the exchange of keys. (mbedtls 2.28 would offer some that
+ * nobody needs. For a client they would bound what certificates may be made of, too.) */
+static void set_server_curves(mbedtls_ssl_config *config)
 {
 #if MBEDTLS_VERSION_MAJOR >= 3
     static const uint16_t groups[] = {
@@ -103,11 +117,8 @@ static void set_server_policy(mbedtls_ssl_config *config)
     static const mbedtls_ecp_group_id curves[] = {MBEDTLS_ECP_DP_CURVE25519,
                                                   MBEDTLS_ECP_DP_SECP256R1,
                                                   MBEDTLS_ECP_DP_SECP384R1, MBEDTLS_ECP_DP_NONE};
-    static const int hashes[] = {MBEDTLS_MD_SHA256, MBEDTLS_MD_SHA384, MBEDTLS_MD_SHA512,
-                                 MBEDTLS_MD_NONE};
 
     mbedtls_ssl_conf_curves(config, curves);
-    mbedtls_ssl_conf_sig_hashes(config, hashes);
 #endif
 }
 
@@ -444,7 +455,7 @@ static enum err configure(struct tls_context *t, struct tls_tickets *tickets, st
     mbedtls_ssl_conf_session_tickets_cb(&t->config, mbedtls_ssl_ticket_write,
                                         mbedtls_ssl_ticket_parse, &tickets->keys);
     tls_set_policy(&t->config);
-    set_server_policy(&t->config);
+    set_server_curves(&t->config);
     return OK;
 }
 

@@ -46,6 +46,7 @@ enum cert {
     CERT_OTHER,
     CERT_NAME_ONLY,
     CERT_STRANGER,
+    CERT_SHA1, /* signed with it */
     CERTS
 };
 
@@ -82,6 +83,7 @@ struct cert_wish {
     const char *name; /* dNSName */
     bool address;     /* and 127.0.0.1 */
     const char *from, *to;
+    bool sha1;
 };
 
 /* subjectAltName, by hand: mbedtls 2.28 cannot write one. */
@@ -128,7 +130,7 @@ static void cert_write(mbedtls_pk_context *subject, const char *subject_name,
 
     mbedtls_x509write_crt_init(&w);
     mbedtls_x509write_crt_set_version(&w, MBEDTLS_X509_CRT_VERSION_3);
-    mbedtls_x509write_crt_set_md_alg(&w, MBEDTLS_MD_SHA256);
+    mbedtls_x509write_crt_set_md_alg(&w, wish->sha1 ? MBEDTLS_MD_SHA1 : MBEDTLS_MD_SHA256);
     mbedtls_x509write_crt_set_subject_key(&w, subject);
     mbedtls_x509write_crt_set_issuer_key(&w, issuer);
     ck_assert_int_eq(mbedtls_x509write_crt_set_subject_name(&w, subject_name), 0);
@@ -148,12 +150,13 @@ static void cert_write(mbedtls_pk_context *subject, const char *subject_name,
 UNUSED static void certs_make(void)
 {
     static const struct cert_wish wishes[CERTS] = {
-        [CERT_GOOD] = {"localhost", true, "20200101000000", "20991231235959"},
-        [CERT_EXPIRED] = {"localhost", true, "20200101000000", "20210101000000"},
-        [CERT_FUTURE] = {"localhost", true, "20980101000000", "20991231235959"},
-        [CERT_OTHER] = {"other.example", false, "20200101000000", "20991231235959"},
-        [CERT_NAME_ONLY] = {"localhost", false, "20200101000000", "20991231235959"},
-        [CERT_STRANGER] = {"localhost", true, "20200101000000", "20991231235959"},
+        [CERT_GOOD] = {"localhost", true, "20200101000000", "20991231235959", false},
+        [CERT_EXPIRED] = {"localhost", true, "20200101000000", "20210101000000", false},
+        [CERT_FUTURE] = {"localhost", true, "20980101000000", "20991231235959", false},
+        [CERT_OTHER] = {"other.example", false, "20200101000000", "20991231235959", false},
+        [CERT_NAME_ONLY] = {"localhost", false, "20200101000000", "20991231235959", false},
+        [CERT_STRANGER] = {"localhost", true, "20200101000000", "20991231235959", false},
+        [CERT_SHA1] = {"localhost", true, "20200101000000", "20991231235959", true},
     };
     mbedtls_pk_context ca, key;
     char unused[120];
@@ -344,8 +347,10 @@ UNUSED static bool side_request(struct side *s)
     return true;
 }
 
-/* From now on TLS, as the server. False: the handshake failed. */
-UNUSED static bool side_start_tls(struct side *s, enum cert which)
+/* From now on TLS, as the server that `weaken` (NULL: nothing) makes of mbedtls' own defaults. False: the
+ * handshake failed. */
+UNUSED static bool side_start_weak_tls(struct side *s, enum cert which,
+                                       void (*weaken)(mbedtls_ssl_config *config))
 {
     mbedtls_ssl_init(&s->ssl);
     mbedtls_ssl_config_init(&s->config);
@@ -369,11 +374,18 @@ UNUSED static bool side_start_tls(struct side *s, enum cert which)
                      0);
     mbedtls_ssl_conf_rng(&s->config, mbedtls_ctr_drbg_random, &s->random);
     ck_assert_int_eq(mbedtls_ssl_conf_own_cert(&s->config, &s->cert, &s->key), 0);
+    if (weaken != NULL)
+        weaken(&s->config);
     ck_assert_int_eq(mbedtls_ssl_setup(&s->ssl, &s->config), 0);
     mbedtls_ssl_set_bio(&s->ssl, s, side_out, side_in, NULL);
     s->tls = s->goodbye = true;
     s->at = s->n = 0;
     return mbedtls_ssl_handshake(&s->ssl) == 0;
+}
+
+UNUSED static bool side_start_tls(struct side *s, enum cert which)
+{
+    return side_start_weak_tls(s, which, NULL);
 }
 
 static void side_end(struct side *s)

@@ -803,6 +803,7 @@ static const struct {
     {{CERT_EXPIRED, false, GOOD}, "127.0.0.1", ERR_UNTRUSTED, "certificate has expired"},
     {{CERT_FUTURE, false, GOOD}, "localhost", ERR_UNTRUSTED, "certificate is not valid yet"},
     {{CERT_STRANGER, false, GOOD}, "localhost", ERR_UNTRUSTED, "not signed by a trusted authority"},
+    {{CERT_SHA1, false, GOOD}, "localhost", ERR_UNTRUSTED, "certificate has too weak a signature"},
     /* Without TLS's goodbye only what has a length of its own is known to be whole. */
     {{CERT_GOOD, true, GOOD}, "localhost", OK, "hello"},
     {{CERT_GOOD, false, OK_LINE "\r\nto the end"}, "localhost", OK, "to the end"},
@@ -824,6 +825,78 @@ START_TEST(tls)
         peer_stop(p);
         ck_assert_uint_eq(p->got_n, 0); /* not a byte of the request went there */
     }
+    peer_free(p);
+}
+END_TEST
+
+/* Peers that speak nothing better. */
+
+static void only_1_2(mbedtls_ssl_config *c)
+{
+#if MBEDTLS_VERSION_MAJOR >= 3
+    mbedtls_ssl_conf_max_tls_version(c, MBEDTLS_SSL_VERSION_TLS1_2);
+#else
+    (void)c;
+#endif
+}
+
+static void only_cbc(mbedtls_ssl_config *c)
+{
+    static const int suites[] = {MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256,
+                                 MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384,
+                                 MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, 0};
+    only_1_2(c);
+    mbedtls_ssl_conf_ciphersuites(c, suites);
+}
+
+static void only_old_keys(mbedtls_ssl_config *c) /* no forward secrecy */
+{
+    static const int suites[] = {MBEDTLS_TLS_ECDH_ECDSA_WITH_AES_128_GCM_SHA256,
+                                 MBEDTLS_TLS_RSA_WITH_AES_128_GCM_SHA256, 0};
+    only_1_2(c);
+    mbedtls_ssl_conf_ciphersuites(c, suites);
+}
+
+#if MBEDTLS_VERSION_MAJOR < 3 /* 3 knows none of these */
+static void only_1_0(mbedtls_ssl_config *c)
+{
+    mbedtls_ssl_conf_max_version(c, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_1);
+}
+
+static void only_1_1(mbedtls_ssl_config *c)
+{
+    mbedtls_ssl_conf_max_version(c, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_2);
+}
+
+static void only_sha1(mbedtls_ssl_config *c) /* under the exchange of keys */
+{
+    static const int hashes[] = {MBEDTLS_MD_SHA1, MBEDTLS_MD_NONE};
+    mbedtls_ssl_conf_sig_hashes(c, hashes);
+}
+#endif
+
+static void (*const weak_peers[])(mbedtls_ssl_config *c) = {
+    only_cbc, only_old_keys,
+#if MBEDTLS_VERSION_MAJOR < 3
+    only_1_0, only_1_1,      only_sha1,
+#endif
+};
+
+static void part_weak(struct side *s, const void *arg)
+{
+    if (side_start_weak_tls(s, CERT_GOOD, *(void (*const *)(mbedtls_ssl_config *))arg))
+        part_text(s, GOOD);
+}
+
+START_TEST(weak_tls)
+{
+    struct peer *p = peer_start(part_weak, &weak_peers[_i]);
+
+    must(call_url((struct http_call){0}, "https", "localhost", p->port, "/"), ERR_IO);
+    must_say("the TLS handshake");
+    peer_stop(p);
+    ck_assert_uint_eq(p->connections, 1);
+    ck_assert_uint_eq(p->got_n, 0);
     peer_free(p);
 }
 END_TEST
@@ -1087,6 +1160,7 @@ static Suite *client_suite(void)
     tcase_add_test(c, https_by_proxy);
     tcase_add_loop_test(c, tunnels_that_fail, 0, ARRAY_LEN(tunnels));
     tcase_add_loop_test(c, tls, 0, ARRAY_LEN(tls_cases));
+    tcase_add_loop_test(c, weak_tls, 0, ARRAY_LEN(weak_peers));
     tcase_add_test(c, tls_with_who_does_not_speak_it);
     tcase_add_test(c, leaves_no_https);
     tcase_add_test(c, whom_to_trust);

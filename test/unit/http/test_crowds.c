@@ -3,7 +3,10 @@
  * when there is not enough of either. (What one of them alone may do: test_limits.c.) Clients come from
  * several addresses: 127.0.0.1, 127.0.0.2, ...
  */
+#include "http/private.h"
 #include "test/unit/http/server_test.h"
+
+#include <sys/sysinfo.h>
 
 #define SHORT_MS       100 /* of the time-out that a test is about */
 #define SLOW_READER_MS 300
@@ -172,6 +175,91 @@ START_TEST(the_slowest_go_first)
     wait_told(&cs[0]);
     expect_reply(&cs[0], 503, "refused 503: There is no memory for the request's body.");
     ck_assert(!is_told(&cs[1])); /* one was enough */
+}
+END_TEST
+
+/* ---- one network's share --------------------------------------------------------------------- */
+
+#define SHARE(total) ((total) / 16 * 13)
+#define LIGHT        ((size_t)90 * 1000) /* a body that makes its request hold 128 KiB at most */
+
+/* Unfinished small bodies from one address, into cs[*n] and on, until one is refused: the most that was held. */
+static size_t fill_lightly(unsigned from, size_t *n)
+{
+    size_t most = memory();
+
+    for (; *n < ARRAY_LEN(cs); ++*n) {
+        size_t before = memory();
+        open_from(&cs[*n], from);
+        if (!send_part(&cs[*n], LIGHT, LIGHT - 1) || !wait_held(&cs[*n], before, LIGHT)) {
+            expect_reply(&cs[*n], 503, NULL);
+            return most;
+        }
+        most = MAX_OF(most, memory());
+    }
+    ck_abort_msg("nobody was refused");
+    return 0;
+}
+
+/* An address gets 13/16 of all and not more, however many connections it has; the rest is there for others.
+ * (Small requests: nobody is ended for being slow while they hold so little.) */
+START_TEST(an_address_has_a_share_of_the_memory)
+{
+    size_t n = 0, most;
+
+    f.o.max_total_bytes = 4 * MIB;
+    test_start(&f);
+    most = fill_lightly(2, &n);
+    ck_assert_uint_le(most, SHARE(4 * MIB));
+    ck_assert_uint_gt(most, SHARE(4 * MIB) - PURSE_LIGHT_BYTES);
+    n++;
+    size_t others = n;
+    most = fill_lightly(3, &n);
+    ck_assert_uint_gt(n, others);
+    ck_assert_uint_gt(most, 4 * MIB - PURSE_LIGHT_BYTES);
+    for (size_t i = 0; i < others - 1; i++)
+        ck_assert(!is_told(&cs[i])); /* nobody was ended for it */
+}
+END_TEST
+
+/* Who counts as one: an IPv4 address, 64 bits of an IPv6 one. (There is one IPv6 address on loopback only.) */
+START_TEST(who_is_a_network)
+{
+    static const struct {
+        const char *one, *other;
+        bool same;
+    } rows[] = {
+        {"2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", true},
+        {"2001:db8:1:2::1", "2001:db8:1:3::1", false},
+        {"192.0.2.1", "192.0.2.1", true},
+        {"192.0.2.1", "192.0.2.2", false},
+        {"::ffff:192.0.2.1", "192.0.2.1", true},
+    };
+
+    test_start(&f);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct networks *networks = &f.server->networks;
+        struct network *one = network_enter(networks, str_from(rows[i].one), 0);
+        struct network *other = network_enter(networks, str_from(rows[i].other), 0);
+        ck_assert_msg((one == other) == rows[i].same, "%s %s", rows[i].one, rows[i].other);
+        ck_assert_uint_eq(one->purse.most, SHARE(TOTAL));
+        network_leave(networks, one);
+        network_leave(networks, other);
+    }
+}
+END_TEST
+
+START_TEST(all_the_memory_by_default)
+{
+    struct sysinfo machine;
+
+    ck_assert_int_eq(sysinfo(&machine), 0);
+    f.o.max_total_bytes = 0;
+    test_start(&f);
+    uint64_t half = (uint64_t)machine.totalram * machine.mem_unit / 2;
+    ck_assert_uint_le(f.server->purse.most, MAX_OF(half, (uint64_t)(64 * MIB)));
+    ck_assert_uint_le(f.server->purse.most, 512 * MIB);
+    ck_assert_uint_ge(f.server->purse.most, MIN_OF(half / 100 * 99, (uint64_t)(512 * MIB)));
 }
 END_TEST
 
@@ -360,6 +448,10 @@ static Suite *suite(void)
     tcase_add_test(t, unfinished_bodies_are_bounded_together);
     tcase_add_test(t, unread_responses_are_bounded_together);
     tcase_add_test(t, the_slowest_go_first);
+    t = test_case(s, "share", setup, teardown, 20);
+    tcase_add_test(t, an_address_has_a_share_of_the_memory);
+    tcase_add_test(t, who_is_a_network);
+    tcase_add_test(t, all_the_memory_by_default);
     t = test_case(s, "connections", setup, teardown, 4);
     tcase_add_test(t, an_address_has_a_limit);
     tcase_add_loop_test(t, nobody_is_locked_out, 0, 6);
