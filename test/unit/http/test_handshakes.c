@@ -1,0 +1,354 @@
+/*
+ * Handshakes of TLS while many are under way: who waits for whom, and what goes on meanwhile; and what is made of
+ * first messages that offer something weak.
+ *
+ * What a pool thread does next is told here by gates: jobs of its pool that wait until the test opens them. Between
+ * two gates of one lane each other lane has one turn, so nothing depends on how fast anything is.
+ */
+#include "base/net.h"
+#include "http/private.h"
+#include "test/unit/http/tls_test.h"
+
+#include <netinet/tcp.h>
+#include <semaphore.h>
+
+/* ---- a first message, by hand ---------------------------------------------------------------- */
+
+struct offer {
+    uint16_t version, suite, signature, group;
+    uint8_t compressions[2];
+    uint8_t ncompressions;
+    uint16_t extension; /* one more, empty; 0: none */
+};
+
+#define TLS_1_2        0x0303
+#define ECDHE_AES_GCM  0xc02b /* TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 */
+#define ECDSA_SHA256   0x0403
+#define ECDSA_SHA1     0x0203
+#define P_256          0x0017
+#define EARLY_DATA     0x002a
+#define NOT_COMPRESSED {0}, 1
+
+static const struct offer good = {TLS_1_2, ECDHE_AES_GCM, ECDSA_SHA256, P_256, NOT_COMPRESSED, 0};
+
+static void add_u16(struct buf *b, unsigned n)
+{
+    buf_add_char(b, (char)(n >> 8));
+    buf_add_char(b, (char)n);
+}
+
+/* A list of one number of 16 bits. */
+static void add_extension(struct buf *b, unsigned type, unsigned number)
+{
+    add_u16(b, type);
+    add_u16(b, 4);
+    add_u16(b, 2);
+    add_u16(b, number);
+}
+
+static void put_u16(struct buf *b, size_t at, size_t n)
+{
+    b->p[at] = (char)(n >> 8);
+    b->p[at + 1] = (char)n;
+}
+
+/* A ClientHello (RFC 5246, 7.4.1.2) in one record. */
+static str hello_of(struct buf *b, const struct offer *o)
+{
+    size_t extensions;
+
+    buf_init(b, KIB);
+    buf_add_str(b, (str){"\x16\x03\x01\0\0\x01\0\0\0", 9});
+    add_u16(b, o->version);
+    for (int i = 0; i < 32; i++)
+        buf_add_char(b, 'r');
+    buf_add_char(b, 0); /* no session */
+    add_u16(b, 2);
+    add_u16(b, o->suite);
+    buf_add_char(b, (char)o->ncompressions);
+    buf_add_str(b, (str){(const char *)o->compressions, o->ncompressions});
+    extensions = b->n;
+    add_u16(b, 0);
+    add_extension(b, 0x000d, o->signature);
+    add_extension(b, 0x000a, o->group);
+    if (o->extension != 0) {
+        add_u16(b, o->extension);
+        add_u16(b, 0);
+    }
+    ck_assert(!buf_failed(b));
+    put_u16(b, extensions, b->n - extensions - 2);
+    put_u16(b, 7, b->n - 9);
+    put_u16(b, 3, b->n - 5);
+    return buf_str(b);
+}
+
+/* ---- what is not good enough ----------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    struct offer offer;
+    bool served;
+} offers[] = {
+    {"good", {TLS_1_2, ECDHE_AES_GCM, ECDSA_SHA256, P_256, NOT_COMPRESSED, 0}, true},
+    {"SSL 3", {0x0300, ECDHE_AES_GCM, ECDSA_SHA256, P_256, NOT_COMPRESSED, 0}, false},
+    {"TLS 1.0", {0x0301, 0xc009, ECDSA_SHA256, P_256, NOT_COMPRESSED, 0}, false},
+    {"TLS 1.1", {0x0302, 0xc009, ECDSA_SHA256, P_256, NOT_COMPRESSED, 0}, false},
+    {"CBC", {TLS_1_2, 0xc023, ECDSA_SHA256, P_256, NOT_COMPRESSED, 0}, false},
+    {"CCM with a short tag", {TLS_1_2, 0xc0ae, ECDSA_SHA256, P_256, NOT_COMPRESSED, 0}, false},
+    {"RC4", {TLS_1_2, 0xc007, ECDSA_SHA256, P_256, NOT_COMPRESSED, 0}, false},
+    {"no encryption", {TLS_1_2, 0xc006, ECDSA_SHA256, P_256, NOT_COMPRESSED, 0}, false},
+    {"a key that stays", {TLS_1_2, 0x009c, ECDSA_SHA256, P_256, NOT_COMPRESSED, 0}, false},
+    {"SHA-1", {TLS_1_2, ECDHE_AES_GCM, ECDSA_SHA1, P_256, NOT_COMPRESSED, 0}, false},
+    {"a small curve", {TLS_1_2, ECDHE_AES_GCM, ECDSA_SHA256, 0x0013, NOT_COMPRESSED, 0}, false},
+    /* What is asked for and not granted. */
+    {"DEFLATE", {TLS_1_2, ECDHE_AES_GCM, ECDSA_SHA256, P_256, {1, 0}, 2, 0}, true},
+    {"early data", {TLS_1_2, ECDHE_AES_GCM, ECDSA_SHA256, P_256, NOT_COMPRESSED, EARLY_DATA}, true},
+};
+
+/* A ServerHello up to what it says of compression; an alert, or the end, if there is none. */
+static bool is_answered(struct client *c, uint8_t *compression)
+{
+    size_t at = 44; /* behind the length of the session's id, which is the last of these */
+
+    while (c->n < at + 3) {
+        if (client_fill(c) == 0)
+            return false;
+        if (c->buf[c->at] != 0x16)
+            return false;
+        if (c->n >= 44)
+            at = 44 + (uint8_t)c->buf[c->at + 43];
+    }
+    ck_assert_int_eq(c->buf[c->at + 5], 2);
+    *compression = (uint8_t)c->buf[c->at + at + 2];
+    return true;
+}
+
+START_TEST(weak_offers)
+{
+    struct client c;
+    struct buf b;
+    uint8_t compression = 0xff;
+
+    test_start(&f);
+    client_open(&c, &f);
+    client_send(&c, hello_of(&b, &offers[_i].offer));
+    ck_assert_msg(is_answered(&c, &compression) == offers[_i].served, "%s", offers[_i].name);
+    if (offers[_i].served)
+        ck_assert_uint_eq(compression, 0);
+    client_close(&c);
+    buf_fini(&b);
+    test_wait_open(&f, 0);
+}
+END_TEST
+
+/* ---- gates ----------------------------------------------------------------------------------- */
+
+#define POOL_LANES 64 /* base/pool.c: numbers that are the same modulo that share a lane */
+
+struct gate {
+    struct pool_job job;
+    sem_t reached, open;
+};
+
+static struct gate gates[40];
+static unsigned ngates; /* submitted; the thread waits at the last one */
+static uint64_t gate_lane;
+
+static void wait_at_gate(struct pool_job *job, bool dropped)
+{
+    struct gate *g = CONTAINER_OF(job, struct gate, job);
+
+    sem_post(&g->reached);
+    if (!dropped)
+        sem_wait(&g->open);
+}
+
+/* Until the next gate: one job of each lane that has any. */
+static void one_round(void)
+{
+    struct gate *g = &gates[ngates];
+
+    ck_assert_uint_lt(ngates, ARRAY_LEN(gates));
+    g->job.run = wait_at_gate;
+    sem_init(&g->reached, 0, 0);
+    sem_init(&g->open, 0, 0);
+    ck_assert_int_eq(pool_submit(f.server->loops[0].handshakes, &g->job, gate_lane), OK);
+    if (ngates > 0)
+        sem_post(&gates[ngates - 1].open);
+    ngates++;
+    sem_wait(&g->reached);
+}
+
+/* ---- a flood --------------------------------------------------------------------------------- */
+
+#define FLOOD      100
+#define FLOOD_FROM 2 /* 127.0.0.x */
+
+static struct client flood[FLOOD];
+static struct client other; /* a client without TLS on the same loop */
+
+static uint64_t lane_from(unsigned from)
+{
+    char address[32];
+    int n = snprintf(address, sizeof address, "127.0.0.%u", from);
+
+    return net_network((str){address, (size_t)n}) % POOL_LANES;
+}
+
+/* An address whose lane is neither of these two. */
+static unsigned address_beside(uint64_t one, uint64_t two)
+{
+    unsigned from = FLOOD_FROM + 1;
+
+    while (lane_from(from) == one || lane_from(from) == two)
+        from++;
+    return from;
+}
+
+/* n sessions are there, and what has come for the loop so far has been looked at. */
+static void wait_sessions(size_t n)
+{
+    uint64_t until = clock_mono_ms() + TEST_MS;
+    struct http_stats s;
+
+    do {
+        http_server_stats(f.server, &s);
+        ck_assert_uint_lt(clock_mono_ms(), until);
+        wait_tick();
+    } while (s.memory_bytes < n * TLS_SESSION_BYTES);
+    expect_alive(&other);
+}
+
+static unsigned flood_answered(void)
+{
+    struct pollfd p[FLOOD];
+
+    for (size_t i = 0; i < FLOOD; i++)
+        p[i] = (struct pollfd){flood[i].fd, POLLIN, 0};
+    return (unsigned)poll(p, FLOOD, 0);
+}
+
+static void begin_flood(void)
+{
+    struct buf b;
+    str hello = hello_of(&b, &good);
+
+    for (size_t i = 0; i < FLOOD; i++) {
+        client_adopt(&flood[i], test_connect_from(f.port, FLOOD_FROM));
+        client_send(&flood[i], hello);
+    }
+    buf_fini(&b);
+}
+
+static int in_now(void *arg, unsigned char *p, size_t n)
+{
+    struct tls_client *t = arg;
+    ssize_t r = recv(t->fd, p, n, MSG_DONTWAIT);
+
+    if (r < 0)
+        return errno == EAGAIN ? MBEDTLS_ERR_SSL_WANT_READ : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
+    return (int)r;
+}
+
+/* The client's whole handshake: how many rounds it takes, when a round is one job of each lane. */
+static unsigned rounds_of(struct tls_client *t, size_t sessions)
+{
+    unsigned rounds = 0;
+    int r;
+
+    ck_assert_int_eq(mbedtls_ssl_setup(&t->ssl, &t->config), 0);
+    ck_assert_int_eq(mbedtls_ssl_set_hostname(&t->ssl, "localhost"), 0);
+    mbedtls_ssl_set_bio(&t->ssl, t, out_fd, in_now, NULL);
+    while ((r = mbedtls_ssl_handshake(&t->ssl)) == MBEDTLS_ERR_SSL_WANT_READ) {
+        wait_sessions(sessions);
+        one_round();
+        rounds++;
+        ck_assert_uint_lt(rounds, 10);
+    }
+    ck_assert_int_eq(r, 0);
+    wait_sessions(sessions);
+    one_round(); /* with TLS 1.3 the last word is the client's */
+    mbedtls_ssl_set_bio(&t->ssl, t, out_fd, in_fd, NULL);
+    return rounds + 1;
+}
+
+static void flood_setup(void)
+{
+    tls_setup();
+    f.o.loops = 1;
+    f.o.head_timeout_ms = 60000; /* nobody is late here */
+    test_start(&f);
+    ngates = 0;
+    client_adopt(&other, test_connect(http_server_port(f.server, 1)));
+}
+
+static void flood_teardown(void)
+{
+    if (ngates > 0)
+        sem_post(&gates[ngates - 1].open);
+    for (size_t i = 0; i < FLOOD; i++)
+        if (flood[i].buf != NULL)
+            client_close(&flood[i]);
+    client_close(&other);
+    tls_teardown();
+}
+
+/* A hundred clients of one network want a handshake; while they wait, a client of another network gets his, a turn
+ * for each of theirs. */
+START_TEST(floods_wait_behind_themselves)
+{
+    struct tls_client t;
+    unsigned from, rounds;
+    int one = 1; /* what the client has said is here at once */
+
+    gate_lane = lane_from(FLOOD_FROM) + 1;
+    from = address_beside(lane_from(FLOOD_FROM), gate_lane % POOL_LANES);
+    one_round();
+    begin_flood();
+    wait_sessions(FLOOD);
+    ck_assert_uint_eq(flood_answered(), 0); /* the gate is closed */
+    comes_from = from;
+    tls_prepare(&t);
+    ck_assert_int_eq(setsockopt(t.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), 0);
+    rounds = rounds_of(&t, FLOOD + 1);
+    ck_assert_uint_le(rounds, 4);
+    ck_assert_uint_eq(flood_answered(), rounds);
+    tls_expect_alive(&t);
+    tls_close(&t);
+}
+END_TEST
+
+/* No handshake gets on at all, and those who are through with theirs, or want none, are served as ever. */
+START_TEST(requests_wait_for_no_handshake)
+{
+    struct tls_client t;
+
+    comes_from = 1;
+    tls_open(&t);
+    tls_expect_alive(&t);
+    gate_lane = lane_from(FLOOD_FROM) + 1;
+    one_round();
+    begin_flood();
+    wait_sessions(FLOOD + 1);
+    for (int i = 0; i < 100; i++) {
+        tls_expect_alive(&t);
+        expect_alive(&other);
+    }
+    ck_assert_uint_eq(flood_answered(), 0);
+    tls_close(&t);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("http/handshakes");
+    TCase *t = test_case(s, "offers", tls_setup, tls_teardown, 20);
+
+    tcase_add_loop_test(t, weak_offers, 0, (int)ARRAY_LEN(offers));
+    t = test_case(s, "floods", flood_setup, flood_teardown, 30);
+    tcase_add_test(t, floods_wait_behind_themselves);
+    tcase_add_test(t, requests_wait_for_no_handshake);
+    return s;
+}
+
+UNIT_MAIN(suite)
