@@ -104,7 +104,12 @@ $(B)/kinto.o $(B)/cli/args.o $(B)/cli/serve.o: VERSION
 # A test is a program of its own; unit tests link what they need out of the library.
 $(B)/test/%: $(B)/test/%.o $(SUPPORT) $(B)/libkinto.a
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(CFLAGS) -o $@ $(B)/test/$*.o $(SUPPORT) $(B)/libkinto.a $(LIBS) $(TESTLIBS)
+	$(Q)$(CC) $(CFLAGS) $(WRAP) -o $@ $(B)/test/$*.o $(SUPPORT) $(B)/libkinto.a $(LIBS) $(TESTLIBS)
+
+# In these allocations are counted, and fail (test/support/memory.h): mbedtls', too, so it is linked into them.
+COUNTED    := unit/http/test_memory
+$(COUNTED:%=$(B)/test/%): WRAP := $(foreach f,malloc calloc realloc strdup free,-Wl,--wrap=$(f))
+$(COUNTED:%=$(B)/test/%): LIBS := $(patsubst -lmbed%,-l:libmbed%.a,$(LIBS))
 
 # A fuzz target has libFuzzer's main, or one that gives it its seeds.
 FUZZ_MAIN  := $(if $(filter fuzz,$(SANITIZE)),,$(B)/test/fuzz/replay.o)

@@ -22,7 +22,7 @@
  * can still read why.
  *
  * Cost: a keep-alive request is one read and one write, without malloc; responses to pipelined
- * requests leave together. An idle connection holds some 500 bytes (TLS: mbedtls' buffers too, 40 KiB,
+ * requests leave together. An idle connection holds some 500 bytes (TLS: mbedtls' buffers too, 48 KiB,
  * from its first byte on), a head on its way 4 KiB more, a request in work about 14 KiB and its body.
  * TLS handshakes are computed on threads of their own, one a loop, so that they hold no loop up.
  *

@@ -200,7 +200,8 @@ void tls_context_log(const struct tls_context *t, const struct tls_files *f);
 
 /* ---- tls.c: handshakes ------------------------------------------------------------------- */
 
-#define TLS_SESSION_BYTES (40 * KIB) /* what one holds: buffers for two records, and keys */
+#define TLS_SESSION_BYTES                                                                          \
+    (48 * KIB) /* what one holds at most: buffers for two records, keys, a handshake */
 
 /* The thread that computes the handshakes of a loop; its owner frees it with pool_free. */
 MUST_CHECK enum err tls_pool_new(struct pool **out, struct err_detail *d);

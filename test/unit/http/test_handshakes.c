@@ -240,25 +240,13 @@ static void begin_flood(void)
     buf_fini(&b);
 }
 
-static int in_now(void *arg, unsigned char *p, size_t n)
-{
-    struct tls_client *t = arg;
-    ssize_t r = recv(t->fd, p, n, MSG_DONTWAIT);
-
-    if (r < 0)
-        return errno == EAGAIN ? MBEDTLS_ERR_SSL_WANT_READ : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
-    return (int)r;
-}
-
 /* The client's whole handshake: how many rounds it takes, when a round is one job of each lane. */
 static unsigned rounds_of(struct tls_client *t, size_t sessions)
 {
     unsigned rounds = 0;
     int r;
 
-    ck_assert_int_eq(mbedtls_ssl_setup(&t->ssl, &t->config), 0);
-    ck_assert_int_eq(mbedtls_ssl_set_hostname(&t->ssl, "localhost"), 0);
-    mbedtls_ssl_set_bio(&t->ssl, t, out_fd, in_now, NULL);
+    tls_begin(t);
     while ((r = mbedtls_ssl_handshake(&t->ssl)) == MBEDTLS_ERR_SSL_WANT_READ) {
         wait_sessions(sessions);
         one_round();
