@@ -134,8 +134,7 @@ static enum err load(struct http_trust *t, struct err_detail *d)
     mbedtls_x509_crt_free(&t->roots);
     mbedtls_x509_crt_init(&t->roots);
     mbedtls_strerror(r < 0 ? r : MBEDTLS_ERR_X509_INVALID_FORMAT, text, sizeof text);
-    return err_set(d, r == MBEDTLS_ERR_X509_ALLOC_FAILED ? ERR_NOMEM : ERR_SYNTAX, 0, "%s: %s",
-                   file, text);
+    return err_set(d, tls_no_memory(r) ? ERR_NOMEM : ERR_SYNTAX, 0, "%s: %s", file, text);
 }
 
 static enum err load_once(struct http_trust *t, struct err_detail *d)
@@ -286,8 +285,7 @@ static enum err tls_failed(struct dial *c, int r, const char *what, struct err_d
     if (r == MBEDTLS_ERR_SSL_CONN_EOF || r == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY || r == 0)
         return err_set(d, ERR_CLOSED, 0, "%s: %s: the connection was cut off", c->peer, what);
     mbedtls_strerror(r, text, sizeof text);
-    return err_set(d, r == MBEDTLS_ERR_SSL_ALLOC_FAILED ? ERR_NOMEM : ERR_IO, 0, "%s: %s: %s",
-                   c->peer, what, text);
+    return err_set(d, tls_no_memory(r) ? ERR_NOMEM : ERR_IO, 0, "%s: %s: %s", c->peer, what, text);
 }
 
 /* ---- the connection -------------------------------------------------------------------------- */

@@ -27,7 +27,10 @@ int tls_random(void *unused, unsigned char *p, size_t n);
 /* Whatever mbedtls wants done once in a process before anything else. False: no memory. */
 bool tls_library_init(void);
 
-/* "what: mbedtls' sentence on r". Returns e. */
+/* Does mbedtls' error say that there was no memory? */
+bool tls_no_memory(int r);
+
+/* "what: mbedtls' sentence on r". Returns e, or NOMEM if that is what r says. */
 enum err tls_error(struct err_detail *d, enum err e, const char *what, int r);
 
 /* The names of a certificate (subjectAltName; RFC 5280, 4.2.1.6): their kinds, which are the tags of ASN.1. */

@@ -22,7 +22,12 @@
 #include "http/tls.h"
 
 #include <errno.h>
+#include <mbedtls/asn1.h>
+#include <mbedtls/bignum.h>
+#include <mbedtls/ecp.h>
 #include <mbedtls/error.h>
+#include <mbedtls/md.h>
+#include <mbedtls/pem.h>
 #include <mbedtls/pk.h>
 #include <mbedtls/platform_util.h>
 #include <mbedtls/ssl_ticket.h>
@@ -138,12 +143,28 @@ bool tls_library_init(void)
 #endif
 }
 
+/* An error is the sum of two: of the module that was called, and of one below it. */
+bool tls_no_memory(int r)
+{
+    static const int errors[] = {
+        MBEDTLS_ERR_X509_ALLOC_FAILED, MBEDTLS_ERR_PEM_ALLOC_FAILED,  MBEDTLS_ERR_PK_ALLOC_FAILED,
+        MBEDTLS_ERR_ECP_ALLOC_FAILED,  MBEDTLS_ERR_SSL_ALLOC_FAILED,  MBEDTLS_ERR_MD_ALLOC_FAILED,
+        MBEDTLS_ERR_MPI_ALLOC_FAILED,  MBEDTLS_ERR_ASN1_ALLOC_FAILED,
+    };
+    int low = -(-r & 0x7f), high = -(-r & 0x7f80);
+
+    for (size_t i = 0; i < ARRAY_LEN(errors) && r < 0; i++)
+        if (errors[i] == low || errors[i] == high)
+            return true;
+    return false;
+}
+
 enum err tls_error(struct err_detail *d, enum err e, const char *what, int r)
 {
     char text[128];
 
     mbedtls_strerror(r, text, sizeof text);
-    return err_set(d, e, 0, "%s: %s", what, text);
+    return err_set(d, tls_no_memory(r) ? ERR_NOMEM : e, 0, "%s: %s", what, text);
 }
 
 /* ---- what both directions use ---------------------------------------------------------------- */
@@ -403,7 +424,10 @@ static enum err load_identity(struct identity *id, const struct pem *certificate
     r = parse_key(id, key);
     if (r != 0)
         return tls_error(d, ERR_SYNTAX, key->path, r);
-    if (check_pair(id) != 0)
+    r = check_pair(id);
+    if (tls_no_memory(r))
+        return tls_error(d, ERR_NOMEM, key->path, r);
+    if (r != 0)
         return err_set(d, ERR_CONFLICT, 0,
                        "%s and %s: the key and the certificate do not belong together", key->path,
                        certificate->path);

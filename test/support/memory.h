@@ -34,7 +34,7 @@ static void memory_mine(bool counts)
 }
 
 /* The nth allocation from now on fails, and with for_ever all behind it. 0: none does. */
-__attribute__((unused)) static void memory_plan(long nth, bool for_ever)
+static void memory_plan(long nth, bool for_ever)
 {
     atomic_store(&memory.nth, 0);
     atomic_store(&memory.for_ever, for_ever);

@@ -170,6 +170,251 @@ START_TEST(a_session_that_begins)
 }
 END_TEST
 
+/* ---- allocations that fail ------------------------------------------------------------------- */
+
+/* One client, with or without TLS, who takes what comes: whatever is sensible, or the end. */
+struct link {
+    bool tls, ended;
+    int first; /* of the statuses of its answers, the first that is not 200; 0: there was none */
+    struct tls_client t; /* its buffer is used without TLS, too */
+};
+
+static void link_end(struct link *l)
+{
+    if (l->tls) {
+        tls_close(&l->t);
+        return;
+    }
+    close(l->t.fd);
+    free(l->t.buf);
+}
+
+static void link_open(struct link *l, bool tls)
+{
+    l->tls = tls;
+    l->ended = false;
+    l->first = 200;
+    if (tls) {
+        tls_prepare(&l->t);
+        l->ended = tls_shake(&l->t) != 0;
+        return;
+    }
+    l->t = (struct tls_client){.fd = test_connect(http_server_port(f.server, 1))};
+    l->t.buf = malloc(CLIENT_BYTES);
+    ck_assert_ptr_nonnull(l->t.buf);
+}
+
+static void link_say(struct link *l, str bytes)
+{
+    while (bytes.n > 0 && !l->ended) {
+        ssize_t r = l->tls ? mbedtls_ssl_write(&l->t.ssl, (const unsigned char *)bytes.p, bytes.n)
+                           : send(l->t.fd, bytes.p, bytes.n, MSG_NOSIGNAL);
+        if (r <= 0)
+            return; /* what was answered before may still be read */
+        bytes = str_drop(bytes, (size_t)r);
+    }
+}
+
+static void link_fill(struct link *l)
+{
+    char *p = l->t.buf + l->t.n;
+    ssize_t r;
+
+    ck_assert_uint_lt(l->t.n, CLIENT_BYTES);
+    do
+        r = l->tls ? mbedtls_ssl_read(&l->t.ssl, (unsigned char *)p, CLIENT_BYTES - l->t.n)
+                   : recv(l->t.fd, p, CLIENT_BYTES - l->t.n, 0);
+    while (l->tls && is_ticket((int)r));
+    if (!l->tls && r < 0)
+        ck_assert_msg(errno == ECONNRESET, "%s", strerror(errno)); /* not silence */
+    l->ended = r <= 0;
+    l->t.n += r > 0 ? (size_t)r : 0;
+}
+
+/* Until there is a whole head, and then so many bytes behind it; false: there will not be. */
+static bool link_head(struct link *l, size_t *head, size_t *behind)
+{
+    char *end, *length;
+
+    while ((end = memmem(l->t.buf, l->t.n, "\r\n\r\n", 4)) == NULL) {
+        if (l->ended)
+            return false;
+        link_fill(l);
+    }
+    *head = (size_t)(end - l->t.buf) + 4;
+    length = memmem(l->t.buf, *head, "\r\nContent-Length: ", 18);
+    ck_assert_ptr_nonnull(length);
+    *behind = strtoul(length + 18, NULL, 10);
+    while (l->t.n < *head + *behind && !l->ended)
+        link_fill(l);
+    return l->t.n >= *head + *behind;
+}
+
+/* Takes the next response, which is the right one, or says that there is no memory. False: there is none, or not all
+ * of it. */
+static bool link_hears(struct link *l, str right)
+{
+    size_t head, n;
+    int status = 0;
+
+    if (link_head(l, &head, &n)) {
+        ck_assert_int_eq(memcmp(l->t.buf, "HTTP/1.1 ", 9), 0);
+        status = (int)strtol(l->t.buf + 9, NULL, 10);
+        ck_assert_msg(status == 200 || status == 503, "%d", status);
+        if (status == 200)
+            ck_assert(str_eq((str){l->t.buf + head, n}, right));
+        l->t.n -= head + n;
+        memmove(l->t.buf, l->t.buf + head + n, l->t.n);
+    }
+    if (l->first == 200)
+        l->first = status;
+    return status != 0;
+}
+
+#define BODY_BYTES 100000
+#define PIPELINED  400 /* more than the kernel holds */
+
+static char body[16 + BODY_BYTES], long_head[6000], zeros[15000];
+
+static void make_texts(void)
+{
+    int n = snprintf(long_head, sizeof long_head, "GET /l HTTP/1.1\r\nHost: h\r\nX: ");
+
+    memset(long_head + n, 'x', sizeof long_head - (size_t)n);
+    memcpy(long_head + sizeof long_head - 4, "\r\n\r\n", 4);
+    memset(body, 'b', sizeof body);
+    memcpy(body, "PUT /b|", 7);
+}
+
+/* A request of each kind that takes memory in another way, as long as they are answered; in the end more answers than
+ * anybody takes at once. */
+static void talk(struct link *l, bool to_the_end)
+{
+    static const char *const heads[] = {
+        "PUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n",
+        "PUT /b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n186a0\r\n"};
+    static const char *const tails[] = {"", "\r\n0\r\n\r\n"};
+
+    link_say(l, STR("GET /a HTTP/1.1\r\nHost: h\r\n\r\n"));
+    if (!link_hears(l, STR("GET /a|")))
+        return;
+    link_say(l, (str){long_head, sizeof long_head});
+    if (!link_hears(l, STR("GET /l|")))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+        link_say(l, str_from(heads[i]));
+        link_say(l, (str){body + 7, BODY_BYTES});
+        link_say(l, str_from(tails[i]));
+        if (!link_hears(l, (str){body, 7 + BODY_BYTES}))
+            return;
+    }
+    if (!to_the_end)
+        return;
+    for (int i = 0; i < PIPELINED; i++)
+        link_say(l, STR("GET /large?15000 HTTP/1.1\r\nHost: h\r\n\r\n"));
+    for (int i = 0; i < PIPELINED && link_hears(l, (str){zeros, sizeof zeros}); i++)
+        ;
+}
+
+static void stop_counted(void)
+{
+    memory_mine(true);
+    test_stop(&f);
+    memory_mine(false);
+}
+
+struct torture {
+    bool tls, shaken; /* shaken: what fails is behind the handshake */
+    bool for_ever;    /* not one allocation: all from there on */
+};
+
+/* A server, of whose allocations the nth fails (0: none) while it has one client. Has one failed? */
+static bool fails_at(const struct torture *t, long nth)
+{
+    static struct link l;
+    long blocks = atomic_load(&memory.blocks), held = bytes(), failed;
+    bool to_the_end = !t->tls || t->shaken;
+
+    start_counted();
+    if (t->shaken)
+        link_open(&l, t->tls);
+    memory_plan(nth, t->for_ever);
+    if (!t->shaken)
+        link_open(&l, t->tls);
+    talk(&l, to_the_end);
+    failed = atomic_load(&memory.failed);
+    memory_plan(0, false);
+    ck_assert_msg(failed > 0 || l.first == 200, "%ld: %d", nth, l.first);
+    link_end(&l);
+
+    link_open(&l, t->tls); /* the next one */
+    talk(&l, to_the_end);
+    ck_assert_msg(l.first == 200, "%ld: the next one gets %d", nth, l.first);
+    link_end(&l);
+    stop_counted();
+    if (nth > 0) { /* what a library keeps for good it has by then */
+        ck_assert_msg(atomic_load(&memory.blocks) == blocks, "%ld: lost blocks", nth);
+        ck_assert_msg(bytes() == held, "%ld: lost bytes", nth);
+    }
+    return failed > 0;
+}
+
+/* Each of the first; then some, as a handshake has thousands. */
+static long next_to_fail(long nth)
+{
+    return nth < 24 ? nth + 1 : nth + nth / 4;
+}
+
+static const struct torture tortures[] = {
+    {.tls = false, .for_ever = false},
+    {.tls = false, .for_ever = true},
+    {.tls = true, .for_ever = false},
+    {.tls = true, .for_ever = true},
+    {.tls = true, .shaken = true, .for_ever = false},
+    {.tls = true, .shaken = true, .for_ever = true},
+};
+
+START_TEST(each_allocation_fails)
+{
+    long nth;
+
+    make_texts();
+    ck_assert(!fails_at(&tortures[_i], 0));
+    for (nth = 1; fails_at(&tortures[_i], nth); nth = next_to_fail(nth))
+        ;
+    ck_assert_int_gt(nth, tortures[_i].shaken ? 3 : 8);
+}
+END_TEST
+
+/* Then the server does not start, and says why. */
+START_TEST(starting_without_memory)
+{
+    struct err_detail d;
+    enum err e;
+    long nth = 0, blocks, failed;
+
+    f.o.redirect_host = "example.org";
+    memory_mine(true);
+    do {
+        d = (struct err_detail){.text = ""};
+        blocks = atomic_load(&memory.blocks);
+        memory_plan(nth, false);
+        e = http_server_start(&f.server, &f.o, &d);
+        failed = atomic_load(&memory.failed);
+        memory_plan(0, false);
+        /* SYNTAX: mbedtls does not always see why it cannot read a key */
+        ck_assert_msg(failed > 0 ? e == ERR_NOMEM || e == ERR_SYNTAX : e == OK, "%ld: %s: %s", nth,
+                      err_text(e), d.text);
+        if (e == OK)
+            test_stop(&f);
+        ck_assert_msg(nth == 0 || atomic_load(&memory.blocks) == blocks, "%ld: lost blocks", nth);
+        nth = next_to_fail(nth);
+    } while (failed > 0 || nth == 1);
+    memory_mine(false);
+    ck_assert_int_gt(nth, 20);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/memory");
@@ -179,6 +424,9 @@ static Suite *suite(void)
     tcase_add_loop_test(t, a_connection_that_does_something, 0, (int)ARRAY_LEN(costs));
     tcase_add_test(t, a_session_of_tls);
     tcase_add_test(t, a_session_that_begins);
+    t = test_case(s, "failing", setup, tls_teardown, 60);
+    tcase_add_loop_test(t, each_allocation_fails, 0, (int)ARRAY_LEN(tortures));
+    tcase_add_test(t, starting_without_memory);
     return s;
 }
 
