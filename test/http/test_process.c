@@ -6,12 +6,18 @@
  * Who is not root cannot become somebody else: what needs that says SKIPPED then.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -375,6 +381,52 @@ START_TEST(sandbox_is_a_setting)
 }
 END_TEST
 
+/* From now on a call of this process, and of the servers that it starts, is one that the kernel does not have. False:
+ * that cannot be played here. */
+static bool take_away(int call)
+{
+    struct sock_filter code[] = {
+        {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(struct seccomp_data, nr)},
+        {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, (uint32_t)call},
+        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | ENOSYS},
+        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+    };
+    const struct sock_fprog filter = {ARRAY_LEN(code), code};
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+static const struct {
+    int call;
+    const char *log, *reason;
+} lacks[] = {
+    {444 /* landlock_create_ruleset */, "landlock=0 ", "this kernel has no Landlock"},
+    {SYS_seccomp, "seccomp=none", "this kernel has no "},
+};
+
+/* `auto` goes on with what there is, and warns; `on` does not start. */
+START_TEST(kernels_that_lack_something)
+{
+    const char *out;
+    if (SANITIZED || !take_away(lacks[_i].call)) {
+        fprintf(stderr, "SKIPPED: a build with sanitizers, or no seccomp filters\n");
+        return;
+    }
+    start(&(struct server_options){.env = ENV("KINTO_SERVER_SANDBOX=auto")});
+    want_text(log_text(), "WARN sandbox landlock=");
+    want_text(log_text(), lacks[_i].log);
+    call("GET", "/", NULL);
+    want(200);
+    want_status("NoNewPrivs", "\t1");
+    stop();
+    ck_assert_int_eq(
+        server_refuse(&(struct server_options){.env = ENV("KINTO_SERVER_SANDBOX=on")}, &out), 1);
+    want_text(out, "kinto.server.sandbox is on");
+    want_text(out, lacks[_i].reason);
+}
+END_TEST
+
 /* Files of /proc of a process that may not be looked at are root's. */
 START_TEST(memory_is_not_dumped)
 {
@@ -672,6 +724,7 @@ static Suite *suite(void)
     tcase_add_test(t, data_that_others_can_read_is_told);
     tcase_add_test(t, new_files_are_the_owners_alone);
     tcase_add_test(t, sandbox_is_a_setting);
+    tcase_add_loop_test(t, kernels_that_lack_something, 0, (int)ARRAY_LEN(lacks));
     tcase_add_test(t, memory_is_not_dumped);
     tcase_add_test(t, unix_socket_belongs_to_the_user);
     tcase_add_test(t, unix_socket_perms_that_mean_nothing);

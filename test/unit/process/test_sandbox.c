@@ -54,6 +54,13 @@ static bool skipped(int status)
     return WEXITSTATUS(status) == NO_LANDLOCK || WEXITSTATUS(status) == NO_SECCOMP;
 }
 
+static bool is_sanitized(void)
+{
+    if (SANITIZED)
+        fprintf(stderr, "SKIPPED: a build with sanitizers\n");
+    return SANITIZED;
+}
+
 /* ---- Landlock -------------------------------------------------------------------------------- */
 
 static int abi;
@@ -178,12 +185,75 @@ START_TEST(files_of_a_server)
 }
 END_TEST
 
-static bool is_sanitized(void)
+/* ---- what process_confine() leaves to be read -------------------------------------------------- */
+
+static const char *user; /* of the settings */
+
+/* Locks the process in as `kinto start` does. 0, or the status to end with. */
+static int confine(void)
 {
-    if (SANITIZED)
-        fprintf(stderr, "SKIPPED: a build with sanitizers\n");
-    return SANITIZED;
+    static const struct process_path paths[] = {{"file", PROCESS_READ},
+                                                {"read/r", PROCESS_REPLACED}};
+    struct setting_table tables[] = {process_settings};
+    const struct setting_override as = {"kinto.server.user", user};
+    struct process_plan plan = {.data = "data", .paths = paths, .npaths = ARRAY_LEN(paths)};
+    struct err_detail d = {.text = ""};
+    struct settings *settings;
+
+    if (strcmp(user, "root") != 0)
+        plan.data = NULL; /* what is in it is nobody's to take over */
+    if (settings_load(&settings, tables, 1, NULL, &as, 1, &d) != OK)
+        return 103;
+    plan.settings = settings;
+    if (process_confine(&plan, &d) != OK)
+        return fprintf(stderr, "%s\n", d.text), 104;
+    /* the log knows whether there is a Landlock; a file of everybody does, too */
+    return opens("public", O_RDONLY) ? NO_LANDLOCK : 0;
 }
+
+static int reads_what_it_has_to(void)
+{
+    int status = confine();
+    if (status != 0)
+        return status;
+    if (!opens("file", O_RDONLY) || !opens("read/r", O_RDONLY))
+        return 1;
+    if (!opens("/dev/null", O_RDONLY) || !opens("/dev/urandom", O_RDONLY))
+        return 2;
+    if (!opens("/proc/self/stat", O_RDONLY) || !opens("/proc/stat", O_RDONLY))
+        return 3;
+    if (opens("/etc/passwd", O_RDONLY) == (geteuid() == 0)) /* as root it is closed */
+        return 4;
+    if (!denied(opens("/dev/null", O_WRONLY)) || !denied(opens("file", O_WRONLY)))
+        return 5;
+    if (!denied(opens("/bin/sh", O_RDONLY)) || !denied(opens("/", O_RDONLY | O_DIRECTORY)))
+        return 6;
+    if (!denied(opens("/proc/1/status", O_RDONLY)) || !denied(opens("/tmp", O_RDONLY)))
+        return 7;
+    if (opens("data/a", O_RDWR) != (strcmp(user, "root") == 0))
+        return 8;
+    return 0;
+}
+
+static const char *const users[] = {"root", "65534"};
+
+START_TEST(files_that_stay_open)
+{
+    if (is_sanitized())
+        return;
+    if (geteuid() != 0) {
+        fprintf(stderr, "SKIPPED: not root\n");
+        return;
+    }
+    user = users[_i];
+    write_text("public", "everybody's");
+    ck_assert(chmod("public", 0644) == 0 && chmod(".", 0711) == 0 && chmod("read", 0711) == 0);
+    ck_assert(chmod("file", 0644) == 0 && chmod("read/r", 0644) == 0);
+    int status = in_child(reads_what_it_has_to);
+    if (!skipped(status))
+        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+}
+END_TEST
 
 /* ---- seccomp --------------------------------------------------------------------------------- */
 
@@ -465,6 +535,7 @@ static Suite *suite(void)
 
     tcase_add_checked_fixture(t, make_tree, teardown);
     tcase_add_loop_test(t, files_of_a_server, 0, (int)ARRAY_LEN(by_files));
+    tcase_add_loop_test(t, files_that_stay_open, 0, (int)ARRAY_LEN(users));
     tcase_add_loop_test(t, calls_of_a_server, 0, (int)ARRAY_LEN(by_calls));
     tcase_add_test(t, can_abort);
     tcase_add_loop_test(t, is_killed, 0, (int)ARRAY_LEN(tries));
