@@ -353,6 +353,30 @@ START_TEST(sessions_come_back)
 }
 END_TEST
 
+/* Early data could be sent again by whoever has seen it: a client that comes back may send none. (TLS 1.2 knows none.) */
+START_TEST(no_early_data)
+{
+    int status;
+    start_with(EC);
+    if (strstr(s_client("", &status), "TLSv1.3") == NULL) { /* mbedtls 2.28 */
+        server_stop(&server);
+        return;
+    }
+    run(f("printf 'GET /v1/ HTTP/1.1\\r\\nHost: h\\r\\nConnection: close\\r\\n\\r\\n' >%s/ask",
+          server.dir));
+    const char *said =
+        shell(f("timeout 20 openssl s_client -ign_eof -connect %s -sess_out %s/session <%s/ask",
+                host_and_port(), server.dir, server.dir),
+              &status);
+    ck_assert_msg(strstr(said, "Max Early Data: 0") != NULL, "%s", said);
+    said = s_client(f("-sess_in %s/session -early_data %s/ask", server.dir, server.dir), &status);
+    ck_assert_msg(strstr(said, "Early data was not sent") != NULL ||
+                      strstr(said, "Early data was rejected") != NULL,
+                  "%s", said);
+    server_stop(&server);
+}
+END_TEST
+
 /* ---- plain HTTP ------------------------------------------------------------------------------ */
 
 /* The second address of the first line: that which redirects. */
@@ -466,6 +490,7 @@ static Suite *suite(void)
     tcase_add_test(t, each_name_has_its_certificate);
     tcase_add_test(t, protocols_and_ciphers);
     tcase_add_test(t, sessions_come_back);
+    tcase_add_test(t, no_early_data);
     tcase_add_test(t, http_is_sent_to_https);
     tcase_add_test(t, strict_transport_security);
     tcase_add_test(t, defaults_of_tls_need_none);
