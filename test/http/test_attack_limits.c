@@ -129,6 +129,34 @@ START_TEST(the_order_of_large_objects_is_refused)
 }
 END_TEST
 
+/* Too much for all requests together: the answer says so, and what is small is served. */
+START_TEST(memory_has_an_end)
+{
+    struct server s;
+    server_start(&s, &(struct server_options){
+                         .settings = "kinto.server.max_total_request_memory = 1048576"});
+    api_use(s.url);
+    as("alice");
+    make_collection();
+    call("PUT", R "/r", f("{'data':{'t':'%s'}}", repeat('x', 2000000)));
+    want(503);
+    ck_assert_int_gt(strtol(header("Retry-After"), NULL, 10), 0);
+    put(R "/r", "{'data':{'t':'x'}}");
+    server_stop(&s);
+}
+END_TEST
+
+START_TEST(json_has_a_depth)
+{
+    make_collection();
+    for (int levels = 126; levels <= 127; levels++) { /* of lists, within two objects */
+        call("PUT", R "/r",
+             f("{'data':{'l':%s%s}}", repeat('[', (size_t)levels), repeat(']', (size_t)levels)));
+        want(levels == 126 ? 201 : 400);
+    }
+}
+END_TEST
+
 /* ---- requests that end before their end -------------------------------------------------------- */
 
 /* Asked for again and again: f() would let go of what the test has said with it. */
@@ -257,6 +285,7 @@ static Suite *suite(void)
     Suite *s = suite_create("http/attack_limits");
     TCase *t = api_case_own(s, "limits");
     tcase_add_test(t, a_file_size_limit_refuses_writes_and_kills_nobody);
+    tcase_add_test(t, memory_has_an_end);
     tcase_add_test(t, writes_cut_at_each_byte);
     tcase_add_test(t, a_slow_steady_reader_is_not_cut);
     t = api_case(s, "time", "ours");
@@ -264,6 +293,7 @@ static Suite *suite(void)
     t = api_case(s, "work", "ours");
     tcase_add_test(t, a_batch_of_many_filters_is_refused);
     tcase_add_test(t, the_order_of_large_objects_is_refused);
+    tcase_add_test(t, json_has_a_depth);
     return s;
 }
 

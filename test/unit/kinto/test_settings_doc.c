@@ -15,7 +15,9 @@
 #include "process/process.h"
 #include "store/store.h"
 #include "test/support/unit.h"
+
 #include "json/json.h"
+#include <glob.h>
 
 static const struct setting_table *const tables[] = {
     &store_settings, &http_settings,    &auth_settings,
@@ -339,6 +341,19 @@ START_TEST(limits_are_as_promised)
 }
 END_TEST
 
+START_TEST(fuzz_targets_are_counted)
+{
+    str doc = read_file("SECURITY.md");
+    char want[64];
+    glob_t found;
+    ck_assert_int_eq(glob("test/fuzz/fuzz_*.c", 0, NULL, &found), 0);
+    snprintf(want, sizeof want, "- %zu fuzz targets ", found.gl_pathc);
+    ck_assert_msg(str_find_str(doc, str_from(want)) != STR_NPOS, "SECURITY.md: \"%s\"", want);
+    globfree(&found);
+    free((char *)(uintptr_t)doc.p);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("kinto/settings_doc");
@@ -348,6 +363,7 @@ static Suite *make_suite(void)
     suite_add_tcase(s, t);
     t = tcase_create("limits");
     tcase_add_test(t, limits_are_as_promised);
+    tcase_add_test(t, fuzz_targets_are_counted);
     suite_add_tcase(s, t);
     t = tcase_create("ini");
     tcase_add_test(t, the_ini_shows_real_settings_and_defaults);
