@@ -144,7 +144,7 @@ DEBIAN13   := $(BUILD_ROOT)/debian13
 test-mbedtls3: deps ## TLS again with mbedtls 3.6, which has TLS 1.3: out of Debian 13's package, which is not installed
 	$(Q)./test/support/debian13.sh $(DEBIAN13) libmbedtls-dev
 	$(Q)$(MAKE) --no-print-directory BUILD_ROOT=$(DEBIAN13) MBEDTLS=$(abspath $(DEBIAN13)/tree/usr) \
-	    SUITE="http/test_tls http/test_https http/test_listen http/test_client http/test_smtp http/test_openid base/test_hash auth/test_jwt" check
+	    SUITE="http/test_tls http/test_https http/test_handshakes http/test_memory http/test_listen http/test_client http/test_smtp http/test_openid base/test_hash auth/test_jwt" check
 
 crash: $(B)/test/crash/test_crash ## power failures on a simulated disk, long: ROUNDS=100 SEED=
 	$(Q)CRASH_ROUNDS=$(or $(ROUNDS),100) CK_TIMEOUT_MULTIPLIER=1000 $<
