@@ -26,6 +26,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -394,6 +395,14 @@ static void client_adopt(struct client *c, int fd)
 static UNUSED void client_open(struct client *c, const struct fixture *f)
 {
     client_adopt(c, test_connect(f->port));
+}
+
+/* What is written in pieces does not wait for the peer's word on the first of them. */
+static UNUSED void say_at_once(int fd)
+{
+    int one = 1;
+
+    ck_assert_int_eq(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), 0);
 }
 
 /* A small receive buffer: what the reader takes out of it is soon seen on the other side (a large one tells in

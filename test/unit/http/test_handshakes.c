@@ -9,7 +9,6 @@
 #include "http/private.h"
 #include "test/unit/http/tls_test.h"
 
-#include <netinet/tcp.h>
 #include <semaphore.h>
 
 /* ---- a first message, by hand ---------------------------------------------------------------- */
@@ -287,7 +286,6 @@ START_TEST(floods_wait_behind_themselves)
 {
     struct tls_client t;
     unsigned from, rounds;
-    int one = 1; /* what the client has said is here at once */
 
     gate_lane = lane_from(FLOOD_FROM) + 1;
     from = address_beside(lane_from(FLOOD_FROM), gate_lane % POOL_LANES);
@@ -297,7 +295,7 @@ START_TEST(floods_wait_behind_themselves)
     ck_assert_uint_eq(flood_answered(), 0); /* the gate is closed */
     comes_from = from;
     tls_prepare(&t);
-    ck_assert_int_eq(setsockopt(t.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), 0);
+    say_at_once(t.fd);
     rounds = rounds_of(&t, FLOOD + 1);
     ck_assert_uint_le(rounds, 4);
     ck_assert_uint_eq(flood_answered(), rounds);

@@ -196,12 +196,14 @@ static void link_open(struct link *l, bool tls)
     l->first = 200;
     if (tls) {
         tls_prepare(&l->t);
+        say_at_once(l->t.fd);
         l->ended = tls_shake(&l->t) != 0;
         return;
     }
     l->t = (struct tls_client){.fd = test_connect(http_server_port(f.server, 1))};
     l->t.buf = malloc(CLIENT_BYTES);
     ck_assert_ptr_nonnull(l->t.buf);
+    say_at_once(l->t.fd);
 }
 
 static void link_say(struct link *l, str bytes)

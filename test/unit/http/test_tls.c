@@ -4,8 +4,6 @@
  */
 #include "test/unit/http/tls_test.h"
 
-#include <netinet/tcp.h>
-
 /* ---- requests --------------------------------------------------------------------------------- */
 
 START_TEST(handshake_and_keep_alive)
@@ -28,12 +26,11 @@ END_TEST
 START_TEST(bytewise)
 {
     struct tls_client t;
-    int one = 1;
 
     test_start(&f);
     tls_prepare(&t);
     t.slice = 1;
-    setsockopt(t.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    say_at_once(t.fd);
     ck_assert_int_eq(tls_shake(&t), 0);
     tls_say(&t, STR("GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n"
                     "PUT /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
