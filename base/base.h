@@ -29,6 +29,24 @@
 #define MIN_OF(a, b) ((a) < (b) ? (a) : (b))
 #define MAX_OF(a, b) ((a) > (b) ? (a) : (b))
 
+/* Built with ASan, or with any sanitizer that minds what becomes of the process's memory and calls (gcc says so by
+ * macros, clang by features)? 0 or 1, for #if and for C. */
+#if defined(__has_feature)
+#define HAS_FEATURE(f) __has_feature(f)
+#else
+#define HAS_FEATURE(f) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || HAS_FEATURE(address_sanitizer)
+#define WITH_ASAN 1
+#else
+#define WITH_ASAN 0
+#endif
+#if WITH_ASAN || defined(__SANITIZE_THREAD__) || HAS_FEATURE(thread_sanitizer)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
 /* The structure that `ptr`, a pointer to its `member`, lies in. */
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 

@@ -3,14 +3,7 @@
 
 #include "base/arena.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN 1
-#endif
-#endif
-#ifdef WITH_ASAN
+#if WITH_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
 
@@ -433,7 +426,7 @@ START_TEST(latin_1_becomes_utf_8)
 }
 END_TEST
 
-#ifdef WITH_ASAN
+#if WITH_ASAN
 START_TEST(what_is_not_allocated_is_poisoned)
 {
     struct arena a;
@@ -484,7 +477,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, copies_end_with_nul);
     tcase_add_test(tc, copies_without_memory_are_none);
     tcase_add_test(tc, latin_1_becomes_utf_8);
-#ifdef WITH_ASAN
+#if WITH_ASAN
     tcase_add_test(tc, what_is_not_allocated_is_poisoned);
 #endif
     suite_add_tcase(s, tc);

@@ -24,12 +24,9 @@ static size_t file_n;
 
 static bool sanitized(void)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    fprintf(stderr, "SKIPPED: a build with sanitizers\n");
-    return true;
-#else
-    return false;
-#endif
+    if (SANITIZED)
+        fprintf(stderr, "SKIPPED: a build with sanitizers\n");
+    return SANITIZED;
 }
 
 static void load(void)

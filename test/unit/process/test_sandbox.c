@@ -26,12 +26,6 @@
 #define NO_LANDLOCK 77 /* status of a child that could not be locked in */
 #define NO_SECCOMP  78
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#else
-#define SANITIZED false
-#endif
-
 static int in_child(int (*run)(void))
 {
     int status = -1;
