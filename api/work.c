@@ -13,7 +13,7 @@
  * for the first of them; the rest hang in its list until it is done, and cost no thread.
  */
 #include "api/private.h"
-#include <unistd.h>
+#include "base/os.h"
 
 /* Of the pools' threads: the loops come first, but do not starve them. With all cores busy a thread has a
  * quarter of one (sched(7)); at 10 it has a tenth, and a log-in of 0.2 s takes 3.5 s. */
@@ -163,10 +163,10 @@ enum err api_run_aside(struct api *a, enum api_pool pool, struct pool_job *job)
 
 enum err api_pools_new(struct api *a)
 {
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned half = os_cpu_count() / 2;
     const struct pool_options options[POOL_COUNT] = {
         /* Half of the cores, so that the loops are never crowded out. */
-        [POOL_COMPUTE] = {.threads = cpus > 2 ? (unsigned)(cpus / 2) : 1,
+        [POOL_COMPUTE] = {.threads = MAX_OF(half, 1u),
                           .max_jobs = 1024,
                           .max_a_lane = 64,
                           .niceness = NICENESS},

@@ -9,11 +9,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define MAX_CPUS (CPU_SETSIZE * 64)
 
 #define RETRY(result, call)                                                                        \
     do                                                                                             \
@@ -314,6 +317,29 @@ const struct os_ops *os(void)
 void os_test_replace(const struct os_ops *ops)
 {
     atomic_store(&in_force, ops != NULL ? ops : &os_kernel);
+}
+
+/* Of a set that has room for n CPUs; 0: the kernel's sets are larger, or it failed. */
+static unsigned count_cpus(int n)
+{
+    size_t bytes = CPU_ALLOC_SIZE(n);
+    cpu_set_t *set = CPU_ALLOC(n);
+    int found = 0;
+
+    if (set != NULL && sched_getaffinity(0, bytes, set) == 0)
+        found = CPU_COUNT_S(bytes, set);
+    CPU_FREE(set);
+    return (unsigned)found;
+}
+
+/* The C library's type ends at 1,024. */
+unsigned os_cpu_count(void)
+{
+    unsigned count = 0;
+
+    for (int n = CPU_SETSIZE; count == 0 && n <= MAX_CPUS; n *= 4)
+        count = count_cpus(n);
+    return MAX_OF(count, 1u);
 }
 
 /* Settings and keys may come through a pipe or /dev/stdin, which has no offsets. */

@@ -47,6 +47,9 @@ const struct os_ops *os(void);                  /* the table in force */
 void os_test_replace(const struct os_ops *ops); /* tests only; NULL restores the kernel's */
 extern const struct os_ops os_kernel;           /* the real one, for wrappers to call */
 
+/* The CPUs that this process may run on (taskset, cpusets), at least 1. */
+unsigned os_cpu_count(void);
+
 /* The whole file into malloc'd memory (caller frees), at most `max` bytes (LIMIT). NUL-terminated.
  */
 MUST_CHECK enum err os_read_file(const char *path, size_t max, char **out, size_t *out_n,

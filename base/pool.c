@@ -3,8 +3,6 @@
  */
 #include "base/pool.h"
 #include "base/thread.h"
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define LANES       64
@@ -49,8 +47,9 @@ static struct pool_job *take(struct pool *p)
 static void *work(void *arg)
 {
     struct pool *p = arg;
-    /* Linux gives each thread a niceness of its own. Where it is not allowed, all are equal. */
-    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), p->o.niceness);
+    /* Linux gives each thread a niceness of its own, so that this is the thread's, and begins with its process's. */
+    if (p->o.niceness > 0)
+        (void)!nice(p->o.niceness);
     pthread_mutex_lock(&p->lock);
     for (;;) {
         struct pool_job *job = take(p);

@@ -6,8 +6,9 @@
  * lane waits for itself, and a job in another lane waits for one job of each lane at most. Lanes are
  * numbers of whom the work is for (a network, base/net.h); two that collide share a lane.
  *
- * Threads are started when there is work for them, and stay. They run at a lower priority than
- * the loops (where the system allows it), and signals are not theirs (thread.h). Memory: none for a job; the pool itself is a few kilobytes.
+ * Threads are started when there is work for them, and stay. With a niceness they run at a
+ * lower priority than the loops, and signals are not theirs (thread.h). Memory: none for a job; the pool itself is a
+ * few kilobytes.
  */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
@@ -20,7 +21,7 @@ struct pool_options {
     unsigned threads;  /* at most so many */
     size_t max_jobs;   /* that wait, in all lanes together */
     size_t max_a_lane; /* and in one */
-    int niceness;      /* of the threads: 0 as the caller's, 19 the least (sched(7)) */
+    int niceness; /* of the threads, more than of those that submit: 0 as they are (sched(7)) */
 };
 
 /* The caller's, usually inside something larger; untouched by him from pool_submit until run(). */

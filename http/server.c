@@ -7,10 +7,10 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/os.h"
 #include "base/thread.h"
 #include "http/private.h"
 
-#include <sched.h>
 #include <unistd.h>
 
 #define MAX_LOOPS       256
@@ -18,14 +18,6 @@
 #define IN_LARGE_OVER   (16 * KIB) /* of a large input buffer, behind the largest head */
 
 /* ---- options --------------------------------------------------------------------------------- */
-
-static unsigned cpu_count(void)
-{
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-
-    return n > 0 ? (unsigned)n : 1;
-}
 
 /* Half of the machine's memory, within what is sane. */
 static size_t half_of_memory(void)
@@ -44,7 +36,7 @@ static size_t half_of_memory(void)
 
 static void fill_in(struct http_options *o)
 {
-    DEFAULT(o->loops, cpu_count());
+    DEFAULT(o->loops, os_cpu_count());
     o->loops = MIN_OF(o->loops, (unsigned)MAX_LOOPS);
     DEFAULT(o->max_head_bytes, 16 * KIB);
     DEFAULT(o->max_target_bytes, 8 * KIB);

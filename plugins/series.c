@@ -10,10 +10,10 @@
 #include "plugins/series.h"
 #include <pthread.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/os.h"
 
 #define LINE_BYTES  64 /* what processors hand to each other as one */
 #define MAX_STRIPES 16
@@ -49,8 +49,7 @@ static size_t stripe_of_thread(void)
 
 static size_t stripes_wanted(void)
 {
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    return cpus < 1 ? 1 : MIN_OF((size_t)cpus, MAX_STRIPES);
+    return MIN_OF((size_t)os_cpu_count(), MAX_STRIPES);
 }
 
 enum err series_table_new(struct series_table **out, size_t max_known, size_t max_chosen,

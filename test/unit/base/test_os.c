@@ -2,9 +2,7 @@
  */
 #include "test/support/unit.h"
 
-#include "base/os.h"
-#include <errno.h>
-#include <fcntl.h>
+#include "base/os.c" /* for count_cpus() */
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -264,6 +262,28 @@ START_TEST(a_pipe_is_a_file_too)
 }
 END_TEST
 
+/* Those that it may use, not those that there are. */
+START_TEST(cpus_are_those_that_it_may_run_on)
+{
+    cpu_set_t set;
+
+    ck_assert_int_eq(sched_getaffinity(0, sizeof set, &set), 0);
+    ck_assert_uint_eq(os_cpu_count(), (unsigned)CPU_COUNT(&set));
+    for (int i = 0; CPU_COUNT(&set) > 1; i++)
+        CPU_CLR(i, &set);
+    ck_assert_int_eq(sched_setaffinity(0, sizeof set, &set), 0);
+    ck_assert_uint_eq(os_cpu_count(), 1);
+}
+END_TEST
+
+/* On a machine whose sets are larger than the C library's type, a set that is too small is EINVAL. */
+START_TEST(cpus_of_a_set_of_any_size)
+{
+    ck_assert_uint_eq(count_cpus(1), sysconf(_SC_NPROCESSORS_CONF) > 64 ? 0 : os_cpu_count());
+    ck_assert_uint_eq(count_cpus(MAX_CPUS), os_cpu_count());
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("base/os");
@@ -279,6 +299,8 @@ static Suite *make_suite(void)
     tcase_add_test(tc, the_table_can_be_replaced);
     tcase_add_test(tc, whole_files);
     tcase_add_test(tc, a_pipe_is_a_file_too);
+    tcase_add_test(tc, cpus_are_those_that_it_may_run_on);
+    tcase_add_test(tc, cpus_of_a_set_of_any_size);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -3,6 +3,7 @@
 #include "test/support/unit.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 
 /* Jobs write their number down in the order in which they run; `gate` holds the first ones. */
 static struct {
@@ -167,6 +168,33 @@ START_TEST(a_pool_without_work_is_only_memory)
 }
 END_TEST
 
+struct nice_job {
+    struct pool_job job;
+    int niceness;
+};
+
+static void note_niceness(struct pool_job *job, bool dropped)
+{
+    (void)dropped;
+    CONTAINER_OF(job, struct nice_job, job)->niceness = getpriority(PRIO_PROCESS, 0);
+}
+
+/* Beside the others of its process, however important that is as a whole. */
+START_TEST(niceness_is_the_callers_and_more)
+{
+    struct nice_job n = {.job = {.run = note_niceness}, .niceness = -100};
+    struct pool_options o = {.threads = 1, .max_jobs = 1, .max_a_lane = 1, .niceness = _i};
+
+    int own = MIN_OF(getpriority(PRIO_PROCESS, 0) + 3, 19);
+    ck_assert_int_eq(setpriority(PRIO_PROCESS, 0, own), 0);
+    ck_assert_int_eq(pool_new(&pool, &o), OK);
+    ck_assert_int_eq(pool_submit(pool, &n.job, 0), OK);
+    pool_free(pool); /* waits for it */
+    ck_assert_int_eq(n.niceness, MIN_OF(own + _i, 19));
+    ck_assert_int_eq(getpriority(PRIO_PROCESS, 0), own);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     const TTest *const tests[] = {
@@ -176,6 +204,7 @@ static Suite *make_suite(void)
     TCase *c = tcase_create("pool");
     for (size_t i = 0; i < ARRAY_LEN(tests); i++)
         tcase_add_test(c, tests[i]);
+    tcase_add_loop_test(c, niceness_is_the_callers_and_more, 0, 6);
     suite_add_tcase(s, c);
     return s;
 }
