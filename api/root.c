@@ -106,7 +106,7 @@ enum api_step api_version(struct api_req *r)
     char *text;
     size_t n;
     char *path = arena_cstr(r->arena, r->api->conf.version_path);
-    if (path && os_read_file(path, MAX_VERSION_FILE, &text, &n, NULL) == OK) {
+    if (path && os_read_regular(path, MAX_VERSION_FILE, &text, &n, NULL) == OK) {
         str body = arena_str(r->arena, (str){text, n});
         free(text);
         struct json *parsed;

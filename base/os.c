@@ -403,18 +403,19 @@ static enum err read_all(int fd, size_t max, char **out, size_t *out_n)
     return e;
 }
 
-enum err os_read_file(const char *path, size_t max, char **out, size_t *out_n, struct err_detail *d)
+static enum err not_read(const char *path, struct err_detail *d)
 {
-    int fd = os()->open(path, O_RDONLY, 0);
-    enum err e;
-    int saved;
+    int saved = errno;
+    return err_set(d, err_from_errno(saved), saved, "%s", path);
+}
 
-    if (fd < 0) {
-        saved = errno;
-        return err_set(d, err_from_errno(saved), saved, "%s", path);
-    }
-    e = read_all(fd, MIN_OF(max, (size_t)SSIZE_MAX / 4), out, out_n);
-    saved = errno;
+/* An open file, which is closed. */
+static enum err read_and_close(int fd, const char *path, size_t max, char **out, size_t *out_n,
+                               struct err_detail *d)
+{
+    enum err e = read_all(fd, MIN_OF(max, (size_t)SSIZE_MAX / 4), out, out_n);
+    int saved = errno;
+
     os()->close(fd);
     if (e == ERR_LIMIT)
         return err_set(d, e, 0, "%s: larger than %zu bytes", path, max);
@@ -423,4 +424,25 @@ enum err os_read_file(const char *path, size_t max, char **out, size_t *out_n, s
     if (e != OK)
         return err_set(d, e, saved, "%s", path);
     return OK;
+}
+
+enum err os_read_file(const char *path, size_t max, char **out, size_t *out_n, struct err_detail *d)
+{
+    int fd = os()->open(path, O_RDONLY, 0);
+
+    return fd < 0 ? not_read(path, d) : read_and_close(fd, path, max, out, out_n, d);
+}
+
+enum err os_read_regular(const char *path, size_t max, char **out, size_t *out_n,
+                         struct err_detail *d)
+{
+    struct stat st;
+    int fd = os()->open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+
+    if (fd < 0)
+        return not_read(path, d);
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        return read_and_close(fd, path, max, out, out_n, d);
+    os()->close(fd);
+    return err_set(d, ERR_REFUSED, 0, "%s: is no regular file", path);
 }

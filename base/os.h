@@ -50,9 +50,13 @@ extern const struct os_ops os_kernel;           /* the real one, for wrappers to
 /* The CPUs that this process may run on (taskset, cpusets), at least 1. */
 unsigned os_cpu_count(void);
 
-/* The whole file into malloc'd memory (caller frees), at most `max` bytes (LIMIT). NUL-terminated.
- */
+/* The whole file into malloc'd memory (caller frees), at most `max` bytes (LIMIT). NUL-terminated. What comes through
+ * a pipe is waited for. *out and *out_n are set on success only. */
 MUST_CHECK enum err os_read_file(const char *path, size_t max, char **out, size_t *out_n,
                                  struct err_detail *d);
+/* The same for threads that others wait for, and what is read again and again: never waits for whoever might write.
+ * REFUSED: it is no regular file (nor a link to one). */
+MUST_CHECK enum err os_read_regular(const char *path, size_t max, char **out, size_t *out_n,
+                                    struct err_detail *d);
 
 #endif

@@ -14,6 +14,7 @@
 #include "process/process.h"
 
 #include "api/api.h"
+#include "base/clock.h"
 #include "base/net.h"
 #include "http/client.h"
 #include "plugins/plugins.h"
@@ -28,6 +29,7 @@ struct server {
     struct http_listen listen[HTTP_MAX_LISTEN];
     unsigned nlisten;
     struct systemd systemd;
+    uint64_t sign_ms; /* when the next sign of life is due (clock_mono_ms) */
 };
 
 sigset_t cli_signals(void)
@@ -232,16 +234,26 @@ static bool is_reload(const siginfo_t *i)
     return i->si_signo == SIGHUP && i->si_code != SI_KERNEL;
 }
 
-/* The next signal; meanwhile the watchdog hears that every loop still turns. */
-static void next_signal(const struct server *s, const sigset_t *awaited, siginfo_t *got)
+/* The watchdog hears that every loop still turns, four times as often as it asks for. */
+static void give_sign(struct server *s)
 {
-    uint64_t awaited_ms = s->systemd.watchdog_ms,
-             ms = awaited_ms > 0 ? MAX_OF(awaited_ms / 4, 1) : 0;
-    const struct timespec turn = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
-    while (sigtimedwait(awaited, got, ms > 0 ? &turn : NULL) < 0) {
-        CHECK(errno == EINTR || errno == EAGAIN);
-        if (errno == EAGAIN && http_server_turns(s->server))
-            systemd_say(&s->systemd, "WATCHDOG=1");
+    uint64_t now = clock_mono_ms();
+    if (s->systemd.watchdog_ms == 0 || now < s->sign_ms)
+        return;
+    s->sign_ms = now + MAX_OF(s->systemd.watchdog_ms / 4, 1);
+    if (http_server_turns(s->server))
+        systemd_say(&s->systemd, "WATCHDOG=1");
+}
+
+/* The next signal. However often they come, signs of life are given when they are due. */
+static void next_signal(struct server *s, const sigset_t *awaited, siginfo_t *got)
+{
+    for (bool caught = false; !caught;) {
+        uint64_t now = clock_mono_ms(), ms = s->sign_ms > now ? s->sign_ms - now : 0;
+        const struct timespec turn = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+        caught = sigtimedwait(awaited, got, s->systemd.watchdog_ms > 0 ? &turn : NULL) >= 0;
+        CHECK(caught || errno == EINTR || errno == EAGAIN);
+        give_sign(s);
     }
 }
 

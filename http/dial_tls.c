@@ -101,11 +101,11 @@ static enum err read_bundle(const struct http_trust *t, const char **file, char 
 
     if (t->file != NULL) {
         *file = t->file;
-        return os_read_file(t->file, MAX_BUNDLE_BYTES, pem, n, d);
+        return os_read_regular(t->file, MAX_BUNDLE_BYTES, pem, n, d);
     }
     for (size_t i = 0; i < ARRAY_LEN(bundles); i++) {
         *file = bundles[i].file;
-        e = os_read_file(bundles[i].file, MAX_BUNDLE_BYTES, pem, n, d);
+        e = os_read_regular(bundles[i].file, MAX_BUNDLE_BYTES, pem, n, d);
         if (e != ERR_NOTFOUND)
             return e;
     }

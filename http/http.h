@@ -216,8 +216,8 @@ bool http_server_turns(struct http_server *s);
 uint16_t http_server_port(const struct http_server *s, unsigned i);
 /*
  * Reads the files of TLS anew (they may be others), for connections to come; those that are open go on
- * as they are. Errors as above: then everything stays as it is. UNSUPPORTED: it was started without
- * TLS. Any thread, one at a time.
+ * as they are. Errors as above, and REFUSED, a file is no regular one: then everything stays as it is. UNSUPPORTED:
+ * it was started without TLS. Any thread, one at a time.
  */
 MUST_CHECK enum err http_server_reload_tls(struct http_server *s, const struct http_tls_options *o,
                                            struct err_detail *detail);

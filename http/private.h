@@ -179,8 +179,10 @@ ssize_t sock_write(struct conn *c, const struct iovec *v, int n);
 
 /* The PEM files of the settings, read once and parsed for each loop; only while that is done. */
 struct tls_files;
+/* At the start a key may come through a pipe; later nobody waits for one (os_read_regular). */
+enum tls_reading { TLS_FIRST, TLS_AGAIN };
 MUST_CHECK enum err tls_files_read(struct tls_files **out, const struct http_tls_options *o,
-                                   struct err_detail *d);
+                                   enum tls_reading r, struct err_detail *d);
 void tls_files_free(struct tls_files *f); /* NULL is fine */
 
 /* What lets clients come back without a full handshake: one for all loops, with locks of its own. */

@@ -140,11 +140,11 @@ static enum err make_contexts(struct http_server *s, const struct tls_files *f,
 
 /* Reads the files and hands each loop its context. The loops run, or they have none yet. */
 static enum err load_tls(struct http_server *s, const struct http_tls_options *o,
-                         struct err_detail *d)
+                         enum tls_reading r, struct err_detail *d)
 {
     struct tls_context *made[MAX_LOOPS];
     struct tls_files *f = NULL;
-    enum err e = tls_files_read(&f, o, d);
+    enum err e = tls_files_read(&f, o, r, d);
 
     if (e == OK)
         e = make_contexts(s, f, made, d);
@@ -163,7 +163,7 @@ static enum err open_tls(struct http_server *s, const struct http_tls_options *o
     if (o->count == 0)
         return OK;
     e = tls_tickets_new(&s->tickets, d);
-    return e == OK ? load_tls(s, o, d) : e;
+    return e == OK ? load_tls(s, o, TLS_FIRST, d) : e;
 }
 
 /* What makes threads. */
@@ -187,7 +187,7 @@ enum err http_server_reload_tls(struct http_server *s, const struct http_tls_opt
 
     if (s->tickets == NULL || o->count == 0)
         return err_set(detail, ERR_UNSUPPORTED, 0, "the server was started without TLS");
-    e = load_tls(s, o, detail);
+    e = load_tls(s, o, TLS_AGAIN, detail);
     for (unsigned i = 0; i < s->nloops && e == OK; i++)
         loop_wake(&s->loops[i]);
     return e;

@@ -241,7 +241,13 @@ static void warn_of_readers(const char *path)
                   "file=%s reason=\"every user can read it: chmod 600\"", path);
 }
 
-static enum err read_pems(struct tls_files *f, const struct http_tls_options *o,
+static enum err read_pem(struct pem *p, enum tls_reading r, struct err_detail *d)
+{
+    return r == TLS_FIRST ? os_read_file(p->path, MAX_PEM_BYTES, &p->text, &p->n, d)
+                          : os_read_regular(p->path, MAX_PEM_BYTES, &p->text, &p->n, d);
+}
+
+static enum err read_pems(struct tls_files *f, const struct http_tls_options *o, enum tls_reading r,
                           struct err_detail *d)
 {
     enum err e = OK;
@@ -250,9 +256,9 @@ static enum err read_pems(struct tls_files *f, const struct http_tls_options *o,
         struct pem *c = &f->certificates[i], *k = &f->keys[i];
         c->path = o->certificates[i].p;
         k->path = o->keys[i].p;
-        e = os_read_file(c->path, MAX_PEM_BYTES, &c->text, &c->n, d);
+        e = read_pem(c, r, d);
         if (e == OK)
-            e = os_read_file(k->path, MAX_PEM_BYTES, &k->text, &k->n, d);
+            e = read_pem(k, r, d);
         if (e == OK)
             warn_of_readers(k->path);
     }
@@ -260,7 +266,7 @@ static enum err read_pems(struct tls_files *f, const struct http_tls_options *o,
 }
 
 enum err tls_files_read(struct tls_files **out, const struct http_tls_options *o,
-                        struct err_detail *d)
+                        enum tls_reading r, struct err_detail *d)
 {
     struct tls_files *f = calloc(1, sizeof *f);
     enum err e = ERR_NOMEM;
@@ -273,7 +279,7 @@ enum err tls_files_read(struct tls_files **out, const struct http_tls_options *o
     if (f == NULL || f->certificates == NULL || f->keys == NULL)
         e = err_set(d, ERR_NOMEM, 0, "TLS certificates");
     else
-        e = read_pems(f, o, d);
+        e = read_pems(f, o, r, d);
     if (e != OK) {
         tls_files_free(f);
         return e;

@@ -197,6 +197,30 @@ START_TEST(sighup_takes_new_files)
 }
 END_TEST
 
+/* The thread that would wait for somebody to write into it is the one that awaits signals. */
+START_TEST(sighup_waits_for_no_pipe)
+{
+    begin();
+    make_pair("live", EC, "IP:127.0.0.1");
+    run(f("cp %s/live.pem %s/first.pem", server.dir, server.dir));
+    start_in_dir("kinto.tls_certificate = %(here)s/live.pem\nkinto.tls_key = %(here)s/live.key",
+                 "");
+    run(f("cd %s && mv live.key kept && mkfifo live.key", server.dir));
+    ck_assert_int_eq(kill(server.pid, SIGHUP), 0);
+    int status;
+    while (strstr(shell(f("cat %s/stderr", server.dir), &status), "not_reloaded") == NULL)
+        wait_tick();
+    ck_assert_ptr_nonnull(
+        strstr(shell(f("grep not_reloaded %s/stderr", server.dir), &status), "no regular file"));
+    ck_assert(answers("first.pem"));
+    run(f("cd %s && mv kept live.key", server.dir));
+    ck_assert_int_eq(kill(server.pid, SIGHUP), 0);
+    while (strstr(shell(f("cat %s/stderr", server.dir), &status), " reloaded ") == NULL)
+        wait_tick();
+    server_stop(&server);
+}
+END_TEST
+
 START_TEST(sighup_without_tls_changes_nothing)
 {
     server_start(&server, &(struct server_options){0});
@@ -485,6 +509,7 @@ static Suite *suite(void)
     tcase_add_test(t, init_in_a_folder_with_blanks);
     tcase_add_test(t, init_overwrites_no_certificate);
     tcase_add_test(t, sighup_takes_new_files);
+    tcase_add_test(t, sighup_waits_for_no_pipe);
     tcase_add_test(t, sighup_without_tls_changes_nothing);
     tcase_add_test(t, a_closed_terminal_stops_it);
     tcase_add_test(t, each_name_has_its_certificate);

@@ -685,6 +685,30 @@ START_TEST(tells_systemd)
 }
 END_TEST
 
+/* A reload more often than signs of life are due is no silence. */
+START_TEST(reloads_do_not_silence_it)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    const char *name = f("%s/notify", base);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), signs = 0;
+
+    memcpy(a.sun_path, name, strlen(name));
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    start(&(struct server_options){
+        .env = ENV(f("NOTIFY_SOCKET=%s", name), "WATCHDOG_USEC=400000", "KINTO_SERVER_USER=")});
+    uint64_t until = clock_mono_ms() + WAIT_MS;
+    while (signs < 3) {
+        const char *said = next_datagram(fd);
+        ck_assert_msg(clock_mono_ms() < until, "%d signs of life", signs);
+        signs += strcmp(said, "WATCHDOG=1") == 0;
+        if (strncmp(said, "READY=1", 7) == 0)
+            kill(server.pid, SIGHUP);
+    }
+    stop();
+    close(fd);
+}
+END_TEST
+
 /* Below 4 ms there is no whole quarter of it. */
 START_TEST(a_watchdog_of_few_milliseconds)
 {
@@ -729,6 +753,7 @@ static Suite *suite(void)
     tcase_add_test(t, serves_passed_sockets);
     tcase_add_test(t, passed_unix_socket_stays);
     tcase_add_loop_test(t, tells_systemd, 0, 2);
+    tcase_add_test(t, reloads_do_not_silence_it);
     tcase_add_test(t, a_watchdog_of_few_milliseconds);
     return s;
 }

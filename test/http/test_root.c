@@ -2,6 +2,9 @@
  * test/http/test_root.c - the URLs that are no resources: hello, heartbeats, version, redirects,
  * unknown URLs.
  */
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "test/support/api.h"
 #include "test/support/unit.h"
 
@@ -103,6 +106,25 @@ START_TEST(version_without_a_file_is_a_clear_answer)
     call("GET", "/__version__", NULL);
     if (re.status != 200)
         want_error(404, 111, NULL);
+}
+END_TEST
+
+/* The loop that answers waits for nobody to write into a pipe. */
+START_TEST(version_of_a_pipe_is_our_own)
+{
+    struct server s = {.out = -1};
+    char pipe[200], folder[160];
+    server_make_dir(folder, sizeof folder);
+    snprintf(pipe, sizeof pipe, "%s/version.json", folder);
+    ck_assert_int_eq(mkfifo(pipe, 0600), 0);
+    server_start(&s, &(struct server_options){.settings = f("kinto.version_json_path = %s", pipe)});
+    api_use(s.url);
+    call("GET", "/__version__", NULL);
+    want(200);
+    want_at("/name", "'kinto'");
+    api_use(NULL);
+    server_stop(&s);
+    ck_assert(unlink(pipe) == 0 && rmdir(folder) == 0);
 }
 END_TEST
 
@@ -270,6 +292,8 @@ static Suite *suite(void)
     tcase_add_test(t, urls_are_utf8);
     t = api_case(s, "unlike", "ours");
     tcase_add_test(t, version_without_a_file_is_a_clear_answer);
+    t = api_case_own(s, "pipe");
+    tcase_add_test(t, version_of_a_pipe_is_our_own);
     return s;
 }
 

@@ -262,6 +262,33 @@ START_TEST(a_pipe_is_a_file_too)
 }
 END_TEST
 
+/* What makes one wait: nobody writes into the first, and the others have no end or none that is known. */
+START_TEST(what_is_read_while_serving_is_a_regular_file)
+{
+    const char *const odd[] = {in_dir("fifo"), dir, "/dev/zero"};
+    struct err_detail d;
+    char *out = NULL;
+    size_t n = 7;
+
+    ck_assert_int_eq(mkfifo(in_dir("fifo"), 0600), 0);
+    for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
+        ck_assert_int_eq(os_read_regular(odd[i], 100, &out, &n, &d), ERR_REFUSED);
+        ck_assert_ptr_nonnull(strstr(d.text, odd[i]));
+        ck_assert_ptr_nonnull(strstr(d.text, "no regular file"));
+    }
+    ck_assert_int_eq(os_read_regular(in_dir("nope"), 100, &out, &n, &d), ERR_NOTFOUND);
+    ck_assert(out == NULL && n == 7);
+    int fd = open_new("a");
+    ck_assert_int_eq(os()->pwrite(fd, "text", 4, 0), 4);
+    os()->close(fd);
+    ck_assert_int_eq(symlink("a", in_dir("link")), 0);
+    ck_assert_int_eq(os_read_regular(in_dir("link"), 4, &out, &n, &d), OK);
+    ck_assert_str_eq(out, "text");
+    free(out);
+    ck_assert_int_eq(os_read_regular(in_dir("a"), 3, &out, &n, &d), ERR_LIMIT);
+}
+END_TEST
+
 /* Those that it may use, not those that there are. */
 START_TEST(cpus_are_those_that_it_may_run_on)
 {
@@ -299,6 +326,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, the_table_can_be_replaced);
     tcase_add_test(tc, whole_files);
     tcase_add_test(tc, a_pipe_is_a_file_too);
+    tcase_add_test(tc, what_is_read_while_serving_is_a_regular_file);
     tcase_add_test(tc, cpus_are_those_that_it_may_run_on);
     tcase_add_test(tc, cpus_of_a_set_of_any_size);
     suite_add_tcase(s, tc);
