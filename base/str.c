@@ -116,6 +116,15 @@ str str_cut(str *rest, char sep)
     return part;
 }
 
+str str_folder(str path)
+{
+    while (path.n > 1 && path.p[path.n - 1] == '/')
+        path.n--;
+    while (path.n > 0 && path.p[path.n - 1] != '/')
+        path.n--;
+    return path;
+}
+
 bool str_next_word(str *rest, str *word)
 {
     str s = *rest;

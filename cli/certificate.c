@@ -34,14 +34,21 @@ static void add(struct names *all, str name)
         all->at[all->n++] = name;
 }
 
+/* What the machine is called is no choice of the user's: a name that cannot be in a certificate is left out. */
+static void add_own(struct names *all, str name)
+{
+    if (http_self_signed_takes(name))
+        add(all, name);
+}
+
 static void add_host(struct names *all)
 {
     if (gethostname(all->host, sizeof all->host - 1) != 0 || all->host[0] == '\0')
         return;
-    add(all, str_from(all->host));
+    add_own(all, str_from(all->host));
     if (strchr(all->host, '.') == NULL) {
         snprintf(all->local, sizeof all->local, "%s.local", all->host);
-        add(all, str_from(all->local));
+        add_own(all, str_from(all->local));
     }
 }
 
@@ -86,9 +93,8 @@ static void collect(struct names *all, const struct cli_operands *wanted)
 /* `name` in the folder of the INI. */
 static enum err beside(const char *ini, const char *name, char out[PATH_MAX], struct err_detail *d)
 {
-    const char *slash = strrchr(ini, '/');
-    int n =
-        snprintf(out, PATH_MAX, "%.*s%s", slash != NULL ? (int)(slash - ini + 1) : 0, ini, name);
+    str folder = str_folder(str_from(ini));
+    int n = snprintf(out, PATH_MAX, STR_FMT "%s", STR_ARG(folder), name);
 
     return n > 0 && n < PATH_MAX ? OK : err_set(d, ERR_LIMIT, 0, "%s: path too long", ini);
 }

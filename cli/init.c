@@ -147,13 +147,11 @@ static enum err write_plain(const struct cli_args *a, const char *path, const ch
 /* The settings of certificates are lists, whose paths are separated by commas and line ends. */
 static enum err check_folder(const char *ini, struct err_detail *d)
 {
-    char folder[PATH_MAX + 2], whole[PATH_MAX];
-    const char *slash = strrchr(ini, '/');
-    size_t n = slash ? (size_t)(slash - ini) + 1 : 0;
-    if (n >= PATH_MAX)
+    char folder[PATH_MAX], whole[PATH_MAX];
+    str above = str_folder(str_from(ini));
+    int n = snprintf(folder, sizeof folder, STR_FMT ".", STR_ARG(above));
+    if (n < 0 || (size_t)n >= sizeof folder)
         return err_set(d, ERR_LIMIT, 0, "%s: path too long", ini);
-    memcpy(folder, ini, n);
-    memcpy(folder + n, ".", 2);
     if (!realpath(folder, whole))
         return err_set(d, err_from_errno(errno), errno, "%s", folder);
     if (strpbrk(whole, ",\n"))

@@ -65,8 +65,8 @@ void *mem_aligned(size_t align, size_t n)
 
 enum err dir_make(const char *dir, bool *made, struct err_detail *d)
 {
+    str above = str_folder(str_from(dir));
     char parent[LOG_PATH_MAX];
-    size_t n = strlen(dir);
 
     if (os()->mkdir(dir, 0700) != 0) {
         if (errno == EEXIST)
@@ -74,12 +74,8 @@ enum err dir_make(const char *dir, bool *made, struct err_detail *d)
         return err_set(d, err_from_errno(errno), errno, "%s: cannot be created", dir);
     }
     *made = true;
-    memcpy(parent, dir, n + 1);
-    while (n > 1 && parent[n - 1] == '/')
-        n--;
-    while (n > 0 && parent[n - 1] != '/')
-        n--;
-    snprintf(parent, sizeof parent, "%.*s", n > 0 ? (int)n : 1, n > 0 ? dir : ".");
+    snprintf(parent, sizeof parent, "%.*s", above.n > 0 ? (int)above.n : 1,
+             above.n > 0 ? dir : ".");
     if (os()->sync_dir(parent) != 0)
         return err_set(d, ERR_IO, errno, "%s: cannot be synced", parent);
     return OK;

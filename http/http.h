@@ -204,7 +204,8 @@ MUST_CHECK enum err http_server_bind(struct http_server **out, const struct http
                                      struct err_detail *detail);
 MUST_CHECK enum err http_server_run(struct http_server *s, const struct http_app *app,
                                     struct err_detail *detail);
-/* Gives the files of the Unix sockets that bind has made to this user. IO. */
+/* Gives the files of the Unix sockets that bind has made to this user. NOTFOUND: one is there no more; REFUSED, IO and
+ * what else the system says (err_from_errno()). */
 MUST_CHECK enum err http_server_give(struct http_server *s, uid_t uid, gid_t gid,
                                      struct err_detail *detail);
 /*
@@ -250,6 +251,7 @@ struct http_self_signed {
  */
 MUST_CHECK enum err http_self_signed_make(struct http_self_signed *out, const str *names, size_t n,
                                           int64_t now_s, unsigned days, struct err_detail *d);
+bool http_self_signed_takes(str name);                  /* as a host or an address */
 void http_self_signed_free(struct http_self_signed *s); /* the key is wiped */
 
 /* One of the characters that tokens are made of (RFC 9110, 5.6.2)? */

@@ -42,6 +42,14 @@ static str name_bytes(str name, struct net_address *space, unsigned char *tag)
     return is_certificate_name(name) ? name : STR_NONE;
 }
 
+bool http_self_signed_takes(str name)
+{
+    struct net_address space;
+    unsigned char tag;
+
+    return !str_none(name_bytes(name, &space, &tag));
+}
+
 /* Writes backwards from *p, as mbedtls does: an element with its length and tag. */
 static int write_element(unsigned char **p, unsigned char *begin, str bytes, unsigned char tag)
 {

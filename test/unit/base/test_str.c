@@ -35,6 +35,19 @@ START_TEST(one_of_many)
 }
 END_TEST
 
+static const struct {
+    const char *path, *folder;
+} FOLDERS[] = {
+    {"b", ""},       {"", ""},   {"a/b", "a/"}, {"/a/b", "/a/"}, {"/b", "/"},
+    {"a/b//", "a/"}, {"/", "/"}, {"//", "/"},   {"./b", "./"},   {"a//b", "a//"},
+};
+
+START_TEST(folders)
+{
+    ck_assert_str_is(str_folder(str_from(FOLDERS[_i].path)), FOLDERS[_i].folder);
+}
+END_TEST
+
 START_TEST(cutting)
 {
     str rest = STR("a,,b"), s = STR("abcdef");
@@ -267,6 +280,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, comparing);
     tcase_add_test(tc, one_of_many);
     tcase_add_test(tc, cutting);
+    tcase_add_loop_test(tc, folders, 0, ARRAY_LEN(FOLDERS));
     tcase_add_test(tc, words);
     tcase_add_loop_test(tc, utf8_is_checked, 0, ARRAY_LEN(utf8));
     tcase_add_test(tc, utf8_of_every_code_point);

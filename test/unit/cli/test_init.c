@@ -3,6 +3,8 @@
  */
 #include "test/unit/cli/cli_test.h"
 
+#include <sched.h>
+
 static struct err_detail detail;
 
 START_TEST(the_file_is_read_again)
@@ -85,6 +87,24 @@ START_TEST(no_certificate_in_a_folder_with_a_comma)
 }
 END_TEST
 
+/* As the kernel takes it; hostname(1) would not. */
+START_TEST(a_host_name_that_is_none_is_left_out)
+{
+    const struct cli_args args = {.ini = "kinto.ini", .backend = "memory", .self_signed = true};
+    struct err_detail d = {.text = ""};
+    FILE *out = fopen("out", "w+");
+
+    if (unshare(CLONE_NEWUTS) != 0 || sethostname("odd name!", 9) != 0) {
+        fprintf(stderr, "SKIPPED: not root, so the host has the name that it has\n");
+        fclose(out);
+        return;
+    }
+    ck_assert_msg(cli_command_init(&args, stdin, out, &d) == OK, "%s", d.text);
+    ck_assert_int_eq(access("kinto-certificate.pem", F_OK), 0);
+    fclose(out);
+}
+END_TEST
+
 static const struct {
     const char *typed, *answer;
     unsigned asked;
@@ -127,6 +147,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, a_file_that_is_there_stays);
     tcase_add_test(t, a_folder_that_is_a_file);
     tcase_add_test(t, a_path_too_long);
+    tcase_add_test(t, a_host_name_that_is_none_is_left_out);
     tcase_add_test(t, no_certificate_in_a_folder_with_a_comma);
     tcase_add_test(t, nothing_is_left_of_a_write_that_failed);
     tcase_add_loop_test(t, the_question, 0, ARRAY_LEN(answers));
