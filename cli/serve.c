@@ -299,7 +299,7 @@ static void stop(struct server *s)
 
 enum err cli_command_start(struct cli_run *r)
 {
-    struct server s = {.run = r};
+    struct server s = {.run = r, .systemd = {.fd = -1}};
     enum err e = start(&s);
     if (e == OK) {
         print_started(&s);

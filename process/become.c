@@ -129,6 +129,8 @@ enum err process_user_parse(str text, str passwd, str group, struct process_user
         if (e != OK)
             return e;
     }
+    if (u.uid == 0 && u.gid != 0 && !str_none(rest))
+        return err_set(d, ERR_UNSUPPORTED, 0, "root stays what it is, its group, too");
     *out = u;
     return OK;
 }

@@ -40,9 +40,20 @@ static const struct setting_row rows[] = {
 
 const struct setting_table process_settings = {rows, ARRAY_LEN(rows)};
 
+/* O_PATH: to read and to write is EBADF, as before. */
+static void keep_streams(void)
+{
+    int fd = 0;
+    while (fd >= 0 && fd <= STDERR_FILENO)
+        fd = os()->open("/", O_PATH, 0);
+    if (fd >= 0)
+        os()->close(fd);
+}
+
 void process_begin(void)
 {
     (void)umask(077);
+    keep_streams();
 }
 
 void process_keep_memory(const struct settings *s)
@@ -221,25 +232,39 @@ static void add(struct paths *p, const char *path, enum sandbox_access access)
 
 static const char *directory_of(struct arena *a, const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    if (!slash)
-        return ".";
-    return arena_cstr(a, (str){path, slash == path ? 1 : (size_t)(slash - path)});
+    str folder = str_folder(str_from(path));
+    return folder.n > 0 ? arena_cstr(a, folder) : ".";
 }
 
+static bool is_top(const char *folder)
+{
+    struct stat st, top;
+    return stat(folder, &st) == 0 && stat("/", &top) == 0 && st.st_dev == top.st_dev &&
+           st.st_ino == top.st_ino;
+}
+
+/* The folder of a file, so that what is put there in its place is reached. But with "/" all would be: of that, it is
+ * the file alone, as it is now. */
 static void add_folder(struct paths *p, const char *path, enum sandbox_access access)
 {
-    add(p, directory_of(&p->arena, path), access);
+    const char *folder = path ? directory_of(&p->arena, path) : NULL;
+    if (!folder || !is_top(folder)) {
+        add(p, folder, access);
+        return;
+    }
+    log_event(LOG_WARN, "sandbox_file_in_top",
+              "path=\"%s\" reason=\"it cannot be replaced or removed while kinto runs\" "
+              "advice=\"put it into a folder of its own\"",
+              path);
+    add(p, path, access);
 }
 
 /* The folder of what a path leads to in the end. */
 static void add_target(struct paths *p, const char *path)
 {
     char target[PATH_MAX];
-    if (!realpath(path, target))
-        return;
-    const char *copy = arena_cstr(&p->arena, str_from(target));
-    add(p, copy ? directory_of(&p->arena, copy) : NULL, SANDBOX_READ);
+    if (realpath(path, target))
+        add_folder(p, arena_cstr(&p->arena, str_from(target)), SANDBOX_READ);
 }
 
 static bool is_link_to_file(const char *path)
@@ -249,20 +274,25 @@ static bool is_link_to_file(const char *path)
            S_ISREG(st.st_mode);
 }
 
+static void add_linked(struct paths *p, const char *path)
+{
+    if (is_link_to_file(path))
+        add_target(p, path);
+}
+
 static void add_used(struct paths *p, const struct process_path *w)
 {
     switch (w->use) {
     case PROCESS_LINKED:
-        if (is_link_to_file(w->path))
-            add_target(p, w->path);
+        add_linked(p, w->path);
         add(p, w->path, SANDBOX_READ);
         break;
     case PROCESS_READ:
         add(p, w->path, SANDBOX_READ);
         break;
     case PROCESS_REPLACED:
+        add_linked(p, w->path);
         add_folder(p, w->path, SANDBOX_READ);
-        add_target(p, w->path);
         break;
     case PROCESS_REMOVED:
         add_folder(p, w->path, SANDBOX_REMOVE);

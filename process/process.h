@@ -29,7 +29,8 @@
 
 extern const struct setting_table process_settings;
 
-/* At the begin of main(): umask 077. */
+/* At the begin of main(): umask 077, and standard streams that are closed stay so, but nothing else gets their numbers:
+ * what is meant for them must not end up in the data, or on somebody's connection. */
 void process_begin(void);
 /* No core dumps, and no debugger but root's, unless kinto.server.core_dumps says otherwise. (Not in builds
  * with sanitizers, which look at the process like a debugger.) */
@@ -51,7 +52,7 @@ struct process_user {
  * NAME, NAME:GROUP, UID or UID:GID out of the texts of /etc/passwd and /etc/group, which are all that is
  * asked. Without a group: that of the user's line, else (a number without a line) the same number. With a
  * name only, the groups that list it, too, but never group 0. NOTFOUND: nobody of that name; SYNTAX;
- * LIMIT: in too many groups.
+ * LIMIT: in too many groups; UNSUPPORTED: root with another group.
  */
 MUST_CHECK enum err process_user_parse(str text, str passwd, str group, struct process_user *out,
                                        struct err_detail *d);
@@ -133,6 +134,7 @@ MUST_CHECK enum err sandbox_calls(struct err_detail *d);
 enum process_use {
     PROCESS_READ,   /* a file as it is now, or a directory and all below it */
     PROCESS_LINKED, /* the same, and if it is a link to a file, what is in that one's folder */
+    /* Of the next two, a file that lies in "/" stays as it is, with a warning: all lies below that folder. */
     PROCESS_REPLACED, /* a file that is replaced now and then: its folder, and that of what it is a link to */
     PROCESS_REMOVED /* a file that is removed at the end */
 };
@@ -175,13 +177,13 @@ struct systemd_socket {
 MUST_CHECK enum err systemd_listen(struct arena *a, struct systemd_socket *out, unsigned max,
                                    unsigned *count, struct err_detail *d);
 
-struct systemd {          /* who is told; zero-initialised: nobody */
-    int fd;               /* > 0 */
+struct systemd {          /* who is told */
+    int fd;               /* -1: nobody */
     uint64_t watchdog_ms; /* a sign of life is awaited so often; 0: not */
 };
 
 /* Opens the way to $NOTIFY_SOCKET (sd_notify(3)), before a sandbox closes it, and reads $WATCHDOG_USEC; takes both
- * out of the environment. IO: there is one that cannot be used. */
+ * out of the environment. IO: there is one that cannot be used; *s may be closed then, too. */
 MUST_CHECK enum err systemd_open(struct systemd *s, struct err_detail *d);
 void systemd_close(struct systemd *s);
 /* Assignments, one a line: "READY=1\nSTATUS=...". What cannot be sent at once is dropped: nobody's

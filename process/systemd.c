@@ -126,8 +126,9 @@ static uint64_t watchdog_ms(void)
 enum err systemd_open(struct systemd *s, struct err_detail *d)
 {
     const char *to = getenv("NOTIFY_SOCKET");
+    *s = (struct systemd){.fd = -1};
     enum err e = to && *to ? connect_to(s, to, d) : OK;
-    s->watchdog_ms = s->fd > 0 ? watchdog_ms() : 0;
+    s->watchdog_ms = s->fd >= 0 ? watchdog_ms() : 0;
     unsetenv("NOTIFY_SOCKET");
     unsetenv("WATCHDOG_USEC");
     unsetenv("WATCHDOG_PID");
@@ -136,16 +137,16 @@ enum err systemd_open(struct systemd *s, struct err_detail *d)
 
 void systemd_close(struct systemd *s)
 {
-    if (s->fd > 0)
+    if (s->fd >= 0)
         close(s->fd);
-    s->fd = 0;
+    s->fd = -1;
 }
 
 void systemd_say(const struct systemd *s, const char *fmt, ...)
 {
     char text[512];
     va_list ap;
-    if (s->fd <= 0)
+    if (s->fd < 0)
         return;
     va_start(ap, fmt);
     int n = vsnprintf(text, sizeof text, fmt, ap);

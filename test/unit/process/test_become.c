@@ -46,6 +46,10 @@ static const struct {
     {"last", OK, 77, 78, 0},
     {"root", OK, 0, 0, 0},
     {"0", OK, 0, 0, 0},
+    {"root:root", OK, 0, 0, 0},
+    {"0:0", OK, 0, 0, 0},
+    {"0:33", ERR_UNSUPPORTED, 0, 0, 0}, /* the group would be left aside */
+    {"root:ssl-cert", ERR_UNSUPPORTED, 0, 0, 0},
     {"4294967294", OK, 4294967294, 4294967294, 0},
     {"kin", ERR_NOTFOUND, 0, 0, 0},
     {"kintoo", ERR_NOTFOUND, 0, 0, 0},
@@ -248,6 +252,27 @@ START_TEST(not_root)
 }
 END_TEST
 
+static int takes_no_stream(void)
+{
+    close(STDIN_FILENO);
+    close(STDERR_FILENO);
+    process_begin();
+    int fd = open("new", O_WRONLY | O_CREAT, 0666);
+    if (fd <= STDERR_FILENO)
+        return 1;
+    if (write(STDERR_FILENO, "x", 1) == 1 || errno != EBADF || fcntl(STDOUT_FILENO, F_GETFL) < 0)
+        return 2;
+    struct stat st;
+    return fstat(fd, &st) == 0 && (st.st_mode & 077) == 0 ? 0 : 3;
+}
+
+START_TEST(begins)
+{
+    int status = in_child(takes_no_stream);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("process/become");
@@ -259,6 +284,7 @@ static Suite *suite(void)
     tcase_add_test(t, without_files);
     tcase_add_loop_test(t, changes_for_good, 0, (int)ARRAY_LEN(changes));
     tcase_add_test(t, not_root);
+    tcase_add_test(t, begins);
     suite_add_tcase(s, t);
     return s;
 }

@@ -174,7 +174,7 @@ static const char *next(int fd)
 
 START_TEST(tells)
 {
-    struct systemd s = {.fd = 0};
+    struct systemd s;
     int fd = listen_at(addresses[_i]);
 
     ck_assert_int_eq(systemd_open(&s, &detail), OK);
@@ -193,10 +193,27 @@ START_TEST(tells)
 }
 END_TEST
 
+/* Whoever was started without a standard input has 0 for the way there. */
+START_TEST(tells_by_any_descriptor)
+{
+    struct systemd s;
+    int fd = listen_at("notify");
+
+    close(STDIN_FILENO);
+    ck_assert_int_eq(systemd_open(&s, &detail), OK);
+    ck_assert_int_eq(s.fd, 0);
+    systemd_say(&s, "READY=1");
+    ck_assert_str_eq(next(fd), "READY=1");
+    systemd_close(&s);
+    ck_assert_int_eq(fcntl(0, F_GETFD), -1);
+    close(fd);
+}
+END_TEST
+
 /* A supervisor that does not read must not hold up the server. */
 START_TEST(does_not_wait)
 {
-    struct systemd s = {.fd = 0};
+    struct systemd s;
     int fd = listen_at("notify");
 
     ck_assert_int_eq(systemd_open(&s, &detail), OK);
@@ -211,12 +228,12 @@ END_TEST
 
 START_TEST(nobody_to_tell)
 {
-    struct systemd s = {.fd = 0};
+    struct systemd s;
 
     unsetenv("NOTIFY_SOCKET");
     setenv("WATCHDOG_USEC", "1000000", 1);
     ck_assert_int_eq(systemd_open(&s, &detail), OK);
-    ck_assert_int_eq(s.fd, 0);
+    ck_assert_int_eq(s.fd, -1);
     ck_assert_uint_eq(s.watchdog_ms, 0);
     systemd_say(&s, "READY=1");
     systemd_close(&s);
@@ -228,7 +245,7 @@ static const char *const no_addresses[] = {"relative", "/", "@", "/nothing/is/he
 
 START_TEST(wrong_address)
 {
-    struct systemd s = {.fd = 0};
+    struct systemd s;
 
     setenv("NOTIFY_SOCKET", no_addresses[_i], 1);
     ck_assert_int_eq(systemd_open(&s, &detail), ERR_IO);
@@ -250,7 +267,7 @@ static const struct {
 
 START_TEST(watchdog)
 {
-    struct systemd s = {.fd = 0};
+    struct systemd s;
     int fd = listen_at("notify");
 
     if (dogs[_i].usec)
@@ -274,6 +291,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, not_meant, 0, 3);
     tcase_add_loop_test(t, refuses, 0, (int)ARRAY_LEN(wrong));
     tcase_add_loop_test(t, tells, 0, (int)ARRAY_LEN(addresses));
+    tcase_add_test(t, tells_by_any_descriptor);
     tcase_add_test(t, does_not_wait);
     tcase_add_test(t, nobody_to_tell);
     tcase_add_loop_test(t, wrong_address, 0, (int)ARRAY_LEN(no_addresses));
