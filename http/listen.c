@@ -291,12 +291,14 @@ static enum err probe(struct http_server *s, const struct place *p, struct err_d
     return e;
 }
 
-static enum err listen_tcp(struct http_server *s, struct place *p, uint16_t *port, enum use use,
+/* One socket for each loop. */
+static enum err bind_loops(struct http_server *s, struct place *p, uint16_t *port, enum use use,
                            struct err_detail *d)
 {
-    enum err e = *port != 0 && s->nloops > 1 ? probe(s, p, d) : OK;
+    enum err e = OK;
+    unsigned i = 0;
 
-    for (unsigned i = 0; i < s->nloops && e == OK; i++) {
+    for (; i < s->nloops; i++) {
         int fd;
         e = tcp_bind(p, s->nloops > 1, &fd, d);
         if (e != OK)
@@ -307,6 +309,24 @@ static enum err listen_tcp(struct http_server *s, struct place *p, uint16_t *por
             net_address_set_port(&p->at, *port);
         }
     }
+    while (e != OK && i-- > 0) {
+        struct loop *l = &s->loops[i];
+        close(l->listeners[--l->nlisteners].fd);
+    }
+    return e;
+}
+
+/* On failure nobody listens there, so that one can go on without. */
+static enum err listen_tcp(struct http_server *s, struct place *p, uint16_t *port, enum use use,
+                           struct err_detail *d)
+{
+    unsigned before = s->nprobes;
+    enum err e = *port != 0 && s->nloops > 1 ? probe(s, p, d) : OK;
+
+    if (e == OK)
+        e = bind_loops(s, p, port, use, d);
+    if (e != OK && s->nprobes > before)
+        close(s->probes[--s->nprobes]);
     return e;
 }
 

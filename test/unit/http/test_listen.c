@@ -4,6 +4,8 @@
  */
 #include "test/unit/http/server_test.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 static struct fixture f;
@@ -173,6 +175,51 @@ START_TEST(addresses)
 }
 END_TEST
 
+/* Only so many more descriptors can be opened; what it was before. */
+static struct rlimit allow_descriptors(unsigned more)
+{
+    struct rlimit before, few;
+    int highest = 0;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (int fd = 0; fd < 1024; fd++)
+        highest = fcntl(fd, F_GETFD) >= 0 ? fd : highest;
+    for (int fd = 0; fd < highest;) /* none is free below it */
+        ck_assert_int_ge(fd = dup(0), 0);
+    few = (struct rlimit){(rlim_t)highest + 2 + more, before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    return before;
+}
+
+/* What is said not to be listened on is not listened on by some of the loops. */
+START_TEST(localhost_has_all_of_its_second_address_or_nothing)
+{
+    enum { LOOPS = 4 };
+    struct fixture other;
+    struct err_detail d;
+    struct rlimit before;
+
+    if (!have_v6())
+        return;
+    test_prepare(&other);
+    other.listen[0].host = STR("localhost");
+    other.o.loops = LOOPS;
+    expect_alive(&c); /* it is accepted: nobody else opens anything */
+    before = allow_descriptors(LOOPS + (unsigned)_i);
+    enum err e = http_server_bind(&other.server, &other.o, &d);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    ck_assert_msg(e == OK, "%s", d.text);
+    ck_assert_int_eq(http_server_run(other.server, &other.o.app, &d), OK);
+    uint16_t port = http_server_port(other.server, 0);
+    expect_peer(test_connect(port), "127.0.0.1");
+    if (_i <= LOOPS)
+        ck_assert_int_eq(connect_v6(port), -1);
+    else
+        expect_peer(connect_v6(port), "::1");
+    http_server_stop(other.server);
+}
+END_TEST
+
 START_TEST(both_families_side_by_side)
 {
     struct fixture other;
@@ -318,6 +365,7 @@ static void addresses_case(Suite *s)
     tcase_add_test(t, server_names);
     tcase_add_loop_test(t, addresses, 0, 6);
     tcase_add_test(t, both_families_side_by_side);
+    tcase_add_loop_test(t, localhost_has_all_of_its_second_address_or_nothing, 0, 6);
 }
 
 static void unix_case(Suite *s)
