@@ -40,18 +40,23 @@ static int kernel_open(const char *path, int flags, unsigned mode)
     return fd;
 }
 
-/* Others than root read with their own rights, and in a directory of root's own nobody else has a say. */
+/* For root. Others read with their own rights. */
+static bool is_theirs(const struct stat *above, const struct stat *st)
+{
+    if (above->st_uid == 0)
+        return !(above->st_mode & 022);
+    return st->st_uid == above->st_uid;
+}
+
 static bool is_owned(int dir, int fd)
 {
     struct stat above, st;
     if (fstat(dir, &above) != 0 || fstat(fd, &st) != 0)
         return false;
-    if (!S_ISREG(st.st_mode) ||
-        (geteuid() == 0 && above.st_uid != 0 && st.st_uid != above.st_uid)) {
-        errno = EPERM;
-        return false;
-    }
-    return true;
+    if (S_ISREG(st.st_mode) && (geteuid() != 0 || is_theirs(&above, &st)))
+        return true;
+    errno = EPERM;
+    return false;
 }
 
 static int open_in(int dir, const char *name)

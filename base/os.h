@@ -15,8 +15,8 @@
 struct os_ops {
     int (*open)(const char *path, int flags, unsigned mode);
     /* Opens dir/name to read it, if it is a regular file (no link, nothing that makes one wait) of the one
-     * who has the directory: for root, who would be let into everything that somebody else put a link to.
-     * errno EPERM, ELOOP: it is not. */
+     * who has the directory: for root, who would be let into everything that somebody else put a link to. In one of
+     * root's own, nobody else must be able to write. errno EPERM, ELOOP: it is not so. */
     int (*open_own)(const char *dir, const char *name);
     int (*close)(int fd);
     ssize_t (*pread)(int fd, void *p, size_t n, uint64_t off);        /* short only at the end */

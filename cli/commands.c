@@ -184,22 +184,48 @@ static bool is_of_another(const char *dir)
     return geteuid() == 0 && stat(dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid != 0;
 }
 
-/* Copies into the directory; one of another user is root's meanwhile, and theirs again in any case. */
-static enum err copy_to(struct cli_run *r, const struct cli_copy *c,
-                        struct engine_backup_result *done)
+/* What went wrong in a directory that is held, said of its name. */
+static void say_name(struct err_detail *d, const struct process_loan *l)
+{
+    char text[sizeof d->text];
+    const char *at = strstr(d->text, l->path);
+    if (!at)
+        return;
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - d->text), d->text, l->dir,
+             at + strlen(l->path));
+    memcpy(d->text, text, sizeof text);
+}
+
+/* Into a directory of another user, which is root's meanwhile, and theirs again in any case; and becomes that user:
+ * from then on they may do with the name what they like. */
+static enum err copy_for_owner(struct cli_run *r, const struct cli_copy *c,
+                               struct engine_backup_result *done)
 {
     struct process_loan loan;
+    struct cli_copy held = *c;
     struct err_detail why = {.text = ""};
-    if (!is_of_another(c->to))
-        return cli_copy_run(c, done, &r->detail);
     enum err e = process_take_over(c->to, &loan, &r->detail);
     if (e != OK)
         return e;
-    e = cli_copy_run(c, done, &r->detail);
+    held.to = loan.path;
+    e = cli_copy_run(&held, done, &r->detail);
+    if (e != OK)
+        say_name(&r->detail, &loan);
     enum err back = process_give_back(&loan, e == OK, &why);
     if (e == OK && back != OK)
         r->detail = why;
-    return e == OK ? back : e;
+    if (e == OK)
+        e = back;
+    return e == OK ? process_become_uid(loan.uid, &r->detail) : e;
+}
+
+static enum err copy_to(struct cli_run *r, const struct cli_copy *c,
+                        struct engine_backup_result *done)
+{
+    if (is_of_another(c->to))
+        return copy_for_owner(r, c, done);
+    enum err e = cli_copy_run(c, done, &r->detail);
+    return e == OK ? process_become_owner(c->to, &r->detail) : e;
 }
 
 /* The copy is opened once, so that the index is there when a server starts. */
@@ -211,7 +237,7 @@ enum err cli_command_restore(struct cli_run *r)
     if (e == OK)
         e = copy_to(r, &c, &done);
     if (e == OK)
-        e = open_store_as_owner(r, c.to);
+        e = cli_run_open_store(r);
     if (e == OK && !r->args->quiet)
         fprintf(r->out,
                 "%s: restored from %s: %" PRIu64 " segments, %" PRIu64

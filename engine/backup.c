@@ -89,8 +89,11 @@ static enum err not_opened(struct job *j, const char *path)
 {
     if (errno != EPERM && errno != ELOOP)
         return failed(j, path, "cannot be opened");
-    return err_set(j->detail, ERR_REFUSED, 0,
-                   "%s: is a link, or no file, or not of the directory's owner", path);
+    return err_set(
+        j->detail, ERR_REFUSED, 0,
+        "%s: is a link, or no file, or not of the directory's owner, or others may write "
+        "to that directory of root's",
+        path);
 }
 
 /* ---- which segments -------------------------------------------------------------------------- */
@@ -186,7 +189,6 @@ static enum err list(struct job *j)
     return err == OK && j->names.n == 0 ? no_store(j, j->b->dir) : err;
 }
 
-/* Lists and opens, twice. */
 /* A repair that was not brought to its end has the new store's files in two places. */
 static enum err no_repair(const struct job *j)
 {
@@ -199,6 +201,7 @@ static enum err no_repair(const struct job *j)
                    "%s: a repair is not finished: start kinto, or repair again", j->b->dir);
 }
 
+/* Lists and opens, twice. */
 static enum err try_row(struct job *j)
 {
     size_t from;

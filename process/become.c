@@ -274,15 +274,20 @@ static enum err stay_root(const char *dir, const struct stat *there, struct err_
     return OK;
 }
 
-enum err process_become_owner(const char *dir, struct err_detail *d)
+enum err process_become_uid(uid_t uid, struct err_detail *d)
 {
     struct process_user u;
+    enum err e = process_user_of(uid, &u, d);
+    return e == OK ? process_become(&u, d) : e;
+}
+
+enum err process_become_owner(const char *dir, struct err_detail *d)
+{
     struct stat st;
 
     if (geteuid() != 0 || stat(dir, &st) != 0)
         return OK;
     if (st.st_uid == 0)
         return stay_root(dir, &st, d);
-    enum err e = process_user_of(st.st_uid, &u, d);
-    return e == OK ? process_become(&u, d) : e;
+    return process_become_uid(st.st_uid, d);
 }

@@ -3,7 +3,9 @@
  *
  * root changing owners by names that others can bend is how root is lost. So the directory is
  * opened once, must be root's alone (then nobody else can make, rename or link anything in it), and all
- * below it goes by descriptors and names in them, without following links. Only what is root's is given.
+ * below it goes by descriptors and names in them, without following links. Only what is root's is given, and only out of
+ * folders that are root's alone, too: in those of somebody else, a file of root's is one that they have linked there. A
+ * folder goes behind all that is in it, so one that is not root's any more is done.
  */
 #include "process/process.h"
 
@@ -14,14 +16,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_DEPTH  8
-#define STORE_FILE "LOCK" /* every store has it (doc/format.md) */
+#define MAX_DEPTH         8
+#define MAX_REMOVED_DEPTH 64     /* as many descriptors are open then */
+#define STORE_FILE        "LOCK" /* every store has it (doc/format.md) */
 
 struct handover {
     const char *dir; /* for messages */
     uid_t uid;
     gid_t gid;
     struct err_detail *detail;
+    bool look; /* and give nothing yet */
 };
 
 static enum err failed(const struct handover *h, const char *name, const char *what)
@@ -46,8 +50,19 @@ static const struct dirent *next_entry(DIR *dir)
     return entry;
 }
 
+/* Is it root's, and nobody else's to write to? */
+static enum err check_alone(const struct handover *h, const char *name, const struct stat *st)
+{
+    if (!(st->st_mode & 022))
+        return OK;
+    return err_set(h->detail, ERR_REFUSED, 0,
+                   "%s: %s%sothers may write to it: chmod 700, when you know what is in it", h->dir,
+                   name, *name ? ": " : "");
+}
+
 static enum err give_all(const struct handover *h, int fd, int depth);
 
+/* A folder of root's: nobody can put another one in its place. */
 static enum err give_dir(const struct handover *h, int parent, const char *name, int depth)
 {
     if (depth > MAX_DEPTH)
@@ -64,20 +79,31 @@ static enum err give_entry(const struct handover *h, int parent, const char *nam
     struct stat st;
     if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return failed(h, name, "cannot be looked at");
+    if (st.st_uid != 0)
+        return OK;
     if (S_ISDIR(st.st_mode)) {
-        enum err e = give_dir(h, parent, name, depth + 1);
+        enum err e = check_alone(h, name, &st);
+        if (e == OK)
+            e = give_dir(h, parent, name, depth + 1);
         if (e != OK)
             return e;
+    } else if (st.st_nlink > 1) {
+        return err_set(h->detail, ERR_REFUSED, 0,
+                       "%s: %s: is another file, too, as in backups that share what is the same: "
+                       "restore it instead",
+                       h->dir, name);
     }
-    if (st.st_uid != 0)
+    if (h->look)
         return OK;
     if (fchownat(parent, name, h->uid, h->gid, AT_SYMLINK_NOFOLLOW) != 0)
         return failed(h, name, "cannot be given to another user");
     return OK;
 }
 
-/* What is in an open directory, which is taken; not the directory itself. */
-static enum err give_all(const struct handover *h, int fd, int depth)
+typedef enum err entry_fn(const struct handover *h, int parent, const char *name, int depth);
+
+/* Each entry of an open directory, which is taken. */
+static enum err walk(const struct handover *h, int fd, int depth, entry_fn *fn)
 {
     DIR *dir = fdopendir(fd);
     const struct dirent *entry;
@@ -88,11 +114,17 @@ static enum err give_all(const struct handover *h, int fd, int depth)
         return e;
     }
     while (e == OK && (entry = next_entry(dir)) != NULL)
-        e = give_entry(h, dirfd(dir), entry->d_name, depth);
+        e = fn(h, dirfd(dir), entry->d_name, depth);
     if (e == OK && errno != 0)
         e = failed(h, "", "cannot be read");
     closedir(dir);
     return e;
+}
+
+/* What is in an open directory, which is taken; not the directory itself. */
+static enum err give_all(const struct handover *h, int fd, int depth)
+{
+    return walk(h, fd, depth, give_entry);
 }
 
 /* The same directory opened once more, with a place of its own to read from. */
@@ -101,10 +133,43 @@ static int open_again(int fd)
     return openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* Looks at all of it first, so that what is refused is left as it was. */
 static enum err give_content(const struct handover *h, int fd)
 {
+    struct handover pass = *h;
+    enum err e = OK;
+    for (int i = 0; i < 2 && e == OK; i++) {
+        int again = open_again(fd);
+        pass.look = i == 0;
+        e = again < 0 ? failed(h, "", "cannot be read") : give_all(&pass, again, 0);
+    }
+    return e;
+}
+
+/* ---- taking away ----------------------------------------------------------------------------- */
+
+static enum err remove_entry(const struct handover *h, int parent, const char *name, int depth)
+{
+    struct stat st;
+    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return failed(h, name, "cannot be looked at");
+    bool is_dir = S_ISDIR(st.st_mode);
+    if (is_dir && depth < MAX_REMOVED_DEPTH) {
+        int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        enum err e =
+            fd < 0 ? failed(h, name, "cannot be opened") : walk(h, fd, depth + 1, remove_entry);
+        if (e != OK)
+            return e;
+    }
+    return unlinkat(parent, name, is_dir ? AT_REMOVEDIR : 0) == 0
+               ? OK
+               : failed(h, name, "cannot be removed");
+}
+
+static enum err remove_content(const struct handover *h, int fd)
+{
     int again = open_again(fd);
-    return again < 0 ? failed(h, "", "cannot be read") : give_all(h, again, 0);
+    return again < 0 ? failed(h, "", "cannot be read") : walk(h, again, 0, remove_entry);
 }
 
 /* ---- which directories? ---------------------------------------------------------------------- */
@@ -139,14 +204,11 @@ static enum err check_dir(const struct handover *h, int fd)
     if (st.st_uid != 0)
         return err_set(h->detail, ERR_REFUSED, 0, "%s: belongs to user %u, not to root", h->dir,
                        (unsigned)st.st_uid);
-    if (st.st_mode & 022)
-        return err_set(h->detail, ERR_REFUSED, 0,
-                       "%s: others may write to it: chmod 700, when you know what is in it",
-                       h->dir);
-    if (!is_empty_or_store(fd))
-        return err_set(h->detail, ERR_REFUSED, 0, "%s: is not empty and holds no store of kinto",
-                       h->dir);
-    return OK;
+    enum err e = check_alone(h, "", &st);
+    if (e == OK && !is_empty_or_store(fd))
+        e = err_set(h->detail, ERR_REFUSED, 0, "%s: is not empty and holds no store of kinto",
+                    h->dir);
+    return e;
 }
 
 static int open_dir(const char *dir)
@@ -156,7 +218,7 @@ static int open_dir(const char *dir)
 
 enum err process_hand_over(const char *dir, uid_t uid, gid_t gid, struct err_detail *d)
 {
-    const struct handover h = {dir, uid, gid, d};
+    const struct handover h = {.dir = dir, .uid = uid, .gid = gid, .detail = d};
     int fd = open_dir(dir);
     if (fd < 0)
         return failed(&h, "", "cannot be opened as a directory");
@@ -185,30 +247,65 @@ static enum err take(const struct process_loan *l, const struct handover *h)
 
 enum err process_take_over(const char *dir, struct process_loan *out, struct err_detail *d)
 {
-    const struct handover h = {dir, 0, 0, d};
+    const struct handover h = {.dir = dir, .detail = d};
+    struct process_loan l = {.dir = dir, .fd = open_dir(dir)};
     struct stat st;
     enum err e = OK;
-    *out = (struct process_loan){.dir = dir, .fd = open_dir(dir)};
-    if (out->fd < 0)
+    if (l.fd < 0)
         return failed(&h, "", "cannot be opened as a directory");
-    if (fstat(out->fd, &st) != 0)
+    if (fstat(l.fd, &st) != 0)
         e = failed(&h, "", "cannot be looked at");
     if (e == OK) {
-        out->uid = st.st_uid;
-        out->gid = st.st_gid;
-        out->mode = st.st_mode & 07777;
-        e = take(out, &h);
+        l.uid = st.st_uid;
+        l.gid = st.st_gid;
+        l.mode = st.st_mode & 07777;
+        snprintf(l.path, sizeof l.path, "/proc/self/fd/%d", l.fd);
+        e = take(&l, &h);
     }
-    if (e != OK)
-        os()->close(out->fd);
+    if (e == OK)
+        *out = l;
+    else
+        os()->close(l.fd);
+    return e;
+}
+
+/* Is it the directory that the name leads to? */
+static enum err check_name(const struct process_loan *l, const struct handover *h)
+{
+    struct stat name, own;
+    if (fstat(l->fd, &own) != 0 || stat(l->dir, &name) != 0)
+        return failed(h, "", "cannot be looked at");
+    if (name.st_dev == own.st_dev && name.st_ino == own.st_ino)
+        return OK;
+    return err_set(h->detail, ERR_CONFLICT, 0,
+                   "%s: leads to another directory than before: it was exchanged meanwhile",
+                   l->dir);
+}
+
+/* What was filled, for its new owner. When that fails, nothing of it stays. */
+static enum err give_filled(const struct process_loan *l, const struct handover *h)
+{
+    enum err e = check_name(l, h);
+    if (e == OK)
+        e = give_content(h, l->fd);
+    if (e == OK && fchmod(l->fd, 0700) != 0)
+        e = failed(h, "", "cannot be closed to others");
+    if (e == OK)
+        return OK;
+    struct err_detail first = h->detail ? *h->detail : (struct err_detail){.text = ""};
+    if (remove_content(h, l->fd) != OK)
+        return err_set(h->detail, e, 0, "%s; and what was put into it is still there: remove it",
+                       first.text);
+    if (h->detail)
+        *h->detail = first;
     return e;
 }
 
 enum err process_give_back(struct process_loan *l, bool filled, struct err_detail *d)
 {
-    const struct handover h = {l->dir, l->uid, l->gid, d};
-    enum err e = filled ? give_content(&h, l->fd) : OK;
-    if (fchmod(l->fd, e == OK && filled ? 0700 : l->mode) != 0 && e == OK)
+    const struct handover h = {.dir = l->dir, .uid = l->uid, .gid = l->gid, .detail = d};
+    enum err e = filled ? give_filled(l, &h) : OK;
+    if ((e != OK || !filled) && fchmod(l->fd, l->mode) != 0 && e == OK)
         e = failed(&h, "", "cannot have its old mode");
     if (fchown(l->fd, l->uid, l->gid) != 0 && e == OK)
         e = failed(&h, "", "cannot be given back");

@@ -65,6 +65,8 @@ MUST_CHECK enum err process_user_of(uid_t uid, struct process_user *out, struct 
  * FAILED: the kernel refuses, or the way back is open; the process must end.
  */
 MUST_CHECK enum err process_become(const struct process_user *u, struct err_detail *d);
+/* Becomes that user, by the system's files. The errors of both. */
+MUST_CHECK enum err process_become_uid(uid_t uid, struct err_detail *d);
 /* For a command of root on the data of somebody else: becomes the owner of the directory, so that it
  * leaves no files that the server could not read. Nothing happens when we are not root, there is no
  * such directory, or it is root's. REFUSED: it is root's, and others can write to it, or put the link there that
@@ -77,28 +79,34 @@ MUST_CHECK enum err process_become_owner(const char *dir, struct err_detail *d);
  * Gives a data directory of root, and what of root's is in it, to a user. It must be nobody's but
  * root's (nobody else may write to it, and it is no symbolic link) and be empty or hold a store, so that
  * a wrong path, or one that somebody has bent, gives nothing away. The directory itself goes last: until then
- * nobody can put something in the way, and what was cut off begins anew. REFUSED: it is none of these, or
- * folders in it are too deep; IO, NOTFOUND and what else the system says.
+ * nobody can put something in the way, and what was cut off begins anew. REFUSED: it is none of these, or in it are
+ * folders that are too deep or that others may write to, or files with several names (with one of them, all would be
+ * given), and then nothing was given; IO, NOTFOUND and what else the system says.
  */
 MUST_CHECK enum err process_hand_over(const char *dir, uid_t uid, gid_t gid, struct err_detail *d);
 /*
  * A directory of somebody else that root is to fill: taken over, it is root's alone, so that nobody puts
  * something in the way, until it is given back. Whatever becomes of the filling, the one who took it over gives it
- * back; it is held open meanwhile, so that it is the same one whatever becomes of its name.
+ * back. It is held open meanwhile, and filled by `path`, so that it is the same one whatever becomes of its name: whose
+ * folder it lies in may put another directory there.
  */
 struct process_loan {
-    const char *dir; /* borrowed, for messages */
+    const char *dir; /* its name, borrowed */
+    char path[32];   /* this directory and no other, while it is held */
     int fd;
     uid_t uid; /* whose it was, and how open */
     gid_t gid;
     mode_t mode;
 };
 
-/* IO and what else the system says; then nothing has changed and there is nothing to give back. */
+/* IO and what else the system says; then nothing has changed, *out neither, and there is nothing to give back. */
 MUST_CHECK enum err process_take_over(const char *dir, struct process_loan *out,
                                       struct err_detail *d);
-/* filled: with what of root's is in it, and for its owner only. Otherwise, and when that fails (REFUSED, IO), the
- * directory as it was and nothing in it. */
+/*
+ * filled: it was empty, and is given back with what is in it, and for its owner only. When that fails (CONFLICT: its
+ * name leads to another one by now; REFUSED, IO) all that is in it is removed; could that not be done either, the
+ * detail says so. Not filled, or failed: it is as it was.
+ */
 MUST_CHECK enum err process_give_back(struct process_loan *l, bool filled, struct err_detail *d);
 
 /* ---- the sandbox: landlock.c, seccomp.c --------------------------------------------------------- */

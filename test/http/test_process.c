@@ -582,6 +582,7 @@ START_TEST(backup_and_restore_of_root)
     want_run(ARGS("restore", "--data", back, backup));
     want_owner(back, OTHER);
     ck_assert_int_eq(server_run(base, ARGS("restore", "--data", data, backup), &out), 1);
+    want_text(out, f("%s: is not empty", data));
     want_owner(data, UID); /* it was not empty, and is theirs as before */
     start(&(struct server_options){.data = back, .env = ENV("KINTO_SERVER_USER=")});
     want_status("Uid", "\t4999\t4999\t4999\t4999");

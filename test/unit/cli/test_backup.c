@@ -156,7 +156,11 @@ START_TEST(root_copies_what_is_the_owners)
     ck_assert_ptr_nonnull(strstr(detail.text, "data/secret"));
     ck_assert_int_eq(chown("precious", USER, USER), 0);
     ck_assert_int_eq(cli_copy_run(&again, &result, &detail), OK);
-    own_all(0); /* whoever has a directory of root's in common with root was let in by root */
+    own_all(0); /* whoever could write to it could have linked there what is root's */
+    ck_assert_int_eq(chmod("data", 01777), 0);
+    ck_assert_int_eq(cli_copy_run(&c, &result, &detail), ERR_REFUSED);
+    ck_assert_ptr_nonnull(strstr(detail.text, "others may write"));
+    ck_assert_int_eq(chmod("data", 0755), 0); /* whoever else has files in it was let in by root */
     ck_assert_int_eq(cli_copy_run(&c, &result, &detail), OK);
 }
 END_TEST

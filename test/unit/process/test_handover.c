@@ -86,6 +86,35 @@ START_TEST(follows_no_links)
 }
 END_TEST
 
+/* A folder that is theirs already, as when a hand-over was cut off: what of root's is in it they have linked there. */
+START_TEST(gives_nothing_out_of_folders_of_others)
+{
+    if (!is_root())
+        return;
+    make_store();
+    write_text("precious", "root's");
+    ck_assert_int_eq(link("precious", "data/damaged-1/linked"), 0);
+    ck_assert_int_eq(chown("data/damaged-1", USER, GROUP), 0);
+    ck_assert_msg(hand_over("data") == OK, "%s", detail.text);
+    ck_assert_uint_eq(owner_of("precious"), 0);
+    ck_assert_uint_eq(owner_of("data"), USER);
+}
+END_TEST
+
+static void make_shared(void)
+{
+    make_store();
+    ck_assert_int_eq(chmod("data/damaged-1", 0777), 0);
+}
+
+/* As in a backup of root's: the one before it would be given, too. */
+static void make_second_name(void)
+{
+    make_store();
+    ck_assert_int_eq(mkdir("backup", 0700), 0);
+    ck_assert_int_eq(link("data/00000001.log", "backup/00000001.log"), 0);
+}
+
 static void make_open(void)
 {
     make_store();
@@ -117,7 +146,8 @@ static void make_file(void)
     write_text("data", "x");
 }
 
-static void (*const wrong[])(void) = {make_open, make_theirs, make_link, make_no_store, make_file};
+static void (*const wrong[])(void) = {make_open, make_theirs, make_link,       make_no_store,
+                                      make_file, make_shared, make_second_name};
 
 START_TEST(refuses)
 {
@@ -129,6 +159,8 @@ START_TEST(refuses)
     ck_assert_uint_ne(owner_of("data"), USER);
     if (access("data/shadow", F_OK) == 0)
         ck_assert_uint_eq(owner_of("data/shadow"), 0);
+    if (access("backup", F_OK) == 0)
+        ck_assert_uint_eq(owner_of("backup/00000001.log"), 0);
     if (access("data/LOCK", F_OK) == 0)
         ck_assert_uint_eq(owner_of("data/LOCK"), 0);
 }
@@ -153,9 +185,8 @@ START_TEST(refuses_what_is_too_deep)
     make_deep(_i);
     ck_assert_int_eq(hand_over("data"), _i <= 8 ? OK : ERR_REFUSED);
     ck_assert_uint_eq(owner_of("data"), _i <= 8 ? USER : 0);
-    if (_i <= 8)
-        ck_assert_uint_eq(owner_of("data/d/d/d/d/d/d/d/d"), USER);
-    else
+    ck_assert_uint_eq(owner_of("data/d/d/d/d/d/d/d/d"), _i <= 8 ? USER : 0);
+    if (_i > 8)
         ck_assert_ptr_nonnull(strstr(detail.text, "deep"));
 }
 END_TEST
@@ -185,7 +216,9 @@ START_TEST(gives_back_as_it_was)
     take_over(&loan);
     ck_assert_int_eq(process_give_back(&loan, false, &detail), OK);
     want_dir(02755);
+    loan = (struct process_loan){.fd = 4242};
     ck_assert_int_eq(process_take_over("nothing", &loan, &detail), ERR_NOTFOUND);
+    ck_assert(loan.fd == 4242 && loan.dir == NULL);
 }
 END_TEST
 
@@ -202,7 +235,20 @@ START_TEST(gives_back_what_it_filled)
 }
 END_TEST
 
-/* Half way it cannot go on: the directory is not root's for ever. */
+static void count_one(void *arg, const char *name)
+{
+    (void)name;
+    ++*(unsigned *)arg;
+}
+
+static unsigned entries_of(const char *path)
+{
+    unsigned n = 0;
+    ck_assert_int_eq(os()->list_dir(path, count_one, &n), 0);
+    return n;
+}
+
+/* Half way it cannot go on: the directory is not root's for ever, and nothing is in the way of a second try. */
 START_TEST(gives_back_in_any_case)
 {
     struct process_loan loan;
@@ -210,8 +256,52 @@ START_TEST(gives_back_in_any_case)
         return;
     take_over(&loan);
     make_deep(9);
+    write_text("precious", "root's");
+    ck_assert_int_eq(symlink("../precious", "data/d/link"), 0);
+    write_text("data/d/file", "x");
     ck_assert_int_eq(process_give_back(&loan, true, &detail), ERR_REFUSED);
+    ck_assert_ptr_nonnull(strstr(detail.text, "deep"));
     want_dir(02755);
+    ck_assert_uint_eq(entries_of("data"), 0);
+    ck_assert_uint_eq(owner_of("precious"), 0);
+}
+END_TEST
+
+/* Deeper than it goes to remove: whoever reads the error knows that something is left. */
+START_TEST(tells_what_it_cannot_take_away)
+{
+    struct process_loan loan;
+    if (!is_root())
+        return;
+    take_over(&loan);
+    make_deep(70);
+    ck_assert_int_eq(process_give_back(&loan, true, &detail), ERR_REFUSED);
+    ck_assert_ptr_nonnull(strstr(detail.text, "deep"));
+    ck_assert_ptr_nonnull(strstr(detail.text, "still there"));
+    want_dir(02755);
+}
+END_TEST
+
+/* Whose folder it lies in can put another directory there, while root fills it. */
+START_TEST(fills_the_one_that_it_took)
+{
+    struct process_loan loan;
+    char path[64];
+    if (!is_root())
+        return;
+    take_over(&loan);
+    ck_assert_int_eq(rename("data", "taken"), 0);
+    ck_assert_int_eq(mkdir("empty", 0700), 0);
+    ck_assert_int_eq(symlink("empty", "data"), 0);
+    snprintf(path, sizeof path, "%s/LOCK", loan.path);
+    write_text(path, "1");
+    ck_assert_uint_eq(entries_of("taken"), 1);
+    ck_assert_int_eq(process_give_back(&loan, true, &detail), ERR_CONFLICT);
+    ck_assert_ptr_nonnull(strstr(detail.text, "data"));
+    ck_assert_uint_eq(owner_of("taken"), USER);
+    ck_assert_uint_eq(entries_of("taken"), 0);
+    ck_assert_uint_eq(owner_of("empty"), 0);
+    ck_assert_uint_eq(entries_of("empty"), 0);
 }
 END_TEST
 
@@ -239,11 +329,14 @@ static Suite *suite(void)
     tcase_add_test(t, gives_all_of_a_store);
     tcase_add_test(t, gives_an_empty_directory);
     tcase_add_test(t, follows_no_links);
+    tcase_add_test(t, gives_nothing_out_of_folders_of_others);
     tcase_add_loop_test(t, refuses, 0, (int)ARRAY_LEN(wrong));
     tcase_add_loop_test(t, refuses_what_is_too_deep, 8, 10);
     tcase_add_test(t, gives_back_as_it_was);
     tcase_add_test(t, gives_back_what_it_filled);
     tcase_add_test(t, gives_back_in_any_case);
+    tcase_add_test(t, tells_what_it_cannot_take_away);
+    tcase_add_test(t, fills_the_one_that_it_took);
     tcase_add_test(t, gives_back_the_one_that_it_took);
     suite_add_tcase(s, t);
     return s;
