@@ -130,10 +130,37 @@ str api_logged(struct api_req *r, str s)
     return (str){copy, s.n};
 }
 
+static bool is_word_char(char c)
+{
+    return str_is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           c == '-';
+}
+
+static size_t word_end(str path, size_t at)
+{
+    while (at < path.n && is_word_char(path.p[at]))
+        at++;
+    return at;
+}
+
+/* The version and the first word behind it: no key is one, but what follows may be, however it is encoded. */
+static str first_word(struct api_req *r)
+{
+    str path = r->raw_path;
+    size_t end = word_end(path, str_starts(path, STR("/")));
+    if (api_says_version(path) && str_starts(str_drop(path, end), STR("/")))
+        end = word_end(path, end + 1);
+    if (end == path.n)
+        return path;
+    str shown = ARENA_JOIN(r->arena, str_sub(path, 0, end), STR("*"));
+    return str_none(shown) ? STR("(no memory)") : shown;
+}
+
 str api_logged_path(struct api_req *r)
 {
-    bool object = r->route == NULL || r->route->kind != KIND_NONE;
-    return object ? api_logged(r, r->raw_path) : str_from(r->route->path);
+    if (r->route == NULL)
+        return first_word(r);
+    return r->route->kind == KIND_NONE ? str_from(r->route->path) : api_logged(r, r->raw_path);
 }
 
 static void log_failure(struct api_req *r, const char *event, enum err e)

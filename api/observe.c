@@ -18,20 +18,13 @@ void api_observe_end(struct api_req *r)
         r->took_ns = clock_mono_ns() - r->began_ns;
 }
 
-static bool says_version(str path)
-{
-    while (str_starts(path, STR("//")))
-        path = str_drop(path, 1);
-    return path.n >= 3 && path.p[1] == 'v' && str_is_digit(path.p[2]);
-}
-
 /* Of a request that found no endpoint. */
 static str endpoint_of_none(const struct api_req *r)
 {
     if (r->out->status == 404)
         return STR("unknown");
-    return r->out->status < 400 && !says_version(r->raw_path) ? STR("redirect_to_version")
-                                                              : STR("unnamed");
+    return r->out->status < 400 && !api_says_version(r->raw_path) ? STR("redirect_to_version")
+                                                                  : STR("unnamed");
 }
 
 #define MAX_ENDPOINT_BYTES 64

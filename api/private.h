@@ -392,6 +392,12 @@ enum api_error api_error_of_status(int status); /* the first row with it; else B
 /* 400 with one detail, whose name may be any value. */
 enum api_step api_fail_invalid_value(struct api_req *r, const char *location,
                                      const struct json *name, str description);
+/* What may be logged of the URL. There are keys in some (never in those of objects), so it is as it came for an
+ * object, the pattern for other endpoints, and where there is none (yet), as redirects have it, its first word.
+ * Never the query. */
+str api_logged_path(struct api_req *r);
+/* A stranger's text between the quotes of a log line: without quotes of its own. */
+str api_logged(struct api_req *r, str s);
 
 /* ---- cors.c ---------------------------------------------------------------------------------- */
 
@@ -416,16 +422,12 @@ enum api_step api_route_not_found(struct api_req *r); /* a redirect or 404 */
 unsigned api_route_methods(const struct api_req *r);  /* without those that settings switch off */
 unsigned api_enabled_methods(const struct api *a, const struct api_route *route); /* the same */
 /* The endpoints, in the order in which they are looked for; NULL behind the last. */
-/* What may be logged of the URL, as it came: of what is no object the pattern, since there may be a key in it. Never
- * the query. */
-str api_logged_path(struct api_req *r);
-/* A stranger's text between the quotes of a log line: without quotes of its own. */
-str api_logged(struct api_req *r, str s);
 const struct api_route *api_route_at(const struct api *a, size_t i);
 /* The kinds of the objects whose ids the path holds, from the bucket down, and how many. */
 unsigned api_route_ids(const struct api *a, const struct api_route *route,
                        enum api_kind kinds[MAX_LEVELS]);
 enum api_step api_route_parse_target(struct api_req *r);
+bool api_says_version(str path); /* "/v1/..." and its like, with one slash in front or more */
 /* The name in a path's "{name}", which *at is behind or stands before; false: there is none any more. */
 bool api_route_next_name(const char *path, size_t *at, str *name);
 enum api_step api_redirect(struct api_req *r, str location, int64_t cache_seconds);

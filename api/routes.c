@@ -136,8 +136,10 @@ static void fill_levels(struct api_req *r)
     }
 }
 
-static bool starts_with_version(str path)
+bool api_says_version(str path)
 {
+    while (str_starts(path, STR("//")))
+        path = str_drop(path, 1);
     return path.n >= 3 && path.p[1] == 'v' && str_is_digit(path.p[2]);
 }
 
@@ -214,7 +216,7 @@ enum api_step api_route_parse_target(struct api_req *r)
                        r->query),
             STR_NONE);
     r->path = path;
-    if (!starts_with_version(path))
+    if (!api_says_version(path))
         return add_version(r);
     if (!str_starts(path, STR("/" API_PREFIX "/")))
         return api_route_not_found(r);

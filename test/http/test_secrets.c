@@ -141,12 +141,21 @@ static void ask_with_secrets_in_urls(void)
         "/buckets?access_token=sekret-token",
         "/permissions?access_token=sekret-token",
         "/nothing-there?access_token=sekret-token",
+        /* What is redirected, or nowhere, has a key in it all the same. */
+        "/accounts/" USER "/validate/sekret-activation-key/",
+        "/accounts/" USER "/validate/sekret-activation-key/more",
+        "/accounts%2F" USER "%2Fvalidate%2Fsekret-activation-key%2F",
+        "//accounts//" USER "/validate/sekret-activation-key",
+        "/accounts/" USER "/validate/sekret-\xff",
+        "/accounts/" USER "/validate/sekret-%ff",
     };
     for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
         as(NULL);
         call("GET", urls[i], NULL);
         as(NULL);
         call("POST", urls[i], "{'data':{}}");
+        call_raw("POST", urls[i], "{}", 2); /* without the version */
+        call_raw("POST", f("/v2%s", urls[i]), "{}", 2);
         as(NULL);
         call("POST", "/batch",
              f("{'requests':[{'path':'%s'},{'path':'%s','method':'POST'}]}", urls[i], urls[i]));
@@ -246,6 +255,22 @@ START_TEST(nothing_that_is_said_holds_a_secret)
     ask_badly();
     ck_assert(server_end(&s));
     want_no_trace("standard output", s.line, strlen(s.line));
+    want_silent_file(s.dir, "stderr");
+    server_remove(&s);
+}
+END_TEST
+
+/* Requests that are refused before it is known what they are for. */
+START_TEST(servers_that_refuse_everything_tell_no_key)
+{
+    static const char *const verbose[] = {"-v", NULL};
+    static const char *const refusing[] = {"kinto.readonly = true\n", "kinto.eos = 2020-01-01\n"};
+    struct server s;
+    server_start(&s, &(struct server_options){.settings = f("%s%s", SETTINGS, refusing[_i]),
+                                              .args = verbose});
+    api_use(s.url);
+    ask_with_secrets_in_urls();
+    ck_assert(server_end(&s));
     want_silent_file(s.dir, "stderr");
     server_remove(&s);
 }
@@ -370,6 +395,7 @@ static Suite *suite(void)
     Suite *s = suite_create("secrets");
     TCase *t = api_case_own(s, "secrets");
     tcase_add_test(t, nothing_that_is_said_holds_a_secret);
+    tcase_add_loop_test(t, servers_that_refuse_everything_tell_no_key, 0, 2);
     tcase_add_loop_test(t, no_start_that_fails_tells_a_secret, 0, ARRAY_LEN(starts));
     tcase_add_test(t, no_command_tells_the_password_of_a_database);
     tcase_add_test(t, what_is_written_is_the_owners);
