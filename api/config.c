@@ -95,9 +95,8 @@ static enum err load_end_of_service(struct api *a, struct err_detail *d)
     if (read_date(c->eos.p, &c->eos_ms))
         return OK;
     return settings_refuse(a->settings, "kinto.eos", ERR_SYNTAX, d,
-                           "found \"" STR_FMT
-                           "\", allowed is a date like 2030-12-31 or 2030-12-31T23:59:59",
-                           STR_ARG(c->eos));
+                           "found \"%s\", allowed is a date like 2030-12-31 or 2030-12-31T23:59:59",
+                           settings_quote(c->eos).text);
 }
 
 static void load_redirects(struct api_config *c, const struct settings *s)

@@ -32,10 +32,9 @@ static enum err load_rate(const struct settings *s, const char *key, struct rate
     enum err e = rate_parse(settings_str(s, key), &rate);
     if (e != OK)
         return settings_refuse(s, key, e, d,
-                               "found \"" STR_FMT
-                               "\", allowed is a number of requests in a second, "
+                               "found \"%s\", allowed is a number of requests in a second, "
                                "minute, hour or day: 100/second, or 3000/minute burst 200",
-                               STR_ARG(str_sub(settings_str(s, key), 0, 80)));
+                               settings_quote(settings_str(s, key)).text);
     return rate_table_new(out, &rate);
 }
 
@@ -49,10 +48,10 @@ static enum err load_exempt(struct api *a, struct err_detail *d)
         return ERR_NOMEM;
     for (size_t i = 0; i < n; i++)
         if (!net_list_add(l, words[i]))
-            return settings_refuse(a->settings, "kinto.rate_limit.exempt", ERR_SYNTAX, d,
-                                   "found \"" STR_FMT
-                                   "\", allowed are addresses, networks like 192.0.2.0/24, or unix",
-                                   STR_ARG(str_sub(words[i], 0, 80)));
+            return settings_refuse(
+                a->settings, "kinto.rate_limit.exempt", ERR_SYNTAX, d,
+                "found \"%s\", allowed are addresses, networks like 192.0.2.0/24, or unix",
+                settings_quote(words[i]).text);
     return OK;
 }
 

@@ -15,8 +15,8 @@ const struct setting_table api_settings = {rows, ARRAY_LEN(rows)};
 static enum err refuse(const struct settings *s, const char *key, const char *allowed,
                        struct err_detail *d)
 {
-    return settings_refuse(s, key, ERR_UNSUPPORTED, d, "found \"" STR_FMT "\", allowed is %s",
-                           STR_ARG(str_sub(settings_str(s, key), 0, 80)), allowed);
+    return settings_refuse(s, key, ERR_UNSUPPORTED, d, "found \"%s\", allowed is %s",
+                           settings_quote(settings_str(s, key)).text, allowed);
 }
 
 /* "1", or what begins with "1.". */

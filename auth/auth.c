@@ -74,9 +74,8 @@ static enum err unknown(const struct known *k, str origin, str name, str use, st
         n = w < 0 || (size_t)w >= sizeof known - n ? sizeof known - 1 : n + (size_t)w;
     }
     return err_set(d, ERR_UNSUPPORTED, 0,
-                   STR_FMT ": multiauth.policy." STR_FMT ".use: there is no policy \"" STR_FMT
-                           "\"; there is: %s",
-                   STR_ARG(origin), STR_ARG(name), STR_ARG(use), known);
+                   STR_FMT ": multiauth.policy.%s.use: there is no policy \"%s\"; there is: %s",
+                   STR_ARG(origin), settings_quote(name).text, settings_quote(use).text, known);
 }
 
 static str in_lower_case(struct arena *a, str name)
@@ -105,9 +104,9 @@ static enum err add_challenge(struct auth *a, struct auth_active *p, const struc
         return OK;
     if (!is_quotable(l.value))
         return err_set(d, ERR_SYNTAX, 0,
-                       STR_FMT ": multiauth.policy." STR_FMT ".realm: found \"" STR_FMT
-                               "\", allowed is ASCII text without quotes",
-                       STR_ARG(l.origin), STR_ARG(p->name), STR_ARG(str_sub(l.value, 0, 80)));
+                       STR_FMT ": multiauth.policy." STR_FMT
+                               ".realm: found \"%s\", allowed is ASCII text without quotes",
+                       STR_ARG(l.origin), STR_ARG(p->name), settings_quote(l.value).text);
     a->challenge =
         ARENA_JOIN(&a->arena, a->challenge, str_none(a->challenge) ? STR("") : STR(", "), p->scheme,
                    STR(" realm=\""), str_none(l.value) ? STR("Realm") : l.value, STR("\""));

@@ -24,9 +24,8 @@ static enum err bad_setting(const struct auth_active *policy, const struct auth_
                             const char *key, str found, const char *allowed, struct err_detail *d)
 {
     return err_set(
-        d, ERR_SYNTAX, 0,
-        STR_FMT ": multiauth.policy." STR_FMT ".%s: found \"" STR_FMT "\", allowed is %s",
-        STR_ARG(s->origin), STR_ARG(policy->name), key, STR_ARG(str_sub(found, 0, 80)), allowed);
+        d, ERR_SYNTAX, 0, STR_FMT ": multiauth.policy." STR_FMT ".%s: found \"%s\", allowed is %s",
+        STR_ARG(s->origin), STR_ARG(policy->name), key, settings_quote(found).text, allowed);
 }
 
 static enum err load(struct arena *arena, struct auth_active *policy, const struct settings *s,

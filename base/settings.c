@@ -138,19 +138,63 @@ static bool is_secret(str key)
     return str_ends(key, STR("secret")) || str_ends(key, STR("password"));
 }
 
-/* The password in front of the host of a URL becomes stars, in place: a message is read by more people than
- * the INI. */
-static void hide_password(char *text)
+/* Of what follows a "://": to the path, or what else ends the name of a host and its port. */
+static str host_of(str rest)
 {
-    for (char *at = text; (at = strstr(at, "://")) != NULL;) {
-        at += 3;
-        size_t n = strcspn(at, "/?# \"'");
-        while (n > 0 && at[n - 1] != '@')
-            n--;
-        char *colon = memchr(at, ':', n);
-        if (colon)
-            memset(colon + 1, '*', (size_t)(at + n - 1 - (colon + 1)));
+    size_t n = 0;
+    while (n < rest.n && memchr("/?# ", rest.p[n], 4) == NULL)
+        n++;
+    return str_sub(rest, 0, n);
+}
+
+static bool is_number(str text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if (!str_is_digit(text.p[i]))
+            return false;
+    return true;
+}
+
+/* Somebody forgot the '@': a colon that no port follows has a password behind it, which has no end. */
+static str password_without_end(str rest)
+{
+    if (str_starts(rest, STR("["))) /* the address has colons of its own */
+        rest = str_drop(rest, MIN_OF(str_find(rest, ']'), rest.n));
+    str host = host_of(rest);
+    size_t colon = str_find(host, ':');
+    if (colon == STR_NPOS || is_number(str_drop(host, colon + 1)))
+        return STR_NONE;
+    return str_drop(rest, colon + 1);
+}
+
+/* The password in a URL, of which `rest` is what follows the "://". It may have any character in it, so it is taken to
+ * go on to the last '@' that there is: rather too much is hidden than too little. */
+static str password_in(str rest)
+{
+    size_t n = rest.n;
+    while (n > 0 && rest.p[n - 1] != '@')
+        n--;
+    if (n == 0)
+        return password_without_end(rest);
+    str login = str_sub(rest, 0, n - 1);
+    size_t colon = str_find(login, ':');
+    return colon == STR_NPOS ? STR_NONE : str_drop(login, colon + 1);
+}
+
+struct settings_quote settings_quote(str value)
+{
+    struct settings_quote q = {.text = ""};
+    str shown = str_sub(value, 0, sizeof q.text - 1);
+    if (shown.n > 0)
+        memcpy(q.text, shown.p, shown.n);
+    for (size_t at = 0, next; (next = str_find_str(str_drop(value, at), STR("://"))) != STR_NPOS;) {
+        at += next + 3;
+        str password = password_in(str_drop(value, at));
+        size_t from = str_none(password) ? shown.n : (size_t)(password.p - value.p);
+        for (size_t i = from; i < MIN_OF(from + password.n, shown.n); i++)
+            q.text[i] = '*';
     }
+    return q;
 }
 
 static enum err refuse(const struct source *from, enum err e, const struct value *v, str text)
@@ -162,11 +206,8 @@ static enum err refuse(const struct source *from, enum err e, const struct value
     describe_allowed(allowed, sizeof allowed, v->row);
     if (is_secret(v->key))
         text = STR("(not shown)");
-    e = err_set(from->detail, e, 0, STR_FMT ": " STR_FMT ": found \"" STR_FMT "\", allowed is %s",
-                STR_ARG(from->origin), STR_ARG(v->key), STR_ARG(str_sub(text, 0, 80)), allowed);
-    if (from->detail)
-        hide_password(from->detail->text);
-    return e;
+    return err_set(from->detail, e, 0, STR_FMT ": " STR_FMT ": found \"%s\", allowed is %s",
+                   STR_ARG(from->origin), STR_ARG(v->key), settings_quote(text).text, allowed);
 }
 
 /* An empty text, or null. It takes away the default of texts, lists and booleans, where the
@@ -361,8 +402,8 @@ static bool is_loader_key(const struct source *from, const struct ini_entry *it,
     if (str_eq(it->key, STR("use"))) {
         if (!str_eq(it->value, STR("egg:kinto")) && !str_starts(it->value, STR("egg:kinto#")))
             *e = err_set(from->detail, ERR_SYNTAX, 0,
-                         STR_FMT ": use: found \"" STR_FMT "\", allowed is egg:kinto",
-                         STR_ARG(from->origin), STR_ARG(str_sub(it->value, 0, 80)));
+                         STR_FMT ": use: found \"%s\", allowed is egg:kinto", STR_ARG(from->origin),
+                         settings_quote(it->value).text);
         return true;
     }
     return str_starts(it->key, STR("set "));
@@ -687,7 +728,6 @@ enum err settings_refuse(const struct settings *s, const char *key, enum err e,
     va_start(args, reason);
     vsnprintf(why.text, sizeof why.text, reason, args);
     va_end(args);
-    hide_password(why.text);
     return err_set(d, e, 0, STR_FMT ": %s: %s", STR_ARG(settings_origin(s, key)), key, why.text);
 }
 

@@ -94,9 +94,15 @@ void settings_log_without_effect(const struct settings *s);
 /* Where a value came from, for messages: "kinto.ini:12", "environment", "command line", "default".
  */
 str settings_origin(const struct settings *s, const char *key);
+/* What messages show of a value: its beginning, and stars for what may be a password in a URL: messages are read
+ * by more people than settings. settings_quote(value).text is there until the end of the statement. */
+struct settings_quote {
+    char text[81];
+};
+struct settings_quote settings_quote(str value);
 /* The value of `key` cannot be: writes "ORIGIN: KEY: " and the reason into the detail (may be NULL), and
- * returns `e`: SYNTAX, it means nothing; UNSUPPORTED, what it means there is not, or not with the others.
- * Passwords of URLs in the reason are not shown. */
+ * returns `e`: SYNTAX, it means nothing; UNSUPPORTED, what it means there is not, or not with the others. Values in
+ * the reason are quoted by settings_quote(). */
 enum err settings_refuse(const struct settings *s, const char *key, enum err e,
                          struct err_detail *d, const char *reason, ...) PRINTF_LIKE(5, 6);
 

@@ -113,8 +113,8 @@ static enum err load_pairs(const struct settings *s, const char *key, struct htt
                                HTTP_MAX_LISTEN);
     for (size_t i = 0; i < n; i++)
         if (!split_pair(words[i], &out[(*count)++]))
-            return settings_refuse(s, key, ERR_SYNTAX, d, "\"" STR_FMT "\" is not host:port",
-                                   STR_ARG(words[i]));
+            return settings_refuse(s, key, ERR_SYNTAX, d, "\"%s\" is not host:port",
+                                   settings_quote(words[i]).text);
     return OK;
 }
 
@@ -170,8 +170,8 @@ static enum err check_mode(const struct settings *s, struct err_detail *d)
     if (text.n == 0 || read_mode(text, &mode))
         return OK;
     return settings_refuse(s, "kinto.server.unix_socket_perms", ERR_SYNTAX, d,
-                           "found \"" STR_FMT "\", allowed are octal digits from 1 to 777",
-                           STR_ARG(text));
+                           "found \"%s\", allowed are octal digits from 1 to 777",
+                           settings_quote(text).text);
 }
 
 static enum err refuse_pairs(const struct settings *s, const char *more, size_t n,

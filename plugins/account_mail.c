@@ -425,8 +425,8 @@ static enum err check_sender(const struct settings *s, struct err_detail *d)
     str sender = settings_str(s, key);
     if (smtp_address_valid(sender))
         return OK;
-    return settings_refuse(s, key, ERR_SYNTAX, d, "\"" STR_FMT "\" is no mail address",
-                           STR_ARG(sender));
+    return settings_refuse(s, key, ERR_SYNTAX, d, "\"%s\" is no mail address",
+                           settings_quote(sender).text);
 }
 
 static enum err add_endpoints(struct api *a, struct account_mail *m)

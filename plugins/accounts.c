@@ -267,8 +267,8 @@ static enum err check_creators(const struct settings *s, struct err_detail *d)
             !str_is_one_of(creators[i], admins, nadmins))
             return settings_refuse(s, "kinto.account_create_principals", ERR_SYNTAX, d,
                                    "these could create their own accounts only, unless they are in "
-                                   "kinto.account_write_principals, too: " STR_FMT,
-                                   STR_ARG(creators[i]));
+                                   "kinto.account_write_principals, too: %s",
+                                   settings_quote(creators[i]).text);
     }
     return OK;
 }

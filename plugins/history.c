@@ -258,9 +258,8 @@ static enum err write_exposed(struct buf *b, const struct api *a, const struct h
         struct api_place p;
         if (!api_place(a, h->excluded[i], &p) || !api_is_core(api_place_end(&p)->kind))
             return settings_refuse(s, "kinto.history.exclude_resources", ERR_SYNTAX, d,
-                                   "\"" STR_FMT
-                                   "\" is no URI of a bucket, group, collection or record",
-                                   STR_ARG(h->excluded[i]));
+                                   "\"%s\" is no URI of a bucket, group, collection or record",
+                                   settings_quote(h->excluded[i]).text);
         buf_add_str(b, i ? STR(",") : STR(",\"excluded_resources\":["));
         write_excluded(b, &p);
     }

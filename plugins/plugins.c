@@ -33,7 +33,7 @@ static enum err unknown(const struct settings *s, str name, struct err_detail *d
             n += (size_t)w;
     }
     return settings_refuse(s, "kinto.includes", ERR_UNSUPPORTED, d,
-                           "there is no plugin \"" STR_FMT "\"; there are: %s", STR_ARG(name),
+                           "there is no plugin \"%s\"; there are: %s", settings_quote(name).text,
                            known);
 }
 

@@ -15,7 +15,7 @@
 static enum err refuse(const struct settings *s, const char *key, str value, const char *why,
                        struct err_detail *d)
 {
-    return settings_refuse(s, key, ERR_SYNTAX, d, "\"" STR_FMT "\" %s", STR_ARG(value), why);
+    return settings_refuse(s, key, ERR_SYNTAX, d, "\"%s\" %s", settings_quote(value).text, why);
 }
 
 static bool is_name(str s, bool inside)

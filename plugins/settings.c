@@ -33,6 +33,6 @@ enum err plugins_settings_check(const struct settings *s, struct err_detail *d)
     if (n == 0)
         return OK;
     return settings_refuse(s, "kinto.event_listeners", ERR_UNSUPPORTED, d,
-                           "\"" STR_FMT "\" would be told nothing: this build has no listeners yet",
-                           STR_ARG(names[0]));
+                           "\"%s\" would be told nothing: this build has no listeners yet",
+                           settings_quote(names[0]).text);
 }

@@ -187,8 +187,8 @@ static void store_timed(void *ctx, enum store_timed what, uint64_t ns)
 static enum err refuse(const struct settings *s, const char *what, struct err_detail *d)
 {
     static const char key[] = "kinto.statsd_url";
-    return settings_refuse(s, key, ERR_UNSUPPORTED, d, "\"" STR_FMT "\": %s",
-                           STR_ARG(settings_str(s, key)), what);
+    return settings_refuse(s, key, ERR_UNSUPPORTED, d, "\"%s\": %s",
+                           settings_quote(settings_str(s, key)).text, what);
 }
 
 static enum err open_socket(struct statsd *p, const struct settings *s, struct err_detail *d)
@@ -204,7 +204,8 @@ static enum err open_socket(struct statsd *p, const struct settings *s, struct e
         return refuse(s, "has to be udp://HOST:PORT", d);
     if (e == ERR_NOTFOUND)
         return refuse(s, "names are not looked up, but for localhost; give an address", d);
-    return e == OK ? OK : err_set(d, e, why.sys_errno, "kinto.statsd_url: " STR_FMT, STR_ARG(url));
+    return e == OK ? OK
+                   : err_set(d, e, why.sys_errno, "kinto.statsd_url: %s", settings_quote(url).text);
 }
 
 static void statsd_release(void *ctx)

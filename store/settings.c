@@ -65,8 +65,8 @@ static enum err check_backend(const struct settings *s, const struct backend *b,
         return OK;
     }
     return settings_refuse(s, b->key, ERR_UNSUPPORTED, d,
-                           "\"" STR_FMT "\" is not there; this build has only %s and kinto.engine",
-                           STR_ARG(value), b->memory);
+                           "\"%s\" is not there; this build has only %s and kinto.engine",
+                           settings_quote(value).text, b->memory);
 }
 
 /* Permissions that are to last need objects that last. */
@@ -93,7 +93,7 @@ static const char *data_dir(const struct settings *s, struct err_detail *d)
     if (path.n != 0 && !relative && str_find_str(path, STR("://")) == STR_NPOS)
         return path.p;
     (void)settings_refuse(s, "kinto.storage_url", ERR_UNSUPPORTED, d,
-                          "\"" STR_FMT "\" is neither a path nor file:///path", STR_ARG(url));
+                          "\"%s\" is neither a path nor file:///path", settings_quote(url).text);
     return NULL;
 }
 

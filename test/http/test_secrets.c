@@ -306,6 +306,19 @@ static const struct {
      NULL},
     {"kinto.includes = kinto.plugins.statsd\nkinto.statsd_url = udp://kinto:sekret@127.0.0.1\n",
      NULL},
+    {"kinto.http_host = https://kinto:a/sekret@example.org\n", NULL},
+    {"kinto.http_host = "
+     "https://kinto-of-a-very-long-name-0123456789-0123456789-0123456789:sekret@h\n",
+     NULL},
+    {"kinto.eos = http://kinto:a/sekret@example.org/\n", NULL},
+    {"kinto.rate_limit.user = http://kinto:a/sekret@example.org/\n", NULL},
+    {"kinto.rate_limit.exempt = http://kinto:a/sekret@example.org/\n", NULL},
+    {"kinto.includes = http://kinto:a/sekret@example.org/\n", NULL},
+    {"multiauth.policies = http://kinto:a/sekret@example.org/\n", NULL},
+    {"kinto.event_listeners = http://kinto:a/sekret@example.org/\n", NULL},
+    {"kinto.includes = kinto.plugins.statsd\nkinto.statsd_url = udp://kinto:a/sekret@127.0.0.1\n",
+     NULL},
+    {"mail.port = none\n", "KINTO_PAGINATE_BY=http://kinto:a/sekret@example.org/"},
     {"mail.port = none\n", "KINTO_USERID_HMAC_SECRET={\"a\":\"sekret\"}"},
     {"mail.port = none\n", "KINTO_USERID_HMAC_SECRET=[\"sekret\"]"},
     {"mail.port = none\n", "MAIL_PASSWORD=[\"sekret\"]"},
@@ -331,7 +344,11 @@ START_TEST(no_command_tells_the_password_of_a_database)
 {
     static const char *const urls[] = {"postgresql://kinto:sekret@db.example.org/kinto",
                                        "redis://:sekret@db.example.org/1",
-                                       "http://kinto:sekret@x:sekret@db.example.org/1"};
+                                       "http://kinto:sekret@x:sekret@db.example.org/1",
+                                       "postgresql://kinto:a/sekret@db.example.org/kinto",
+                                       "postgresql://kinto:a?sekret#@db.example.org/kinto",
+                                       "postgresql://kinto:a'sekret \"sekret@db.example.org/kinto",
+                                       "postgresql://kinto:sekret/db.example.org"};
     static const char *const commands[] = {"start", "check", "migrate", "compact", "stats"};
     char dir[160];
     server_make_dir(dir, sizeof dir);

@@ -29,6 +29,9 @@ static const struct setting_row more[] = {
 };
 static const struct setting_table tables[] = {{core, ARRAY_LEN(core)}, {more, ARRAY_LEN(more)}};
 
+#define LONG  "0123456789012345678901234567890123456789012345678901234567890123456789uvwxy"
+#define STARS "************************************************************************"
+
 static char warnings[2000];
 
 static void keep(const char *line, void *arg)
@@ -338,6 +341,49 @@ START_TEST(bad_values_from_elsewhere_say_so)
 }
 END_TEST
 
+static const struct {
+    const char *value, *shown;
+} quotes[] = {
+    {"", ""},
+    {"a b", "a b"},
+    {"account:alice@example.org", "account:alice@example.org"},
+    {"postgresql://kinto:hunter2@db.example.org/kinto",
+     "postgresql://kinto:*******@db.example.org/kinto"},
+    {"redis://:hunter2@db.example.org:6379/1", "redis://:*******@db.example.org:6379/1"},
+    {"http://a:b@c:d@e.example.org/", "http://a:*****@e.example.org/"},
+    {"x://k:a/b?c#d'e\"f g:@h", "x://k:**************@h"},
+    {"http://e.org:80/ http://a:b@h", "http://e.org:**************@h"}, /* rather too much */
+    {"http://e.org http://a:b", "http://e.org http://a:*"},
+    {"postgresql://kinto:hunter2word", "postgresql://kinto:***********"}, /* '@' was forgotten */
+    {"postgresql://kinto:hunter2/word", "postgresql://kinto:************"},
+    {"postgresql://kinto:8x", "postgresql://kinto:**"},
+    {"postgresql://kinto:", "postgresql://kinto:"},
+    {"http://e.org:8080", "http://e.org:8080"},
+    {"http://e.org:8080/a:b", "http://e.org:8080/a:b"},
+    {"http://[::1]:8080/", "http://[::1]:8080/"},
+    {"http://[::1]", "http://[::1]"},
+    {"http://kinto@e.org/", "http://kinto@e.org/"},
+    {"://", "://"},
+    {"x://" LONG ":hunter2@h", "x://" LONG ":"}, /* cut behind it is hidden */
+    {"x://k:" LONG "hunter2@h", "x://k:" STARS "**"},
+};
+
+START_TEST(passwords_of_urls_are_not_quoted)
+{
+    struct settings_quote q = settings_quote(str_from(quotes[_i].value));
+    ck_assert_str_eq(q.text, quotes[_i].shown);
+}
+END_TEST
+
+/* Of the row's own check and of settings_refuse(). */
+START_TEST(messages_quote_without_passwords)
+{
+    ck_assert_int_eq(load("kinto.batch_max = x://kinto:hun/ter2@h\n", NULL, 0), ERR_SYNTAX);
+    ck_assert(str_starts(str_from(d.text),
+                         STR("k.ini:2: kinto.batch_max: found \"x://kinto:********@h\"")));
+}
+END_TEST
+
 START_TEST(keys_without_the_prefix)
 {
     load_ok(
@@ -538,6 +584,8 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tc, bad_values_stop_with_line_key_and_what_is_allowed, 0, ARRAY_LEN(bad));
     tcase_add_test(tc, bad_values_from_elsewhere_say_so);
     tcase_add_test(tc, keys_without_the_prefix);
+    tcase_add_loop_test(tc, passwords_of_urls_are_not_quoted, 0, ARRAY_LEN(quotes));
+    tcase_add_test(tc, messages_quote_without_passwords);
     tcase_add_test(tc, unknown_keys_are_warned_of);
     tcase_add_test(tc, settings_without_effect_that_may_be_missed);
     tcase_add_test(tc, what_is_switched_off_is_not_missed);
