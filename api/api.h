@@ -484,7 +484,10 @@ struct api_work {
     str key;
     enum api_pool pool;
     struct pool_job job;
-    bool dropped;
+    bool
+        is_try; /* it looks at credentials: none of it any more when its network is over the limit (limit.c) */
+    bool dropped; /* not done: the server stops */
+    bool skipped; /* not done for that limit */
     struct api_req *req;
     struct api_work *next;
     struct api_work *waiting; /* for its result: the first one, then each one's own next */

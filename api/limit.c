@@ -3,9 +3,12 @@
  * come from an address: 429 with Retry-After for what goes over (kinto.rate_limit.*, off by default).
  *
  *   address    looked at when the head of a request is there: before its body is read, and before any work
- *   failures   counted before credentials are looked at, so that guessing costs no hash, and many guesses at
- *              once are many; given back when somebody has recognised them
- *   user       counted when it is known who asks
+ *   failures   counted when it is known that credentials are nobody's; who is over it gets no answer to those
+ *              that he brings, right or wrong. So whatever keeps them from being looked at is no failure, and
+ *              those that are being looked at stand in nobody's way. Many guesses at once may all begin, but
+ *              their outcome is told to no more than the limit has room for, and of those that wait for a hash
+ *              none is begun any more when there is none (work.c)
+ *   user       counted when it is known who asks, from wherever, exempt addresses too
  *
  * A batch is one request of its address; of its user it is one, and one for each of its parts. It is refused when
  * there is no room for its first one; the others are counted and let through, and what comes behind it
@@ -13,8 +16,8 @@
  * than the batch's own are judged like requests of their own, and one of them that is over the limit stops
  * the whole batch before anything of it is done.
  *
- * The steps run again when work was waited for (work.c): what was admitted or counted in an earlier run is
- * not looked at again. Requests that are identified come in the same order each time, so their number tells.
+ * The steps run again when work was waited for (work.c): what was counted in an earlier run is not looked at
+ * again. Requests that are identified come in the same order each time, so their number tells.
  */
 #include "api/private.h"
 #include "base/map.h"
@@ -131,12 +134,16 @@ static bool is_own(struct api_req *r, str credentials)
            !str_eq(credentials, api_req_header(api_outermost(r), "Authorization"));
 }
 
-/* Does it bring credentials that count as a try of their own? */
-static bool is_try(struct api_req *r)
+bool api_limit_is_try(struct api_req *r)
 {
     str credentials = api_req_header(r, "Authorization");
     return r->api->limits.failures != NULL && !str_none(credentials) && is_own(r, credentials) &&
            !is_exempt(r->api, api_outermost(r)->http);
+}
+
+static uint64_t tries_wait_ns(const struct api *a, const struct http_req *http)
+{
+    return rate_wait_ns(a->limits.failures, http->network, clock_mono_ns());
 }
 
 enum api_step api_limit_before_identify(struct api_req *r)
@@ -144,13 +151,24 @@ enum api_step api_limit_before_identify(struct api_req *r)
     struct api_req *outer = api_outermost(r);
     if (r->parent == NULL)
         r->identified = 0;
-    if (outer->identified < outer->admitted || !is_try(r))
+    if (outer->identified < outer->counted || !api_limit_is_try(r))
         return STEP_NEXT;
-    uint64_t wait = rate_take(r->api->limits.failures, outer->http->network, clock_mono_ns());
-    if (wait != 0)
-        return too_many(r, seconds_of(wait));
-    outer->admitted = outer->identified + 1;
-    return STEP_NEXT;
+    uint64_t wait = tries_wait_ns(r->api, outer->http);
+    return wait == 0 ? STEP_NEXT : too_many(r, seconds_of(wait));
+}
+
+bool api_limit_forbids_try(const struct api_req *r)
+{
+    return tries_wait_ns(r->api, r->http) != 0;
+}
+
+static enum api_step count_failure(struct api_req *r)
+{
+    if (!api_limit_is_try(r))
+        return STEP_NEXT;
+    uint64_t network = api_outermost(r)->http->network;
+    uint64_t wait = rate_take(r->api->limits.failures, network, clock_mono_ns());
+    return wait == 0 ? STEP_NEXT : too_many(r, seconds_of(wait)); /* others were faster */
 }
 
 static enum api_step count_user(struct api_req *r)
@@ -173,9 +191,5 @@ enum api_step api_limit_after_identify(struct api_req *r)
     if (outer->identified++ < outer->counted)
         return STEP_NEXT;
     outer->counted = outer->identified;
-    if (str_none(r->user.id))
-        return STEP_NEXT;
-    if (is_try(r))
-        rate_give_back(r->api->limits.failures, outer->http->network);
-    return count_user(r);
+    return str_none(r->user.id) ? count_failure(r) : count_user(r);
 }

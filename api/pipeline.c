@@ -75,8 +75,10 @@ static enum api_step identify(struct api_req *r)
                              .header = connection_header,
                              .ctx = r};
     enum err e = auth_authenticate(r->api->auth, &a, &r->user);
-    if (e == ERR_AGAIN && outer->todo)
+    if (e == ERR_AGAIN && outer->todo) {
+        outer->todo->is_try = api_limit_is_try(r);
         return STEP_WAIT;
+    }
     if (e == ERR_TIMEOUT) /* whom a policy has to ask is not there: that is not our failure */
         return api_fail(r, API_ERR_UNAVAILABLE);
     return e == OK ? api_limit_after_identify(r) : api_fail_err(r, e);

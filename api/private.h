@@ -281,8 +281,8 @@ struct api_req {
     struct api_invalid invalid_spare;           /* of the first one, when there is no memory */
 
     /* Of the outermost: how many of it and its parts have been identified in this run of the steps, how many
-     * were admitted to be, and counted, in any run, and whether one was stopped by a limit. */
-    unsigned identified, admitted, counted;
+     * were counted in any run, and whether one was stopped by a limit. */
+    unsigned identified, counted;
     bool over_limit;
     uint64_t retry_seconds; /* and in how many it may come again */
 
@@ -363,7 +363,8 @@ MUST_CHECK enum err api_work_submit(struct api_req *r);
 bool api_work_dropped(
     struct api_req *r); /* was its last work not done, because the server stops? */
 enum api_step api_work_refuse(struct api_req *r); /* 503 when it was not taken */
-void api_work_end(struct api_req *r); /* first when it is resumed: its arena is the loop's again */
+/* First when it is resumed: its arena is the loop's again. */
+void api_work_end(struct api_req *r);
 
 /* ---- limit.c --------------------------------------------------------------------------------- */
 
@@ -371,9 +372,13 @@ enum err api_limits_load(struct api *a, struct err_detail *d); /* SYNTAX, RANGE,
 void api_limits_free(struct api *a);
 /* Of struct http_app; false: a 429 stands. */
 bool api_limit_admit(void *loop_ctx, struct http_req *req);
-/* Around the look at a request's credentials: DONE, a 429 stands. */
+/* Around the look at a request's credentials, which has come to its end: DONE, a 429 stands. */
 enum api_step api_limit_before_identify(struct api_req *r);
 enum api_step api_limit_after_identify(struct api_req *r);
+/* Does it bring credentials that count as a try of their own? */
+bool api_limit_is_try(struct api_req *r);
+/* Of the outermost: may no tries of its network be looked at now? Any thread. */
+bool api_limit_forbids_try(const struct api_req *r);
 enum api_step api_limit_stop_batch(struct api_req *r); /* a part was over_limit: so is the batch */
 
 /* ---- observe.c ------------------------------------------------------------------------------- */

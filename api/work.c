@@ -78,6 +78,7 @@ static void part(struct api *a, struct api_work *done)
     for (struct api_work *w = done->waiting, *next; w; w = next) {
         next = w->waiting; /* its memory is its request's, which goes on now */
         w->dropped = done->dropped;
+        w->skipped = done->skipped;
         w->result = done->result == OK ? w->share(w, done) : done->result;
         http_resume(w->req->http);
     }
@@ -90,7 +91,8 @@ static void run_work(struct pool_job *job, bool dropped)
 {
     struct api_work *w = CONTAINER_OF(job, struct api_work, job);
     w->dropped = dropped;
-    w->result = dropped ? ERR_AGAIN : w->run(w);
+    w->skipped = !dropped && w->is_try && api_limit_forbids_try(w->req);
+    w->result = w->dropped || w->skipped ? ERR_AGAIN : w->run(w);
     if (w->share)
         part(w->req->api, w);
     http_resume(w->req->http);
@@ -110,9 +112,13 @@ bool api_work_dropped(struct api_req *r)
     return newest && newest->dropped;
 }
 
+/* What was skipped is as if it had never been asked for: the steps will look at the limit before they ask again. (It
+ * may be that of another network, which wanted the same.) */
 void api_work_end(struct api_req *r)
 {
     r->arena->spares = r->spares;
+    if (r->works->skipped)
+        r->works = r->works->next;
 }
 
 #define TELL_AGAIN_MS ((uint64_t)10 * 1000)

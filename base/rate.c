@@ -175,12 +175,11 @@ uint64_t rate_take(struct rate_table *t, uint64_t key, uint64_t now_ns)
     return wait;
 }
 
-void rate_give_back(struct rate_table *t, uint64_t key)
+uint64_t rate_wait_ns(struct rate_table *t, uint64_t key, uint64_t now_ns)
 {
-    struct slot *s = find(lock_set(t, key), key);
-    if (s) /* else he was forgotten meanwhile */
-        s->until_ns -= MIN_OF(s->until_ns, t->rate.interval_ns);
+    uint64_t wait = wait_ns(t, lock_set(t, key), key, now_ns);
     unlock_set(t, key);
+    return wait;
 }
 
 void rate_charge(struct rate_table *t, uint64_t key, uint64_t now_ns)

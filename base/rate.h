@@ -37,8 +37,8 @@ void rate_table_free(struct rate_table *t);                                     
 /* `key` is the number of who is limited, `now_ns` is clock_mono_ns(). */
 /* Once more. 0: he may, and it is counted; else in so many nanoseconds he may, and nothing is. */
 uint64_t rate_take(struct rate_table *t, uint64_t key, uint64_t now_ns);
-/* What was counted by rate_take() shall not count. */
-void rate_give_back(struct rate_table *t, uint64_t key);
+/* The same answer, without counting. */
+uint64_t rate_wait_ns(struct rate_table *t, uint64_t key, uint64_t now_ns);
 /* It has happened, allowed or not. A debt grows to that of four bursts at most: nobody is shut out for good by
  * what was counted at once. */
 void rate_charge(struct rate_table *t, uint64_t key, uint64_t now_ns);

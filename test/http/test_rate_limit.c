@@ -3,6 +3,9 @@
  * (kinto.rate_limit.*). "1/day burst 5" is five in the time of a test. Ours alone: the reference leaves this
  * to a proxy.
  */
+#include <time.h>
+#include <unistd.h>
+
 #include "test/support/api.h"
 #include "test/support/unit.h"
 
@@ -103,6 +106,20 @@ START_TEST(exempt_addresses)
         call("GET", "/__lbheartbeat__", NULL);
         want(200);
     }
+}
+END_TEST
+
+/* A reverse proxy is exempt, and users come through it. */
+START_TEST(users_of_exempt_addresses)
+{
+    start("kinto.rate_limit.user = 1/day burst 2\nkinto.rate_limit.exempt = 127.0.0.0/8\n");
+    as("carol");
+    for (int i = 0; i < 2; i++) {
+        call("GET", "/", NULL);
+        want(200);
+    }
+    call("GET", "/", NULL);
+    want_too_many();
 }
 END_TEST
 
@@ -212,6 +229,106 @@ START_TEST(wrong_passwords)
 }
 END_TEST
 
+/* Whom one has to ask is not there: that says nothing of the credentials. */
+START_TEST(credentials_that_nobody_could_look_at)
+{
+    start("kinto.includes = kinto.plugins.accounts kinto.plugins.openid\n"
+          "multiauth.policies = account id\n"
+          "multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy\n"
+          "multiauth.policy.id.use = kinto.plugins.openid.OpenIDConnectPolicy\n"
+          "multiauth.policy.id.issuer = http://127.0.0.1:9\n"
+          "multiauth.policy.id.client_id = kinto\n"
+          "multiauth.policy.id.client_secret = s3cret\n"
+          "kinto.account_create_principals = system.Everyone\n"
+          "kinto.rate_limit.failures = 1/day burst 3\n");
+    as(NULL);
+    call("PUT", "/accounts/alice", "{'data':{'password':'secret'}}");
+    want(201);
+    for (int i = 0; i < 10; i++) {
+        with("Authorization", f("Bearer token-%d", i));
+        call("GET", "/", NULL);
+        want(503);
+    }
+    as("alice");
+    call("GET", "/accounts/alice", NULL);
+    want(200);
+}
+END_TEST
+
+#define MANY 60 /* fewer than may wait for one address */
+
+/* So many at once: alice, or people whom there is not. Counts the answers of that status. */
+static void log_in_at_once(const char *name, int n, int counts[600])
+{
+    struct http_conn *c[2 * MANY];
+    memset(counts, 0, 600 * sizeof *counts);
+    ck_assert_int_le(n, 2 * MANY);
+    for (int i = 0; i < n; i++)
+        c[i] = raw_open();
+    for (int i = 0; i < n; i++) {
+        char who[32], head[512];
+        snprintf(who, sizeof who, name, i);
+        as(who);
+        snprintf(head, sizeof head, "GET /v1/buckets HTTP/1.1\r\nHost: h\r\n%s\r\n", raw_auth());
+        ck_assert(http_send(c[i], head, strlen(head)));
+    }
+    for (int i = 0; i < n; i++) {
+        http_reply_fini(&re);
+        ck_assert_int_eq(http_read(c[i], false, &re), HTTP_GOT);
+        ck_assert_int_lt(re.status, 600);
+        counts[re.status]++;
+        http_close(c[i]);
+    }
+}
+
+#define SLOW ACCOUNTS "kinto.account_password_cost = 9\nkinto.rate_limit.failures = 1/day burst 3\n"
+
+/* What is being looked at is no failure yet, and what is refused for want of room never was one. */
+START_TEST(right_passwords_at_once)
+{
+    int counts[600];
+    start(SLOW);
+    as(NULL);
+    call("PUT", "/accounts/alice", "{'data':{'password':'secret'}}");
+    want(201);
+    log_in_at_once("alice", 2 * MANY, counts);
+    ck_assert_int_eq(counts[429], 0);
+    ck_assert_int_eq(counts[200] + counts[503], 2 * MANY);
+    ck_assert_int_ge(counts[200], MANY);
+    log_in_at_once("mallory-%d", MANY, counts);
+    ck_assert_int_eq(counts[401], 3);
+}
+END_TEST
+
+static double cpu_seconds(void)
+{
+    clockid_t clock;
+    struct timespec t;
+    ck_assert_int_eq(clock_getcpuclockid(s.pid, &clock), 0);
+    ck_assert_int_eq(clock_gettime(clock, &t), 0);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Many at once are told no more than one after the other, and those that had to wait cost nothing. */
+START_TEST(guesses_at_once)
+{
+    int counts[600];
+    start(SLOW);
+    double before = cpu_seconds();
+    as("mallory");
+    call("GET", "/buckets", NULL);
+    want(401);
+    double one = cpu_seconds() - before;
+    before = cpu_seconds();
+    log_in_at_once("mallory-%d", MANY, counts);
+    double all = cpu_seconds() - before;
+    ck_assert_int_eq(counts[401], 2);
+    ck_assert_int_eq(counts[429], MANY - 2);
+    if (sysconf(_SC_NPROCESSORS_ONLN) <= 16) /* else there may be a thread for each of them */
+        ck_assert_msg(all < one * MANY / 2, "%g seconds for one, %g for %d", one, all, MANY);
+}
+END_TEST
+
 /* A batch is no way to try many, and one wrong password in it is one. */
 START_TEST(wrong_passwords_in_a_batch)
 {
@@ -282,10 +399,14 @@ static Suite *suite(void)
     tcase_add_test(t, an_address_over_its_limit);
     tcase_add_test(t, bodies_are_not_read);
     tcase_add_test(t, exempt_addresses);
+    tcase_add_test(t, users_of_exempt_addresses);
     tcase_add_test(t, a_user_over_its_limit);
     tcase_add_test(t, a_batch_counts_its_requests);
     tcase_add_test(t, parts_of_others);
     tcase_add_test(t, wrong_passwords);
+    tcase_add_test(t, credentials_that_nobody_could_look_at);
+    tcase_add_test(t, right_passwords_at_once);
+    tcase_add_test(t, guesses_at_once);
     tcase_add_test(t, wrong_passwords_in_a_batch);
     tcase_add_test(t, guesses_in_a_batch);
     t = api_case_own(all, "settings");
