@@ -19,7 +19,7 @@ static void say(struct side *s, const char *body)
     (void)!side_say(s, body);
 }
 
-/* The user is called as the token. */
+/* The user is called as the token; one like "bad" is nobody's. */
 static void play(struct side *s, const void *arg)
 {
     char path[64] = "", token[64] = "", body[600];
@@ -34,7 +34,8 @@ static void play(struct side *s, const void *arg)
     if (atomic_load(&silent)) {
         side_wait_end(s);
     } else if (strcmp(path, "/me") == 0) {
-        snprintf(body, sizeof body, "{\"sub\":\"%s\",\"name\":\"A B\"}", token);
+        snprintf(body, sizeof body, "{\"%s\":\"%s\",\"name\":\"A B\"}",
+                 strncmp(token, "bad", 3) == 0 ? "not" : "sub", token);
         say(s, body);
     } else if (strcmp(path, "/token") == 0) {
         say(s, "{\"access_token\":\"alice\"}");
@@ -127,6 +128,32 @@ START_TEST(in_a_batch)
     want_at("/responses/2/body/user/id", "'id:alice'");
     want_missing("/responses/3/body/user");
     want_at("/responses/4/status", "307");
+}
+END_TEST
+
+static void with_good_token(char *text, int i)
+{
+    snprintf(text, RAW_HEAD,
+             "GET /v1/buckets HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer user%d\r\n\r\n", i / 2);
+}
+
+static void with_bad_token(char *text, int i)
+{
+    snprintf(text, RAW_HEAD,
+             "GET /v1/buckets HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer bad%d\r\n\r\n", i / 2);
+}
+
+/* The provider is asked once for two that come with the same one. */
+START_TEST(many_tokens_at_once)
+{
+    int counts[RAW_STATUSES];
+    server_stop(&s);
+    start(provider->port, "kinto.rate_limit.failures = 1/day burst 3\n");
+    raw_at_once(40, with_good_token, counts);
+    ck_assert_int_eq(counts[200], 40);
+    raw_at_once(40, with_bad_token, counts);
+    ck_assert_int_eq(counts[401], 3);
+    ck_assert_int_eq(counts[429], 37);
 }
 END_TEST
 
@@ -279,6 +306,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, a_user_of_the_provider);
     tcase_add_test(t, in_a_batch);
+    tcase_add_test(t, many_tokens_at_once);
     tcase_add_test(t, what_the_server_says_of_it);
     tcase_add_test(t, there_and_back);
     tcase_add_loop_test(t, bad_login, 0, (int)ARRAY_LEN(bad_logins));

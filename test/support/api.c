@@ -512,6 +512,27 @@ void raw_call(struct http_conn *c, const char *text)
     check_always(strncmp(text, "HEAD ", 5) == 0 ? "HEAD" : "GET");
 }
 
+void raw_at_once(int n, void (*write_head)(char *text, int i), int counts[RAW_STATUSES])
+{
+    struct http_conn **c = calloc((size_t)n, sizeof(struct http_conn *));
+    CHECK(c);
+    memset(counts, 0, RAW_STATUSES * sizeof *counts);
+    for (int i = 0; i < n; i++)
+        c[i] = raw_open();
+    for (int i = 0; i < n; i++) {
+        char text[RAW_HEAD];
+        write_head(text, i);
+        ck_assert(http_send(c[i], text, strlen(text)));
+    }
+    for (int i = 0; i < n; i++) {
+        ck_assert_int_eq(http_read(c[i], false, &re), HTTP_GOT);
+        ck_assert_int_lt(re.status, RAW_STATUSES);
+        counts[re.status]++;
+        http_close(c[i]);
+    }
+    free(c);
+}
+
 void raw_want_closed(struct http_conn *c)
 {
     enum http_result got = http_wait_close(c);
