@@ -221,7 +221,7 @@ dist: ## kinto-VERSION.tar.gz of what is committed
 	$(Q)git archive --prefix=kinto-$(VERSION)/ -o kinto-$(VERSION).tar.gz HEAD
 	@echo kinto-$(VERSION).tar.gz
 
-lint: ## format, includes between rooms, banned functions, settings and plugins in the docs (needs Python 3)
+lint: ## format, includes between rooms, banned functions; settings, plugins and functions in the docs (needs Python 3)
 	$(Q)python3 test/lint/selftest.py
 	$(Q)CC=$(CC) python3 test/lint/lint.py
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The rules of the tree that a compiler does not check. `make lint` runs all of them.
 
-    lint.py [--root DIR] [CHECK ...]      CHECK: format includes banned settings plugins sandbox traces
+    lint.py [--root DIR] [CHECK ...]      CHECK: format includes banned settings plugins tour sandbox traces
 
 Prints "file:line: what" for each offence and ends with 1 if there was one. Every check is a
 function from a tree's root to its offences, so that selftest.py can show it a tree that breaks the
@@ -378,6 +378,38 @@ def check_plugins(root):
     return offences
 
 
+# ---- the tour of the code ----------------------------------------------------------------------
+
+TOUR = "doc/architecture.md"
+TOLD_FILE = re.compile(r"[a-z]+/\w+\.(?:c|h|def)|kinto\.c")
+TOLD_NAME = re.compile(r"([a-z]\w*)(?:\(\))?")
+FILES_CELL = re.compile(r"\|((?: `[\w/.]+\.(?:c|h)`,?)+) (?=\|)")  # of a table that says where what is done
+
+
+def in_backquotes(text):
+    for span in re.findall(r"`([^`]+)`", text):
+        yield from span.removeprefix("struct ").split(" -> ")
+
+
+def check_tour(root):
+    """What the tour names is there: functions in one of the files that their row of the table has."""
+    if not os.path.isfile(os.path.join(root, TOUR)):
+        return []
+    words = {path: set(re.findall(r"\w+", without_comments(read(root, path))))
+             for path in sources(root, (".c", ".h", ".def")) if not path.startswith("test/")}
+    offences = []
+    for n, line in enumerate(read(root, TOUR).split("\n"), 1):
+        cell = FILES_CELL.search(line)
+        places = list(in_backquotes(cell.group(1))) if cell else list(words)
+        for told in in_backquotes(line):
+            name = TOLD_NAME.fullmatch(told)
+            if TOLD_FILE.fullmatch(told) and told not in words:
+                offences.append(f"{TOUR}:{n}: there is no {told}")
+            if name and not any(name.group(1) in words.get(path, ()) for path in places):
+                offences.append(f"{TOUR}:{n}: {told} is not in {', '.join(places) if cell else 'the code'}")
+    return offences
+
+
 # ---- traces ------------------------------------------------------------------------------------
 
 def check_traces(root):
@@ -447,6 +479,7 @@ CHECKS = {
     "banned": check_banned,
     "settings": check_settings,
     "plugins": check_plugins,
+    "tour": check_tour,
     "sandbox": check_sandbox,
     "traces": check_traces,
 }

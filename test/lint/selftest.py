@@ -136,6 +136,12 @@ CASES = [
     ("sandbox", {**SANDBOX, "base/a.c": "syscall(SYS_write, 0);\n"}, "syscall() with write"),
     ("sandbox", {**SANDBOX, "test/a.c": "ioctl(fd, FIONBIO, &n);\n"}, None),
     ("sandbox", {"http/a.c": "ioctl(fd, FIONBIO, &n);\n"}, None),
+    # the tour
+    ("tour", {"doc/architecture.md": "Its `a_run()`, `struct a` of `base/a.c`, `kinto.readonly`, `make lint`\n", "base/a.c": "struct a; int a_run(void);\n"}, None),
+    ("tour", {"doc/architecture.md": "\n`a_run()` of it\n", "base/a.c": "/* a_run */ int a_go(void);\n"}, "doc/architecture.md:2: a_run() is not in the code"),
+    ("tour", {"doc/architecture.md": "`base/b.c`\n"}, "there is no base/b.c"),
+    ("tour", {"doc/architecture.md": "| 1 | It runs | `base/a.c`, `base/b.c` | `a_run` -> `b_run` |\n", "base/a.c": "a_run();\n", "base/b.c": "b_run();\n"}, None),
+    ("tour", {"doc/architecture.md": "| 1 | It runs | `base/a.c` | `a_run` -> `b_run` |\n", "base/a.c": "a_run();\n", "base/b.c": "b_run();\n"}, "b_run is not in base/a.c"),
     # traces
     ("traces", {"base/a.c": "/* see /home/somebody/kinto */\n"}, "a path of one machine"),
     ("traces", {"doc/a.md": "https://example.com/home/x and GET /v1/work\n"}, None),
