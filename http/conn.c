@@ -156,8 +156,6 @@ enum step conn_closed(struct conn *c)
     return WAIT;
 }
 
-static enum step step_send(struct conn *c);
-
 /* The peer says no more, behind a request or inside of one. What its earlier ones were answered, and what
  * waits to be sent together, goes out before the end. */
 enum step conn_ended(struct conn *c)
@@ -170,8 +168,7 @@ enum step conn_ended(struct conn *c)
     c->in_start = c->in_end = 0;
     c->close_after = true;
     c->state = CONN_SEND;
-    (void)step_send(c);
-    return WAIT;
+    return NEXT;
 }
 
 static enum step step_gone(struct conn *c)

@@ -73,7 +73,8 @@ struct http_req {
     uint64_t network; /* net_network(peer) */
     bool tls;
     struct http_response res;
-    void *app_data; /* the application's, NULL at first */
+    void *
+        app_data; /* the application's, NULL at first: in admit(), and again in handle() or refuse() */
 };
 
 /* The value of a header (name in any case); several of one name are joined with ", " in the arena.
@@ -108,7 +109,7 @@ struct http_app {
      * The head is here, and the body, if there is one, has not been looked at yet: is it wanted? False: the
      * application has filled res, as in refuse(); the connection ends behind it if a body is to come. Asked about
      * every whole head that is none to be refused, of those that the server redirects, too. What it makes in the
-     * request's arena is gone when it answers true. NULL: always.
+     * request's arena is gone when it answers true, and app_data with it. NULL: always.
      */
     bool (*admit)(void *loop_ctx, struct http_req *req);
     void (*handle)(void *loop_ctx, struct http_req *req);

@@ -339,7 +339,9 @@ void conn_free_dead(struct loop *l); /* recycles the closed ones, when no event 
 void conn_free_spares(struct loop *l);
 void conn_close(struct conn *c);       /* its socket; a parked request stays until it is resumed */
 enum step conn_closed(struct conn *c); /* the same, as the end of a step */
-enum step conn_ended(struct conn *c); /* the peer says no more: what waits goes out, then the end */
+enum step
+conn_ended(struct conn *
+               c); /* the peer says no more: what waits goes out, then the end; c->ex may be gone */
 void conn_phase_begin(struct conn *c); /* it begins; a body to come, or a response to go */
 const char *conn_state_name(const struct conn *c);
 

@@ -179,8 +179,10 @@ static bool is_admitted(struct conn *c)
     l->current = c;
     ok = l->server->opt.app.admit(l->ctx, &c->ex->req);
     l->current = NULL;
-    if (ok) /* by its contract; receive_no_memory() counts on it */
+    if (ok) { /* by its contract; receive_no_memory() counts on it */
         arena_reset(&c->ex->arena);
+        c->ex->req.app_data = NULL;
+    }
     return ok;
 }
 
@@ -319,23 +321,22 @@ static enum step ask_for_body(struct conn *c)
     return send_interim(c, STR("HTTP/1.1 100 Continue\r\n\r\n")) ? NEXT : conn_closed(c);
 }
 
-/* Reads more of a body to p: NEXT with *got > 0, or WAIT. */
-static enum step body_read(struct conn *c, char *p, size_t room, size_t *got)
+/* Reads more of a body to p, and says how much; 0: nothing, and the step ends as *end says. */
+static size_t body_read(struct conn *c, char *p, size_t room, enum step *end)
 {
     ssize_t r;
 
+    *end = WAIT;
     if (!may_read(c))
-        return WAIT;
+        return 0;
     r = c->transport->read(c, p, MIN_OF(room, READ_BYTES));
-    if (r == IO_AGAIN)
-        return WAIT;
-    if (r <= 0) {
-        (void)(r == IO_EOF ? conn_ended(c) : conn_closed(c));
-        return WAIT;
+    if (r > 0) {
+        body_moved(c, (size_t)r);
+        return (size_t)r;
     }
-    body_moved(c, (size_t)r);
-    *got = (size_t)r;
-    return NEXT;
+    if (r != IO_AGAIN)
+        *end = r == IO_EOF ? conn_ended(c) : conn_closed(c);
+    return 0;
 }
 
 /*
@@ -349,6 +350,7 @@ static enum step step_body_length(struct conn *c)
     struct buf *b = &ex->body;
     size_t left = (size_t)ex->content_length - b->n; /* max_body_bytes bounds it */
     size_t here = MIN_OF(c->in_end - c->in_start, left), got;
+    enum step end;
 
     if (b->n == 0 && here == left) {
         c->in_start += here;
@@ -364,8 +366,10 @@ static enum step step_body_length(struct conn *c)
         got = MIN_OF(here, b->cap - b->n);
         memcpy(b->p + b->n, c->in + c->in_start, got);
         c->in_start += got;
-    } else if (body_read(c, b->p + b->n, MIN_OF(left, b->cap - b->n), &got) == WAIT) {
-        return WAIT;
+    } else {
+        got = body_read(c, b->p + b->n, MIN_OF(left, b->cap - b->n), &end);
+        if (got == 0)
+            return end;
     }
     b->n += got;
     return b->n == ex->content_length ? body_complete(c, buf_str(b)) : NEXT;
@@ -419,6 +423,7 @@ static enum step step_body_chunked(struct conn *c)
 {
     bool done = false;
     size_t got;
+    enum step end;
 
     if (c->in_end > c->in_start) {
         c->ex->expect_continue = false;
@@ -430,8 +435,9 @@ static enum step step_body_chunked(struct conn *c)
         return WAIT;
     if (c->in_cap - c->in_end < CHUNKED_ROOM && !widen_for_chunks(c))
         return body_failed(c);
-    if (body_read(c, c->in + c->in_end, c->in_cap - c->in_end, &got) == WAIT)
-        return WAIT;
+    got = body_read(c, c->in + c->in_end, c->in_cap - c->in_end, &end);
+    if (got == 0)
+        return end;
     c->in_end += got;
     return NEXT;
 }

@@ -165,6 +165,8 @@ static void app_handle(void *loop_ctx, struct http_req *req)
         app_text(req, 200, http_header_get(req, STR("x")));
     } else if (str_eq(req->path, STR("/host"))) {
         app_text(req, 200, http_header_get(req, STR("HOST")));
+    } else if (str_eq(req->path, STR("/app-data"))) {
+        app_text(req, 200, req->app_data == NULL ? STR("none") : STR("some"));
     } else if (str_eq(req->path, STR("/peer"))) {
         app_text(req, 200, req->peer);
     } else {

@@ -42,6 +42,25 @@ static void expect_refusal(int status)
     expect_end(&c, false);
 }
 
+/* ---- what the application is asked first ----------------------------------------------------- */
+
+static bool admits_all(void *loop_ctx, struct http_req *req)
+{
+    (void)loop_ctx;
+    req->app_data = arena_zalloc(req->arena, 100);
+    return true;
+}
+
+/* What it made for the look is gone with its arena, and its note of it, too. */
+START_TEST(what_is_admitted_begins_anew)
+{
+    f.o.app.admit = admits_all;
+    begin();
+    client_say(&c, "GET /app-data HTTP/1.1\r\nHost: h\r\n\r\n");
+    expect_reply(&c, 200, "none");
+}
+END_TEST
+
 /* ---- malformed (what is: test_smuggling.c) ---------------------------------------------------------------------------- */
 
 /* Good requests before a bad one are answered first. */
@@ -472,6 +491,7 @@ static Suite *suite(void)
 {
     Suite *s = suite_create("http/limits");
     TCase *t = test_case(s, "refused", setup, teardown, 4);
+    tcase_add_test(t, what_is_admitted_begins_anew);
     tcase_add_test(t, refuses_in_turn);
     tcase_add_test(t, refuses_by_itself);
     tcase_add_test(t, refused_head_has_no_body);
