@@ -38,7 +38,7 @@
 #define RECORD_BYTES     (16 * KIB) /* the most that one record holds */
 #define RECORD_HANDSHAKE 0x16       /* the first byte of whoever speaks TLS (RFC 8446, 5.1) */
 #define HANDSHAKE_BYTES  (32 * KIB) /* from the peer; a ClientHello and what follows need a few */
-#define VAIN_BYTES       (32 * KIB) /* from the peer without data; one full record is 17 KiB */
+#define VAIN_BYTES       (49 * KIB) /* without data: 32 KiB, and a full record that has not come whole */
 #define CALLS_PER_READ   64         /* of mbedtls for input in one read: two or three a record */
 #define NICENESS         5          /* of handshakes: a third of a busy core, beside a loop */
 

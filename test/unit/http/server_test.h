@@ -47,6 +47,8 @@ struct test_app {
     struct http_req *parked[MAX_PARKED];
     unsigned nparked, nresumed, nrefused, nstarted, nstopped;
     unsigned nhandled;
+    unsigned nheld; /* /hold: the loop stands still */
+    bool let_go;
     unsigned nsmuggled; /* of these with a path that begins with /smuggled */
     bool fail_start;
     bool own_refusals; /* the app fills them in */
@@ -90,6 +92,27 @@ static void app_free_parked(struct test_app *app)
         app_text(app->parked[i], 200, STR("freed"));
     app->nparked = 0;
     pthread_mutex_unlock(&app->lock);
+}
+
+/* The loop does nothing else until test_let_go(). */
+static void app_hold(struct test_app *app, struct http_req *req)
+{
+    pthread_mutex_lock(&app->lock);
+    app->nheld++;
+    pthread_cond_broadcast(&app->changed);
+    while (!app->let_go)
+        pthread_cond_wait(&app->changed, &app->lock);
+    pthread_mutex_unlock(&app->lock);
+    app_text(req, 200, STR("held"));
+}
+
+/* The how-manieth request it is of all. */
+static void app_order(struct test_app *app, struct http_req *req)
+{
+    pthread_mutex_lock(&app->lock);
+    unsigned n = app->nhandled;
+    pthread_mutex_unlock(&app->lock);
+    app_text(req, 200, arena_printf(req->arena, "order %u.", n));
 }
 
 static void app_headers(struct http_req *req, uint64_t n)
@@ -143,6 +166,10 @@ static void app_handle(void *loop_ctx, struct http_req *req)
     } else if (str_eq(req->path, STR("/free"))) {
         app_free_parked(app);
         app_text(req, 200, STR("free"));
+    } else if (str_eq(req->path, STR("/hold"))) {
+        app_hold(app, req);
+    } else if (str_eq(req->path, STR("/order"))) {
+        app_order(app, req);
     } else if (str_eq(req->path, STR("/big"))) {
         app_big(req, (size_t)n);
     } else if (str_eq(req->path, STR("/large"))) {
@@ -240,6 +267,14 @@ static UNUSED void test_wait(struct test_app *app, const unsigned *counter, unsi
         r = pthread_cond_timedwait(&app->changed, &app->lock, &until);
     pthread_mutex_unlock(&app->lock);
     ck_assert_msg(r == 0, "waited in vain for %u", n);
+}
+
+static UNUSED void test_let_go(struct test_app *app)
+{
+    pthread_mutex_lock(&app->lock);
+    app->let_go = true;
+    pthread_cond_broadcast(&app->changed);
+    pthread_mutex_unlock(&app->lock);
 }
 
 /* Resumes everything that is parked, from this thread; returns how many. */

@@ -4,6 +4,9 @@
  */
 #include "test/unit/http/tls_test.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 /* ---- requests --------------------------------------------------------------------------------- */
 
 START_TEST(handshake_and_keep_alive)
@@ -507,6 +510,64 @@ START_TEST(alerts_before_a_request)
 }
 END_TEST
 
+static void wait_taken(int fd)
+{
+    int left = 1;
+
+    for (uint64_t until = clock_mono_ms() + TEST_MS; clock_mono_ms() < until; wait_tick()) {
+        ck_assert_int_eq(ioctl(fd, SIOCOUTQ, &left), 0);
+        if (left == 0)
+            return;
+    }
+    ck_abort_msg("%d bytes are on their way", left);
+}
+
+static unsigned order_of(const char *bytes, size_t n)
+{
+    const char *at = memmem(bytes, n, "order ", 6);
+
+    ck_assert_ptr_nonnull(at);
+    return (unsigned)strtoul(at + 6, NULL, 10);
+}
+
+/* While the loop stands still, a client sends hundreds of alerts and a request, and behind him another one a
+ * request: which comes first, since a read ends long before the alerts do. */
+START_TEST(alerts_leave_the_turn_to_others)
+{
+    struct client holder, other;
+    struct tls_client t;
+    int on = 1, off = 0;
+
+    f.o.loops = 1;
+    test_start(&f);
+    uint16_t tls_port = f.port;
+    tls_open(&t);
+    f.port = http_server_port(f.server, 1);
+    client_open(&holder, &f);
+    client_open(&other, &f);
+    client_say(&holder, "GET /hold HTTP/1.1\r\nHost: h\r\n\r\n");
+    test_wait(&f.app, &f.app.nheld, 1);
+    setsockopt(t.fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+    for (int alerts = 0; alerts < 500; alerts++)
+        ck_assert_int_eq(say_nothing(&t), 0);
+    tls_say(&t, STR("GET /order HTTP/1.1\r\nHost: h\r\n\r\n"));
+    setsockopt(t.fd, IPPROTO_TCP, TCP_CORK, &off, sizeof off);
+    wait_taken(t.fd);
+    client_say(&other, "GET /order HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_taken(other.fd);
+    test_let_go(&f.app);
+    while (memmem(other.buf, other.n, "order ", 6) == NULL || other.buf[other.n - 1] != '.')
+        ck_assert_uint_gt(client_fill(&other), 0);
+    while (memmem(t.buf, t.n, "order ", 6) == NULL || t.buf[t.n - 1] != '.')
+        ck_assert_uint_gt(tls_fill(&t), 0);
+    ck_assert_uint_lt(order_of(other.buf, other.n), order_of(t.buf, t.n));
+    tls_close(&t);
+    client_close(&other);
+    client_close(&holder);
+    f.port = tls_port;
+}
+END_TEST
+
 /* As much wrapping as there can be around data: each byte in a record of its own. */
 START_TEST(a_byte_a_record)
 {
@@ -818,6 +879,7 @@ static Suite *suite(void)
     tcase_add_test(t, endless_alerts);
     tcase_add_test(t, endless_alerts_in_a_session);
     tcase_add_test(t, alerts_before_a_request);
+    tcase_add_test(t, alerts_leave_the_turn_to_others);
     tcase_add_test(t, a_byte_a_record);
     tcase_add_test(t, cut_at_each_byte);
     tcase_add_test(t, bad_files);
