@@ -129,9 +129,8 @@ void conn_close(struct conn *c)
     if (c->state == CONN_GONE || c->state == CONN_CLOSED)
         return;
     loop_timer_stop(c);
-    if (c->state == CONN_CRYPTO) { /* the socket is in use: conn_shaken() closes it */
+    if (c->state == CONN_CRYPTO && !tls_abandon(c)) { /* in use: conn_shaken() closes it */
         c->close_after = true;
-        tls_abandon(c);
         return;
     }
     send_drop(c);
@@ -419,9 +418,10 @@ void conn_run(struct conn *c)
     settle(c);
 }
 
-static bool is_parked(const struct conn *c)
+/* Others are at work for it, and nothing of it is looked at meanwhile. */
+static bool is_elsewhere(const struct conn *c)
 {
-    return c->state == CONN_WORK && !c->ex->responded;
+    return c->state == CONN_CRYPTO || (c->state == CONN_WORK && !c->ex->responded);
 }
 
 void conn_event(struct conn *c, unsigned events)
@@ -434,7 +434,7 @@ void conn_event(struct conn *c, unsigned events)
         c->writable = true;
     if (events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP))
         c->read_hup = true;
-    if ((events & (EPOLLERR | EPOLLHUP)) && is_parked(c)) { /* no one is left to be answered */
+    if ((events & (EPOLLERR | EPOLLHUP)) && is_elsewhere(c)) { /* no one is left to be answered */
         conn_close(c);
         return;
     }

@@ -216,8 +216,12 @@ enum tls_turn {
 };
 /* The next piece of the connection's handshake, if it is our turn. */
 enum tls_turn tls_handshake_begin(struct conn *c);
-/* It has begun and is for nobody any more: conn_shaken() will be called soon, with IO_ERROR. */
-void tls_abandon(struct conn *c);
+/* It has begun (TLS_BEGUN), but only waits for the thread so far: nothing has been spent on it. (By the time that
+ * one knows, it may be otherwise.) */
+bool tls_waits(const struct conn *c);
+/* It has begun and is for nobody any more. True: the thread had not come to it, and will not; the session is the
+ * loop's. False: conn_shaken() will be called soon, with IO_ERROR. */
+bool tls_abandon(struct conn *c);
 
 /* ---- redirect.c -------------------------------------------------------------------------- */
 

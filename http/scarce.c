@@ -23,7 +23,8 @@ struct need {
 
 static bool is_spare(const struct conn *c, const struct need *need)
 {
-    if (c->state == CONN_CRYPTO || (need->only != NULL && c->network != need->only))
+    if ((c->state == CONN_CRYPTO && !tls_waits(c)) ||
+        (need->only != NULL && c->network != need->only))
         return false;
     return need->what != SCARCE_MEMORY || purse_holds(&c->held) > 0;
 }
@@ -56,10 +57,11 @@ static struct conn *spare_of(struct loop *l, enum timer_kind kind, unsigned leas
  * Whoever is in already and does nothing, or has not said what he wants, makes room for the next one: so
  * many strangers who only hold connections do not lock everybody else out. In this order, but rather one
  * whose network has more than twice as many connections. Nobody makes room for a network that has more
- * than his own, and who is being served only for one that has at most half as many. For memory only who
- * holds some; and if it is the network's own share that is used up, only who is of it, too.
+ * than his own, and who is being served only for one that has at most half as many. A handshake that is
+ * being computed is not spared any more: what it costs has been spent; one that waits for that is. For memory
+ * only who holds some; and if it is the network's own share that is used up, only who is of it, too.
  */
-bool scarce_make_room(struct loop *l, const struct network *network, enum scarce what)
+static struct conn *find_spare(struct loop *l, const struct network *network, enum scarce what)
 {
     static const struct {
         enum timer_kind kind;
@@ -80,11 +82,21 @@ bool scarce_make_room(struct loop *l, const struct network *network, enum scarce
                                                network_connections(found->network)))
             found = c;
     }
-    if (found == NULL)
-        return false;
-    log_event(LOG_DEBUG, "http_made_room", "peer=%s state=%s", found->peer, conn_state_name(found));
-    conn_close(found);
-    return true;
+    return found;
+}
+
+bool scarce_make_room(struct loop *l, const struct network *network, enum scarce what)
+{
+    struct conn *found;
+
+    while ((found = find_spare(l, network, what)) != NULL) {
+        log_event(LOG_DEBUG, "http_made_room", "peer=%s state=%s", found->peer,
+                  conn_state_name(found));
+        conn_close(found);
+        if (found->fd < 0)
+            return true; /* else its handshake has just been begun with: it closes behind that */
+    }
+    return false;
 }
 
 /* ---- memory that is short ---------------------------------------------------------------- */

@@ -4,15 +4,16 @@
  * The expensive part of TLS is the handshake: milliseconds of computing, where a request takes
  * microseconds. So the loops do none. Each loop has a pool of one thread (of lower priority) that
  * does it for its connections; they wait there in lanes by their networks (base/pool.h), so that who
- * sends a thousand of them waits behind himself.
+ * sends a thousand of them waits behind himself, and who comes for the first time before all of those.
  *
  *     loop    handshake_begin(): the peer has sent something -> job        conn: CRYPTO
  *     pool    mbedtls_ssl_handshake() until it wants more from the peer, is done, or fails; reads and
  *             writes the socket itself
  *     loop    handshake_over(): conn_shaken(): waits for the peer's next bytes, or serves, or closes
  *
- * While the job is there, the session and the socket are the pool's: the loop does not touch them,
- * and closes only behind it. Contexts: tls_context.c.
+ * While the job is there, the session and the socket are the pool's: the loop does not touch them. It can have
+ * them back as long as the job only waits; once it runs, the loop closes only behind it (tls_abandon).
+ * Contexts: tls_context.c.
  *
  * A connection that has sent nothing yet has no session: until then it costs what a plain one does.
  *
@@ -47,10 +48,12 @@ struct tls_conn {
     struct tls_context *context; /* held */
     struct conn *conn;
     int fd;
+    atomic_bool begun;     /* with the job: it does not only wait any more */
     atomic_bool abandoned; /* by the loop, while the job is there */
     bool ready;            /* the handshake is done */
     bool waits_write;      /* in the handshake: for room in the socket, not for the peer's bytes */
     int result;            /* of the last job: 1 done, IO_AGAIN, IO_ERROR */
+    unsigned turns;        /* of the handshake so far */
     size_t shaken_n;       /* bytes of the handshake so far */
     size_t vain_n;         /* bytes received since the last data */
     unsigned calls_left;   /* in this read; 0: it is the others' turn */
@@ -155,6 +158,7 @@ static void log_failure(const struct tls_conn *t, int r)
 static void shake(struct pool_job *job, bool dropped)
 {
     struct tls_conn *t = CONTAINER_OF(job, struct tls_conn, job);
+    atomic_store_explicit(&t->begun, true, memory_order_relaxed);
     bool vain = dropped || atomic_load(&t->abandoned);
     int r = vain ? MBEDTLS_ERR_SSL_INTERNAL_ERROR : mbedtls_ssl_handshake(&t->ssl);
 
@@ -198,8 +202,10 @@ static bool open_session(struct conn *c)
     t = malloc(sizeof *t);
     if (t == NULL)
         return false;
+    atomic_init(&t->begun, false);
     atomic_init(&t->abandoned, false);
     t->ready = t->waits_write = false;
+    t->turns = 0;
     t->retry_n = t->ahead_at = t->ahead_n = t->shaken_n = t->vain_n = 0;
     t->calls_left = 0;
     t->conn = c;
@@ -237,6 +243,8 @@ static enum tls_turn first_byte(struct conn *c)
 
 enum tls_turn tls_handshake_begin(struct conn *c)
 {
+    enum err (*submit)(struct pool *, struct pool_job *, uint64_t);
+
     if (c->tls == NULL) {
         enum tls_turn turn = c->readable ? first_byte(c) : TLS_WAIT;
         if (turn != TLS_BEGUN)
@@ -248,16 +256,26 @@ enum tls_turn tls_handshake_begin(struct conn *c)
     }
     /* Whatever the socket reports from here on may be news to the job. */
     c->readable = c->writable = false;
-    if (pool_submit(c->loop->handshakes, &c->tls->job, c->network->number) != OK)
+    atomic_store_explicit(&c->tls->begun, false, memory_order_relaxed);
+    /* The second turn is the last one of a peer who means it; whoever needs more of them gets no precedence. */
+    submit = c->tls->turns++ == 1 ? pool_go_on : pool_submit;
+    if (submit(c->loop->handshakes, &c->tls->job, c->network->number) != OK)
         return TLS_FAILED;
     return TLS_BEGUN;
 }
 
-void tls_abandon(struct conn *c)
+bool tls_waits(const struct conn *c)
 {
+    return !atomic_load_explicit(&c->tls->begun, memory_order_relaxed);
+}
+
+bool tls_abandon(struct conn *c)
+{
+    if (pool_take_back(c->loop->handshakes, &c->tls->job))
+        return true;
     atomic_store(&c->tls->abandoned, true);
-    (void)shutdown(
-        c->fd, SHUT_RDWR); /* if it is being computed, its next look at the socket is the last */
+    (void)shutdown(c->fd, SHUT_RDWR); /* the next look at the socket is the last */
+    return false;
 }
 
 enum err tls_pool_new(struct pool **out, struct err_detail *d)

@@ -1,15 +1,17 @@
-/* The pool of threads: all is done, nobody waits for somebody else's lane, and a stop drops. */
+/* The pool of threads: all is done, nobody waits for somebody else's lane, newcomers come first, what waits can be
+ * taken back, and a stop drops. */
 #include "base/pool.h"
 #include "test/support/unit.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <sys/resource.h>
 
-/* Jobs write their number down in the order in which they run; `gate` holds the first ones. */
+/* Jobs write their number down in the order in which they run; no more of them end than may. */
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool open;
+    unsigned may_end;
     unsigned inside, done, dropped;
     unsigned order[1000];
 } seen;
@@ -26,7 +28,7 @@ static void note(struct pool_job *job, bool dropped)
     pthread_mutex_lock(&seen.lock);
     seen.inside++;
     pthread_cond_broadcast(&seen.changed);
-    while (!seen.open)
+    while (seen.done >= seen.may_end)
         pthread_cond_wait(&seen.changed, &seen.lock);
     seen.dropped += dropped;
     seen.order[seen.done++] = n->number;
@@ -34,12 +36,17 @@ static void note(struct pool_job *job, bool dropped)
     pthread_mutex_unlock(&seen.lock);
 }
 
-static void open_gate(void)
+static void let_end(unsigned n)
 {
     pthread_mutex_lock(&seen.lock);
-    seen.open = true;
+    seen.may_end = n;
     pthread_cond_broadcast(&seen.changed);
     pthread_mutex_unlock(&seen.lock);
+}
+
+static void open_gate(void)
+{
+    let_end(UINT_MAX);
 }
 
 static void wait_inside(unsigned n)
@@ -80,7 +87,7 @@ START_TEST(everything_is_done_once)
     bool was[ARRAY_LEN(jobs)] = {false};
 
     make(4, 1000, 1000);
-    seen.open = true;
+    open_gate();
     for (unsigned i = 0; i < ARRAY_LEN(jobs); i++)
         ck_assert_int_eq(submit(i, i * 7919), OK);
     wait_done(ARRAY_LEN(jobs));
@@ -106,7 +113,124 @@ START_TEST(lanes_take_turns)
     open_gate();
     wait_done(11);
     pool_free(pool);
-    static const unsigned want[] = {0, 9, 10, 1, 2, 3, 4, 5, 6, 7, 8};
+    static const unsigned want[] = {0, 1, 9, 10, 2, 3, 4, 5, 6, 7, 8};
+    for (unsigned i = 0; i < ARRAY_LEN(want); i++)
+        ck_assert_uint_eq(seen.order[i], want[i]);
+}
+END_TEST
+
+/* One thread; `lanes` of them have always something to do, and none is new: five jobs of each are done, one runs. *next: the number of the next job. */
+static void crowd(unsigned lanes, unsigned *next)
+{
+    make(1, 1000, 1000);
+    for (*next = 0; *next < 7 * lanes; ++*next)
+        ck_assert_int_eq(submit(*next, *next % lanes), OK);
+    let_end(5 * lanes);
+    wait_inside(5 * lanes + 1);
+}
+
+/* Where the job was among those that ended. */
+static unsigned place_of(unsigned number)
+{
+    for (unsigned i = 0; i < seen.done; i++)
+        if (seen.order[i] == number)
+            return i;
+    ck_abort_msg("%u was not done", number);
+    return 0;
+}
+
+/* A hundred lanes are always full; somebody new waits for none of them, with any of his first jobs. */
+START_TEST(newcomers_first)
+{
+    unsigned n;
+
+    crowd(100, &n);
+    for (unsigned i = 0; i < POOL_FRESH_JOBS; i++) {
+        ck_assert_int_eq(submit(n + i, 100), OK);
+        let_end(501 + i);
+        wait_inside(502 + i);
+    }
+    open_gate();
+    wait_done(700 + POOL_FRESH_JOBS);
+    pool_free(pool);
+    for (unsigned i = 0; i < POOL_FRESH_JOBS; i++)
+        ck_assert_uint_eq(place_of(n + i), 501 + i); /* what ran was begun before it came */
+}
+END_TEST
+
+/* But who comes with one job after the other is none any more, and has his turn like the others. */
+START_TEST(nobody_stays_new)
+{
+    unsigned n;
+
+    crowd(100, &n);
+    for (unsigned i = 0; i < POOL_FRESH_JOBS + 2; i++) {
+        ck_assert_int_eq(submit(n + i, 100), OK);
+        let_end(501 + i);
+        wait_inside(502 + i);
+    }
+    open_gate();
+    wait_done(702 + POOL_FRESH_JOBS);
+    pool_free(pool);
+    ck_assert_uint_eq(place_of(n + POOL_FRESH_JOBS - 1), 500 + POOL_FRESH_JOBS);
+    ck_assert_uint_ge(place_of(n + POOL_FRESH_JOBS), 600);
+    ck_assert_uint_ge(place_of(n + POOL_FRESH_JOBS + 1), 700);
+}
+END_TEST
+
+START_TEST(what_was_begun_goes_on)
+{
+    unsigned n;
+
+    crowd(100, &n);
+    ck_assert_int_eq(submit(n, 200), OK); /* a newcomer */
+    jobs[n + 1] = (struct numbered){.job = {.run = note}, .number = n + 1};
+    ck_assert_int_eq(pool_go_on(pool, &jobs[n + 1].job, 0), OK);
+    jobs[n + 2] = (struct numbered){.job = {.run = note}, .number = n + 2};
+    ck_assert_int_eq(pool_go_on(pool, &jobs[n + 2].job, 0), OK);
+    ck_assert(pool_take_back(pool, &jobs[n + 2].job));
+    open_gate();
+    wait_done(702);
+    pool_free(pool);
+    ck_assert_uint_eq(place_of(n + 1), 501);
+    ck_assert_uint_eq(place_of(n), 502);
+}
+END_TEST
+
+/* More clients than there used to be lanes: none is behind another one's jobs. */
+START_TEST(many_lanes)
+{
+    make(1, 1000, 1000);
+    for (unsigned i = 0; i < 500; i++)
+        ck_assert_int_eq(submit(i, i % 250), OK);
+    open_gate();
+    wait_done(500);
+    pool_free(pool);
+    for (unsigned i = 0; i < 500; i++)
+        ck_assert_uint_eq(seen.order[i], i);
+}
+END_TEST
+
+START_TEST(taken_back)
+{
+    make(1, 2, 2);
+    ck_assert_int_eq(submit(0, 0), OK);
+    wait_inside(1);
+    ck_assert(!pool_take_back(pool, &jobs[0].job));
+    ck_assert_int_eq(submit(1, 1), OK);
+    ck_assert_int_eq(submit(2, 1), OK);
+    ck_assert_int_eq(submit(3, 2), ERR_AGAIN);
+    ck_assert(pool_take_back(pool, &jobs[1].job));
+    ck_assert(!pool_take_back(pool, &jobs[1].job));
+    ck_assert_int_eq(submit(3, 2), OK); /* it makes room */
+    ck_assert(pool_take_back(pool, &jobs[2].job));
+    open_gate();
+    wait_done(2);
+    ck_assert(!pool_take_back(pool, &jobs[3].job));
+    ck_assert_int_eq(submit(2, 1), OK); /* the lane was empty, and has jobs again */
+    wait_done(3);
+    pool_free(pool);
+    static const unsigned want[] = {0, 3, 2};
     for (unsigned i = 0; i < ARRAY_LEN(want); i++)
         ck_assert_uint_eq(seen.order[i], want[i]);
 }
@@ -137,7 +261,6 @@ START_TEST(a_full_lane_takes_nothing)
     ck_assert_int_eq(submit(7, 40), ERR_AGAIN); /* six wait */
     open_gate();
     wait_done(7);
-    seen.open = true;
     ck_assert_int_eq(submit(7, 40), OK);
     wait_done(8);
     pool_free(pool);
@@ -197,9 +320,17 @@ END_TEST
 
 static Suite *make_suite(void)
 {
-    const TTest *const tests[] = {
-        everything_is_done_once,   lanes_take_turns,        threads_work_at_the_same_time,
-        a_full_lane_takes_nothing, a_stop_drops_what_waits, a_pool_without_work_is_only_memory};
+    const TTest *const tests[] = {everything_is_done_once,
+                                  lanes_take_turns,
+                                  threads_work_at_the_same_time,
+                                  a_full_lane_takes_nothing,
+                                  a_stop_drops_what_waits,
+                                  a_pool_without_work_is_only_memory,
+                                  newcomers_first,
+                                  nobody_stays_new,
+                                  what_was_begun_goes_on,
+                                  many_lanes,
+                                  taken_back};
     Suite *s = suite_create("base/pool");
     TCase *c = tcase_create("pool");
     for (size_t i = 0; i < ARRAY_LEN(tests); i++)

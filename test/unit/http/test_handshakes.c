@@ -142,8 +142,6 @@ END_TEST
 
 /* ---- gates ----------------------------------------------------------------------------------- */
 
-#define POOL_LANES 64 /* base/pool.c: numbers that are the same modulo that share a lane */
-
 struct gate {
     struct pool_job job;
     sem_t reached, open;
@@ -259,14 +257,26 @@ static unsigned rounds_of(struct tls_client *t, size_t sessions)
     return rounds + 1;
 }
 
-static void flood_setup(void)
+static void flood_begin(unsigned most_connections)
 {
     tls_setup();
     f.o.loops = 1;
+    f.o.max_connections = most_connections;
     f.o.head_timeout_ms = 60000; /* nobody is late here */
     test_start(&f);
     ngates = 0;
     client_adopt(&other, test_connect(http_server_port(f.server, 1)));
+}
+
+static void flood_setup(void)
+{
+    flood_begin(0);
+}
+
+/* There is room for the flood, and for nobody else. */
+static void full_setup(void)
+{
+    flood_begin(FLOOD + 1);
 }
 
 static void flood_teardown(void)
@@ -325,6 +335,59 @@ START_TEST(requests_wait_for_no_handshake)
 }
 END_TEST
 
+/* How many of the flood the server has closed. */
+static unsigned flood_ended(void)
+{
+    unsigned ended = 0;
+    char byte;
+
+    for (size_t i = 0; i < FLOOD; i++)
+        ended += recv(flood[i].fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    return ended;
+}
+
+/* All places are taken by handshakes for which nothing was computed yet: one of them goes for who comes next, and
+ * he is the first one to be served. */
+START_TEST(handshakes_that_wait_make_room)
+{
+    uint64_t until = clock_mono_ms() + TEST_MS;
+    struct tls_client t;
+
+    gate_lane = lane_from(FLOOD_FROM) + 1;
+    one_round();
+    begin_flood();
+    wait_sessions(FLOOD);
+    comes_from = address_beside(lane_from(FLOOD_FROM), gate_lane % POOL_LANES);
+    tls_prepare(&t);
+    while (flood_ended() == 0) {
+        ck_assert_uint_lt(clock_mono_ms(), until);
+        wait_tick();
+    }
+    sem_post(&gates[--ngates].open);
+    ck_assert_int_eq(tls_shake(&t), 0);
+    tls_expect_alive(&t);
+    ck_assert_uint_eq(flood_ended(), 1);
+    tls_close(&t);
+}
+END_TEST
+
+/* Nothing is computed for those who are gone, and their places are free at once. */
+START_TEST(a_handshake_for_nobody)
+{
+    struct linger reset = {1, 0};
+
+    gate_lane = lane_from(FLOOD_FROM) + 1;
+    one_round();
+    begin_flood();
+    wait_sessions(FLOOD);
+    for (size_t i = 0; i < FLOOD; i++) {
+        ck_assert_int_eq(setsockopt(flood[i].fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
+        client_close(&flood[i]);
+    }
+    test_wait_open(&f, 1);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/handshakes");
@@ -334,6 +397,9 @@ static Suite *suite(void)
     t = test_case(s, "floods", flood_setup, flood_teardown, 30);
     tcase_add_test(t, floods_wait_behind_themselves);
     tcase_add_test(t, requests_wait_for_no_handshake);
+    tcase_add_test(t, a_handshake_for_nobody);
+    t = test_case(s, "full", full_setup, flood_teardown, 30);
+    tcase_add_test(t, handshakes_that_wait_make_room);
     return s;
 }
 
