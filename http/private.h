@@ -368,10 +368,13 @@ enum scarce { SCARCE_CONNECTIONS, SCARCE_MEMORY };
 bool scarce_make_room(struct loop *l, const struct network *network, enum scarce what);
 /* Memory is short, and this one is ended for it, or gets none: so the log says, now and then. */
 void scarce_tell(const struct conn *c);
-/* In each turn: ends the request that holds most memory for the least, if there is too little left. */
+/* In each turn: ends the request that holds most memory for the least, if there is too little left; gives memory
+ * back to the system when much of it has not been needed for a while. */
 void scarce_check(struct loop *l);
 uint64_t
 scarce_next_ms(const struct loop *l); /* when that is to be done again; UINT64_MAX: by no time */
+MUST_CHECK enum err scarce_open(struct http_server *s); /* before the loops run. NOMEM */
+void scarce_close(struct http_server *s);               /* when none does any more */
 
 /* send.c */
 bool send_response(struct conn *c);           /* queues ex->req.res; false: close */
@@ -430,6 +433,7 @@ struct loop {
     size_t timer_bytes[TIMERS]; /* that have to move in that time; 0: no matter */
     uint64_t short_checked_ms;  /* when it was last looked whether memory is short */
     uint64_t short_told_ms;     /* when the log was told; 0: never */
+    uint64_t slack_ms;          /* since when there is memory to give back; 0: there is none */
     bool queue_told;            /* the log was told that nobody knows what readers take */
     struct arena_spares arena_spares;
 
@@ -476,6 +480,13 @@ struct binding { /* what listen[i] became */
     ino_t ino;
 };
 
+struct slack {         /* memory that was released, and which the heap may still hold (scarce.c) */
+    struct pool *pool; /* of the thread that gives it back */
+    struct pool_job job;
+    atomic_bool at_work; /* the job is the pool's */
+    atomic_size_t most;  /* that was taken of the purse since the last time */
+};
+
 struct http_server {
     struct http_options opt; /* with the defaults filled in; listen, tls and texts are not kept */
     struct parse_limits limits;
@@ -494,6 +505,7 @@ struct http_server {
     atomic_uint open_connections;
     atomic_uint passed_on; /* newcomers on their way from loop to loop */
     struct purse purse;    /* what all requests hold beyond their fixed parts */
+    struct slack slack;
     struct networks networks;
     atomic_uint asked;    /* for a turn of the loops: so many times */
     pthread_mutex_t lock; /* guards what follows: the loops report their start */

@@ -1,17 +1,22 @@
 /*
- * http/scarce.c - when there is too little for all: who makes room for the next one, and who is ended when
- * memory is short.
+ * http/scarce.c - when there is too little for all: who makes room for the next one, who is ended when
+ * memory is short, and that memory goes back to the system when it is short no more.
  *
  * Each loop looks at its own connections only. Who finds nobody there goes on to the next loop (loop.c).
  */
 #include "base/log.h"
 #include "http/private.h"
 
+#include <malloc.h>
+
 #define SPARE_LOOKS    32    /* so many of a kind are looked at for one that can be spared */
 #define MANY_LOOKS     4096  /* and so many to find them, and for the slowest */
 #define SLOW_MS        1000  /* nobody is slow before */
 #define TELL_AGAIN_MS  10000 /* of memory that is short */
 #define SHORT_CHECK_MS 100
+#define SLACK_BYTES    (8 * MIB) /* less is not worth it */
+#define SLACK_PART     4         /* nor if more than this part is in use */
+#define SLACK_WAIT_MS  2000      /* perhaps it is needed again */
 
 /* ---- room for the next one --------------------------------------------------------------- */
 
@@ -179,15 +184,86 @@ static bool is_short(const struct loop *l)
     return purse_taken(p) > p->most / 4 * 3;
 }
 
-uint64_t scarce_next_ms(const struct loop *l)
+/* ---- memory that is not needed any more ------------------------------------------------------ */
+
+/*
+ * Thousands of connections at once leave a heap with some small things in it that live on (places for
+ * connections, say) between free space of hundreds of megabytes. malloc keeps that for the process, for ever.
+ * To give it back takes a third of a millisecond for a megabyte, so a thread does it, and only when the
+ * crowd has been gone for a while.
+ */
+
+static void give_back(struct pool_job *job, bool dropped)
 {
-    return is_short(l) && !list_empty(&l->conns) ? l->short_checked_ms + SHORT_CHECK_MS
-                                                 : UINT64_MAX;
+    struct slack *s = CONTAINER_OF(job, struct slack, job);
+
+    if (!dropped)
+        (void)malloc_trim(0);
+    atomic_store(&s->at_work, false);
 }
 
-/* Now and then: who does it looks at many connections. */
+enum err scarce_open(struct http_server *s)
+{
+    const struct pool_options o = {.threads = 1, .max_jobs = 1, .max_a_lane = 1, .niceness = 19};
+
+    s->slack.job.run = give_back;
+    return pool_new(&s->slack.pool, &o);
+}
+
+void scarce_close(struct http_server *s)
+{
+    pool_free(s->slack.pool);
+    s->slack.pool = NULL;
+}
+
+/* How much has been released since the heap was seen to. */
+static bool has_slack(struct slack *s, size_t taken)
+{
+    size_t most = atomic_load_explicit(&s->most, memory_order_relaxed);
+
+    if (taken > most) /* what another loop saw meanwhile is no matter: it will see it again */
+        atomic_store_explicit(&s->most, taken, memory_order_relaxed);
+    return most >= SLACK_BYTES && taken < most / SLACK_PART;
+}
+
+/* One loop is enough. */
+static void see_to_heap(struct slack *s, size_t taken)
+{
+    if (atomic_exchange(&s->most, taken) < SLACK_BYTES || atomic_exchange(&s->at_work, true))
+        return;
+    if (pool_submit(s->pool, &s->job, 0) != OK)
+        atomic_store(&s->at_work, false);
+}
+
+static void check_slack(struct loop *l)
+{
+    struct slack *s = &l->server->slack;
+    size_t taken = purse_taken(&l->server->purse);
+
+    if (!has_slack(s, taken)) {
+        l->slack_ms = 0;
+    } else if (l->slack_ms == 0) {
+        l->slack_ms = l->now_ms;
+    } else if (l->now_ms - l->slack_ms >= SLACK_WAIT_MS) {
+        l->slack_ms = 0;
+        see_to_heap(s, taken);
+    }
+}
+
+/* ---- now and then ---------------------------------------------------------------------------- */
+
+uint64_t scarce_next_ms(const struct loop *l)
+{
+    uint64_t at = l->slack_ms != 0 ? l->slack_ms + SLACK_WAIT_MS : UINT64_MAX;
+
+    return is_short(l) && !list_empty(&l->conns) ? MIN_OF(at, l->short_checked_ms + SHORT_CHECK_MS)
+                                                 : at;
+}
+
+/* Who makes room looks at many connections: not in each turn. */
 void scarce_check(struct loop *l)
 {
+    check_slack(l);
     if (UNLIKELY(is_short(l)) && l->now_ms - l->short_checked_ms >= SHORT_CHECK_MS) {
         l->short_checked_ms = l->now_ms;
         cut_slowest(l);

@@ -108,6 +108,7 @@ static void server_free(struct http_server *s)
         listen_remove(&s->bindings[i]);
         free(s->bindings[i].unix_path);
     }
+    scarce_close(s);
     networks_fini(&s->networks);
     listen_close_probes(s);
     free(s->loops);
@@ -169,7 +170,7 @@ static enum err open_tls(struct http_server *s, const struct http_tls_options *o
 /* What makes threads. */
 static enum err open_loops(struct http_server *s, struct err_detail *d)
 {
-    enum err e = OK;
+    enum err e = scarce_open(s) == OK ? OK : err_set(d, ERR_NOMEM, 0, "server");
 
     for (unsigned i = 0; i < s->nloops && e == OK; i++) {
         if (s->tickets != NULL)

@@ -6,6 +6,7 @@
  * two gates of one lane each other lane has one turn, so nothing depends on how fast anything is.
  */
 #include "base/net.h"
+#include "base/os.h"
 #include "http/private.h"
 #include "test/unit/http/tls_test.h"
 
@@ -371,6 +372,15 @@ START_TEST(handshakes_that_wait_make_room)
 }
 END_TEST
 
+/* With a reset, not a word. */
+static void hang_up(int fd)
+{
+    struct linger reset = {1, 0};
+
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
+    close(fd);
+}
+
 /* Nothing is computed for those who are gone, and their places are free at once. */
 START_TEST(a_handshake_for_nobody)
 {
@@ -388,6 +398,65 @@ START_TEST(a_handshake_for_nobody)
 }
 END_TEST
 
+#if !SANITIZED /* whose malloc is another one */
+
+/* Bytes of this process that are in memory. */
+static size_t resident(void)
+{
+    char *text = NULL, *second;
+    size_t n, there;
+
+    ck_assert_int_eq(os_read_file("/proc/self/statm", 4096, &text, &n, NULL), OK);
+    second = strchr(text, ' ');
+    ck_assert_ptr_nonnull(second);
+    there = strtoul(second, NULL, 10);
+    free(text);
+    return there * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Connections of which each has a session, and then none of them. */
+static void come_and_go(size_t n)
+{
+    int fds[450];
+
+    ck_assert_uint_le(n, ARRAY_LEN(fds));
+    for (size_t i = 0; i < n; i++) {
+        fds[i] = test_connect_from(f.port, FLOOD_FROM);
+        ck_assert_int_eq(send(fds[i], "\x16", 1, 0), 1);
+    }
+    wait_sessions(n);
+    for (size_t i = 0; i < n; i++)
+        hang_up(fds[i]);
+    test_wait_open(&f, 1);
+}
+
+/* What hundreds of sessions needed does not stay with the process when they are gone. */
+START_TEST(memory_goes_back)
+{
+    struct tls_client t;
+    uint64_t until;
+    size_t before;
+
+    tls_open(&t); /* all that is made once is there */
+    tls_expect_alive(&t);
+    tls_close(&t);
+    expect_alive(&other);
+    before = resident();
+    gate_lane = lane_from(FLOOD_FROM) + 1;
+    one_round();
+    come_and_go(450);
+    come_and_go(450); /* memory that was used before is cleared, and so is in use */
+    ck_assert_uint_gt(resident(), before + 10 * MIB);
+    until = clock_mono_ms() + TEST_MS;
+    while (resident() > before + 4 * MIB) {
+        ck_assert_msg(clock_mono_ms() < until, "%zu KiB, not %zu", resident() / KIB, before / KIB);
+        wait_tick();
+    }
+}
+END_TEST
+
+#endif
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/handshakes");
@@ -398,6 +467,9 @@ static Suite *suite(void)
     tcase_add_test(t, floods_wait_behind_themselves);
     tcase_add_test(t, requests_wait_for_no_handshake);
     tcase_add_test(t, a_handshake_for_nobody);
+#if !SANITIZED
+    tcase_add_test(t, memory_goes_back);
+#endif
     t = test_case(s, "full", full_setup, flood_teardown, 30);
     tcase_add_test(t, handshakes_that_wait_make_room);
     return s;
