@@ -401,9 +401,7 @@ enum err compact_step(struct engine *e)
 
 /* ---- at once --------------------------------------------------------------------------------- */
 
-/* What is written from here on goes to a new segment; *number is the first that is not to be
- * copied. */
-static enum err roll(struct engine *e, uint32_t *number)
+enum err compact_roll(struct engine *e, uint32_t *number)
 {
     struct engine_txn *t;
     enum err err;
@@ -419,7 +417,8 @@ static enum err roll(struct engine *e, uint32_t *number)
         return err;
     }
     e->writer.roll = false;
-    *number = POS_SEG(t->start);
+    if (number != NULL)
+        *number = POS_SEG(t->start);
     err = txn_trim(t, (uint32_t)e->writer.now.first);
     if (err == OK)
         return engine_txn_commit_wait(t);
@@ -457,16 +456,16 @@ static enum err roll_at_once(struct engine *e, uint32_t *number)
 {
     bool had = atomic_load(&e->reserve.given), more;
     unsigned again = 0;
-    enum err err = roll(e, number);
+    enum err err = compact_roll(e, number);
 
     while (err == ERR_AGAIN && (err = make_room(e, &again)) == OK)
-        err = roll(e, number);
+        err = compact_roll(e, number);
     if (err != ERR_NOSPACE)
         return err;
     pthread_mutex_lock(&e->keeper.work);
     more = has_reserve(e, had);
     pthread_mutex_unlock(&e->keeper.work);
-    return more ? roll(e, number) : err;
+    return more ? compact_roll(e, number) : err;
 }
 
 static enum err step_at_once(struct engine *e, unsigned *again)

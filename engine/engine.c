@@ -18,14 +18,14 @@
 #include "base/thread.h"
 #include "engine/private.h"
 
-#define SEGMENT_BYTES_DEFAULT MIB /* to begin with (log_set_target) */
-#define SEGMENT_BYTES_MIN     (4 * KIB)
-#define TXN_BYTES_DEFAULT     (256 * MIB)
-#define QUEUE_BYTES_DEFAULT   (64 * MIB)
-#define CACHE_BYTES_DEFAULT   (32 * MIB)
-#define CHECKPOINT_DEFAULT    (4 * MIB)
-#define COMPACT_DEFAULT       MIB
-#define BYTES_MAX             (1024 * MIB) /* of a segment, of a frame: offsets have 32 bits */
+#define SEGMENT_BYTES_MEMORY MIB /* without files; with them: log_target */
+#define SEGMENT_BYTES_MIN    (4 * KIB)
+#define TXN_BYTES_DEFAULT    (256 * MIB)
+#define QUEUE_BYTES_DEFAULT  (64 * MIB)
+#define CACHE_BYTES_DEFAULT  (32 * MIB)
+#define CHECKPOINT_DEFAULT   (4 * MIB)
+#define COMPACT_DEFAULT      MIB
+#define BYTES_MAX            (1024 * MIB) /* of a segment, of a frame: offsets have 32 bits */
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
@@ -128,7 +128,8 @@ static enum err set_options(struct engine *e, const struct engine_options *o, st
     e->options = *o;
     e->fixed_segments = o->segment_bytes != 0 || o->dir == NULL;
     e->options.segment_bytes =
-        option(o->segment_bytes, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MIN, BYTES_MAX);
+        option(o->segment_bytes, o->dir == NULL ? SEGMENT_BYTES_MEMORY : LOG_TARGET_MIN,
+               SEGMENT_BYTES_MIN, BYTES_MAX);
     e->options.max_txn_bytes =
         (size_t)option(o->max_txn_bytes, TXN_BYTES_DEFAULT, 4 * KIB, BYTES_MAX);
     e->options.max_queue_bytes =

@@ -460,7 +460,7 @@ enum err index_room(struct engine *e)
     uint32_t need = e->pages.next + path + books_most(e);
     enum err err;
 
-    if (e->dir == NULL || e->index.txn == 0 || need <= e->index.pages)
+    if (e->dir == NULL || need <= e->index.pages)
         return OK;
     err = index_reach(e, need + MIN_OF(e->pages.next / 8, ROOM_AHEAD));
     if (err == ERR_NOSPACE)

@@ -27,7 +27,7 @@ void keeper_poke(struct engine *e)
     struct keeper *k = &e->keeper;
 
     if (atomic_load_explicit(&k->wanted, memory_order_relaxed) ||
-        (!checkpoint_due(e) && !compact_due(e)))
+        (!checkpoint_due(e) && !compact_due(e) && !reserve_due(e)))
         return;
     pthread_mutex_lock(&k->mutex);
     atomic_store_explicit(&k->wanted, true, memory_order_relaxed);
@@ -110,19 +110,19 @@ static bool wait_turn(struct keeper *k, bool poked, unsigned pause_ms)
 }
 
 struct todo {
-    bool checkpoint, compaction;
+    bool checkpoint, compaction, reserve;
 };
 
 static struct todo what_is_due(struct engine *e)
 {
-    struct todo due = {false, false};
+    struct todo due = {false, false, false};
     bool left; /* files that could not be removed behind the last checkpoint */
 
     pthread_mutex_lock(&e->writer.mutex);
     left = e->log.first < e->index.first;
     if (!atomic_load(&e->failed))
-        due = (struct todo){checkpoint_due(e) || left, compact_due(e)};
-    if (!due.checkpoint && !due.compaction)
+        due = (struct todo){checkpoint_due(e) || left, compact_due(e), reserve_due(e)};
+    if (!due.checkpoint && !due.compaction && !due.reserve)
         atomic_store_explicit(&e->keeper.wanted, false, memory_order_relaxed);
     pthread_mutex_unlock(&e->writer.mutex);
     return due;
@@ -138,10 +138,12 @@ static enum err take_turn(struct engine *e, struct todo due)
         err = checkpoint_run(e);
     if (err == OK && due.checkpoint)
         err = compact_unlink(e);
-    if (err == OK && due.checkpoint)
+    if (err == OK && (due.checkpoint || due.reserve))
         reserve_fit(e);
     if (err == OK && reserve_wants_shrinking(e))
         err = shrink_index(e, SHRINK_WHEN_FULL);
+    if (err == OK && reserve_wants_roll(e))
+        err = compact_roll(e, NULL);
     if (err == OK && due.compaction)
         err = compact_step(e);
     if (err == ERR_CORRUPT)
@@ -168,7 +170,7 @@ static bool nothing_to_do(struct engine *e, struct todo due)
 {
     if (atomic_load(&e->failed))
         return true;
-    return !due.checkpoint && !due.compaction && !atomic_load(&e->reserve.given);
+    return !due.checkpoint && !due.compaction && !due.reserve && !atomic_load(&e->reserve.given);
 }
 
 static unsigned pause_after(struct engine *e, struct todo due, enum err err)
@@ -197,7 +199,7 @@ static void begin_reserve(struct engine *e)
 void *keeper_thread(void *engine)
 {
     struct engine *e = engine;
-    bool poked = true;
+    bool poked = !atomic_load(&e->reserve.given); /* was it left so? Nobody is let in who could poke */
     unsigned pause_ms = 0;
 
     begin_reserve(e);

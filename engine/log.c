@@ -32,7 +32,6 @@
 #define TOP_ENTRIES    ((size_t)1 << SEGMENT_TOP_BITS)
 #define ALLOCATE_BYTES ((uint64_t)MIB)
 #define TARGET_PART    32 /* of what lives; a compaction holds one or two of these more */
-#define TARGET_MIN     (256 * (uint64_t)KIB)
 #define TARGET_MAX     (64 * (uint64_t)MIB)
 
 /* ---- the table of segments ------------------------------------------------------------------- */
@@ -139,7 +138,8 @@ uint64_t log_target(const struct log *log, uint64_t live_bytes)
 {
     uint64_t part = live_bytes / TARGET_PART;
 
-    return log->fixed_segments ? log->segment_bytes : MIN_OF(MAX_OF(part, TARGET_MIN), TARGET_MAX);
+    return log->fixed_segments ? log->segment_bytes
+                               : MIN_OF(MAX_OF(part, (uint64_t)LOG_TARGET_MIN), TARGET_MAX);
 }
 
 /* ---- making a segment ------------------------------------------------------------------------ */

@@ -390,6 +390,7 @@ void log_count_gone(struct log *log, const struct segment *seg); /* takes no roo
 void log_segment_release(struct log *log, struct segment *seg);
 #define LOG_PATH_MAX 4096
 void log_path(const char *dir, uint32_t number, char *out, size_t n);
+#define LOG_TARGET_MIN (256 * KIB)
 uint64_t log_target(const struct log *log, uint64_t live_bytes); /* size for the next segment */
 MUST_CHECK enum err log_create(struct log *log, uint32_t number, uint64_t first_txn);
 MUST_CHECK enum err log_room(struct log *log, uint64_t end);
@@ -725,6 +726,8 @@ bool compact_due(const struct engine *e); /* writer.mutex */
 /* Copies a little of what lives in the oldest segment; with the last of it, gives the segment back.
  * With keeper.work. AGAIN: too much is waiting for the disk. CORRUPT: a frame is damaged. */
 MUST_CHECK enum err compact_step(struct engine *e);
+/* What is written from here on goes to a new segment; *number (may be NULL) is its number. NOSPACE, AGAIN, NOMEM. */
+MUST_CHECK enum err compact_roll(struct engine *e, uint32_t *number);
 /* Removes the files of segments that the index file knows are not needed. With keeper.work. */
 MUST_CHECK enum err compact_unlink(struct engine *e);
 /* Moves `most` pages at most to low numbers, the last ones first, with the few that lead to them, and
@@ -746,8 +749,9 @@ struct reserve { /* space that is kept for compaction */
     bool fresh;                  /* it was given since the last turn */
     bool at_once; /* engine_compact runs: any gain will do, and it ends when that does */
     /* set with keeper.work, read by all: */
-    _Atomic bool given; /* compaction has it, and is alone */
-    _Atomic bool worth; /* and has something to gain */
+    _Atomic bool given;      /* compaction has it, and is alone */
+    _Atomic bool worth;      /* and has something to gain */
+    _Atomic uint32_t fitted; /* the newest segment when its length was last looked at */
     /* set by all: */
     _Atomic bool full; /* a write found the disk full */
 };
@@ -759,15 +763,18 @@ void reserve_call(struct engine *e);
 /* Before the threads: what there is of it. If it was given when the store was left, compaction has to go on
  * before others are let in. */
 void reserve_open(struct engine *e);
-/* As long as it should be now, unless it was given. When that cannot be, it stays as it is, and compaction can
- * do with that or not. With keeper.work, as the others. */
+/* As long as it should be now, unless it was given. When that cannot be, the disk is full: as if it was given, or so
+ * it is when there is something to gain. With keeper.work, as the others. */
 void reserve_fit(struct engine *e);
+bool reserve_due(const struct engine *e); /* a segment was begun since; writer.mutex */
 /* The disk is full: compaction gets the reserve, and is alone from here on. False: it has it already,
  * or there is too little to gain. */
 bool reserve_give(struct engine *e);
 /* After a turn of the keeper that ended with err: gives the reserve, or takes it back. True: it was
  * given now. */
 bool reserve_after(struct engine *e, enum err err);
+/* It was given, and what there is to gain lies in the segment that is being written: that has to end first. */
+bool reserve_wants_roll(struct engine *e);
 /* It was given just now, and a good part of the index file is not used: that is space, too. */
 bool reserve_wants_shrinking(struct engine *e);
 void reserve_close(struct engine *e);

@@ -50,7 +50,8 @@ struct scan { /* the whole of it */
     struct names names;
     size_t first; /* index in names of the first segment that counts */
     uint64_t said_ms;
-    bool unfinished; /* the newest was being created */
+    bool unfinished;  /* the newest was being created */
+    size_t unwritten; /* pages in memory when the disk had no space for them; 0: it had */
 };
 
 static bool has_index(const struct scan *s)
@@ -97,6 +98,17 @@ static void say_progress(struct scan *s)
               (unsigned)((s->f.number - first) * 100 / (s->names.n - s->first)));
 }
 
+/* A full disk keeps nobody from reading: then they stay in memory, and it is tried again when they are twice as many. */
+static enum err relieve(struct scan *s)
+{
+    size_t pages = s->e->pages.memory_n;
+    enum err err = pages < 2 * s->unwritten ? OK : replay_relieve(s->e, &s->f);
+
+    if (err == ERR_NOSPACE)
+        s->unwritten = pages;
+    return err == ERR_NOSPACE ? OK : err;
+}
+
 /* All good frames of a segment; the place is then behind the last. */
 static enum err replay_segment(struct scan *s)
 {
@@ -113,7 +125,7 @@ static enum err replay_segment(struct scan *s)
         s->r->bytes += FRAME_HEADER_BYTES + h.bytes;
         frames_step(&s->f, &h);
         say_progress(s);
-        err = replay_relieve(s->e, &s->f);
+        err = relieve(s);
         if (err != OK)
             return err;
     }
@@ -132,7 +144,7 @@ static enum err adopt(struct scan *s, int fd, bool newest)
     if (newest && os()->fdatasync(fd) != 0)
         return err_set(s->detail, ERR_IO, errno, "%s/%08x.log: cannot be synced", log->dir,
                        s->f.number);
-    seg->target = MAX_OF(atomic_load(&seg->target), s->f.size);
+    seg->target = MAX_OF(log_target(log, s->e->writer.live_log_bytes), s->f.size);
     if (newest)
         bytes = (size_t)seg->target;
     if (log_map(seg, fd, bytes) != OK)

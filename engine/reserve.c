@@ -12,7 +12,15 @@
  *        was. Until then other transactions are refused (NOSPACE), or they would take what it needs;
  *        also after a restart, which knows it by a file of no length.
  *
- * It is long enough for the copies out of the segment that has most to copy, and for the pages of the
+ * It has to be longer when a segment is (or the index), so that is seen to with each segment that begins. If
+ * there is no space for that, those who write have had enough: going on would end where a copy needs more than was
+ * kept. So the disk is full then. When little is dead, what is kept stays as it is; the rest is as if it was given.
+ *
+ * What is dead may lie in the segment that is being written: on a disk that is not much larger than one, all
+ * of it. Then the segment ends early (reserve_wants_roll).
+ *
+ * It is long enough for the copies out of the segment that has most to copy, also when that is the one which is
+ * being written, and for the pages of the
  * index that these change between two checkpoints, which are closer together while it is given. (What
  * others changed before has its place in the index file already: index_room.) So the segment comes to
  * its end, and gives back more than was taken when anything was dead in it; if nothing was, the next one
@@ -33,15 +41,29 @@
 #define DRAIN_POLL_NS 1000000
 #define UNIT          (64 * KIB)
 
-/* What is in the segments that compaction can work on. */
-struct sealed {
+/* What is in the segments: those that compaction can work on, and the newest one. */
+struct content {
     uint64_t bytes, dead, most_live;
-    uint64_t next; /* what will be in the one that is being written */
+    uint64_t newest_dead;
+    uint64_t newest; /* how long it can become */
 };
 
-static struct sealed look(struct engine *e)
+/* With writer.mutex. */
+static void look_at_newest(const struct engine *e, struct content *s)
 {
-    struct sealed s = {0};
+    const struct segment *seg = log_segment(&e->log, POS_SEG(e->writer.now.tail));
+    uint64_t bytes = POS_OFF(e->writer.now.tail);
+
+    s->newest = log_target(&e->log, e->writer.live_log_bytes);
+    if (seg == NULL)
+        return;
+    s->newest = MAX_OF(s->newest, seg->target);
+    s->newest_dead = bytes - MIN_OF(seg->live_bytes, bytes);
+}
+
+static struct content look(struct engine *e)
+{
+    struct content s = {0};
 
     pthread_mutex_lock(&e->writer.mutex);
     writer_give_back(e);
@@ -52,28 +74,42 @@ static struct sealed look(struct engine *e)
         s.dead += bytes - live;
         s.most_live = MAX_OF(s.most_live, live);
     }
-    s.next = log_target(&e->log, e->writer.live_log_bytes);
+    look_at_newest(e, &s);
     pthread_mutex_unlock(&e->writer.mutex);
     return s;
 }
 
-static bool worth_it(const struct engine *e, const struct sealed *s)
+/* `dead` of them in segments with so many bytes. */
+static bool is_much(uint64_t dead, uint64_t bytes)
 {
-    if (e->reserve.at_once)
-        return s->dead > 0;
-    return s->dead >= DEAD_MIN && s->dead >= s->bytes / PART_MIN;
+    return dead >= DEAD_MIN && dead >= bytes / PART_MIN;
+}
+
+static bool sealed_worth_it(const struct engine *e, const struct content *s)
+{
+    return e->reserve.at_once ? s->dead > 0 : is_much(s->dead, s->bytes);
+}
+
+static bool newest_worth_it(const struct engine *e, const struct content *s)
+{
+    return !e->reserve.at_once && is_much(s->newest_dead, s->bytes);
+}
+
+static bool worth_it(const struct engine *e, const struct content *s)
+{
+    return sealed_worth_it(e, s) || newest_worth_it(e, s);
 }
 
 /* How long it should be. */
 static uint64_t wanted(struct engine *e)
 {
-    struct sealed s = look(e);
+    struct content s = look(e);
     struct version v;
     uint64_t index, copies;
 
     version_read(&e->published, &v);
     index = MIN_OF(v.pages * PAGE_BYTES, (uint64_t)RESERVE_INDEX_BYTES);
-    copies = MAX_OF(s.most_live, MIN_OF(v.live_log_bytes, s.next));
+    copies = MAX_OF(s.most_live, s.newest);
     return (copies + index + SLACK_BYTES + UNIT - 1) / UNIT * UNIT;
 }
 
@@ -126,12 +162,6 @@ static bool fit(struct engine *e)
     return err != ERR_NOSPACE;
 }
 
-void reserve_fit(struct engine *e)
-{
-    if (!atomic_load(&e->reserve.given)) /* it would be taken away from who needs it */
-        (void)fit(e);
-}
-
 static void let_in(struct engine *e, bool others)
 {
     pthread_mutex_lock(&e->queue.mutex);
@@ -173,33 +203,68 @@ static bool gained(struct engine *e)
     return r->first != first || r->index_pages < pages;
 }
 
-static void begin_given(struct engine *e, uint64_t dead)
+/* `worth`: there is something to gain. */
+static void begin_given(struct engine *e, const struct content *s, bool worth)
 {
     atomic_store(&e->reserve.given, true);
-    atomic_store(&e->reserve.worth, true);
-    e->reserve.fresh = true;
+    atomic_store(&e->reserve.worth, worth);
+    e->reserve.fresh = worth;
     (void)gained(e);
-    log_event(LOG_WARN, "engine_disk_full", "dead_bytes=%llu action=compact",
-              (unsigned long long)dead);
+    log_event(LOG_WARN, "engine_disk_full", "dead_bytes=%llu action=%s",
+              (unsigned long long)(s->dead + s->newest_dead), worth ? "compact" : "wait");
+}
+
+/* Can compaction be of any help? *s: what there is. */
+static bool may_gain(struct engine *e, struct content *s)
+{
+    *s = look(e);
+    return worth_it(e, s) && !atomic_load(&e->keeper.given_up);
 }
 
 bool reserve_give(struct engine *e)
 {
     struct reserve *r = &e->reserve;
-    struct sealed s;
+    struct content s;
 
-    if (e->dir == NULL || atomic_load(&r->given) || atomic_load(&e->keeper.given_up) ||
-        atomic_load(&e->failed))
-        return false;
-    s = look(e);
-    if (!worth_it(e, &s))
+    if (e->dir == NULL || atomic_load(&r->given) || atomic_load(&e->failed) || !may_gain(e, &s))
         return false;
     let_in(e, false);
     wait_for_others(e);
     if (open_file(e, O_CREAT) == OK)
         (void)!set_bytes(r, 0);
-    begin_given(e, s.dead);
+    begin_given(e, &s, true);
     return true;
+}
+
+/* It cannot be as long as it should be. */
+static void keep_others_out(struct engine *e)
+{
+    struct content s;
+
+    if (reserve_give(e) || atomic_load(&e->failed))
+        return;
+    s = look(e);
+    let_in(e, false);
+    begin_given(e, &s, false);
+}
+
+void reserve_fit(struct engine *e)
+{
+    if (atomic_load(&e->reserve.given)) /* it would be taken away from who needs it */
+        return;
+    pthread_mutex_lock(&e->writer.mutex);
+    atomic_store(&e->reserve.fitted, POS_SEG(e->writer.now.tail));
+    pthread_mutex_unlock(&e->writer.mutex);
+    if (!fit(e))
+        keep_others_out(e);
+}
+
+bool reserve_due(const struct engine *e)
+{
+    const struct reserve *r = &e->reserve;
+
+    return e->dir != NULL && !atomic_load_explicit(&r->given, memory_order_relaxed) &&
+           atomic_load_explicit(&r->fitted, memory_order_relaxed) != POS_SEG(e->writer.now.tail);
 }
 
 static void take_back(struct engine *e)
@@ -210,18 +275,12 @@ static void take_back(struct engine *e)
               (unsigned long long)e->reserve.bytes);
 }
 
-static bool may_gain(struct engine *e)
-{
-    struct sealed s = look(e);
-
-    return worth_it(e, &s) && !atomic_load(&e->keeper.given_up);
-}
-
 /* After a turn while it is given: there is space for it again. A turn that failed is an occasion to look, too:
  * somebody else may have made space; so is one with nothing that compaction could do. */
 static bool is_over(struct engine *e, enum err err)
 {
-    bool worth = may_gain(e);
+    struct content s;
+    bool worth = may_gain(e, &s);
 
     atomic_store(&e->reserve.worth, worth);
     return (gained(e) || err != OK || !worth) && fit(e);
@@ -237,6 +296,15 @@ bool reserve_after(struct engine *e, enum err err)
     if (!r->at_once && !atomic_load(&e->failed) && is_over(e, err))
         take_back(e);
     return false;
+}
+
+bool reserve_wants_roll(struct engine *e)
+{
+    struct content s;
+
+    if (!atomic_load(&e->reserve.given) || !may_gain(e, &s))
+        return false;
+    return !sealed_worth_it(e, &s) && newest_worth_it(e, &s);
 }
 
 bool reserve_wants_shrinking(struct engine *e)
@@ -256,14 +324,14 @@ void reserve_call(struct engine *e)
 /* A file of no length was given away, or is about to be made the first time. */
 void reserve_open(struct engine *e)
 {
-    struct sealed s;
+    struct content s;
+    bool worth;
 
     if (e->dir == NULL || open_file(e, 0) != OK || e->reserve.bytes > 0 || fit(e))
         return;
-    s = look(e);
+    worth = may_gain(e, &s);
     let_in(e, false);
-    begin_given(e, s.dead);
-    atomic_store(&e->reserve.worth, worth_it(e, &s));
+    begin_given(e, &s, worth);
 }
 
 void reserve_close(struct engine *e)

@@ -29,32 +29,58 @@ static enum err layout_check(str value, struct err_detail *detail)
     return OK;
 }
 
-/* Looks at the version of the layout; an engine without one is new and gets it. That is waited for: a reader
- * would not see it before, and a disk that has no room for it should not be found out later. *marked:
- * notes have been kept. */
-static enum err layout_open(struct engine *engine, struct err_detail *detail, bool *marked)
+static void layout_key(struct key *k)
+{
+    store_key_init(k, KEY_META);
+    store_key_add(k, STR(META_LAYOUT));
+}
+
+/* NOTFOUND: there is no version. *marked: notes have been kept. */
+static enum err layout_look(const struct engine_view *view, struct err_detail *detail, bool *marked)
+{
+    struct key k;
+    str value;
+    enum err e;
+
+    layout_key(&k);
+    e = engine_get(view, key_str(&k), &value);
+    if (e == OK)
+        e = layout_check(value, detail);
+    return e == OK ? store_notes_marked(view, marked) : e;
+}
+
+/* That is waited for: a reader would not see it before, and a disk that has no room for it should not be found
+ * out later. */
+static enum err layout_mark(struct engine *engine)
 {
     static const char version = LAYOUT_VERSION;
     struct engine_txn *txn;
     struct key k;
-    str value;
     enum err e = engine_txn_begin(engine, &txn);
 
     if (e != OK)
         return e;
-    store_key_init(&k, KEY_META);
-    store_key_add(&k, STR(META_LAYOUT));
-    e = engine_get(engine_txn_view(txn), key_str(&k), &value);
-    if (e == OK)
-        e = layout_check(value, detail);
-    else if (e == ERR_NOTFOUND)
-        e = engine_put(txn, key_str(&k), (str){&version, 1});
-    if (e == OK)
-        e = store_notes_marked(engine_txn_view(txn), marked);
+    layout_key(&k);
+    e = engine_put(txn, key_str(&k), (str){&version, 1});
     if (e == OK)
         return engine_txn_commit_wait(txn);
     engine_txn_abort(txn);
     return e;
+}
+
+/* Looks at the version of the layout; an engine without one is new and gets it. Whatever else there is can be
+ * read, also when nothing can be written (a full disk). */
+static enum err layout_open(struct engine *engine, struct err_detail *detail, bool *marked)
+{
+    struct engine_reader *reader;
+    enum err e = engine_reader_new(engine, &reader);
+
+    if (e != OK)
+        return e;
+    e = layout_look(engine_snap_begin(reader), detail, marked);
+    engine_snap_end(reader);
+    engine_reader_free(reader);
+    return e == ERR_NOTFOUND ? layout_mark(engine) : e;
 }
 
 enum err store_open(struct store **out, const struct store_options *options,

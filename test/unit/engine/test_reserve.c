@@ -427,7 +427,8 @@ START_TEST(full_of_what_lives)
     ck_assert_uint_eq(reserve_bytes(), kept);
     check_all();
     set_limit(UINT64_MAX);
-    ck_assert_int_eq(put(n, 1), OK);
+    while (put(n, 1) != OK)
+        sched_yield();
     check_all();
 }
 END_TEST
@@ -470,6 +471,89 @@ START_TEST(it_fits)
 }
 END_TEST
 
+static uint64_t live_bytes(void)
+{
+    struct engine_stats s;
+
+    engine_stats(e, &s);
+    return s.live_log_bytes;
+}
+
+/* Disks of 1 to 4 MiB, everything as usual: whatever is written over and over (a few keys, or so many that half of
+ * the disk is what lives), and whenever the store is left, writes come back. */
+START_TEST(a_tiny_disk)
+{
+    static const struct {
+        uint64_t disk;
+        uint32_t keys;
+    } tiny[] = {{1280, 20}, {1536, 200}, {2048, 1000}, {3072, 20}, {3072, 2000}, {4096, 3000}};
+    uint64_t seed = kit_seed();
+    uint32_t keys = tiny[_i].keys;
+
+    engine_close(e);
+    disk.n = disk.used = 0;
+    kit_dir_remove(&dir);
+    kit_dir_make(&dir);
+    set_limit(tiny[_i].disk * KIB);
+    open_store();
+    for (int round = 0; round < 3; round++) {
+        for (uint32_t n = 0; n < 2500; n++)
+            if (put(kit_rand(&seed) % keys, n) != OK)
+                wait_for_space(&seed, keys);
+        check_all();
+        engine_close(e);
+        open_store();
+        wait_for_space(&seed, keys);
+    }
+    ck_assert_uint_gt(live_bytes(), 0);
+    audit_engine(e);
+}
+END_TEST
+
+/* All that is dead is in the segment that is being written, and nothing else is there. */
+START_TEST(dead_in_the_newest_segment)
+{
+    uint64_t seed = kit_seed();
+
+    for (uint32_t i = 0; i < 200; i++)
+        ck_assert_int_eq(put(i % 20, i), OK);
+    wait_for_reserve();
+    for (int round = 0; round < 5; round++) {
+        set_limit(disk.used + 200 * KIB);
+        overwrite_until_full(&seed, 20);
+        others_fill_the_disk();
+        wait_for_space(&seed, 20);
+        check_all();
+    }
+    audit_engine(e);
+}
+END_TEST
+
+/* The log is all there is, and the disk is full: the index that is made of it stays in memory until there is
+ * space, however much that is. */
+START_TEST(a_start_without_index)
+{
+    char path[600];
+    struct stat st;
+
+    for (uint32_t i = 0; i < 6000; i++)
+        ck_assert_int_eq(put(i, 1), OK);
+    engine_close(e);
+    snprintf(path, sizeof path, "%s/" INDEX_FILE, dir.path);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(d_unlink(path), 0);
+    set_limit(disk.used);
+    open_store();
+    check_all();
+    (void)!put(0, 2);
+    set_limit(UINT64_MAX);
+    while (put(0, 3) != OK)
+        sched_yield();
+    check_all();
+    audit_engine(e);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("engine/reserve");
@@ -483,11 +567,14 @@ static Suite *suite(void)
     tcase_add_test(c, full_of_what_lives);
     tcase_add_test(c, at_once);
     tcase_add_test(c, it_fits);
+    tcase_add_test(c, a_start_without_index);
     tcase_set_timeout(c, 60);
     suite_add_tcase(s, c);
     c = tcase_create("full disk as usual");
     tcase_add_checked_fixture(c, setup_as_usual, teardown);
     tcase_add_test(c, full_of_the_dead_with_much_in_memory);
+    tcase_add_loop_test(c, a_tiny_disk, 0, 6);
+    tcase_add_test(c, dead_in_the_newest_segment);
     tcase_set_timeout(c, 60);
     suite_add_tcase(s, c);
     return s;
