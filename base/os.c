@@ -5,10 +5,12 @@
  * where it stopped, so that no caller has to. Descriptors are close-on-exec.
  */
 #include "base/os.h"
+#include "base/str.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/file.h>
@@ -450,4 +452,109 @@ enum err os_read_regular(const char *path, size_t max, char **out, size_t *out_n
         return read_and_close(fd, path, max, out, out_n, d);
     os()->close(fd);
     return err_set(d, ERR_REFUSED, 0, "%s: is no regular file", path);
+}
+
+/* ---- how much memory ------------------------------------------------------------------------- */
+
+#define CGROUP_LINES_MAX (16 * KIB)
+#define CGROUP_FILE_MAX  64
+
+/* Where a hierarchy is mounted, and the files in each of its directories that set a limit. */
+struct cgroup_kind { /* NULL: there is no second one */
+    const char *at[2];
+    const char *limits[2];
+};
+
+static const struct cgroup_kind cgroup_two = {{"sys/fs/cgroup", "sys/fs/cgroup/unified"},
+                                              {"memory.max", "memory.high"}};
+static const struct cgroup_kind cgroup_one = {{"sys/fs/cgroup/memory"}, {"memory.limit_in_bytes"}};
+
+/* What is there of a small file, into p; nothing if it cannot be read. It takes no memory, which might not be there. */
+static str read_small(const char *path, char *p, size_t max)
+{
+    int fd = os()->open(path, O_RDONLY, 0);
+    ssize_t n = fd < 0 ? 0 : os()->pread(fd, p, max, 0);
+
+    if (fd >= 0)
+        os()->close(fd);
+    return (str){p, n > 0 ? (size_t)n : 0};
+}
+
+/* UINT64_MAX: there is no such file, or no limit in it ("max"). */
+static uint64_t read_limit(const char *root, const char *at, str group, const char *name)
+{
+    char path[PATH_MAX], text[CGROUP_FILE_MAX];
+    int n = snprintf(path, sizeof path, "%s/%s" STR_FMT "/%s", root, at, STR_ARG(group), name);
+    uint64_t limit;
+
+    if (n < 0 || (size_t)n >= sizeof path ||
+        str_to_u64(str_trim(read_small(path, text, sizeof text)), &limit) != OK)
+        return UINT64_MAX;
+    return limit;
+}
+
+/* The least of a group ("/a/b", or "" for the uppermost) and of those above it. What the process sees may be
+ * a part of the hierarchy whose paths do not begin there: where nothing is, no limit is. */
+static uint64_t least_limit(const char *root, const struct cgroup_kind *kind, str group)
+{
+    uint64_t least = UINT64_MAX;
+
+    for (;;) {
+        for (size_t i = 0; i < ARRAY_LEN(kind->at) && kind->at[i] != NULL; i++)
+            for (size_t j = 0; j < ARRAY_LEN(kind->limits) && kind->limits[j] != NULL; j++) {
+                uint64_t limit = read_limit(root, kind->at[i], group, kind->limits[j]);
+                least = MIN_OF(least, limit);
+            }
+        if (group.n == 0)
+            return least;
+        while (group.n > 0 && group.p[--group.n] != '/')
+            continue;
+    }
+}
+
+/* Is it one of these words, between commas? */
+static bool has_word(str list, str word)
+{
+    while (list.n > 0)
+        if (str_eq(str_cut(&list, ','), word))
+            return true;
+    return false;
+}
+
+/* A line of /proc/self/cgroup: "0::/path" (version 2), "4:cpu,memory:/path" (version 1). */
+static uint64_t line_limit(const char *root, str line)
+{
+    str number = str_cut(&line, ':'), controllers = str_cut(&line, ':'), group = line;
+
+    if (group.n <= 1 || group.p[0] != '/' || str_find_str(group, STR("/..")) != STR_NPOS)
+        group = STR(""); /* "/", or outside of what the process sees */
+    if (str_eq(number, STR("0")) && controllers.n == 0)
+        return least_limit(root, &cgroup_two, group);
+    return has_word(controllers, STR("memory")) ? least_limit(root, &cgroup_one, group)
+                                                : UINT64_MAX;
+}
+
+static uint64_t cgroup_limit(const char *root)
+{
+    char path[PATH_MAX], text[CGROUP_LINES_MAX];
+    uint64_t least = UINT64_MAX;
+    str rest;
+
+    snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
+    for (rest = read_small(path, text, sizeof text); rest.n > 0;) {
+        str line = str_cut(&rest, '\n');
+        uint64_t limit = line_limit(root, line);
+        least = MIN_OF(least, limit);
+    }
+    return least;
+}
+
+uint64_t os_memory_limit(const char *root)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+    uint64_t machine = pages > 0 && bytes > 0 ? (uint64_t)pages * (uint64_t)bytes : UINT64_MAX,
+             limit = cgroup_limit(root);
+
+    limit = MIN_OF(machine, limit);
+    return limit == UINT64_MAX ? 0 : limit;
 }

@@ -59,4 +59,13 @@ MUST_CHECK enum err os_read_file(const char *path, size_t max, char **out, size_
 MUST_CHECK enum err os_read_regular(const char *path, size_t max, char **out, size_t *out_n,
                                     struct err_detail *d);
 
+/*
+ * Bytes of memory that the process may use: the machine's, or less where a cgroup (a container, a unit of systemd)
+ * sets a limit: memory.max and memory.high of version 2, memory.limit_in_bytes of version 1, the smallest of the
+ * process's own cgroup and of all above it. `root` is where proc/ and sys/ are: "" for those of the system, or a
+ * directory of a test, of at most 200 bytes. What cannot be read sets no limit; 0: not even the machine tells. Reads
+ * files below /proc and /sys, so it is to be called before the process is confined.
+ */
+uint64_t os_memory_limit(const char *root);
+
 #endif

@@ -199,7 +199,8 @@ static void begin_reserve(struct engine *e)
 void *keeper_thread(void *engine)
 {
     struct engine *e = engine;
-    bool poked = !atomic_load(&e->reserve.given); /* was it left so? Nobody is let in who could poke */
+    bool poked =
+        !atomic_load(&e->reserve.given); /* was it left so? Nobody is let in who could poke */
     unsigned pause_ms = 0;
 
     begin_reserve(e);

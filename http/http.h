@@ -167,8 +167,8 @@ struct http_options {
     size_t max_target_bytes; /* [8 KiB] */
     size_t max_body_bytes;   /* [16 MiB] */
     size_t max_arena_bytes;  /* a request's arena, beside body and head [256 MiB] */
-    /* What all requests together hold beyond their fixed parts (see above) [half of the machine's
-     * memory, at most 512 MiB]. An eighth is kept for requests that hold up to 128 KiB (with the TLS session); one network
+    /* What all requests together hold beyond their fixed parts (see above) [half of what the machine
+     * and the cgroup allow (os_memory_limit), 16 to 512 MiB]. An eighth is kept for requests that hold up to 128 KiB (with the TLS session); one network
      * (base/net.h) gets 13/16 at most. Over it: 503. */
     size_t max_total_bytes;
     /* Over all loops [4096]. When they are all there, a new one takes the place of one that can be

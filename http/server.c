@@ -19,13 +19,12 @@
 
 /* ---- options --------------------------------------------------------------------------------- */
 
-/* Half of the machine's memory, within what is sane. */
+/* Half of the memory that there is for this process, within what is sane. */
 static size_t half_of_memory(void)
 {
-    long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
-    uint64_t half = pages > 0 && bytes > 0 ? (uint64_t)pages * (uint64_t)bytes / 2 : 0;
+    uint64_t half = os_memory_limit("") / 2;
 
-    return (size_t)MAX_OF(MIN_OF(half, (uint64_t)(512 * MIB)), (uint64_t)(64 * MIB));
+    return (size_t)MAX_OF(MIN_OF(half, (uint64_t)(512 * MIB)), (uint64_t)(16 * MIB));
 }
 
 #define DEFAULT(field, value)                                                                      \

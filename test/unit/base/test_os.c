@@ -3,6 +3,7 @@
 #include "test/support/unit.h"
 
 #include "base/os.c" /* for count_cpus() */
+#include <ftw.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -311,6 +312,98 @@ START_TEST(cpus_of_a_set_of_any_size)
 }
 END_TEST
 
+/* ---- how much memory ---- */
+
+#define SYS "sys/fs/cgroup/"
+
+static const struct {
+    const char *groups;     /* /proc/self/cgroup */
+    const char *file[4][2]; /* path and content */
+    uint64_t want;          /* 0: what the machine has */
+} memories[] = {
+    {"0::/\n", {{NULL}}, 0}, /* no cgroups at all */
+    {"", {{SYS "memory.max", "1048576\n"}}, 0},
+    /* A container, which sees itself as the uppermost. */
+    {"0::/\n", {{SYS "memory.max", "134217728\n"}}, 134217728},
+    {"0::/\n", {{SYS "memory.max", "max\n"}}, 0},
+    /* Not unless it is there: the paths are those of the machine. */
+    {"0::/docker/abc\n", {{SYS "memory.max", "134217728\n"}}, 134217728},
+    /* A unit; the least of all above it. */
+    {"0::/system.slice/kinto.service\n",
+     {{SYS "system.slice/kinto.service/memory.max", "67108864\n"},
+      {SYS "system.slice/memory.max", "134217728\n"}},
+     67108864},
+    {"0::/system.slice/kinto.service\n",
+     {{SYS "system.slice/kinto.service/memory.max", "max\n"},
+      {SYS "system.slice/memory.max", "33554432\n"},
+      {SYS "memory.max", "max\n"}},
+     33554432},
+    {"0::/a\n",
+     {{SYS "a/memory.max", "67108864\n"}, {SYS "a/memory.high", "50331648\n"}},
+     50331648},
+    /* Both versions at once. */
+    {"4:cpu,memory:/docker/abc\n1:name=systemd:/\n0::/\n",
+     {{SYS "memory/docker/abc/memory.limit_in_bytes", "25165824\n"},
+      {SYS "memory/memory.limit_in_bytes", "9223372036854771712\n"}},
+     25165824},
+    {"4:memory:/docker/abc\n0::/\n",
+     {{SYS "memory/memory.limit_in_bytes", "16777216\n"}, {SYS "unified/memory.max", "max"}},
+     16777216},
+    {"4:memory:/\n0::/x\n",
+     {{SYS "memory/memory.limit_in_bytes", "9223372036854771712\n"},
+      {SYS "unified/x/memory.max", "8388608\n"}},
+     8388608},
+    {"3:cpu:/a\n", {{SYS "memory/a/memory.limit_in_bytes", "16777216\n"}}, 0},
+    /* What makes no sense is no limit; outside of what is seen is not looked at. */
+    {"0::/../other\n", {{SYS "memory.max", "many\n"}, {SYS "other/memory.max", "4096\n"}}, 0},
+    {"what?\n:\n::\n0:\n0::\n\n4:memory", {{NULL}}, 0},
+};
+
+static int remove_any(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+/* A file of the directory of the test, with the directories above it. */
+static void lay(const char *path, const char *content)
+{
+    char all[300];
+
+    snprintf(all, sizeof all, "%s/%s", dir, path);
+    for (char *p = strchr(all + 5, '/'); p != NULL; p = strchr(p + 1, '/')) {
+        *p = 0;
+        ck_assert(mkdir(all, 0700) == 0 || errno == EEXIST);
+        *p = '/';
+    }
+    int fd = os()->open(all, O_RDWR | O_CREAT | O_EXCL, 0600);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(os()->pwrite(fd, content, strlen(content), 0), (int)strlen(content));
+    os()->close(fd);
+}
+
+START_TEST(memory_of_a_cgroup)
+{
+    uint64_t machine = os_memory_limit(dir), want = memories[_i].want;
+
+    ck_assert_uint_gt(machine, 8388608);
+    lay("proc/self/cgroup", memories[_i].groups);
+    for (size_t i = 0; i < 4 && memories[_i].file[i][0] != NULL; i++)
+        lay(memories[_i].file[i][0], memories[_i].file[i][1]);
+    ck_assert_uint_eq(os_memory_limit(dir), want == 0 ? machine : want);
+    nftw(dir, remove_any, 8, FTW_DEPTH | FTW_PHYS);
+}
+END_TEST
+
+START_TEST(memory_of_this_machine)
+{
+    ck_assert_uint_gt(os_memory_limit(""), 0);
+    ck_assert_uint_le(os_memory_limit(""), os_memory_limit(dir));
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("base/os");
@@ -329,6 +422,8 @@ static Suite *make_suite(void)
     tcase_add_test(tc, what_is_read_while_serving_is_a_regular_file);
     tcase_add_test(tc, cpus_are_those_that_it_may_run_on);
     tcase_add_test(tc, cpus_of_a_set_of_any_size);
+    tcase_add_loop_test(tc, memory_of_a_cgroup, 0, (int)ARRAY_LEN(memories));
+    tcase_add_test(tc, memory_of_this_machine);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -237,7 +237,8 @@ static const struct {
     {"request line and headers", NULL, ", " AS_TEXT(HTTP_MAX_HEADERS) " headers"},
     {"depth of JSON", AS_TEXT(JSON_MAX_DEPTH), NULL},
     /* its default is 0; test/unit/http/test_crowds.c looks at what comes of that, and of the next one */
-    {"memory of all requests", "half of the machine's, at most 512 MiB", NULL},
+    {"memory of all requests", "half of what the machine and its cgroup allow, at most 512 MiB",
+     NULL},
     {"of it for one address (IPv6: /64)", "13/16", NULL},
     /* http/tls.c, and endless_alerts_in_a_session in test/unit/http/test_tls.c */
     {"TLS records in a row that hold no data", "32 KiB", NULL},
