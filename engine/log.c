@@ -263,7 +263,8 @@ enum err log_create(struct log *log, uint32_t number, uint64_t first_txn)
 
 static enum err allocate(struct log *log, uint64_t end)
 {
-    uint64_t unit = MIN_OF(log->active->target, ALLOCATE_BYTES);
+    bool tight = atomic_load_explicit(&log->tight, memory_order_relaxed);
+    uint64_t unit = tight ? PAGE_BYTES : MIN_OF(log->active->target, ALLOCATE_BYTES);
     uint64_t want = (end + unit - 1) / unit * unit, from = log->allocated;
 
     if (log->no_fallocate || end <= from)

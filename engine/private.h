@@ -379,6 +379,8 @@ struct log {
     bool failing; /* the last write failed: said once, not for each transaction */
     bool broken;  /* a sync failed, or remains could not be cut off: nothing may be written again */
     _Atomic uint64_t syncs;
+    _Atomic bool
+        tight; /* space is short: none is asked for ahead of what is needed. Set by reserve.c */
     /* Of segments that are gone: what version.log_bytes and .segments count too many. */
     _Atomic uint64_t gone_bytes, gone_segments;
 };

@@ -206,6 +206,7 @@ static bool gained(struct engine *e)
 /* `worth`: there is something to gain. */
 static void begin_given(struct engine *e, const struct content *s, bool worth)
 {
+    atomic_store(&e->log.tight, true);
     atomic_store(&e->reserve.given, true);
     atomic_store(&e->reserve.worth, worth);
     e->reserve.fresh = worth;
@@ -270,6 +271,7 @@ bool reserve_due(const struct engine *e)
 static void take_back(struct engine *e)
 {
     atomic_store(&e->reserve.given, false);
+    atomic_store(&e->log.tight, false);
     let_in(e, true);
     log_event(LOG_INFO, "engine_disk_has_room", "reserve_bytes=%llu",
               (unsigned long long)e->reserve.bytes);
