@@ -9,10 +9,11 @@
 
 #include <malloc.h>
 
-#define SPARE_LOOKS    32    /* so many of a kind are looked at for one that can be spared */
-#define MANY_LOOKS     4096  /* and so many to find them, and for the slowest */
-#define SLOW_MS        1000  /* nobody is slow before */
-#define TELL_AGAIN_MS  10000 /* of memory that is short */
+#define SPARE_LOOKS    32         /* so many of a kind are looked at for one that can be spared */
+#define MANY_LOOKS     4096       /* and so many to find them, and for the slowest */
+#define SLOW_MS        1000       /* nobody is slow before */
+#define SLOW_RATE      (16 * KIB) /* bytes/second: a body or an answer that is in the way of others */
+#define TELL_AGAIN_MS  10000      /* of memory that is short */
 #define SHORT_CHECK_MS 100
 #define SLACK_BYTES    (8 * MIB) /* less is not worth it */
 #define SLACK_PART     4         /* nor if more than this part is in use */
@@ -58,11 +59,40 @@ static struct conn *spare_of(struct loop *l, enum timer_kind kind, unsigned leas
     return found;
 }
 
+/* Bytes of the body that comes, or of the response that goes. */
+static uint64_t moved(const struct conn *c)
+{
+    return c->state == CONN_BODY ? c->received : c->sent - c->phase_sent;
+}
+
+/* Of those with this time-out who have been served for half of it, and slowly, the slowest one of a network with
+ * `least` connections or more. */
+static struct conn *slowest_of(struct loop *l, enum timer_kind kind, unsigned least)
+{
+    struct conn *found = NULL;
+    uint64_t rate = SLOW_RATE;
+    unsigned looks = 0;
+
+    LIST_EACH(&l->timers[kind], n)
+    {
+        struct conn *c = LIST_ENTRY(n, struct conn, timer);
+        uint64_t age = l->now_ms - c->phase_ms, its = moved(c) * 1000 / MAX_OF(age, (uint64_t)1);
+        if (looks++ == MANY_LOOKS)
+            break;
+        if (age < l->timer_ms[kind] / 2 || its >= rate || network_connections(c->network) < least)
+            continue;
+        found = c;
+        rate = its;
+    }
+    return found;
+}
+
 /*
  * Whoever is in already and does nothing, or has not said what he wants, makes room for the next one: so
  * many strangers who only hold connections do not lock everybody else out. In this order, but rather one
  * whose network has more than twice as many connections. Nobody makes room for a network that has more
- * than his own, and who is being served only for one that has at most half as many. A handshake that is
+ * than his own, and who is being served only for one that has at most half as many, or if that has gone on slowly
+ * for long: else as many networks as there are connections could keep them all for little. A handshake that is
  * being computed is not spared any more: what it costs has been spent; one that waits for that is. For memory
  * only who holds some; and if it is the network's own share that is used up, only who is of it, too.
  */
@@ -87,6 +117,9 @@ static struct conn *find_spare(struct loop *l, const struct network *network, en
                                                network_connections(found->network)))
             found = c;
     }
+    for (enum timer_kind kind = TIMER_BODY;
+         found == NULL && network != NULL && !own && kind <= TIMER_SEND; kind++)
+        found = slowest_of(l, kind, has - 1);
     return found;
 }
 
@@ -105,12 +138,6 @@ bool scarce_make_room(struct loop *l, const struct network *network, enum scarce
 }
 
 /* ---- memory that is short ---------------------------------------------------------------- */
-
-/* Bytes of the body that comes, or of the response that goes. */
-static uint64_t moved(const struct conn *c)
-{
-    return c->state == CONN_BODY ? c->received : c->sent - c->phase_sent;
-}
 
 /* Bytes held, times milliseconds, for each byte that moved: what a request costs the others. 0: it is
  * not to be ended for that. */

@@ -47,6 +47,13 @@ static bool send_part(struct client *c, size_t n, size_t part)
     return client_try_send(c, str_from(head)) && client_try_send(c, (str){p, part});
 }
 
+static bool send_bytes(struct client *c, size_t n)
+{
+    static const char p[KIB];
+
+    return client_try_send(c, (str){p, n});
+}
+
 /* Has the server something to say? */
 static bool is_told(struct client *c)
 {
@@ -316,6 +323,48 @@ START_TEST(nobody_is_locked_out)
 }
 END_TEST
 
+/* Does somebody new get an answer, or is the connection closed? */
+static bool is_served(unsigned from)
+{
+    struct client *c = &cs[ARRAY_LEN(cs) - 1];
+    char some[200];
+    bool answered;
+
+    open_from(c, from);
+    answered = client_try_send(c, STR("GET /here HTTP/1.1\r\nHost: h\r\n\r\n")) &&
+               recv(c->fd, some, sizeof some, 0) > 0;
+    client_close(c);
+    return answered;
+}
+
+/* As many networks as there are connections, each with a body that comes as slowly as it may: when they have had
+ * some of their time, one of them makes room. */
+START_TEST(slow_bodies_lock_nobody_out)
+{
+    enum { ALL = 8, EACH_MS = 100 };
+    uint64_t until = clock_mono_ms() + TEST_MS, next = 0;
+
+    f.o.max_connections = ALL;
+    f.o.body_timeout_ms = 4000;
+    f.o.min_rate = 500;
+    test_start(&f);
+    for (unsigned i = 0; i < ALL; i++) {
+        open_from(&cs[i], i + 2);
+        ck_assert(send_part(&cs[i], MIB, 100));
+    }
+    test_wait_open(&f, ALL);
+    while (!is_served(100)) {
+        ck_assert_uint_lt(clock_mono_ms(), until);
+        for (unsigned i = 0; i < ALL && clock_mono_ms() >= next; i++)
+            ck_assert(send_bytes(&cs[i], 2 * 500 / (1000 / EACH_MS)));
+        if (clock_mono_ms() >= next)
+            next = clock_mono_ms() + EACH_MS;
+        wait_tick();
+    }
+    test_wait_open(&f, ALL - 1); /* nobody else has gone */
+}
+END_TEST
+
 /* Two idle ones, on two of eight loops at most; whoever comes is mostly accepted by another one. */
 START_TEST(room_is_on_another_loop)
 {
@@ -360,7 +409,7 @@ START_TEST(a_body_that_goes_on)
 {
     static char kilo[1000];
 
-    f.o.body_timeout_ms = 2000;
+    f.o.body_timeout_ms = 4000;
     f.o.min_rate = 1000;
     test_start(&f);
     open_from(&cs[0], 1);
@@ -452,6 +501,7 @@ static Suite *suite(void)
     t = test_case(s, "connections", setup, teardown, 4);
     tcase_add_test(t, an_address_has_a_limit);
     tcase_add_loop_test(t, nobody_is_locked_out, 0, 6);
+    tcase_add_test(t, slow_bodies_lock_nobody_out);
     tcase_add_test(t, room_is_on_another_loop);
     t = test_case(s, "slow", setup, teardown, 20);
     tcase_add_loop_test(t, a_dripping_body, 0, 2);
