@@ -57,7 +57,6 @@ struct erasure { /* in one transaction */
     struct api_req *r;
     str name;
     struct store_principals who; /* the one */
-    struct store_walk *walk;
     struct api_erasure *at;
 };
 
@@ -139,9 +138,12 @@ static enum api_step see_to_first(struct erasure *x, struct store_list_id list, 
     struct api_req *r = x->r;
     struct api_mark mark = api_mark(r);
     struct store_object o;
-    enum err e = store_walk_list(x->walk, list);
+    struct store_walk *walk;
+    enum err e = store_walk_new(r->session, r->arena, &x->who, &walk);
     if (e == OK)
-        e = store_walk_next(x->walk, &o);
+        e = store_walk_list(walk, list);
+    if (e == OK)
+        e = store_walk_next(walk, &o);
     *more = e == OK;
     if (e == ERR_NOTFOUND)
         return STEP_NEXT;
@@ -331,8 +333,6 @@ static enum api_step erase(struct api_req *r, str name)
     x.at->done = 0;
     x.at->bytes = 0;
     enum err e = store_principals_resolve(r->session, r->arena, &x.name, 1, &x.who);
-    if (e == OK)
-        e = store_walk_new(r->session, r->arena, &x.who, &x.walk);
     if (e != OK)
         return api_fail_err(r, e);
     enum api_step s = STEP_NEXT;

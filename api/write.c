@@ -31,11 +31,9 @@ static enum api_step asked_time(struct api_req *r, const struct json *data, int6
 /* A principal that the store meets for the first time has no number until it is written. */
 static enum err refresh_principals(struct api_req *r)
 {
-    for (size_t i = 0; i < r->who.count; i++)
-        if (r->who.ids[i] == 0)
-            return store_principals_resolve(r->session, r->arena, r->who.names, r->who.count,
-                                            &r->who);
-    return OK;
+    return r->who.unseen
+               ? store_principals_resolve(r->session, r->arena, r->who.names, r->who.count, &r->who)
+               : OK;
 }
 
 enum api_step api_write(struct api_req *r, enum api_kind kind, struct store_list_id list,

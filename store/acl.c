@@ -123,20 +123,64 @@ enum err store_principal_forget(struct store_session *s, str name)
     return e == OK ? store_db_del(s, &k) : e;
 }
 
+static int number_compare(const void *x, const void *y)
+{
+    const uint32_t *a = x, *b = y;
+
+    return (*a > *b) - (*a < *b);
+}
+
+/* Sorts them; each stays once. */
+static size_t numbers_normalise(uint32_t *list, size_t n)
+{
+    size_t kept = 0;
+
+    if (n > 1)
+        qsort(list, n, sizeof *list, number_compare);
+    for (size_t i = 0; i < n; i++)
+        if (kept == 0 || list[kept - 1] != list[i])
+            list[kept++] = list[i];
+    return kept;
+}
+
 enum err store_principals_resolve(struct store_session *s, struct arena *a, const str *names,
                                   size_t n, struct store_principals *out)
 {
     uint32_t *ids = ARENA_NEW_ARRAY(a, uint32_t, n);
+    size_t seen = 0;
 
     if (ids == NULL)
         return ERR_NOMEM;
     for (size_t i = 0; i < n; i++) {
-        enum err e = principal_find(s, names[i], &ids[i]);
+        enum err e = principal_find(s, names[i], &ids[seen]);
         if (e != OK && e != ERR_NOTFOUND)
             return e;
+        seen += e == OK;
     }
-    *out = (struct store_principals){names, ids, n};
+    *out = (struct store_principals){.names = names, .count = n, .ids = ids, .unseen = seen < n};
+    out->nids = numbers_normalise(ids, seen);
     return OK;
+}
+
+/* In ever longer steps, then by halves: who looks for rising numbers goes through all of them in no
+ * more steps than there are numbers, and in far fewer if it looks for few of many. */
+size_t store_principals_from(const struct store_principals *p, size_t at, uint32_t who)
+{
+    size_t step = 1, end;
+
+    while (step < p->nids - at && p->ids[at + step] < who) {
+        at += step;
+        step *= 2;
+    }
+    end = MIN_OF(p->nids, at + step);
+    while (at < end) {
+        size_t middle = at + (end - at) / 2;
+        if (p->ids[middle] < who)
+            at = middle + 1;
+        else
+            end = middle;
+    }
+    return at;
 }
 
 /* ---- access control lists -------------------------------------------------------------------- */
@@ -157,11 +201,16 @@ bool store_acl_next(struct reader *r, struct ace *out)
     return true;
 }
 
-static bool holds(const struct store_principals *p, uint32_t who)
+/* The next entry, from *at on, that is of one of the principals: both are in the order of their numbers
+ * and walked through side by side. */
+static bool next_held(struct reader *r, const struct store_principals *p, size_t *at,
+                      struct ace *out)
 {
-    for (size_t i = 0; i < p->count; i++)
-        if (p->ids[i] == who)
+    while (*at < p->nids && store_acl_next(r, out)) {
+        *at = store_principals_from(p, *at, out->who);
+        if (*at < p->nids && p->ids[*at] == out->who)
             return true;
+    }
     return false;
 }
 
@@ -170,9 +219,10 @@ bool store_acl_allows(const struct store_object *o, const struct store_principal
 {
     struct reader r = store_reader(o->acl);
     struct ace ace;
+    size_t at = 0;
 
-    while (store_acl_next(&r, &ace))
-        if ((ace.perms & perms) != 0 && holds(p, ace.who))
+    while (next_held(&r, p, &at, &ace))
+        if ((ace.perms & perms) != 0)
             return true;
     return false;
 }
@@ -182,10 +232,10 @@ unsigned store_acl_held(const struct store_object *o, const struct store_princip
     struct reader r = store_reader(o->acl);
     struct ace ace;
     unsigned held = 0;
+    size_t at = 0;
 
-    while (store_acl_next(&r, &ace))
-        if (holds(p, ace.who))
-            held |= ace.perms;
+    while (next_held(&r, p, &at, &ace))
+        held |= ace.perms;
     return held;
 }
 
@@ -391,33 +441,39 @@ enum err store_share_forget(struct store_session *s, uint32_t list)
     }
 }
 
+/* Of the key of a list that is shared with the principal of that prefix. CORRUPT. */
+static enum err shared_list_at(struct engine_cursor *c, const struct key *prefix, uint32_t *list)
+{
+    struct reader r = store_reader(str_drop(engine_cursor_key(c), prefix->n));
+
+    *list = store_dec_u32(&r);
+    return store_dec_end(&r, true) != OK || *list == 0 ? ERR_CORRUPT : OK;
+}
+
 /* The lowest number >= from of a list that is shared with one of them; 0: none. */
 static enum err shared_list_from(struct store_session *s, const struct store_principals *p,
                                  uint32_t from, uint32_t *out)
 {
     uint32_t lowest = 0;
 
-    for (size_t i = 0; i < p->count; i++) {
+    for (size_t i = 0; i < p->nids; i++) {
         struct engine_cursor c;
         struct key prefix, at;
-        struct reader r;
         uint32_t list;
-        if (p->ids[i] == 0)
-            continue;
+        enum err e;
         store_key_init(&prefix, KEY_SHARED_LIST);
         store_key_add_u32(&prefix, p->ids[i]);
         store_shared_list_key(&at, p->ids[i], from);
         engine_cursor_init(&c, s->view, key_str(&prefix));
         if (!engine_cursor_seek(&c, key_str(&at))) {
-            enum err e = engine_cursor_err(&c);
+            e = engine_cursor_err(&c);
             if (e != OK)
                 return e;
             continue;
         }
-        r = store_reader(str_drop(engine_cursor_key(&c), prefix.n));
-        list = store_dec_u32(&r);
-        if (store_dec_end(&r, true) != OK || list == 0)
-            return ERR_CORRUPT;
+        e = shared_list_at(&c, &prefix, &list);
+        if (e != OK)
+            return e;
         if (lowest == 0 || list < lowest)
             lowest = list;
     }
@@ -441,32 +497,73 @@ enum err store_shared_list_next(struct store_session *s, struct arena *a,
     return e;
 }
 
+struct numbers {
+    uint32_t *list;
+    size_t n, cap;
+};
+
+/* When there is no more room the numbers that came more than once give theirs: the memory is that
+ * of the lists, with however many principals each is shared. */
+static enum err numbers_add(struct arena *a, struct numbers *numbers, uint32_t one)
+{
+    bool full = numbers->n == numbers->cap;
+
+    if (full)
+        numbers->n = numbers_normalise(numbers->list, numbers->n);
+    if (full && numbers->n >= numbers->cap / 2) {
+        size_t more = numbers->cap == 0 ? 16 : 2 * numbers->cap;
+        uint32_t *list =
+            arena_extend(a, numbers->list, numbers->cap * sizeof *list, more * sizeof *list);
+        if (list == NULL)
+            return ERR_NOMEM;
+        numbers->list = list;
+        numbers->cap = more;
+    }
+    numbers->list[numbers->n++] = one;
+    return OK;
+}
+
+static enum err add_lists_of(struct store_session *s, struct arena *a, uint32_t who,
+                             struct numbers *numbers)
+{
+    struct engine_cursor c;
+    struct key prefix;
+    bool there;
+
+    store_key_init(&prefix, KEY_SHARED_LIST);
+    store_key_add_u32(&prefix, who);
+    engine_cursor_init(&c, s->view, key_str(&prefix));
+    for (there = engine_cursor_first(&c); there; there = engine_cursor_next(&c)) {
+        uint32_t list;
+        enum err e = shared_list_at(&c, &prefix, &list);
+        if (e == OK)
+            e = numbers_add(a, numbers, list);
+        if (e != OK)
+            return e;
+    }
+    return engine_cursor_err(&c);
+}
+
 enum err store_shared_lists(struct store_session *s, struct arena *a,
                             const struct store_principals *p, const struct store_list_id **out,
                             size_t *n)
 {
     STORE_TIME(s->thread->store, SHARED_LISTS);
-    struct store_list_id *lists = NULL;
-    size_t count = 0, cap = 0;
+    struct numbers numbers = {.n = 0};
+    struct store_list_id *lists;
     enum err e = OK;
 
-    for (uint32_t at = 1; e == OK && at != 0; at++) {
-        struct store_list_id list;
-        e = store_shared_list_next(s, a, p, &at, &list);
-        if (e != OK)
-            break;
-        if (count == cap) {
-            size_t more = cap == 0 ? 16 : 2 * cap;
-            lists = arena_extend(a, lists, cap * sizeof *lists, more * sizeof *lists);
-            if (lists == NULL)
-                return ERR_NOMEM;
-            cap = more;
-        }
-        lists[count++] = list;
-    }
-    if (e != OK && e != ERR_NOTFOUND)
+    for (size_t i = 0; i < p->nids && e == OK; i++)
+        e = add_lists_of(s, a, p->ids[i], &numbers);
+    if (e != OK)
         return e;
+    numbers.n = numbers_normalise(numbers.list, numbers.n);
+    lists = ARENA_NEW_ARRAY(a, struct store_list_id, numbers.n);
+    if (lists == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < numbers.n && e == OK; i++)
+        e = store_list_name(s, a, numbers.list[i], &lists[i]);
     *out = lists;
-    *n = count;
-    return OK;
+    *n = numbers.n;
+    return e;
 }

@@ -304,6 +304,8 @@ struct ace {
 };
 /* The next of an encoded ACL: false at the end, or where it makes no sense (r->bad). */
 bool store_acl_next(struct reader *r, struct ace *out);
+/* Where in p->ids, at `at` or behind it, the first one is that is not below `who`; p->nids: nowhere. */
+size_t store_principals_from(const struct store_principals *p, size_t at, uint32_t who);
 /* Interns the principals. Into the arena; an empty one is {"", 0}. */
 MUST_CHECK enum err store_acl_encode(struct store_session *s, struct arena *a,
                                      const struct store_ace *acl, size_t n, str *out);
@@ -345,15 +347,16 @@ struct scan {
     bool shared;      /* the ranges are of SUB_SHARED: values are found through SUB_TIME */
     int64_t lo, hi;   /* bounds, inclusive */
     struct key start; /* where to begin, a TIME with ID; n = 0: at the bound */
-    struct scan_range *ranges;
-    size_t n, cap;
+    struct arena *arena;
+    struct scan_range **ranges; /* `n` that go on, as a heap; then those to be used again */
+    size_t n, made, cap;
 };
 
-/* Makes room for `cap` ranges. The rest of the struct is set by the caller, first. NOMEM. */
-MUST_CHECK enum err store_scan_init(struct scan *sc, struct arena *a, size_t cap);
 /* Adds the range of a prefix (made of the list and a sub), unless nothing is in it within the
- * bounds. CORRUPT. */
+ * bounds. The struct is set by the caller, first. CORRUPT, NOMEM. */
 MUST_CHECK enum err store_scan_add(struct scan *sc, const struct key *prefix);
+/* Adds those of SUB_SHARED in which one of the principals has something. CORRUPT, NOMEM. */
+MUST_CHECK enum err store_scan_add_shared(struct scan *sc, const struct store_principals *p);
 /* OK; NOTFOUND at the end; CORRUPT, IO. `out` NULL: only steps over it. */
 MUST_CHECK enum err store_scan_next(struct scan *sc, struct object *out);
 

@@ -186,24 +186,6 @@ static enum err source_add(struct query_run *r, struct source *src, enum key_sub
     return store_scan_add(&src->scan, &prefix);
 }
 
-static enum err source_add_shared(struct query_run *r, struct source *src)
-{
-    const struct store_principals *p = r->q->shared_with;
-
-    for (size_t i = 0; i < p->count; i++) {
-        struct key prefix;
-        enum err e;
-        if (p->ids[i] == 0)
-            continue;
-        store_key_init_list(&prefix, r->list, SUB_SHARED);
-        store_key_add_u32(&prefix, p->ids[i]);
-        e = store_scan_add(&src->scan, &prefix);
-        if (e != OK)
-            return e;
-    }
-    return OK;
-}
-
 /* The scan's bounds and direction are set. */
 static enum err source_open(struct query_run *r, struct source *src, bool tombstones)
 {
@@ -212,12 +194,11 @@ static enum err source_open(struct query_run *r, struct source *src, bool tombst
 
     src->scan.s = r->s;
     src->scan.list = r->list;
+    src->scan.arena = r->a;
     src->scan.shared = p != NULL;
-    e = store_scan_init(&src->scan, r->a, p != NULL ? p->count : 2);
-    if (e == OK && p != NULL)
-        return source_add_shared(r, src);
-    if (e == OK)
-        e = source_add(r, src, SUB_TIME);
+    if (p != NULL)
+        return store_scan_add_shared(&src->scan, p);
+    e = source_add(r, src, SUB_TIME);
     if (e == OK && tombstones)
         e = source_add(r, src, SUB_TOMBSTONE);
     return e;

@@ -7,21 +7,11 @@
  * (private.h, invariant 1); of those of principals an object that two of them may see does, and is
  * given once.
  *
- * The ranges are few: principals that hold nothing in the list are left out at the start.
+ * A user may be in very many groups. What is open in the list is found by walking through its index
+ * and the principals side by side, so principals that hold nothing in it cost next to nothing, and
+ * the ranges that there are lie in a heap.
  */
 #include "store/private.h"
-
-enum err store_scan_init(struct scan *sc, struct arena *a, size_t cap)
-{
-    size_t bytes;
-
-    sc->n = 0;
-    sc->cap = cap;
-    if (!size_mul(cap, sizeof *sc->ranges, &bytes))
-        return ERR_NOMEM;
-    sc->ranges = arena_alloc(a, bytes);
-    return sc->ranges != NULL ? OK : ERR_NOMEM;
-}
 
 /* Takes over where the cursor stands. `there`: it stands at a key. False: at the end. */
 static enum err arrive(const struct scan *sc, struct scan_range *r, bool there)
@@ -68,43 +58,118 @@ static bool seek_down(const struct scan *sc, struct scan_range *r)
     return engine_cursor_seek_before(&r->cursor, key_str(&at));
 }
 
+/* ---- the heap -------------------------------------------------------------------------------- */
+
+static bool is_before(const struct scan *sc, size_t x, size_t y)
+{
+    int c = str_cmp(sc->ranges[x]->time, sc->ranges[y]->time);
+
+    return sc->descending ? c > 0 : c < 0;
+}
+
+static void swap(struct scan *sc, size_t x, size_t y)
+{
+    struct scan_range *r = sc->ranges[x];
+
+    sc->ranges[x] = sc->ranges[y];
+    sc->ranges[y] = r;
+}
+
+static void sift_up(struct scan *sc, size_t i)
+{
+    for (; i > 0 && is_before(sc, i, (i - 1) / 2); i = (i - 1) / 2)
+        swap(sc, i, (i - 1) / 2);
+}
+
+static void sift_down(struct scan *sc, size_t i)
+{
+    for (size_t child; (child = 2 * i + 1) < sc->n; i = child) {
+        if (child + 1 < sc->n && is_before(sc, child + 1, child))
+            child++;
+        if (!is_before(sc, child, i))
+            return;
+        swap(sc, i, child);
+    }
+}
+
+/* ---- ranges ---------------------------------------------------------------------------------- */
+
+/* One that has come to its end, or a new one: at the end of the heap, and not in it yet. A range
+ * does not move in memory, because its cursor borrows the prefix. */
+static struct scan_range *spare(struct scan *sc)
+{
+    if (sc->n < sc->made)
+        return sc->ranges[sc->n];
+    if (sc->made == sc->cap) {
+        size_t more = sc->cap == 0 ? 4 : 2 * sc->cap;
+        struct scan_range **ranges =
+            arena_extend(sc->arena, sc->ranges, sc->cap * sizeof(*ranges), more * sizeof(*ranges));
+        if (ranges == NULL)
+            return NULL;
+        sc->ranges = ranges;
+        sc->cap = more;
+    }
+    sc->ranges[sc->made] = ARENA_NEW(sc->arena, struct scan_range);
+    return sc->ranges[sc->made] != NULL ? sc->ranges[sc->made++] : NULL;
+}
+
 enum err store_scan_add(struct scan *sc, const struct key *prefix)
 {
-    struct scan_range *r = &sc->ranges[sc->n];
+    struct scan_range *r = spare(sc);
     enum err e;
 
-    CHECK(sc->n < sc->cap);
+    if (r == NULL)
+        return ERR_NOMEM;
     r->prefix = *prefix;
     engine_cursor_init(&r->cursor, sc->s->view, key_str(&r->prefix));
     e = arrive(sc, r, sc->descending ? seek_down(sc, r) : seek_up(sc, r));
     if (e == OK && !str_none(r->time))
-        sc->n++;
+        sift_up(sc, sc->n++);
     return e;
 }
 
-static enum err step(const struct scan *sc, struct scan_range *r)
+enum err store_scan_add_shared(struct scan *sc, const struct store_principals *p)
 {
-    return arrive(sc, r,
-                  sc->descending ? engine_cursor_prev(&r->cursor) : engine_cursor_next(&r->cursor));
-}
+    struct engine_cursor c;
+    struct key all, at;
+    enum err e = OK;
 
-static struct scan_range *first_of(const struct scan *sc)
-{
-    struct scan_range *first = NULL;
-
-    for (size_t i = 0; i < sc->n; i++) {
-        struct scan_range *r = &sc->ranges[i];
-        if (str_none(r->time))
+    store_key_init_list(&all, sc->list, SUB_SHARED);
+    engine_cursor_init(&c, sc->s->view, key_str(&all));
+    for (size_t i = 0; i < p->nids && e == OK;) {
+        struct reader r;
+        uint32_t who;
+        store_shared_key(&at, sc->list, p->ids[i], NULL);
+        if (!engine_cursor_seek(&c, key_str(&at)))
+            return engine_cursor_err(&c);
+        r = store_reader(str_drop(engine_cursor_key(&c), all.n));
+        who = store_dec_u32(&r);
+        if (r.bad)
+            return ERR_CORRUPT;
+        i = store_principals_from(p, i, who);
+        if (i == p->nids || p->ids[i] != who)
             continue;
-        if (first != NULL) {
-            int c = str_cmp(r->time, first->time);
-            if (sc->descending ? c <= 0 : c >= 0)
-                continue;
-        }
-        first = r;
+        store_shared_key(&at, sc->list, who, NULL);
+        e = store_scan_add(sc, &at);
+        i++;
     }
-    return first;
+    return e;
 }
+
+/* The first range goes on; at its end it leaves the heap. */
+static enum err step(struct scan *sc)
+{
+    struct scan_range *r = sc->ranges[0];
+    enum err e = arrive(
+        sc, r, sc->descending ? engine_cursor_prev(&r->cursor) : engine_cursor_next(&r->cursor));
+
+    if (e == OK && str_none(r->time))
+        swap(sc, 0, --sc->n);
+    sift_down(sc, 0);
+    return e;
+}
+
+/* ---- objects --------------------------------------------------------------------------------- */
 
 static enum err read_object(const struct scan *sc, struct scan_range *r, struct object *out)
 {
@@ -129,17 +194,18 @@ static enum err read_object(const struct scan *sc, struct scan_range *r, struct 
 
 enum err store_scan_next(struct scan *sc, struct object *out)
 {
-    struct scan_range *first = first_of(sc);
+    struct key at = {.n = 0};
     enum err e = OK;
 
-    if (first == NULL)
+    if (sc->n == 0)
         return ERR_NOTFOUND;
     if (out != NULL)
-        e = read_object(sc, first, out);
-    for (size_t i = 0; i < sc->n && e == OK; i++) {
-        struct scan_range *r = &sc->ranges[i];
-        if (r != first && str_eq(r->time, first->time) && !str_none(r->time))
-            e = step(sc, r);
-    }
-    return e == OK ? step(sc, first) : e;
+        e = read_object(sc, sc->ranges[0], out);
+    if (sc->n > 1) /* else there is no other with the same TIME */
+        store_key_add(&at, sc->ranges[0]->time);
+    if (e == OK)
+        e = step(sc);
+    while (e == OK && sc->n > 0 && str_eq(sc->ranges[0]->time, key_str(&at)))
+        e = step(sc);
+    return e;
 }

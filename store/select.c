@@ -18,33 +18,21 @@ enum err store_walk_new(struct store_session *s, struct arena *a,
                         const struct store_principals *shared_with, struct store_walk **out)
 {
     struct store_walk *w = ARENA_NEW(a, struct store_walk);
-    enum err e;
 
     if (w == NULL)
         return ERR_NOMEM;
     *w = (struct store_walk){
-        .scan = {.s = s, .shared = shared_with != NULL, .lo = INT64_MIN, .hi = INT64_MAX},
+        .scan =
+            {.s = s, .arena = a, .shared = shared_with != NULL, .lo = INT64_MIN, .hi = INT64_MAX},
         .shared_with = shared_with,
     };
-    e = store_scan_init(&w->scan, a, shared_with != NULL ? MAX_OF(shared_with->count, 1u) : 1);
-    if (e == OK)
-        *out = w;
-    return e;
-}
-
-static enum err add_range(struct store_walk *w, enum key_sub sub, uint32_t who)
-{
-    struct key prefix;
-
-    store_key_init_list(&prefix, w->scan.list, sub);
-    if (sub == SUB_SHARED)
-        store_key_add_u32(&prefix, who);
-    return store_scan_add(&w->scan, &prefix);
+    *out = w;
+    return OK;
 }
 
 enum err store_walk_list(struct store_walk *w, struct store_list_id list)
 {
-    const struct store_principals *p = w->shared_with;
+    struct key prefix;
     struct list *l;
     enum err e = store_list_find(w->scan.s, list, &l);
 
@@ -52,12 +40,10 @@ enum err store_walk_list(struct store_walk *w, struct store_list_id list)
     if (e != OK)
         return e == ERR_NOTFOUND ? OK : e;
     w->scan.list = l->number;
-    if (p == NULL)
-        return add_range(w, SUB_TIME, 0);
-    for (size_t i = 0; i < p->count && e == OK; i++)
-        if (p->ids[i] != 0)
-            e = add_range(w, SUB_SHARED, p->ids[i]);
-    return e;
+    if (w->shared_with != NULL)
+        return store_scan_add_shared(&w->scan, w->shared_with);
+    store_key_init_list(&prefix, w->scan.list, SUB_TIME);
+    return store_scan_add(&w->scan, &prefix);
 }
 
 enum err store_walk_next(struct store_walk *w, struct store_object *out)

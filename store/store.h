@@ -153,9 +153,11 @@ struct store_ace { /* one principal and all that it may do */
 
 /* The caller's principals, looked up once a request. */
 struct store_principals {
-    const str *names;    /* borrowed */
-    const uint32_t *ids; /* the store's numbers for them; 0: the store has never seen it */
+    const str *names; /* borrowed */
     size_t count;
+    const uint32_t *ids; /* the store's numbers for them: rising, each once; */
+    size_t nids;         /* none for a name that the store has never seen, */
+    bool unseen;         /* and there is such a name */
 };
 MUST_CHECK enum err store_principals_resolve(struct store_session *s, struct arena *a,
                                              const str *names, size_t n,
@@ -368,8 +370,9 @@ MUST_CHECK enum err store_query(struct store_session *s, struct arena *a, struct
                                 const struct store_query *q, struct store_result *out);
 
 /*
- * One object after the other, of any length of list, in the memory of one: for who looks at all of
- * them. Nothing may be written while it lasts.
+ * One object after the other, of any length of list, in the memory of one (and of a place for each principal
+ * that holds something in the list, taken from the arena in store_walk_list and used again for the
+ * next): for who looks at all of them. Nothing may be written while it lasts.
  *
  *     store_walk_new(s, a, &who, &w);
  *     store_walk_list(w, list);

@@ -594,7 +594,7 @@ START_TEST(an_erasure_with_a_listener)
     ck_assert_ok(store_thread_new(server.store, &t));
     ck_assert_ok(store_read_begin(t, &keep, &s));
     ck_assert_ok(store_principals_resolve(s, &keep, &bob, 1, &p));
-    ck_assert_uint_eq(p.ids[0], 0); /* not even its name */
+    ck_assert_uint_eq(p.nids, 0); /* not even its name */
     store_read_end(s);
     store_thread_free(t);
 }

@@ -63,18 +63,18 @@ START_TEST(principals_keep_their_number)
 
     begin_write();
     p = resolve(names, 3);
-    ck_assert(p.ids[0] == 0 && p.ids[1] == 0 && p.ids[2] == 0);
+    ck_assert(p.count == 3 && p.nids == 0 && p.unseen);
     put_shared("a", you, STORE_PERM_READ);
     put_shared("b", me, STORE_PERM_READ);
     p = resolve(names, 3);
-    ck_assert(p.ids[0] != 0 && p.ids[1] != 0 && p.ids[0] != p.ids[1] && p.ids[2] == 0);
+    ck_assert(p.nids == 2 && p.ids[0] != 0 && p.ids[0] < p.ids[1] && p.unseen);
     ck_assert_ok(store_delete_below(session, STR("/buckets/b")));
     commit();
     begin_write();
     put_shared("a", all, STORE_PERM_READ);
     q = resolve(names, 3);
-    ck_assert(q.ids[0] == p.ids[0] && q.ids[1] == p.ids[1]);
-    ck_assert(q.ids[2] != 0 && q.ids[2] != p.ids[0] && q.ids[2] != p.ids[1]);
+    ck_assert(q.nids == 3 && !q.unseen);
+    ck_assert(q.ids[0] == p.ids[0] && q.ids[1] == p.ids[1] && q.ids[2] > p.ids[1]);
     commit();
 }
 END_TEST
@@ -119,7 +119,7 @@ START_TEST(aces_are_joined_and_empty_ones_dropped)
         ck_assert_uint_eq(got[i].perms, str_eq(got[i].principal, you)
                                             ? STORE_PERM_READ | STORE_PERM_WRITE
                                             : STORE_PERM_READ);
-    ck_assert_uint_eq(resolve(&all, 1).ids[0], 0);
+    ck_assert_uint_eq(resolve(&all, 1).nids, 0);
     commit();
 }
 END_TEST
@@ -129,7 +129,7 @@ START_TEST(allows_what_one_of_the_principals_holds)
     struct store_ace acl[] = {{me, STORE_PERM_WRITE | STORE_PERM_RECORD_CREATE},
                               {all, STORE_PERM_READ}};
     str both[] = {you, all};
-    struct store_principals mine, yours, nobody = {NULL, NULL, 0};
+    struct store_principals mine, yours, nobody = {.count = 0};
     struct store_object o;
 
     begin_write();
@@ -162,7 +162,7 @@ START_TEST(damaged_acls_allow_nothing)
                               STR_INIT("\2\1\1"),
                               STR_INIT("\xff\xff\xff\xff\x7f\1"),
                               STR_INIT("\1\xff\xff\xff\xff\x7f")};
-    struct store_principals p = {&me, &one, 1};
+    struct store_principals p = {.names = &me, .count = 1, .ids = &one, .nids = 1};
 
     begin_read();
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -354,8 +354,8 @@ START_TEST(a_principal_is_forgotten)
     ck_assert_ok(store_principal_forget(session, me));
     ck_assert_ok(store_principal_forget(session, me));
     ck_assert_ok(store_principal_forget(session, STR("never seen")));
-    ck_assert_uint_eq(resolve(&me, 1).ids[0], 0);
-    ck_assert_uint_ne(resolve(&you, 1).ids[0], 0);
+    ck_assert_uint_eq(resolve(&me, 1).nids, 0);
+    ck_assert_uint_eq(resolve(&you, 1).nids, 1);
     put_for(records, "y", acl, 1);
     ck_assert_uint_gt(resolve(&me, 1).ids[0], number);
     commit();
@@ -397,6 +397,134 @@ START_TEST(shared_lists_one_after_the_other)
 }
 END_TEST
 
+/* ---- a user in very many groups -------------------------------------------------------------- */
+
+/* However the names come, the numbers are rising, each once, and those never seen leave nothing. */
+START_TEST(numbers_of_principals_are_in_order)
+{
+    enum { N = 500 };
+    struct store_ace acl[N];
+    str names[2 * N + 1];
+    size_t n = 0;
+
+    for (size_t i = 0; i < N; i++)
+        acl[i] = (struct store_ace){arena_printf(&arena, "group:%zu", i), STORE_PERM_READ};
+    begin_write();
+    put_for(records, "x", acl, N);
+    for (size_t i = 0; i < N; i++) {
+        names[n++] = acl[i * 7 % N].principal;
+        names[n++] = i % 2 != 0 ? acl[i].principal : arena_printf(&arena, "unheard of:%zu", i);
+    }
+    struct store_principals p = resolve(names, n);
+    ck_assert_ptr_eq(p.names, names);
+    ck_assert_uint_eq(p.count, n);
+    ck_assert_uint_eq(p.nids, N);
+    ck_assert(p.unseen);
+    for (size_t i = 1; i < p.nids; i++)
+        ck_assert_uint_lt(p.ids[i - 1], p.ids[i]);
+    commit();
+}
+END_TEST
+
+START_TEST(the_next_of_the_numbers)
+{
+    uint32_t ids[40];
+    struct store_principals p = {.ids = ids};
+
+    for (p.nids = 0; p.nids < ARRAY_LEN(ids); p.nids++) {
+        for (size_t i = 0; i < p.nids; i++)
+            ids[i] = (uint32_t)(3 * i + 2);
+        for (size_t at = 0; at <= p.nids; at++)
+            for (uint32_t who = 0; who <= 3 * p.nids + 3; who++) {
+                size_t want = at;
+                while (want < p.nids && ids[want] < who)
+                    want++;
+                ck_assert_uint_eq(store_principals_from(&p, at, who), want);
+            }
+    }
+    p = (struct store_principals){.count = 0};
+    ck_assert_uint_eq(store_principals_from(&p, 0, 1), 0);
+}
+END_TEST
+
+/* The numbers 1, 1 + step, ... below `end`. */
+static struct store_principals every(uint32_t *ids, uint32_t step, uint32_t end)
+{
+    struct store_principals p = {.ids = ids};
+
+    for (uint32_t i = 1; i < end; i += step)
+        ids[p.nids++] = i;
+    return p;
+}
+
+/* Permissions of the entries, each of which has one bit by its number. */
+static str acl_of_every(uint32_t step, uint32_t end)
+{
+    struct buf b;
+
+    buf_init_arena(&b, &arena, MIB);
+    for (uint32_t i = 1; i < end; i += step) {
+        struct key pair = {.n = 0};
+        store_key_add_varint(&pair, i);
+        store_key_add_varint(&pair, 1u << i % STORE_PERM_COUNT);
+        buf_add_str(&b, key_str(&pair));
+    }
+    return buf_str(&b);
+}
+
+START_TEST(many_entries_and_many_principals)
+{
+    enum { END = 3000 };
+    static const uint32_t steps[] = {1, 2, 3, 5, 7, 64, 1000, END};
+    static uint32_t ids[END];
+
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+        for (size_t k = 0; k < ARRAY_LEN(steps); k++) {
+            struct store_object o = {.acl = acl_of_every(steps[i], END)};
+            struct store_principals p = every(ids, steps[k], END);
+            unsigned want = 0;
+            for (uint32_t who = 1; who < END; who++)
+                if ((who - 1) % steps[i] == 0 && (who - 1) % steps[k] == 0)
+                    want |= 1u << who % STORE_PERM_COUNT;
+            ck_assert_uint_eq(store_acl_held(&o, &p), want);
+            for (unsigned bit = 0; bit < STORE_PERM_COUNT; bit++)
+                ck_assert_int_eq(store_acl_allows(&o, &p, 1u << bit), (want & 1u << bit) != 0);
+            p.ids++; /* without the first of all, which is in each */
+            p.nids--;
+            ck_assert(steps[k] < END || store_acl_held(&o, &p) == 0);
+        }
+}
+END_TEST
+
+/* Each list once, with however many of the principals it is shared. */
+START_TEST(lists_shared_with_many)
+{
+    enum { WHO = 60, LISTS = 40 };
+    struct store_ace acl[WHO];
+    const struct store_list_id *lists;
+    str names[WHO];
+    size_t n;
+
+    for (size_t i = 0; i < WHO; i++) {
+        names[i] = arena_printf(&arena, "group:%zu", i);
+        acl[i] = (struct store_ace){names[i], STORE_PERM_READ};
+    }
+    begin_write();
+    for (size_t i = 0; i < LISTS; i++) {
+        str parent = arena_printf(&arena, "/buckets/%zu", i);
+        put_for((struct store_list_id){STR("group"), parent}, "g", acl + i, WHO - i);
+    }
+    for (size_t first = 0; first < WHO; first += 7) {
+        struct store_principals p = resolve(names, first + 1);
+        ck_assert_ok(store_shared_lists(session, &arena, &p, &lists, &n));
+        ck_assert_uint_eq(n, MIN_OF(first + 1, (size_t)LISTS));
+        for (size_t i = 0; i < n; i++)
+            ck_assert_str_is(lists[i].parent, arena_printf(&arena, "/buckets/%zu", i).p);
+    }
+    commit();
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     const TTest *const tests[] = {names_of_permissions,
@@ -411,7 +539,11 @@ static Suite *make_suite(void)
                                   lists_that_are_shared,
                                   a_big_acl,
                                   a_principal_is_forgotten,
-                                  shared_lists_one_after_the_other};
+                                  shared_lists_one_after_the_other,
+                                  numbers_of_principals_are_in_order,
+                                  the_next_of_the_numbers,
+                                  many_entries_and_many_principals,
+                                  lists_shared_with_many};
     return suite_of("store/acl", setup, teardown, tests, ARRAY_LEN(tests));
 }
 

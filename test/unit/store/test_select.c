@@ -53,6 +53,48 @@ START_TEST(walks_give_each_object_once)
 }
 END_TEST
 
+/* Of principals that hold something here, something elsewhere, and nothing; objects that several of
+ * them see come once, in order, both ways. */
+START_TEST(walks_with_many_principals)
+{
+    enum { WHO = 100, OBJECTS = 300 };
+    struct store_list_id other = {STR("record"), STR("/buckets/b/collections/other")};
+    struct store_ace acl[WHO];
+    str names[WHO / 2];
+    struct store_principals p;
+    struct buf up, down;
+    char id[16];
+
+    for (size_t i = 0; i < WHO; i++)
+        acl[i] = (struct store_ace){arena_printf(&arena, "group:%zu", i), STORE_PERM_READ};
+    for (size_t i = 0; i < WHO / 2; i++)
+        names[i] = acl[WHO - 1 - 2 * i].principal; /* the odd ones */
+    buf_init_arena(&up, &arena, MIB);
+    begin_write();
+    put_for(other, "all", acl, WHO);
+    for (size_t i = 0; i < OBJECTS; i++) {
+        size_t from = i * i % 80, n = i % 4;
+        snprintf(id, sizeof id, "o%zu", i);
+        put_for(records, id, acl + from, n);
+        if (n > 1 || (n == 1 && from % 2 == 1))
+            buf_printf(&up, "%s%s1", up.n > 0 ? " " : "", id);
+    }
+    commit();
+    begin_read();
+    ck_assert_ok(store_principals_resolve(session, &arena, names, ARRAY_LEN(names), &p));
+    ck_assert_str_is(walked(&p, other), "all1");
+    str got = walked(&p, records);
+    ck_assert(str_eq(got, buf_str(&up)));
+    struct store_query q = {.shared_with = &p, .shared_perms = STORE_PERM_READ};
+    struct store_result r = query(&q);
+    buf_init_arena(&down, &arena, MIB);
+    for (size_t i = r.count; i-- > 0;)
+        buf_printf(&down, "%s" STR_FMT "1", down.n > 0 ? " " : "", STR_ARG(r.objects[i].id));
+    ck_assert(str_eq(got, buf_str(&down)));
+    end_read();
+}
+END_TEST
+
 /* ---- selections ------------------------------------------------------------------------------ */
 
 /* Adds {"k":i,"v":i % 3} for the numbers below n, upwards, in one arena. */
@@ -156,9 +198,9 @@ END_TEST
 
 static Suite *make_suite(void)
 {
-    const TTest *const tests[] = {walks_give_each_object_once, rows_are_filtered_sorted_and_paged,
-                                  what_is_known_of_a_row_may_rule_it_out,
-                                  a_page_of_many_rows_costs_its_own_length};
+    const TTest *const tests[] = {
+        walks_give_each_object_once, walks_with_many_principals, rows_are_filtered_sorted_and_paged,
+        what_is_known_of_a_row_may_rule_it_out, a_page_of_many_rows_costs_its_own_length};
     return suite_of("store/select", setup, teardown, tests, ARRAY_LEN(tests));
 }
 
