@@ -63,7 +63,7 @@ enum err err_from_errno(int sys_errno)
         return ERR_NOSPACE;
     case EMFILE:
     case ENFILE:
-        return ERR_LIMIT;
+        return ERR_NOFILES;
     case EEXIST:
         return ERR_EXISTS;
     case ENOENT:

@@ -31,7 +31,8 @@
     X(UNSUPPORTED, "not supported")                                                                \
     X(TIMEOUT, "took too long")                                                                    \
     X(UNTRUSTED, "not to be trusted")                                                              \
-    X(REFUSED, "refused by the other side")
+    X(REFUSED, "refused by the other side")                                                        \
+    X(NOFILES, "out of file descriptors")
 
 enum err {
 #define X(name, text) ERR_##name,
@@ -58,7 +59,7 @@ const char *err_text(enum err e);
 enum err err_set(struct err_detail *d, enum err e, int sys_errno, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
-/* ENOMEM, ENOSPC/EDQUOT, EEXIST, ENOENT, EAGAIN ... -> our code; anything else is ERR_IO. 0 is OK. */
+/* ENOMEM, ENOSPC/EDQUOT, EMFILE/ENFILE, EEXIST, ENOENT, EAGAIN ... -> our code; anything else is ERR_IO. 0 is OK. */
 enum err err_from_errno(int sys_errno);
 
 #ifdef __clang_analyzer__ /* which looks at one file at a time, and should know what comes back */

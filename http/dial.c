@@ -147,7 +147,7 @@ static enum err connect_error(const struct dial *c, const struct net_address *a,
                  : failure == ECANCELED ? ERR_AGAIN
                                         : err_from_errno(failure);
 
-    if (e != ERR_TIMEOUT && e != ERR_LIMIT && e != ERR_NOMEM && failure != ECANCELED)
+    if (e != ERR_TIMEOUT && e != ERR_NOFILES && e != ERR_NOMEM && failure != ECANCELED)
         e = ERR_IO;
     net_address_text(a, text);
     return err_set(d, e, failure, "%s: cannot connect to %s", c->peer, text);

@@ -242,6 +242,8 @@ START_TEST(system_errors)
     ck_assert_int_eq(err_from_errno(ENOMEM), ERR_NOMEM);
     ck_assert_int_eq(err_from_errno(ENOSPC), ERR_NOSPACE);
     ck_assert_int_eq(err_from_errno(EDQUOT), ERR_NOSPACE);
+    ck_assert_int_eq(err_from_errno(EMFILE), ERR_NOFILES);
+    ck_assert_int_eq(err_from_errno(ENFILE), ERR_NOFILES);
     ck_assert_int_eq(err_from_errno(EEXIST), ERR_EXISTS);
     ck_assert_int_eq(err_from_errno(ENOENT), ERR_NOTFOUND);
     ck_assert_int_eq(err_from_errno(EAGAIN), ERR_AGAIN);

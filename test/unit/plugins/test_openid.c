@@ -298,7 +298,7 @@ START_TEST(no_file_descriptor)
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
     enum err e = openid_provider_new(&p, STR("id"), server.settings, &d);
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
-    ck_assert_msg(e == ERR_LIMIT && d.sys_errno == EMFILE, "%s: %s", err_text(e), d.text);
+    ck_assert_msg(e == ERR_NOFILES && d.sys_errno == EMFILE, "%s: %s", err_text(e), d.text);
     ck_assert_int_eq(openid_provider_new(&p, STR("id"), server.settings, &d), OK);
     openid_provider_free(p);
 }
