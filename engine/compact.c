@@ -282,7 +282,7 @@ static enum err remove_segment(struct engine *e, const char *path)
 {
     if (os()->unlink(path) != 0 && errno != ENOENT)
         return ERR_IO;
-    if (os()->sync_dir(e->dir) == 0)
+    if (log_sync_dir(&e->log) == 0)
         return OK;
     engine_fail(e, "the directory could not be synced");
     return ERR_FAILED;

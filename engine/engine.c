@@ -210,7 +210,7 @@ static struct engine *engine_blank(void)
         return NULL;
     memset(e, 0, sizeof *e);
     e->lock_fd = -1;
-    e->log.fd = -1;
+    e->log.fd = e->log.dir_fd = -1;
     e->index.fd = -1;
     e->reserve.fd = -1;
     ring_init(&e->writer.deltas, sizeof(struct delta));
@@ -325,6 +325,8 @@ static enum err open_files(struct engine **out, const struct engine_options *opt
         err = dir_lock(e->dir, 0, &e->lock_fd, detail);
     if (err == OK && e->dir != NULL)
         err = repair_finish(e->dir, detail);
+    if (err == OK && e->dir != NULL)
+        err = log_open_dir(&e->log, detail);
     return err == OK ? recover(e, found, detail) : err;
 }
 

@@ -17,6 +17,9 @@
  *   4. log.end, log.link and segment.bytes speak of what is synced, and only of that.
  *   5. After a failed sync, or a failed cut, log.broken is set and nothing is written any more.
  *
+ * A sync that could not be tried is none that failed. So nothing has to be opened for one: the
+ * directory stays open, and a segment is opened before anything of it is written.
+ *
  * Without files a segment is memory that frames are copied into; the same code path, no sync.
  *
  * Space is asked for ahead of the write (fallocate), so that a full disk is known before anything
@@ -38,7 +41,7 @@
 
 enum err log_init(struct log *log)
 {
-    log->fd = -1;
+    log->fd = log->dir_fd = -1;
     log->first = log->next = 1;
     log->top = mem_zalloc(TOP_ENTRIES * sizeof *log->top);
     return log->top == NULL ? ERR_NOMEM : OK;
@@ -94,6 +97,22 @@ void log_fini(struct log *log)
     free(log->top);
     log->top = NULL;
     seal(log);
+    if (log->dir_fd >= 0)
+        os()->close(log->dir_fd);
+    log->dir_fd = -1;
+}
+
+enum err log_open_dir(struct log *log, struct err_detail *d)
+{
+    log->dir_fd = os()->open(log->dir, O_RDONLY | O_DIRECTORY, 0);
+    if (log->dir_fd < 0)
+        return err_set(d, err_from_errno(errno), errno, "%s: cannot be opened", log->dir);
+    return OK;
+}
+
+int log_sync_dir(const struct log *log)
+{
+    return os()->fsync(log->dir_fd);
 }
 
 struct segment *log_segment(const struct log *log, uint32_t number)
@@ -191,7 +210,7 @@ static enum err write_header(struct log *log, int fd, const struct segment_heade
     if (os()->pwrite(fd, h, sizeof *h, 0) != (ssize_t)sizeof *h)
         return err_from_errno(errno);
     atomic_fetch_add(&log->syncs, 1);
-    if (os()->fdatasync(fd) != 0 || os()->sync_dir(log->dir) != 0)
+    if (os()->fdatasync(fd) != 0 || log_sync_dir(log) != 0)
         return sync_failed(log);
     return OK;
 }

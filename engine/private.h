@@ -363,6 +363,7 @@ struct segment {
 #define SEGMENT_TOP_BITS  16u
 struct log {
     const char *dir;        /* NULL: in memory */
+    int dir_fd;             /* of dir, to sync names: open for as long as the store is */
     bool fixed_segments;    /* segment_bytes is an option, not a part of what lives */
     uint64_t segment_bytes; /* target of the next segment */
     uint64_t max_frame;
@@ -386,6 +387,9 @@ struct log {
 };
 MUST_CHECK enum err log_init(struct log *log);
 void log_fini(struct log *log);
+/* With a directory: before anything is made in it, or synced. */
+MUST_CHECK enum err log_open_dir(struct log *log, struct err_detail *d);
+int log_sync_dir(const struct log *log); /* names made and removed are durable; -1 */
 struct segment *log_segment(const struct log *log, uint32_t number); /* NULL: none */
 MUST_CHECK enum err log_segment_need(struct log *log, uint32_t number);
 void log_count_gone(struct log *log, const struct segment *seg); /* takes no room any more */

@@ -347,7 +347,7 @@ static enum err settle(struct scan *s)
     if (s->r->torn_bytes > 0 && os()->ftruncate(log->fd, log->end) != 0)
         return err_set(s->detail, err_from_errno(errno), errno,
                        "%s/%08x.log: torn end cannot be cut off", log->dir, log->active->number);
-    if (os()->fdatasync(log->fd) != 0 || os()->sync_dir(log->dir) != 0)
+    if (os()->fdatasync(log->fd) != 0 || log_sync_dir(log) != 0)
         return err_set(s->detail, ERR_IO, errno, "%s: cannot be synced", log->dir);
     return OK;
 }

@@ -1,6 +1,8 @@
 /*
  * What engine.h promises, one promise a test. Each runs on files (_i == 0) and in memory (_i == 1).
  */
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "test/unit/engine/audit.h"
@@ -658,6 +660,60 @@ START_TEST(done_comes_in_order)
 }
 END_TEST
 
+/* ---- descriptors ----------------------------------------------------------------------------- */
+
+enum { PLUGS = 1024 };
+static int plugs[PLUGS], nplugs;
+
+/* Only so many more descriptors can be opened; what the limit was before. */
+static struct rlimit allow_descriptors(unsigned more)
+{
+    struct rlimit before, few;
+    int highest = 0;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (int fd = 0; fd < 1024; fd++)
+        highest = fcntl(fd, F_GETFD) >= 0 ? fd : highest;
+    for (nplugs = 0; nplugs < PLUGS && (plugs[nplugs] = dup(0)) < highest;) /* holes */
+        nplugs++;
+    ck_assert_int_lt(nplugs, PLUGS);
+    close(plugs[nplugs]);
+    few = (struct rlimit){(rlim_t)highest + 1 + more, before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    return before;
+}
+
+/* Somebody has taken all descriptors but _i: a segment may not be begun, but nothing is broken by that. */
+START_TEST(without_descriptors_nothing_breaks)
+{
+    struct rlimit before;
+    unsigned refused = 0;
+    char key[16];
+
+    setup_with(true, 4096);
+    ck_assert_int_eq(kit_put(e, STR("k"), STR("v")), OK);
+    before = allow_descriptors((unsigned)_i);
+    for (int i = 0; i < 40; i++) {
+        snprintf(key, sizeof key, "%d", i);
+        enum err err = kit_put(e, str_from(key), zeros(1000));
+        ck_assert_msg(err == OK || err == ERR_NOFILES, "%s", err_text(err));
+        refused += err != OK;
+        ck_assert_int_eq(engine_state(e), ENGINE_OK);
+    }
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    while (nplugs > 0)
+        close(plugs[--nplugs]);
+    if (_i != 1) /* one may be for the reserve, or for the next segment */
+        ck_assert_int_eq(refused > 0, _i == 0);
+    ck_assert_int_eq(kit_put(e, STR("k"), STR("w")), OK);
+    engine_close(e);
+    e = kit_open(dir.path, 4096);
+    ck_assert(has_now("k", "w"));
+    audit_engine(e);
+    teardown();
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("engine/engine");
@@ -688,6 +744,7 @@ static Suite *suite(void)
     tcase_add_test(c, the_directory_is_made);
     tcase_add_test(c, what_cannot_be_opened);
     tcase_add_loop_test(c, done_comes_in_order, 0, 2);
+    tcase_add_loop_test(c, without_descriptors_nothing_breaks, 0, 3);
     suite_add_tcase(s, c);
     return s;
 }
