@@ -171,8 +171,9 @@ struct http_options {
      * and the cgroup allow (os_memory_limit), 16 to 512 MiB]. An eighth is kept for requests that hold up to 128 KiB (with the TLS session); one network
      * (base/net.h) gets 13/16 at most. Over it: 503. */
     size_t max_total_bytes;
-    /* Over all loops [4096]. When they are all there, a new one takes the place of one that can be
-     * spared; without such a one it is closed at once. */
+    /* Over all loops [4096], and no more than RLIMIT_NOFILE leaves beside some 64 descriptors when run is called.
+     * When they are all there, a new one takes the place of one that can be spared; without such a one it is
+     * closed at once. */
     unsigned max_connections;
     unsigned max_network_connections; /* of one network; more are closed at once [0: any number] */
     unsigned head_timeout_ms;         /* from the first byte of a head to its end [10,000] */

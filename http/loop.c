@@ -33,7 +33,6 @@
 #define ACCEPT_RETRY_MS   100
 #define LINGER_MS         5000
 #define SPARE_CHUNKS      32
-#define PASSED_ON_MOST    256 /* newcomers on their way between loops; they are in no other count */
 #define NEVER             UINT64_MAX
 
 /* ---- listening ------------------------------------------------------------------------------- */
@@ -141,7 +140,7 @@ static bool try_others(struct loop *l, int fd, const char *peer, struct network 
     struct http_server *s = l->server;
     struct newcomer *n;
 
-    if (atomic_fetch_add_explicit(&s->passed_on, 1, memory_order_relaxed) < PASSED_ON_MOST &&
+    if (atomic_fetch_add_explicit(&s->passed_on, 1, memory_order_relaxed) < s->max_passed_on &&
         s->nloops > 1 && (n = malloc(sizeof *n)) != NULL) {
         *n = (struct newcomer){{NULL, newcomer_arrived}, l, 0, fd, use, network, ""};
         snprintf(n->peer, sizeof n->peer, "%s", peer);
@@ -177,8 +176,8 @@ static bool is_passing(int e)
            e == ENETUNREACH;
 }
 
-/* The system allows fewer connections than the settings: the same as when there are too many. (It says so
- * before it looks whether anybody waits.) */
+/* Out of descriptors, although some are kept (server.c): the whole system is, or somebody set another limit since.
+ * It is the same as when there are too many connections. (The system says so before it looks whether anybody waits.) */
 static bool is_full(int e)
 {
     return e == EMFILE || e == ENFILE;

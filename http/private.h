@@ -503,8 +503,9 @@ struct http_server {
     unsigned nloops;
     atomic_bool stopping;
     atomic_uint open_connections;
-    atomic_uint passed_on; /* newcomers on their way from loop to loop */
-    struct purse purse;    /* what all requests hold beyond their fixed parts */
+    atomic_uint passed_on;  /* newcomers on their way from loop to loop */
+    unsigned max_passed_on; /* of these; they are in no other count */
+    struct purse purse;     /* what all requests hold beyond their fixed parts */
     struct slack slack;
     struct networks networks;
     atomic_uint asked;    /* for a turn of the loops: so many times */

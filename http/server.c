@@ -11,11 +11,17 @@
 #include "base/thread.h"
 #include "http/private.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define MAX_LOOPS       256
 #define MAX_SERVER_NAME 128
 #define IN_LARGE_OVER   (16 * KIB) /* of a large input buffer, behind the largest head */
+#define MAX_PASSED_ON   256
+/* Descriptors that no connection gets: for the files of the store, calls to other servers, what is opened
+ * for a moment. Some 20 are in use at once, but for calls. */
+#define KEPT_FOR_OTHERS   64
+#define LEAST_CONNECTIONS 16 /* when not even they would be left */
 
 /* ---- options --------------------------------------------------------------------------------- */
 
@@ -63,6 +69,41 @@ static enum err check_server_name(const char *name, struct err_detail *d)
         return err_set(d, ERR_RANGE, 0, "the server's name is longer than %d bytes",
                        MAX_SERVER_NAME);
     return OK;
+}
+
+/* ---- descriptors ----------------------------------------------------------------------------- */
+
+/* What the server takes itself: each loop has one that waits and one that wakes it, its listeners, and one that it
+ * has just accepted. */
+static rlim_t own_descriptors(const struct http_server *s)
+{
+    rlim_t n = s->nprobes;
+
+    for (unsigned i = 0; i < s->nloops; i++)
+        n += 3 + s->loops[i].nlisteners;
+    return n;
+}
+
+/* Connections never take the last descriptor: at as many as the system's limit leaves to them one makes room for
+ * the next, as at the limit of the settings. */
+static void leave_descriptors(struct http_server *s)
+{
+    unsigned wanted = s->opt.max_connections;
+    struct rlimit files;
+
+    s->max_passed_on = MAX_PASSED_ON;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return;
+    rlim_t kept = own_descriptors(s) + KEPT_FOR_OTHERS;
+    rlim_t left = files.rlim_cur - MIN_OF(kept, files.rlim_cur);
+    s->max_passed_on = (unsigned)MIN_OF(left / 8, (rlim_t)MAX_PASSED_ON);
+    left = MAX_OF(left - s->max_passed_on, (rlim_t)LEAST_CONNECTIONS);
+    if (left >= wanted)
+        return;
+    s->opt.max_connections = (unsigned)left;
+    log_event(left > LEAST_CONNECTIONS ? LOG_WARN : LOG_ERROR, "http_few_descriptors",
+              "limit=%ju kept=%ju connections=%u connection_limit=%u", (uintmax_t)files.rlim_cur,
+              (uintmax_t)kept, s->opt.max_connections, wanted);
 }
 
 /* ---- start and stop -------------------------------------------------------------------------- */
@@ -264,6 +305,7 @@ enum err http_server_run(struct http_server *s, const struct http_app *app,
                          struct err_detail *detail)
 {
     s->opt.app = *app;
+    leave_descriptors(s);
     enum err e = listen_start(s, detail);
     if (e == OK)
         e = open_loops(s, detail);

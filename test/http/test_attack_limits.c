@@ -280,6 +280,59 @@ START_TEST(a_slow_steady_reader_is_not_cut)
 }
 END_TEST
 
+enum { FILES = 256, SPARED = 6 }; /* of this process, and of the server */
+
+static int connect_from(unsigned n, const char *url)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -1;
+    a.sin_addr.s_addr = htonl(0x7f050001 + n); /* 127.5.0.1 and on: each its own */
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    a.sin_port = htons((uint16_t)strtoul(strrchr(url, ':') + 1, NULL, 10));
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    return fd;
+}
+
+/* Strangers hold all the connections that there may be, and more of them wait: the log goes from segment to segment
+ * nevertheless. */
+START_TEST(strangers_do_not_take_the_files_of_the_store)
+{
+    static const char half[] = "GET /v1/ HTTP/1.1\r\nHost: h\r\n";
+    struct rlimit few = {FILES, FILES};
+    struct server s;
+    int fds[FILES], n = 0;
+
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    server_start(&s, &DURABLE);
+    api_use(s.url);
+    as("alice");
+    make_collection();
+    while (n < FILES && (fds[n] = connect_from((unsigned)n, s.url)) >= 0) {
+        ck_assert_int_gt(send(fds[n], half, strlen(half), MSG_NOSIGNAL), 0);
+        n++;
+    }
+    ck_assert_int_gt(n, FILES - 64);
+    for (int i = 0; i < SPARED; i++)
+        close(fds[--n]);
+    for (int i = 0; i < 150; i++) {
+        call("PUT", f(R "/r%d", i % 30), f("{'data':{'t':'%s'}}", repeat('x', 20000)));
+        want(i < 30 ? 201 : 200);
+        close(fds[i % n]); /* and another one comes */
+        fds[i % n] = connect_from((unsigned)(n + i), s.url);
+        ck_assert_int_ge(fds[i % n], 0);
+    }
+    while (n > 0)
+        close(fds[--n]);
+    call("GET", "/__heartbeat__", NULL);
+    want(200);
+    server_stop(&s);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/attack_limits");
@@ -288,6 +341,7 @@ static Suite *suite(void)
     tcase_add_test(t, memory_has_an_end);
     tcase_add_test(t, writes_cut_at_each_byte);
     tcase_add_test(t, a_slow_steady_reader_is_not_cut);
+    tcase_add_test(t, strangers_do_not_take_the_files_of_the_store);
     t = api_case(s, "time", "ours");
     tcase_add_test(t, pages_go_on_behind_the_last_timestamp_to_ask_for);
     t = api_case(s, "work", "ours");

@@ -487,6 +487,50 @@ START_TEST(out_of_descriptors)
 }
 END_TEST
 
+static char said_level[16];
+
+static void note_few(const char *line, void *arg)
+{
+    (void)arg;
+    if (strstr(line, "http_few_descriptors") != NULL)
+        ck_assert_int_eq(sscanf(line, "%*s %15s", said_level), 1);
+}
+
+/* The system's limit is below the settings': connections stay below it, too. (Both sides share the process' limit,
+ * so it is lifted again for the clients: how many there may be was settled at the start.) */
+START_TEST(descriptors_are_kept_back)
+{
+    static const struct {
+        unsigned allowed, least, most;
+        const char *level;
+    } of[] = {{128, 30, 64, "WARN"}, {70, 16, 16, "ERROR"}, {1024, 90, 90, NULL}};
+    struct rlimit before, few;
+    static struct client cs[90];
+
+    said_level[0] = '\0';
+    log_test_sink(note_few, NULL);
+    f.o.max_connections = 90;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = (struct rlimit){of[_i].allowed, before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    test_start(&f);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    log_test_sink(NULL, NULL);
+    ck_assert_str_eq(said_level, of[_i].level != NULL ? of[_i].level : "");
+    for (size_t i = 0; i < ARRAY_LEN(cs); i++) {
+        client_open(&cs[i], &f);
+        expect_alive(&cs[i]); /* in the place of another one, if need be */
+    }
+    struct http_stats st;
+    http_server_stats(f.server, &st);
+    ck_assert_uint_ge(st.open_connections, of[_i].least);
+    ck_assert_uint_le(st.open_connections, of[_i].most);
+    for (size_t i = 0; i < ARRAY_LEN(cs); i++)
+        client_close(&cs[i]);
+    client_open(&c, &f);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/limits");
@@ -518,6 +562,7 @@ static Suite *suite(void)
     tcase_add_test(t, connection_limit);
     tcase_add_test(t, cut_at_each_byte);
     tcase_add_test(t, out_of_descriptors);
+    tcase_add_loop_test(t, descriptors_are_kept_back, 0, 3);
     return s;
 }
 
