@@ -30,6 +30,7 @@ enum err cli_copy_run(const struct cli_copy *c, struct engine_backup_result *out
     cli_bar_init(&bar, c->progress);
     const struct engine_backup b = {.dir = c->from,
                                     .dest = c->to,
+                                    .dest_name = c->to_name,
                                     .since = c->since,
                                     .extra = extra,
                                     .progress = on_progress,

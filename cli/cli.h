@@ -189,6 +189,7 @@ MUST_CHECK enum err cli_user_create(struct store *s, const struct settings *sett
 
 struct cli_copy {
     const char *from, *to; /* data directories; `to` new or empty */
+    const char *to_name;   /* what messages call `to`; NULL: by itself */
     const char *since;     /* an earlier backup; NULL */
     FILE *progress;        /* a terminal; NULL: none */
 };

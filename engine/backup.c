@@ -351,6 +351,21 @@ static enum err since_same(struct job *j, const struct piece *p, bool *same)
 
 /* ---- the directory --------------------------------------------------------------------------- */
 
+/* What the reader of a message knows it by. */
+static const char *dest_name(const struct job *j)
+{
+    return j->b->dest_name != NULL ? j->b->dest_name : j->b->dest;
+}
+
+static enum err piece_failed(struct job *j, const struct piece *p, const char *suffix,
+                             const char *what)
+{
+    int saved = errno;
+
+    return err_set(j->detail, err_from_errno(saved), saved, "%s/%s%s: %s", dest_name(j), p->name,
+                   suffix, what);
+}
+
 static void path_of(const struct job *j, const struct piece *p, const char *suffix, char *out)
 {
     snprintf(out, LOG_PATH_MAX, "%s/%s%s", j->b->dest, p->name, suffix);
@@ -366,17 +381,17 @@ static enum err begin_dest(struct job *j)
 {
     const char *dest = j->b->dest;
     bool any = false;
-    enum err err = dir_make(dest, &j->made_dir, j->detail);
+    enum err err = dir_make(dest, dest_name(j), &j->made_dir, j->detail);
 
     if (err != OK)
         return err;
     if (os()->list_dir(dest, note_any, &any) != 0)
-        return failed(j, dest, "cannot be listed");
+        return failed(j, dest_name(j), "cannot be listed");
     if (any)
         return err_set(j->detail, ERR_EXISTS, 0,
                        "%s: is not empty: name another directory, or move away what is there",
-                       dest);
-    err = dir_lock(dest, O_EXCL, &j->lock_fd, j->detail);
+                       dest_name(j));
+    err = dir_lock(dest, dest_name(j), O_EXCL, &j->lock_fd, j->detail);
     if (err == ERR_BUSY) { /* somebody was faster: it is theirs */
         os()->close(j->lock_fd);
         j->lock_fd = NO_FD;
@@ -393,14 +408,14 @@ static enum err name_piece(struct job *j, struct piece *p)
     path_of(j, p, PARTIAL_SUFFIX, from);
     path_of(j, p, "", to);
     if (os()->rename(from, to) != 0)
-        return failed(j, to, "cannot be renamed");
+        return piece_failed(j, p, "", "cannot be renamed");
     p->stage = NAMED;
     return OK;
 }
 
 static enum err sync_dest(struct job *j)
 {
-    return os()->sync_dir(j->b->dest) == 0 ? OK : failed(j, j->b->dest, "cannot be synced");
+    return os()->sync_dir(j->b->dest) == 0 ? OK : failed(j, dest_name(j), "cannot be synced");
 }
 
 /* Rule 5. */
@@ -503,7 +518,7 @@ static enum err check_copy(struct job *j, const struct piece *p, int fd, const c
     j->f.at = SEGMENT_HEADER_BYTES;
     j->f.map = os()->map(fd, 0, (size_t)j->f.size);
     if (j->f.map == NULL)
-        return failed(j, j->b->dest, "cannot be mapped");
+        return failed(j, dest_name(j), "cannot be mapped");
     err = check_mapped(j, p->sealed);
     os()->unmap((void *)j->f.map, (size_t)j->f.size);
     return err;
@@ -536,9 +551,8 @@ static enum err copy_bytes(struct job *j, const struct piece *p, int to, uint64_
             return failed(j, path, "cannot be read");
         if (n == 0)
             break;
-        path_of(j, p, PARTIAL_SUFFIX, path);
         if (os()->pwrite(to, j->chunk, (size_t)n, *got) != n)
-            return failed(j, path, "cannot be written");
+            return piece_failed(j, p, PARTIAL_SUFFIX, "cannot be written");
         *got += (uint64_t)n;
         err = progress(j, (uint64_t)n);
     }
@@ -552,17 +566,14 @@ static enum err make_file(struct job *j, struct piece *p, int *fd)
     path_of(j, p, PARTIAL_SUFFIX, path);
     *fd = os()->open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
     if (*fd < 0)
-        return failed(j, path, "cannot be created");
+        return piece_failed(j, p, PARTIAL_SUFFIX, "cannot be created");
     p->stage = MADE;
     return OK;
 }
 
-static enum err sync_file(struct job *j, struct piece *p, int fd)
+static enum err sync_file(struct job *j, const struct piece *p, int fd)
 {
-    char path[LOG_PATH_MAX];
-
-    path_of(j, p, PARTIAL_SUFFIX, path);
-    return os()->fsync(fd) == 0 ? OK : failed(j, path, "cannot be synced");
+    return os()->fsync(fd) == 0 ? OK : piece_failed(j, p, PARTIAL_SUFFIX, "cannot be synced");
 }
 
 static enum err copy_segment(struct job *j, const struct piece *p, int to)
@@ -601,7 +612,6 @@ static enum err copy_growing(struct job *j, struct piece *p, int to)
     const struct frames before = j->f;
     const struct engine_backup_result counts = j->result;
     const bool proven = j->proven;
-    char path[LOG_PATH_MAX];
     enum err err = ERR_AGAIN;
 
     for (int i = 0; i < TRIES_WRITE && (err == ERR_AGAIN || err == ERR_CORRUPT); i++) {
@@ -615,9 +625,8 @@ static enum err copy_growing(struct job *j, struct piece *p, int to)
     if (err == ERR_AGAIN)
         return err_set(j->detail, err, 0, "%s: writes fail and are cut off, again and again",
                        j->b->dir);
-    path_of(j, p, PARTIAL_SUFFIX, path);
     if (err == OK && os()->ftruncate(to, j->f.at) != 0)
-        err = failed(j, path, "cannot be cut");
+        err = piece_failed(j, p, PARTIAL_SUFFIX, "cannot be cut");
     return err;
 }
 
@@ -631,7 +640,7 @@ static enum err copy_piece(struct job *j, struct piece *p)
     if (err == OK)
         err = sync_file(j, p, fd);
     if (fd != NO_FD && os()->close(fd) != 0 && err == OK)
-        err = failed(j, j->b->dest, "cannot be closed");
+        err = failed(j, dest_name(j), "cannot be closed");
     j->result.bytes_copied += err == OK ? j->f.at : 0;
     return err;
 }
@@ -653,7 +662,7 @@ static enum err check_linked(struct job *j, struct piece *p)
     path_of(j, p, PARTIAL_SUFFIX, path);
     fd = os()->open(path, O_RDONLY, 0);
     if (fd < 0 || os()->size(fd, &j->f.size) != 0)
-        err = failed(j, path, "cannot be opened");
+        err = piece_failed(j, p, PARTIAL_SUFFIX, "cannot be opened");
     else
         err = check_copy(j, p, fd, j->b->since);
     if (err == OK)
@@ -678,7 +687,7 @@ static enum err link_piece(struct job *j, struct piece *p, bool *linked)
     log_path(j->b->since, p->number, from, sizeof from);
     path_of(j, p, PARTIAL_SUFFIX, to);
     if (os()->link(from, to) != 0)
-        return cannot_link(errno) ? OK : failed(j, to, "cannot be linked");
+        return cannot_link(errno) ? OK : piece_failed(j, p, PARTIAL_SUFFIX, "cannot be linked");
     p->stage = MADE;
     *linked = true;
     return check_linked(j, p);
@@ -722,7 +731,7 @@ static enum err copy_extra(struct job *j, struct piece *p)
     if (err == OK)
         err = sync_file(j, p, fd);
     if (fd != NO_FD && os()->close(fd) != 0 && err == OK)
-        err = failed(j, j->b->dest, "cannot be closed");
+        err = failed(j, dest_name(j), "cannot be closed");
     os()->close(p->fd);
     return err;
 }

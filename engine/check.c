@@ -366,7 +366,7 @@ static enum err begin(struct check *c, bool may_write)
                        "the name of the data directory is empty or too long");
     if (os()->list_dir(c->dir, note_dir, NULL) != 0)
         return err_set(c->detail, err_from_errno(errno), errno, "%s", c->dir);
-    err = dir_lock(c->dir, 0, &c->lock_fd, c->detail);
+    err = dir_lock(c->dir, c->dir, 0, &c->lock_fd, c->detail);
     if (err == OK)
         err = after_repair(c, may_write);
     if (err == OK)

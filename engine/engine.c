@@ -63,7 +63,7 @@ void *mem_aligned(size_t align, size_t n)
 
 /* ---- the directory --------------------------------------------------------------------------- */
 
-enum err dir_make(const char *dir, bool *made, struct err_detail *d)
+enum err dir_make(const char *dir, const char *name, bool *made, struct err_detail *d)
 {
     str above = str_folder(str_from(dir));
     char parent[LOG_PATH_MAX];
@@ -71,7 +71,7 @@ enum err dir_make(const char *dir, bool *made, struct err_detail *d)
     if (os()->mkdir(dir, 0700) != 0) {
         if (errno == EEXIST)
             return OK;
-        return err_set(d, err_from_errno(errno), errno, "%s: cannot be created", dir);
+        return err_set(d, err_from_errno(errno), errno, "%s: cannot be created", name);
     }
     *made = true;
     snprintf(parent, sizeof parent, "%.*s", above.n > 0 ? (int)above.n : 1,
@@ -81,31 +81,31 @@ enum err dir_make(const char *dir, bool *made, struct err_detail *d)
     return OK;
 }
 
-static enum err busy(int fd, const char *dir, struct err_detail *d)
+static enum err busy(int fd, const char *name, struct err_detail *d)
 {
     char pid[24] = "";
     ssize_t n = os()->pread(fd, pid, sizeof pid - 1, 0);
 
     pid[n > 0 ? strspn(pid, "0123456789") : 0] = 0;
-    return err_set(d, ERR_BUSY, 0, "%s: in use by process %s", dir, pid[0] ? pid : "(unknown)");
+    return err_set(d, ERR_BUSY, 0, "%s: in use by process %s", name, pid[0] ? pid : "(unknown)");
 }
 
 /*
  * The lock is the kernel's, on the file LOCK; it goes when the process does. Our number in the file
  * is for messages only: if it cannot be written (a full disk), that is no reason not to open.
  */
-enum err dir_lock(const char *dir, int flags, int *fd, struct err_detail *d)
+enum err dir_lock(const char *dir, const char *name, int flags, int *fd, struct err_detail *d)
 {
     char path[LOG_PATH_MAX], pid[24];
 
     snprintf(path, sizeof path, "%s/" LOCK_NAME, dir);
     *fd = os()->open(path, O_RDWR | O_CREAT | O_NOFOLLOW | flags, 0600);
     if (*fd < 0)
-        return err_set(d, err_from_errno(errno), errno, "%s: cannot be opened", path);
+        return err_set(d, err_from_errno(errno), errno, "%s/" LOCK_NAME ": cannot be opened", name);
     if (os()->lock(*fd) != 0) {
         if (errno == EWOULDBLOCK)
-            return busy(*fd, dir, d);
-        return err_set(d, err_from_errno(errno), errno, "%s: cannot be locked", path);
+            return busy(*fd, name, d);
+        return err_set(d, err_from_errno(errno), errno, "%s/" LOCK_NAME ": cannot be locked", name);
     }
     snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
     if (os()->ftruncate(*fd, 0) == 0)
@@ -320,9 +320,9 @@ static enum err open_files(struct engine **out, const struct engine_options *opt
     bool made;
 
     if (err == OK && e->dir != NULL)
-        err = dir_make(e->dir, &made, detail);
+        err = dir_make(e->dir, e->dir, &made, detail);
     if (err == OK && e->dir != NULL)
-        err = dir_lock(e->dir, 0, &e->lock_fd, detail);
+        err = dir_lock(e->dir, e->dir, 0, &e->lock_fd, detail);
     if (err == OK && e->dir != NULL)
         err = repair_finish(e->dir, detail);
     if (err == OK && e->dir != NULL)

@@ -143,12 +143,14 @@ MUST_CHECK enum err engine_compact(struct engine *e);
 struct engine_backup {
     const char *dir;  /* of the store; nothing in it is changed */
     const char *dest; /* made (0700), or there and empty */
-    const char
-        *since; /* an earlier copy of the same store; NULL: none. A segment that is finished in
-                        * both gets one more name instead of being copied, if the file system can */
-    const char *const *extra; /* more files of dir, copied when they are there; NULL-terminated, or
-                               * NULL: none, each at most ENGINE_BACKUP_EXTRA_BYTES (LIMIT). Read last: no older than
-                               * what is in the segments */
+    /* What messages call dest, when it is reached by a path that tells nobody anything; NULL: by itself. */
+    const char *dest_name;
+    /* An earlier copy of the same store; NULL: none. A segment that is finished in both gets one more name instead of
+     * being copied, if the file system can. */
+    const char *since;
+    /* More files of dir, copied when they are there; NULL-terminated, or NULL: none, each at most
+     * ENGINE_BACKUP_EXTRA_BYTES (LIMIT). Read last: no older than what is in the segments. */
+    const char *const *extra;
     /* Called after each part, `total` is what is expected. False: give up (CLOSED). NULL: none. */
     bool (*progress)(void *arg, uint64_t done, uint64_t total);
     void *arg;

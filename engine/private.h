@@ -64,13 +64,14 @@ void *mem_zalloc(size_t n);
 void *mem_aligned(size_t align, size_t n);
 void engine_test_fail_alloc(unsigned nth);
 
-/* Makes the directory (0700) if it is missing, durably. *made is set when there is a new one, also
- * when this then fails. */
-MUST_CHECK enum err dir_make(const char *dir, bool *made, struct err_detail *d);
+/* Makes the directory (0700) if it is missing, durably. `name`: what messages call it. *made is set when there is a new
+ * one, also when this then fails. */
+MUST_CHECK enum err dir_make(const char *dir, const char *name, bool *made, struct err_detail *d);
 #define LOCK_NAME "LOCK"
-/* The directory belongs to this process until *fd is closed. `flags` for the file LOCK (O_EXCL: there
- * must be none). BUSY. *fd is open also when this fails, unless it is < 0. */
-MUST_CHECK enum err dir_lock(const char *dir, int flags, int *fd, struct err_detail *d);
+/* The directory belongs to this process until *fd is closed. `name`: as above. `flags` for the file LOCK
+ * (O_EXCL: there must be none). BUSY. *fd is open also when this fails, unless it is < 0. */
+MUST_CHECK enum err dir_lock(const char *dir, const char *name, int flags, int *fd,
+                             struct err_detail *d);
 
 /* ---- log format (doc/format.md) -------------------------------------------------------------- */
 

@@ -790,6 +790,36 @@ START_TEST(each_call_fails_once)
 }
 END_TEST
 
+/* As when the directory is held open, and filled by its number. */
+START_TEST(messages_call_it_by_the_name_that_was_given)
+{
+    const char *const extra[] = {"secret", NULL};
+    struct engine_backup b = {.dir = src.path, .dest_name = "the copy", .extra = extra};
+    bool named = false;
+
+    engine_close(filled(60));
+    kit_write(&src, "secret", "abc\n", 4);
+    for (int n = 1; n == 1 || atomic_load(&faults.failed) > 0; n++) {
+        b.dest = at("b");
+        ck_assert_int_eq(mkdir(b.dest, 0700), 0);
+        faults_plan(~0u, n, false, ENOSPC);
+        faults_install();
+        detail.text[0] = 0;
+        (void)!engine_backup(&b, &result, &detail);
+        os_test_replace(NULL);
+        ck_assert_ptr_null(strstr(detail.text, at("b")));
+        named = named || strstr(detail.text, "the copy/LOCK: ") != NULL;
+        remove_dir(at("b"));
+    }
+    ck_assert(named);
+    ck_assert_int_eq(mkdir(b.dest, 0700), 0);
+    ck_assert_int_eq(mkdir(at("b/x"), 0700), 0);
+    ck_assert_int_eq(engine_backup(&b, &result, &detail), ERR_EXISTS);
+    want_text("the copy: is not empty");
+    ck_assert_int_eq(rmdir(at("b/x")), 0);
+}
+END_TEST
+
 /* It has segments, and opens. */
 static bool looks_finished(const char *name)
 {
@@ -943,6 +973,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, a_frame_that_was_withdrawn_is_not_in_the_copy);
     tcase_add_test(t, copies_under_writers_and_compaction);
     tcase_add_loop_test(t, each_call_fails_once, 0, 2);
+    tcase_add_test(t, messages_call_it_by_the_name_that_was_given);
     tcase_add_test(t, what_cannot_be_cleaned_up_is_no_store);
     tcase_add_test(t, what_is_half_removed_is_no_store);
     tcase_add_test(t, each_allocation_fails_once);
