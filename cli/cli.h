@@ -115,6 +115,8 @@ struct cli_run {
 MUST_CHECK enum err cli_run_open(struct cli_run *r);
 /* Then the store on the data that the settings name. */
 MUST_CHECK enum err cli_run_open_store(struct cli_run *r);
+/* The same in a directory that is theirs by another path. */
+MUST_CHECK enum err cli_run_open_store_in(struct cli_run *r, const char *dir);
 /* Behind a compaction: closes the store and opens it with a new index file (engine_options.new_index). */
 MUST_CHECK enum err cli_run_renew_index(struct cli_run *r);
 /* Then the settings that follow from others, or from what is in the data directory: loaded anew. */

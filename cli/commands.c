@@ -3,7 +3,7 @@
  *
  * Run by root, those that write to a data directory become its owner first: a file of root's in it would
  * stop the server. A backup stays root's, where the server cannot get at it, and a restore
- * reads what is root's, so it fills the directory as root and gives it back.
+ * reads what is root's: both fill a directory as root, which is held meanwhile, as its name may be somebody's to bend.
  *
  * Each is handed an open struct cli_run (run.c) and does what its row in kinto.c says; what it has done
  * it tells on run->out, unless it shall be quiet. Data that nobody keeps (the memory backend) cannot be
@@ -161,6 +161,40 @@ enum err cli_command_create_user(struct cli_run *r)
 
 /* ---- backup and restore ---------------------------------------------------------------------- */
 
+/* By the directory itself, which is held, and is called by its name. */
+static enum err copy_held(struct cli_run *r, const struct cli_copy *c, const struct process_loan *l,
+                          struct engine_backup_result *done)
+{
+    struct cli_copy held = *c;
+    held.to = l->path;
+    held.to_name = l->dir;
+    return cli_copy_run(&held, done, &r->detail);
+}
+
+/* `e`: how it went so far. */
+static enum err give_back(struct cli_run *r, struct process_loan *l, bool filled, enum err e)
+{
+    struct err_detail first = r->detail, why = {.text = ""};
+    enum err back = process_give_back(l, filled, &why);
+    if (back == OK)
+        return e;
+    if (e == OK)
+        return err_set(&r->detail, back, 0, "%s", why.text);
+    return err_set(&r->detail, e, 0, "%s; %s", first.text, why.text);
+}
+
+/* Root's backup stays root's, in whosoever's directory. */
+static enum err backup_of_root(struct cli_run *r, const struct cli_copy *c,
+                               struct engine_backup_result *done)
+{
+    struct process_loan loan;
+    enum err e = process_hold(c->to, &loan, &r->detail);
+    if (e != OK)
+        return e;
+    e = copy_held(r, c, &loan, done);
+    return give_back(r, &loan, e == OK, e);
+}
+
 enum err cli_command_backup(struct cli_run *r)
 {
     struct cli_copy c = {.since = r->args->since, .progress = progress_of(r)};
@@ -168,7 +202,7 @@ enum err cli_command_backup(struct cli_run *r)
     enum err e = want_data(r, "back up", &c.from);
     c.to = r->args->operands.at[0];
     if (e == OK)
-        e = cli_copy_run(&c, &done, &r->detail);
+        e = geteuid() == 0 ? backup_of_root(r, &c, &done) : cli_copy_run(&c, &done, &r->detail);
     if (e == OK && !r->args->quiet)
         fprintf(r->out,
                 "%s: backup of %s: %" PRIu64 " segments, %" PRIu64 " bytes copied, %" PRIu64
@@ -177,67 +211,56 @@ enum err cli_command_backup(struct cli_run *r)
     return e;
 }
 
-/* Is there a directory of somebody else that root is about to fill? */
-static bool is_of_another(const char *dir)
+/* Where root stays root, nothing is opened by a name that somebody else may bend. */
+static enum err open_held(struct cli_run *r, const struct process_loan *l)
 {
-    struct stat st;
-    return geteuid() == 0 && stat(dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid != 0;
+    enum err e = cli_run_open_store_in(r, l->path);
+    if (e == OK) {
+        store_close(r->store);
+        r->store = NULL;
+        return OK;
+    }
+    struct err_detail why = r->detail;
+    return err_set(&r->detail, e, 0, "%s: was restored, and cannot be opened: %s", l->dir,
+                   why.text);
 }
 
-/* What went wrong in a directory that is held, said of its name. */
-static void say_name(struct err_detail *d, const struct process_loan *l)
-{
-    char text[sizeof d->text];
-    const char *at = strstr(d->text, l->path);
-    if (!at)
-        return;
-    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - d->text), d->text, l->dir,
-             at + strlen(l->path));
-    memcpy(d->text, text, sizeof text);
-}
-
-/* Into a directory of another user, which is root's meanwhile, and theirs again in any case; and becomes that user:
- * from then on they may do with the name what they like. */
-static enum err copy_for_owner(struct cli_run *r, const struct cli_copy *c,
-                               struct engine_backup_result *done)
+/* The copy is opened once, so that the index is there when a server starts: in the directory of somebody else as they,
+ * who may do with its name what they like. */
+static enum err restore_of_root(struct cli_run *r, const struct cli_copy *c,
+                                struct engine_backup_result *done)
 {
     struct process_loan loan;
-    struct cli_copy held = *c;
-    struct err_detail why = {.text = ""};
-    enum err e = process_take_over(c->to, &loan, &r->detail);
+    enum err e = process_hold(c->to, &loan, &r->detail);
     if (e != OK)
         return e;
-    held.to = loan.path;
-    e = cli_copy_run(&held, done, &r->detail);
-    if (e != OK)
-        say_name(&r->detail, &loan);
-    enum err back = process_give_back(&loan, e == OK, &why);
-    if (e == OK && back != OK)
-        r->detail = why;
+    e = process_take_over(&loan, &r->detail);
     if (e == OK)
-        e = back;
-    return e == OK ? process_become_uid(loan.uid, &r->detail) : e;
+        e = copy_held(r, c, &loan, done);
+    bool filled = e == OK;
+    if (filled && loan.uid == 0)
+        e = open_held(r, &loan);
+    e = give_back(r, &loan, filled, e);
+    if (e != OK || loan.uid == 0)
+        return e;
+    e = process_become_uid(loan.uid, &r->detail);
+    return e == OK ? cli_run_open_store(r) : e;
 }
 
-static enum err copy_to(struct cli_run *r, const struct cli_copy *c,
+static enum err restore(struct cli_run *r, const struct cli_copy *c,
                         struct engine_backup_result *done)
 {
-    if (is_of_another(c->to))
-        return copy_for_owner(r, c, done);
     enum err e = cli_copy_run(c, done, &r->detail);
-    return e == OK ? process_become_owner(c->to, &r->detail) : e;
+    return e == OK ? cli_run_open_store(r) : e;
 }
 
-/* The copy is opened once, so that the index is there when a server starts. */
 enum err cli_command_restore(struct cli_run *r)
 {
     struct cli_copy c = {.from = r->args->operands.at[0], .progress = progress_of(r)};
     struct engine_backup_result done;
     enum err e = want_data(r, "restore to", &c.to);
     if (e == OK)
-        e = copy_to(r, &c, &done);
-    if (e == OK)
-        e = cli_run_open_store(r);
+        e = geteuid() == 0 ? restore_of_root(r, &c, &done) : restore(r, &c, &done);
     if (e == OK && !r->args->quiet)
         fprintf(r->out,
                 "%s: restored from %s: %" PRIu64 " segments, %" PRIu64

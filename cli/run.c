@@ -124,12 +124,15 @@ enum err cli_run_derive(struct cli_run *r)
     return e;
 }
 
-static enum err open_store(struct cli_run *r, bool new_index)
+/* dir NULL: that of the settings. */
+static enum err open_store(struct cli_run *r, const char *dir, bool new_index)
 {
     struct store_options o;
     enum err e = store_options_load(&o, r->settings, &r->detail);
     if (e != OK)
         return e;
+    if (dir)
+        o.dir = dir;
     if (o.dir) { /* a copy: the settings may be loaded anew */
         r->data_dir = o.dir = arena_cstr(&r->arena, str_from(o.dir));
         if (!o.dir)
@@ -141,12 +144,17 @@ static enum err open_store(struct cli_run *r, bool new_index)
 
 enum err cli_run_open_store(struct cli_run *r)
 {
-    return open_store(r, false);
+    return open_store(r, NULL, false);
+}
+
+enum err cli_run_open_store_in(struct cli_run *r, const char *dir)
+{
+    return open_store(r, dir, false);
 }
 
 enum err cli_run_renew_index(struct cli_run *r)
 {
     store_close(r->store);
     r->store = NULL;
-    return open_store(r, true);
+    return open_store(r, NULL, true);
 }

@@ -216,12 +216,23 @@ static int open_dir(const char *dir)
     return os()->open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 }
 
+static enum err not_opened(const struct handover *h)
+{
+    int saved = errno;
+    struct stat st;
+    if (lstat(h->dir, &st) == 0 && S_ISLNK(st.st_mode))
+        return err_set(h->detail, ERR_REFUSED, 0, "%s: is a symbolic link: name what it leads to",
+                       h->dir);
+    errno = saved;
+    return failed(h, "", "cannot be opened as a directory");
+}
+
 enum err process_hand_over(const char *dir, uid_t uid, gid_t gid, struct err_detail *d)
 {
     const struct handover h = {.dir = dir, .uid = uid, .gid = gid, .detail = d};
     int fd = open_dir(dir);
     if (fd < 0)
-        return failed(&h, "", "cannot be opened as a directory");
+        return not_opened(&h);
     enum err e = check_dir(&h, fd);
     if (e == OK)
         e = give_content(&h, fd);
@@ -231,84 +242,153 @@ enum err process_hand_over(const char *dir, uid_t uid, gid_t gid, struct err_det
     return e;
 }
 
-/* ---- a directory that root fills for somebody else ------------------------------------------- */
+/* ---- a directory that root fills ------------------------------------------------------------- */
 
-/* First root's, then closed: its owner could open it again in between the other way round. */
-static enum err take(const struct process_loan *l, const struct handover *h)
+/* Its name is on the disk, too. By descriptor, as all of it. */
+static enum err sync_folder(const struct process_loan *l, const struct handover *h)
 {
-    if (fchown(l->fd, 0, 0) != 0)
-        return failed(h, "", "cannot be taken over");
-    if (fchmod(l->fd, 0700) == 0)
-        return OK;
-    enum err e = failed(h, "", "cannot be taken over");
-    (void)!fchown(l->fd, l->uid, l->gid);
+    int fd = openat(l->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum err e = fd >= 0 && os()->fsync(fd) == 0 ? OK : failed(h, "", "cannot be synced");
+    if (fd >= 0)
+        os()->close(fd);
     return e;
 }
 
-enum err process_take_over(const char *dir, struct process_loan *out, struct err_detail *d)
+/* Is it the directory that a path leads to? */
+static bool is_at(const struct process_loan *l, const char *path)
 {
-    const struct handover h = {.dir = dir, .detail = d};
-    struct process_loan l = {.dir = dir, .fd = open_dir(dir)};
-    struct stat st;
-    enum err e = OK;
-    if (l.fd < 0)
-        return failed(&h, "", "cannot be opened as a directory");
-    if (fstat(l.fd, &st) != 0)
-        e = failed(&h, "", "cannot be looked at");
-    if (e == OK) {
-        l.uid = st.st_uid;
-        l.gid = st.st_gid;
-        l.mode = st.st_mode & 07777;
-        snprintf(l.path, sizeof l.path, "/proc/self/fd/%d", l.fd);
-        e = take(&l, &h);
-    }
-    if (e == OK)
-        *out = l;
-    else
-        os()->close(l.fd);
-    return e;
+    struct stat at, own;
+    return fstat(l->fd, &own) == 0 && stat(path, &at) == 0 && at.st_dev == own.st_dev &&
+           at.st_ino == own.st_ino;
 }
 
-/* Is it the directory that the name leads to? */
 static enum err check_name(const struct process_loan *l, const struct handover *h)
 {
-    struct stat name, own;
-    if (fstat(l->fd, &own) != 0 || stat(l->dir, &name) != 0)
-        return failed(h, "", "cannot be looked at");
-    if (name.st_dev == own.st_dev && name.st_ino == own.st_ino)
+    if (is_at(l, l->dir))
         return OK;
     return err_set(h->detail, ERR_CONFLICT, 0,
                    "%s: leads to another directory than before: it was exchanged meanwhile",
                    l->dir);
 }
 
-/* What was filled, for its new owner. When that fails, nothing of it stays. */
-static enum err give_filled(const struct process_loan *l, const struct handover *h)
+static enum err look(struct process_loan *l, const struct handover *h)
+{
+    struct stat st;
+    if (fstat(l->fd, &st) != 0)
+        return failed(h, "", "cannot be looked at");
+    l->uid = st.st_uid;
+    l->gid = st.st_gid;
+    l->mode = st.st_mode & 07777;
+    snprintf(l->path, sizeof l->path, "/proc/self/fd/%d", l->fd);
+    if (!is_at(l, l->path))
+        return err_set(h->detail, ERR_UNSUPPORTED, 0,
+                       "%s: root can fill a directory only where /proc is mounted", l->dir);
+    return l->made ? sync_folder(l, h) : OK;
+}
+
+/* Only if it was made, and still is what was made. */
+static void unmake(const struct process_loan *l)
+{
+    if (l->made && is_at(l, l->dir))
+        (void)os()->rmdir(l->dir);
+}
+
+enum err process_hold(const char *dir, struct process_loan *out, struct err_detail *d)
+{
+    const struct handover h = {.dir = dir, .detail = d};
+    struct process_loan l = {.dir = dir, .made = os()->mkdir(dir, 0700) == 0};
+    if (!l.made && errno != EEXIST)
+        return failed(&h, "", "cannot be created");
+    l.fd = open_dir(dir);
+    if (l.fd < 0)
+        return not_opened(&h);
+    enum err e = look(&l, &h);
+    if (e == OK) {
+        *out = l;
+        return OK;
+    }
+    unmake(&l);
+    os()->close(l.fd);
+    return e;
+}
+
+static bool is_alone(const struct process_loan *l)
+{
+    return l->uid == 0 && l->gid == 0 && l->mode == 0700;
+}
+
+static enum err return_it(struct process_loan *l, mode_t mode, const struct handover *h)
+{
+    if (l->taken && fchmod(l->fd, mode) != 0)
+        return failed(h, "", "cannot have its mode");
+    if (l->taken && fchown(l->fd, l->uid, l->gid) != 0)
+        return failed(h, "", "cannot be given back");
+    l->taken = false;
+    return OK;
+}
+
+/* First root's, then closed: its owner could open it again in between the other way round. */
+enum err process_take_over(struct process_loan *l, struct err_detail *d)
+{
+    const struct handover h = {.dir = l->dir, .detail = d};
+    if (is_alone(l))
+        return OK;
+    if (l->made && l->uid != 0)
+        return err_set(
+            d, ERR_CONFLICT, 0,
+            "%s: was made by root, and belongs to user %u: it was exchanged, or the file "
+            "system knows no root",
+            l->dir, (unsigned)l->uid);
+    if (fchown(l->fd, 0, 0) != 0)
+        return failed(&h, "", "cannot be taken over");
+    l->taken = true;
+    if (fchmod(l->fd, 0700) == 0)
+        return OK;
+    enum err e = failed(&h, "", "cannot be taken over");
+    (void)!fchown(l->fd, l->uid, l->gid);
+    l->taken = false;
+    return e;
+}
+
+/* What was filled, for its owner; the directory last, so that nobody else is in it before. */
+static enum err give_filled(struct process_loan *l, const struct handover *h)
 {
     enum err e = check_name(l, h);
-    if (e == OK)
+    if (e == OK && l->taken && l->uid != 0)
         e = give_content(h, l->fd);
-    if (e == OK && fchmod(l->fd, 0700) != 0)
-        e = failed(h, "", "cannot be closed to others");
-    if (e == OK)
-        return OK;
-    struct err_detail first = h->detail ? *h->detail : (struct err_detail){.text = ""};
-    if (remove_content(h, l->fd) != OK)
-        return err_set(h->detail, e, 0, "%s; and what was put into it is still there: remove it",
-                       first.text);
-    if (h->detail)
-        *h->detail = first;
-    return e;
+    return e == OK ? return_it(l, 0700, h) : e;
+}
+
+static struct err_detail detail_of(const struct handover *h)
+{
+    return h->detail ? *h->detail : (struct err_detail){.text = ""};
+}
+
+/* After the failure `e`, which the detail tells: nothing of it stays. What else fails is told, too. */
+static enum err take_back(struct process_loan *l, enum err e, const struct handover *h)
+{
+    struct err_detail first = detail_of(h), why = {.text = ""};
+    const struct handover quiet = {.dir = l->dir, .detail = &why};
+    bool left = remove_content(&quiet, l->fd) != OK;
+    bool kept = return_it(l, l->mode, &quiet) != OK;
+    unmake(l);
+    return err_set(h->detail, e, 0, "%s%s%s", first.text,
+                   left ? "; and what was put into it is still there: remove it" : "",
+                   kept ? "; and the directory is root's: chown it" : "");
 }
 
 enum err process_give_back(struct process_loan *l, bool filled, struct err_detail *d)
 {
     const struct handover h = {.dir = l->dir, .uid = l->uid, .gid = l->gid, .detail = d};
-    enum err e = filled ? give_filled(l, &h) : OK;
-    if ((e != OK || !filled) && fchmod(l->fd, l->mode) != 0 && e == OK)
-        e = failed(&h, "", "cannot have its old mode");
-    if (fchown(l->fd, l->uid, l->gid) != 0 && e == OK)
-        e = failed(&h, "", "cannot be given back");
+    enum err e;
+    if (filled) {
+        e = give_filled(l, &h);
+        if (e != OK)
+            e = take_back(l, e, &h);
+    } else {
+        e = return_it(l, l->mode, &h);
+        unmake(l);
+    }
     os()->close(l->fd);
     return e;
 }

@@ -85,10 +85,9 @@ MUST_CHECK enum err process_become_owner(const char *dir, struct err_detail *d);
  */
 MUST_CHECK enum err process_hand_over(const char *dir, uid_t uid, gid_t gid, struct err_detail *d);
 /*
- * A directory of somebody else that root is to fill: taken over, it is root's alone, so that nobody puts
- * something in the way, until it is given back. Whatever becomes of the filling, the one who took it over gives it
- * back. It is held open meanwhile, and filled by `path`, so that it is the same one whatever becomes of its name: whose
- * folder it lies in may put another directory there.
+ * A directory that root is to fill, in whosoever's folder it lies: who has that may put another one under its name at any
+ * time. So it is held open from the begin to the end, and filled by `path`, which is the same one whatever becomes of
+ * its name. Whatever becomes of the filling, who holds it gives it back.
  */
 struct process_loan {
     const char *dir; /* its name, borrowed */
@@ -97,15 +96,21 @@ struct process_loan {
     uid_t uid; /* whose it was, and how open */
     gid_t gid;
     mode_t mode;
+    bool made;  /* by process_hold */
+    bool taken; /* is to be given back */
 };
 
-/* IO and what else the system says; then nothing has changed, *out neither, and there is nothing to give back. */
-MUST_CHECK enum err process_take_over(const char *dir, struct process_loan *out,
-                                      struct err_detail *d);
+/* Made (0700) if it is not there. REFUSED: the name is a symbolic link; UNSUPPORTED: there is no /proc; IO and what else
+ * the system says. Then nothing is held, and *out is as it was. */
+MUST_CHECK enum err process_hold(const char *dir, struct process_loan *out, struct err_detail *d);
+/* From now on it is root's alone, so that nobody else puts something into it. CONFLICT: root made it, and it is somebody
+ * else's; IO and what else the system says. Then it is as it was, and still held. */
+MUST_CHECK enum err process_take_over(struct process_loan *l, struct err_detail *d);
 /*
- * filled: it was empty, and is given back with what is in it, and for its owner only. When that fails (CONFLICT: its
- * name leads to another one by now; REFUSED, IO) all that is in it is removed; could that not be done either, the
- * detail says so. Not filled, or failed: it is as it was.
+ * The end of it. filled: it was empty, and if it was taken over it goes to whoever had it with all that is in it, and for
+ * them only. When that fails (CONFLICT: its name leads to another one by now; REFUSED, IO) all that is in it is
+ * removed; what of that could not be done either the detail says. Not filled, or failed: it is as it was, or is not
+ * there any more, if it was made.
  */
 MUST_CHECK enum err process_give_back(struct process_loan *l, bool filled, struct err_detail *d);
 

@@ -4,6 +4,7 @@
  */
 #include "test/unit/cli/cli_test.h"
 
+#include <fcntl.h>
 #include <signal.h>
 
 static struct err_detail detail;
@@ -165,6 +166,106 @@ START_TEST(root_copies_what_is_the_owners)
 }
 END_TEST
 
+/* ---- root, in the folder of somebody who exchanges names ---------------------------------------- */
+
+static const char *target; /* what root fills */
+static bool exchanged;
+
+/* At the first file that root makes. */
+static int exchanging_open(const char *path, int flags, unsigned mode)
+{
+    if ((flags & O_CREAT) && !exchanged) {
+        exchanged = true;
+        ck_assert_int_eq(rename(target, "moved"), 0);
+        ck_assert_int_eq(symlink("trap", target), 0);
+    }
+    return os_kernel.open(path, flags, mode);
+}
+
+static void begin_run(struct cli_run *r, struct cli_args *args)
+{
+    *r = (struct cli_run){.args = args, .out = stdout, .err = stderr, .in = stdin};
+    args->quiet = true;
+    ck_assert_msg(cli_run_open(r) == OK, "%s", r->detail.text);
+}
+
+static void count_one(void *arg, const char *name)
+{
+    (void)name;
+    ++*(unsigned *)arg;
+}
+
+static unsigned entries_of(const char *path)
+{
+    unsigned n = 0;
+    ck_assert_int_eq(os()->list_dir(path, count_one, &n), 0);
+    return n;
+}
+
+static const struct {
+    enum err (*command)(struct cli_run *r);
+    const char *data, *operand, *target;
+    bool there;
+} exchanges[] = {
+    {cli_command_restore, "new", "data", "new", false},
+    {cli_command_restore, "new", "data", "new", true},
+    {cli_command_backup, "data", "new", "new", false},
+    {cli_command_backup, "data", "new", "new", true},
+};
+
+START_TEST(root_fills_nothing_by_its_name)
+{
+    struct cli_args args = {.data = exchanges[_i].data,
+                            .operands = {.at = {exchanges[_i].operand}, .n = 1}};
+    struct os_ops ops = os_kernel;
+    struct cli_run r;
+
+    if (geteuid() != 0) {
+        fprintf(stderr, "SKIPPED: not root\n");
+        return;
+    }
+    make_store("data");
+    target = exchanges[_i].target;
+    ck_assert_int_eq(mkdir("trap", 0700), 0);
+    if (exchanges[_i].there)
+        ck_assert(mkdir(target, 0700) == 0 && chown(target, 4711, 4711) == 0);
+    begin_run(&r, &args);
+    ops.open = exchanging_open;
+    os_test_replace(&ops);
+    ck_assert_int_eq(exchanges[_i].command(&r), ERR_CONFLICT);
+    os_test_replace(NULL);
+    ck_assert(exchanged && strstr(r.detail.text, "exchanged"));
+    ck_assert_uint_eq(entries_of("trap"), 0);
+    ck_assert_uint_eq(entries_of("moved"), 0);
+    cli_run_close(&r);
+}
+END_TEST
+
+START_TEST(root_keeps_what_it_makes)
+{
+    struct cli_args to = {.data = "data", .operands = {.at = {"copy"}, .n = 1}};
+    struct cli_args back = {.data = "again", .operands = {.at = {"copy"}, .n = 1}};
+    struct cli_run r;
+    struct stat st;
+
+    if (geteuid() != 0) {
+        fprintf(stderr, "SKIPPED: not root\n");
+        return;
+    }
+    make_store("data");
+    begin_run(&r, &to);
+    ck_assert_msg(cli_command_backup(&r) == OK, "%s", r.detail.text);
+    ck_assert_int_eq(cli_command_backup(&r), ERR_EXISTS);
+    ck_assert_ptr_nonnull(strstr(r.detail.text, "copy: is not empty"));
+    cli_run_close(&r);
+    begin_run(&r, &back);
+    ck_assert_msg(cli_command_restore(&r) == OK, "%s", r.detail.text);
+    cli_run_close(&r);
+    ck_assert(stat("again", &st) == 0 && st.st_uid == 0 && (st.st_mode & 07777) == 0700);
+    ck_assert_int_eq(access("again/index", F_OK), 0);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("cli/backup");
@@ -175,6 +276,8 @@ static Suite *make_suite(void)
     tcase_add_loop_test(t, a_signal_ends_it, 0, ARRAY_LEN(stops));
     tcase_add_loop_test(t, nothing_is_copied_that_was_planted, 0, ARRAY_LEN(planted));
     tcase_add_test(t, root_copies_what_is_the_owners);
+    tcase_add_loop_test(t, root_fills_nothing_by_its_name, 0, ARRAY_LEN(exchanges));
+    tcase_add_test(t, root_keeps_what_it_makes);
     suite_add_tcase(s, t);
     return s;
 }

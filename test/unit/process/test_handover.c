@@ -6,6 +6,8 @@
 
 #include "process/process.h"
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
 
 enum { USER = 4711, GROUP = 4712, OTHER = 4999 };
 
@@ -196,9 +198,10 @@ static void take_over(struct process_loan *loan)
     ck_assert_int_eq(mkdir("data", 0700), 0);
     ck_assert_int_eq(chmod("data", 02755), 0);
     ck_assert_int_eq(chown("data", USER, GROUP), 0);
-    ck_assert_int_eq(process_take_over("data", loan, &detail), OK);
+    ck_assert_int_eq(process_hold("data", loan, &detail), OK);
+    ck_assert_int_eq(process_take_over(loan, &detail), OK);
     struct stat st;
-    ck_assert(stat("data", &st) == 0 && st.st_uid == 0 && (st.st_mode & 077) == 0);
+    ck_assert(!loan->made && stat("data", &st) == 0 && st.st_uid == 0 && (st.st_mode & 077) == 0);
 }
 
 static void want_dir(mode_t mode)
@@ -217,7 +220,10 @@ START_TEST(gives_back_as_it_was)
     ck_assert_int_eq(process_give_back(&loan, false, &detail), OK);
     want_dir(02755);
     loan = (struct process_loan){.fd = 4242};
-    ck_assert_int_eq(process_take_over("nothing", &loan, &detail), ERR_NOTFOUND);
+    ck_assert_int_eq(process_hold("nothing/data", &loan, &detail), ERR_NOTFOUND);
+    ck_assert_int_eq(symlink("data", "link"), 0);
+    ck_assert_int_eq(process_hold("link", &loan, &detail), ERR_REFUSED);
+    ck_assert_ptr_nonnull(strstr(detail.text, "link: is a symbolic link"));
     ck_assert(loan.fd == 4242 && loan.dir == NULL);
 }
 END_TEST
@@ -305,6 +311,85 @@ START_TEST(fills_the_one_that_it_took)
 }
 END_TEST
 
+/* Root's rights without that to give files away. */
+static void lose_chown(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2];
+    ck_assert_int_eq(syscall(SYS_capget, &header, sets), 0);
+    sets[0].effective &= ~(1u << CAP_CHOWN);
+    sets[0].permitted &= ~(1u << CAP_CHOWN);
+    ck_assert_int_eq(syscall(SYS_capset, &header, sets), 0);
+}
+
+/* The very last step fails, behind which there is no other. */
+START_TEST(nothing_stays_where_the_last_step_fails)
+{
+    struct process_loan loan;
+    struct stat st;
+    if (!is_root())
+        return;
+    take_over(&loan);
+    write_text("data/LOCK", "1");
+    ck_assert_int_eq(chown("data/LOCK", USER, GROUP), 0);
+    lose_chown();
+    ck_assert_int_ne(process_give_back(&loan, true, &detail), OK);
+    ck_assert_ptr_nonnull(strstr(detail.text, "cannot be given back"));
+    ck_assert_ptr_nonnull(strstr(detail.text, "the directory is root's: chown it"));
+    ck_assert_uint_eq(entries_of("data"), 0);
+    ck_assert_int_eq(stat("data", &st), 0);
+    ck_assert_uint_eq(st.st_mode & 07777, 02755);
+}
+END_TEST
+
+/* Root's own, in whosoever's folder: held in the same way, and not there any more when nothing came of it. */
+START_TEST(holds_what_it_makes)
+{
+    struct process_loan loan;
+    struct stat st;
+    char path[64];
+    if (!is_root())
+        return;
+    ck_assert_int_eq(process_hold("data", &loan, &detail), OK);
+    ck_assert(loan.made && loan.uid == 0 && process_take_over(&loan, &detail) == OK);
+    ck_assert_int_eq(process_give_back(&loan, false, &detail), OK);
+    ck_assert_int_ne(access("data", F_OK), 0);
+    for (int exchanged = 0; exchanged < 2; exchanged++) {
+        ck_assert_int_eq(process_hold("data", &loan, &detail), OK);
+        snprintf(path, sizeof path, "%s/LOCK", loan.path);
+        write_text(path, "1");
+        if (exchanged) {
+            ck_assert_int_eq(rename("data", "moved"), 0);
+            ck_assert_int_eq(symlink("elsewhere", "data"), 0);
+        }
+        ck_assert_int_eq(process_give_back(&loan, true, &detail), exchanged ? ERR_CONFLICT : OK);
+        ck_assert(stat(exchanged ? "moved" : "data", &st) == 0 && st.st_uid == 0);
+        ck_assert_uint_eq(entries_of(exchanged ? "moved" : "data"), exchanged ? 0 : 1);
+        if (!exchanged)
+            ck_assert_int_eq(rename("data", "elsewhere"), 0);
+    }
+}
+END_TEST
+
+/* What others may write to is closed to them from the begin: it was empty then. */
+START_TEST(closes_what_others_may_write_to)
+{
+    struct process_loan loan;
+    struct stat st;
+    if (!is_root())
+        return;
+    for (int filled = 0; filled < 2; filled++) {
+        ck_assert(mkdir("data", 0700) == 0 && chmod("data", 0777) == 0);
+        ck_assert_int_eq(process_hold("data", &loan, &detail), OK);
+        ck_assert_int_eq(process_take_over(&loan, &detail), OK);
+        ck_assert(stat("data", &st) == 0 && (st.st_mode & 07777) == 0700);
+        ck_assert_int_eq(process_give_back(&loan, filled, &detail), OK);
+        ck_assert(stat("data", &st) == 0 && (st.st_mode & 07777) == (filled ? 0700 : 0777));
+        ck_assert_int_eq(rmdir("data"), 0);
+    }
+}
+END_TEST
+
 /* Under another name it is the same one. */
 START_TEST(gives_back_the_one_that_it_took)
 {
@@ -338,6 +423,9 @@ static Suite *suite(void)
     tcase_add_test(t, tells_what_it_cannot_take_away);
     tcase_add_test(t, fills_the_one_that_it_took);
     tcase_add_test(t, gives_back_the_one_that_it_took);
+    tcase_add_test(t, nothing_stays_where_the_last_step_fails);
+    tcase_add_test(t, holds_what_it_makes);
+    tcase_add_test(t, closes_what_others_may_write_to);
     suite_add_tcase(s, t);
     return s;
 }
