@@ -141,7 +141,7 @@ str net_host_without_root(str host)
 bool net_port_parse(str text, uint16_t *out)
 {
     uint64_t n;
-    if (str_to_u64(text, &n) != OK || n > UINT16_MAX)
+    if (text.n > sizeof "65535" - 1 || str_to_u64(text, &n) != OK || n > UINT16_MAX)
         return false;
     *out = (uint16_t)n;
     return true;

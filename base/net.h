@@ -73,7 +73,7 @@ MUST_CHECK bool net_host_parse(str text, struct net_host *out);
 bool net_host_is_name(str host);
 /* Without the last full stop, which stands for the root. */
 str net_host_without_root(str host);
-/* 0 to 65535, in digits and nothing else. */
+/* 0 to 65535, in one to five digits and nothing else. */
 MUST_CHECK bool net_port_parse(str text, uint16_t *out);
 
 /* printf: a host without brackets as it stands in a URL, where IPv6 has some. */

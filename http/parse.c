@@ -101,14 +101,12 @@ bool http_is_token(str s)
 bool http_is_host(str s)
 {
     struct net_host h;
+    uint16_t port;
 
-    if (!net_host_split(s, &h) || h.port.n > sizeof "65535" - 1)
+    if (!net_host_split(s, &h) || (h.port.n > 0 && !net_port_parse(h.port, &port)))
         return false;
     for (size_t i = 0; i < h.host.n; i++)
         if (!is(h.host.p[i], HOST) && !(h.literal && h.host.p[i] == ':'))
-            return false;
-    for (size_t i = 0; i < h.port.n; i++)
-        if (!str_is_digit(h.port.p[i]))
             return false;
     return true;
 }

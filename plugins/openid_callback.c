@@ -182,10 +182,8 @@ bool openid_is_url(str s)
     if (user != STR_NPOS)
         authority = str_drop(authority, user + 1);
     struct net_host h;
-    if (!net_host_split(authority, &h) || h.port.n > 5 || (h.port.n == 0 && !str_none(h.port)))
+    uint16_t port;
+    if (!net_host_split(authority, &h) || (!str_none(h.port) && !net_port_parse(h.port, &port)))
         return false;
-    for (size_t i = 0; i < h.port.n; i++)
-        if (!str_is_digit(h.port.p[i]))
-            return false;
     return h.literal || is_name(h.host);
 }

@@ -138,7 +138,8 @@ END_TEST
 
 START_TEST(ports_are_numbers)
 {
-    static const char *const bad[] = {"", "-1", "+1", "65536", "8a", " 8", "99999999999999999999"};
+    static const char *const bad[] = {
+        "", "-1", "+1", "65536", "8a", " 8", "99999999999999999999", "000080"};
     uint16_t port = 7;
 
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -146,6 +147,7 @@ START_TEST(ports_are_numbers)
     ck_assert(!net_port_parse(STR_NONE, &port));
     ck_assert(net_port_parse(STR("65535"), &port) && port == 65535);
     ck_assert(net_port_parse(STR("0"), &port) && port == 0);
+    ck_assert(net_port_parse(STR("00080"), &port) && port == 80);
 }
 END_TEST
 

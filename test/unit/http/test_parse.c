@@ -191,6 +191,7 @@ static const struct refused refused[] = {
     R(LINE "Host: h:1:2\r\n" END, 400),
     R(LINE "Host: h:x\r\n" END, 400),
     R(LINE "Host: h:123456\r\n" END, 400),
+    R(LINE "Host: h:65536\r\n" END, 400),
     R(LINE "Host: [::1\r\n" END, 400),
     R(LINE "Host: [::1]1\r\n" END, 400),
     R(LINE "Host: h]:1\r\n" END, 400),

@@ -1046,6 +1046,20 @@ END_TEST
 
 /* ---- logging in ------------------------------------------------------------------------------ */
 
+START_TEST(what_a_url_is)
+{
+    static const char *const good[] = {"http://a.example", "https://a.example:65535/x",
+                                       "localhost:80", "http://[::1]:1/"};
+    static const char *const bad[] = {"http://a.example:",       "http://a.example:65536",
+                                      "http://a.example:000080", "http://a.example:8x",
+                                      "http://nowhere",          "http://a.example/ "};
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        ck_assert_msg(openid_is_url(str_from(good[i])), "%s", good[i]);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        ck_assert_msg(!openid_is_url(str_from(bad[i])), "%s", bad[i]);
+}
+END_TEST
+
 #define LOGIN "/v1/openid/id/login?scope=openid+email&callback=http://localhost:3000/%23tokens="
 
 static struct fake_answer *get(const char *target)
@@ -1255,6 +1269,7 @@ static Suite *openid_suite(void)
     t = tcase_create("callbacks");
     tcase_add_checked_fixture(t, setup_bare, teardown_bare);
     tcase_add_loop_test(t, where_tokens_may_go, 0, (int)ARRAY_LEN(callbacks));
+    tcase_add_test(t, what_a_url_is);
     tcase_add_test(t, a_pattern_costs_little);
     suite_add_tcase(s, t);
     return s;
