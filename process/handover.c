@@ -25,7 +25,6 @@ struct handover {
     uid_t uid;
     gid_t gid;
     struct err_detail *detail;
-    bool look; /* and give nothing yet */
 };
 
 static enum err failed(const struct handover *h, const char *name, const char *what)
@@ -60,44 +59,10 @@ static enum err check_alone(const struct handover *h, const char *name, const st
                    name, *name ? ": " : "");
 }
 
-static enum err give_all(const struct handover *h, int fd, int depth);
-
-/* A folder of root's: nobody can put another one in its place. */
-static enum err give_dir(const struct handover *h, int parent, const char *name, int depth)
+/* The same directory opened once more, with a place of its own to read from. */
+static int open_again(int fd)
 {
-    if (depth > MAX_DEPTH)
-        return err_set(h->detail, ERR_REFUSED, 0, "%s: %s: is more than %d folders deep", h->dir,
-                       name, MAX_DEPTH);
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return failed(h, name, "cannot be opened");
-    return give_all(h, fd, depth);
-}
-
-static enum err give_entry(const struct handover *h, int parent, const char *name, int depth)
-{
-    struct stat st;
-    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-        return failed(h, name, "cannot be looked at");
-    if (st.st_uid != 0)
-        return OK;
-    if (S_ISDIR(st.st_mode)) {
-        enum err e = check_alone(h, name, &st);
-        if (e == OK)
-            e = give_dir(h, parent, name, depth + 1);
-        if (e != OK)
-            return e;
-    } else if (st.st_nlink > 1) {
-        return err_set(h->detail, ERR_REFUSED, 0,
-                       "%s: %s: is another file, too, as in backups that share what is the same: "
-                       "restore it instead",
-                       h->dir, name);
-    }
-    if (h->look)
-        return OK;
-    if (fchownat(parent, name, h->uid, h->gid, AT_SYMLINK_NOFOLLOW) != 0)
-        return failed(h, name, "cannot be given to another user");
-    return OK;
+    return openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 typedef enum err entry_fn(const struct handover *h, int parent, const char *name, int depth);
@@ -121,29 +86,82 @@ static enum err walk(const struct handover *h, int fd, int depth, entry_fn *fn)
     return e;
 }
 
-/* What is in an open directory, which is taken; not the directory itself. */
-static enum err give_all(const struct handover *h, int fd, int depth)
+/* What is in a folder, which no link leads to. */
+static enum err walk_folder(const struct handover *h, int parent, const char *name, int depth,
+                            entry_fn *fn)
 {
-    return walk(h, fd, depth, give_entry);
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? failed(h, name, "cannot be opened") : walk(h, fd, depth, fn);
 }
 
-/* The same directory opened once more, with a place of its own to read from. */
-static int open_again(int fd)
+/* What is in an open directory; not the directory itself, which stays open. */
+static enum err walk_content(const struct handover *h, int fd, entry_fn *fn)
 {
-    return openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int again = open_again(fd);
+    return again < 0 ? failed(h, "", "cannot be read") : walk(h, again, 0, fn);
+}
+
+static enum err look_at(const struct handover *h, int parent, const char *name, struct stat *st)
+{
+    return fstatat(parent, name, st, AT_SYMLINK_NOFOLLOW) == 0
+               ? OK
+               : failed(h, name, "cannot be looked at");
+}
+
+/* ---- giving ---------------------------------------------------------------------------------- */
+
+static enum err check_folder(const struct handover *h, const char *name, const struct stat *st,
+                             int depth)
+{
+    enum err e = check_alone(h, name, st);
+    if (e == OK && depth > MAX_DEPTH)
+        e = err_set(h->detail, ERR_REFUSED, 0, "%s: %s: is more than %d folders deep", h->dir, name,
+                    MAX_DEPTH);
+    return e;
+}
+
+static enum err check_file(const struct handover *h, const char *name, const struct stat *st)
+{
+    if (st->st_nlink == 1)
+        return OK;
+    return err_set(h->detail, ERR_REFUSED, 0,
+                   "%s: %s: is another file, too, as in backups that share what is the same: "
+                   "restore it instead",
+                   h->dir, name);
+}
+
+/* May all of it be given? */
+static enum err check_entry(const struct handover *h, int parent, const char *name, int depth)
+{
+    struct stat st;
+    enum err e = look_at(h, parent, name, &st);
+    if (e != OK || st.st_uid != 0)
+        return e;
+    if (!S_ISDIR(st.st_mode))
+        return check_file(h, name, &st);
+    e = check_folder(h, name, &st, depth + 1);
+    return e == OK ? walk_folder(h, parent, name, depth + 1, check_entry) : e;
+}
+
+/* Of what was checked: a folder of root's is root's alone, so nobody has put another one in its place. */
+static enum err give_entry(const struct handover *h, int parent, const char *name, int depth)
+{
+    struct stat st;
+    enum err e = look_at(h, parent, name, &st);
+    if (e != OK || st.st_uid != 0)
+        return e;
+    if (S_ISDIR(st.st_mode))
+        e = walk_folder(h, parent, name, depth + 1, give_entry);
+    if (e == OK && fchownat(parent, name, h->uid, h->gid, AT_SYMLINK_NOFOLLOW) != 0)
+        e = failed(h, name, "cannot be given to another user");
+    return e;
 }
 
 /* Looks at all of it first, so that what is refused is left as it was. */
 static enum err give_content(const struct handover *h, int fd)
 {
-    struct handover pass = *h;
-    enum err e = OK;
-    for (int i = 0; i < 2 && e == OK; i++) {
-        int again = open_again(fd);
-        pass.look = i == 0;
-        e = again < 0 ? failed(h, "", "cannot be read") : give_all(&pass, again, 0);
-    }
-    return e;
+    enum err e = walk_content(h, fd, check_entry);
+    return e == OK ? walk_content(h, fd, give_entry) : e;
 }
 
 /* ---- taking away ----------------------------------------------------------------------------- */
@@ -151,25 +169,18 @@ static enum err give_content(const struct handover *h, int fd)
 static enum err remove_entry(const struct handover *h, int parent, const char *name, int depth)
 {
     struct stat st;
-    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-        return failed(h, name, "cannot be looked at");
-    bool is_dir = S_ISDIR(st.st_mode);
-    if (is_dir && depth < MAX_REMOVED_DEPTH) {
-        int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        enum err e =
-            fd < 0 ? failed(h, name, "cannot be opened") : walk(h, fd, depth + 1, remove_entry);
-        if (e != OK)
-            return e;
-    }
-    return unlinkat(parent, name, is_dir ? AT_REMOVEDIR : 0) == 0
-               ? OK
-               : failed(h, name, "cannot be removed");
+    enum err e = look_at(h, parent, name, &st);
+    bool is_dir = e == OK && S_ISDIR(st.st_mode);
+    if (is_dir && depth < MAX_REMOVED_DEPTH)
+        e = walk_folder(h, parent, name, depth + 1, remove_entry);
+    if (e == OK && unlinkat(parent, name, is_dir ? AT_REMOVEDIR : 0) != 0)
+        e = failed(h, name, "cannot be removed");
+    return e;
 }
 
 static enum err remove_content(const struct handover *h, int fd)
 {
-    int again = open_again(fd);
-    return again < 0 ? failed(h, "", "cannot be read") : walk(h, again, 0, remove_entry);
+    return walk_content(h, fd, remove_entry);
 }
 
 /* ---- which directories? ---------------------------------------------------------------------- */
