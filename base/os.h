@@ -58,6 +58,9 @@ MUST_CHECK enum err os_read_file(const char *path, size_t max, char **out, size_
  * REFUSED: it is no regular file (nor a link to one). */
 MUST_CHECK enum err os_read_regular(const char *path, size_t max, char **out, size_t *out_n,
                                     struct err_detail *d);
+/* Either of them, for who reads at the start and again later. */
+typedef enum err os_read_fn(const char *path, size_t max, char **out, size_t *out_n,
+                            struct err_detail *d);
 
 /*
  * Bytes of memory that the process may use: the machine's, or less where a cgroup (a container, a unit of systemd)

@@ -30,6 +30,7 @@
 
 #include "base/list.h"
 #include "base/net.h"
+#include "base/os.h"
 #include "base/pool.h"
 #include "http/http.h"
 
@@ -179,10 +180,9 @@ ssize_t sock_write(struct conn *c, const struct iovec *v, int n);
 
 /* The PEM files of the settings, read once and parsed for each loop; only while that is done. */
 struct tls_files;
-/* At the start a key may come through a pipe; later nobody waits for one (os_read_regular). */
-enum tls_reading { TLS_FIRST, TLS_AGAIN };
+/* `read`: at the start a key may come through a pipe (os_read_file); later nobody waits for one (os_read_regular). */
 MUST_CHECK enum err tls_files_read(struct tls_files **out, const struct http_tls_options *o,
-                                   enum tls_reading r, struct err_detail *d);
+                                   os_read_fn *read, struct err_detail *d);
 void tls_files_free(struct tls_files *f); /* NULL is fine */
 
 /* What lets clients come back without a full handshake: one for all loops, with locks of its own. */

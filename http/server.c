@@ -180,12 +180,12 @@ static enum err make_contexts(struct http_server *s, const struct tls_files *f,
 }
 
 /* Reads the files and hands each loop its context. The loops run, or they have none yet. */
-static enum err load_tls(struct http_server *s, const struct http_tls_options *o,
-                         enum tls_reading r, struct err_detail *d)
+static enum err load_tls(struct http_server *s, const struct http_tls_options *o, os_read_fn *read,
+                         struct err_detail *d)
 {
     struct tls_context *made[MAX_LOOPS];
     struct tls_files *f = NULL;
-    enum err e = tls_files_read(&f, o, r, d);
+    enum err e = tls_files_read(&f, o, read, d);
 
     if (e == OK)
         e = make_contexts(s, f, made, d);
@@ -204,7 +204,7 @@ static enum err open_tls(struct http_server *s, const struct http_tls_options *o
     if (o->count == 0)
         return OK;
     e = tls_tickets_new(&s->tickets, d);
-    return e == OK ? load_tls(s, o, TLS_FIRST, d) : e;
+    return e == OK ? load_tls(s, o, os_read_file, d) : e;
 }
 
 /* What makes threads. */
@@ -228,7 +228,7 @@ enum err http_server_reload_tls(struct http_server *s, const struct http_tls_opt
 
     if (s->tickets == NULL || o->count == 0)
         return err_set(detail, ERR_UNSUPPORTED, 0, "the server was started without TLS");
-    e = load_tls(s, o, TLS_AGAIN, detail);
+    e = load_tls(s, o, os_read_regular, detail);
     for (unsigned i = 0; i < s->nloops && e == OK; i++)
         loop_wake(&s->loops[i]);
     return e;

@@ -241,13 +241,12 @@ static void warn_of_readers(const char *path)
                   "file=%s reason=\"every user can read it: chmod 600\"", path);
 }
 
-static enum err read_pem(struct pem *p, enum tls_reading r, struct err_detail *d)
+static enum err read_pem(struct pem *p, os_read_fn *read, struct err_detail *d)
 {
-    return r == TLS_FIRST ? os_read_file(p->path, MAX_PEM_BYTES, &p->text, &p->n, d)
-                          : os_read_regular(p->path, MAX_PEM_BYTES, &p->text, &p->n, d);
+    return read(p->path, MAX_PEM_BYTES, &p->text, &p->n, d);
 }
 
-static enum err read_pems(struct tls_files *f, const struct http_tls_options *o, enum tls_reading r,
+static enum err read_pems(struct tls_files *f, const struct http_tls_options *o, os_read_fn *read,
                           struct err_detail *d)
 {
     enum err e = OK;
@@ -256,17 +255,17 @@ static enum err read_pems(struct tls_files *f, const struct http_tls_options *o,
         struct pem *c = &f->certificates[i], *k = &f->keys[i];
         c->path = o->certificates[i].p;
         k->path = o->keys[i].p;
-        e = read_pem(c, r, d);
+        e = read_pem(c, read, d);
         if (e == OK)
-            e = read_pem(k, r, d);
+            e = read_pem(k, read, d);
         if (e == OK)
             warn_of_readers(k->path);
     }
     return e;
 }
 
-enum err tls_files_read(struct tls_files **out, const struct http_tls_options *o,
-                        enum tls_reading r, struct err_detail *d)
+enum err tls_files_read(struct tls_files **out, const struct http_tls_options *o, os_read_fn *read,
+                        struct err_detail *d)
 {
     struct tls_files *f = calloc(1, sizeof *f);
     enum err e = ERR_NOMEM;
@@ -279,7 +278,7 @@ enum err tls_files_read(struct tls_files **out, const struct http_tls_options *o
     if (f == NULL || f->certificates == NULL || f->keys == NULL)
         e = err_set(d, ERR_NOMEM, 0, "TLS certificates");
     else
-        e = read_pems(f, o, r, d);
+        e = read_pems(f, o, read, d);
     if (e != OK) {
         tls_files_free(f);
         return e;
