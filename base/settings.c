@@ -94,6 +94,7 @@ static enum err read_typed(struct settings *s, str text, struct value *v)
     case SETTING_PATHS:
         return native_paths(&s->arena, text, &v->words, &v->nwords);
     case SETTING_STRING:
+    case SETTING_PATH:
     case SETTING_IGNORED:
     case SETTING_WARNED:
         return OK;
@@ -125,6 +126,7 @@ static void describe_allowed(char *out, size_t size, const struct setting_row *r
         snprintf(out, size, "paths separated by commas, or a JSON list of strings");
         return;
     case SETTING_STRING:
+    case SETTING_PATH:
     case SETTING_IGNORED:
     case SETTING_WARNED:
         snprintf(out, size, "any text");
@@ -225,12 +227,14 @@ static void apply_empty(const struct source *from, struct value *v, bool null)
         v->set = true;
         break;
     case SETTING_STRING:
+    case SETTING_PATH:
     case SETTING_IGNORED:
     case SETTING_WARNED:
         v->set = false;
         break;
     }
-    v->text = v->row->type == SETTING_STRING && !null ? STR("") : STR_NONE;
+    bool is_text = v->row->type == SETTING_STRING || v->row->type == SETTING_PATH;
+    v->text = is_text && !null ? STR("") : STR_NONE;
     v->yes = false;
     v->words = NULL;
     v->nwords = 0;
@@ -689,6 +693,24 @@ const str *settings_list(const struct settings *s, const char *key, size_t *n)
     const struct value *v = value_typed(s, key, TYPE(LIST) | TYPE(PATHS));
     *n = v->nwords;
     return v->words;
+}
+
+static void tell_paths(const struct value *v, settings_path_fn *fn, void *arg)
+{
+    if (v->row->type == SETTING_PATH && v->text.n > 0)
+        fn(arg, v->text.p, v->row->allowed);
+    for (size_t i = 0; v->row->type == SETTING_PATHS && i < v->nwords; i++)
+        fn(arg, v->words[i].p, v->row->allowed);
+}
+
+void settings_paths(const struct settings *s, settings_path_fn *fn, void *arg)
+{
+    size_t it = 0;
+    str key;
+    void *v;
+
+    while (map_next(&s->values, &it, &key, &v))
+        tell_paths(v, fn, arg);
 }
 
 static void log_without_effect(const struct value *v)

@@ -37,6 +37,7 @@ enum setting_type {
     SETTING_FLOAT,   /* decimal within [min, max] */
     SETTING_STRING,  /* any text; empty: STR(""), and counts as unset */
     SETTING_LIST,    /* words separated by white space or commas; or a JSON list of strings */
+    SETTING_PATH,    /* of one file; text like STRING */
     SETTING_PATHS,   /* paths separated by commas or line ends; or a JSON list of strings */
     SETTING_ENUM,    /* one of the words in `allowed`, separated by spaces */
     SETTING_IGNORED, /* known and without effect here; `help` says why. Accepted in silence */
@@ -46,11 +47,12 @@ enum setting_type {
 struct setting_row {
     const char *key;
     enum setting_type type;
-    int64_t min, max;    /* INT and FLOAT */
-    const char *def;     /* NULL: unset */
-    const char *unit;    /* "seconds", "bytes", ... or "" */
-    const char *allowed; /* ENUM: "a b c"; else NULL */
-    const char *help;    /* one sentence */
+    int64_t min, max; /* INT and FLOAT */
+    const char *def;  /* NULL: unset */
+    const char *unit; /* "seconds", "bytes", ... or "" */
+    const char *
+        allowed; /* ENUM: "a b c"; PATH and PATHS: what a server does with the file (settings_paths); else NULL */
+    const char *help; /* one sentence */
 };
 
 struct setting_table {
@@ -86,6 +88,11 @@ double settings_float(const struct settings *s, const char *key, double if_unset
 str settings_str(const struct settings *s, const char *key);
 /* The words of a LIST, or the PATHS; *n = 0 when unset. The array lives as long as s. */
 const str *settings_list(const struct settings *s, const char *key, size_t *n);
+
+/* Every path of a PATH or PATHS that has a value, in no order, and its row's word for what a server does with it while it
+ * runs: "read" as it is at the start, or "replaced" by others and read again, or "removed" at the end. */
+typedef void settings_path_fn(void *arg, const char *path, const char *use);
+void settings_paths(const struct settings *s, settings_path_fn *fn, void *arg);
 
 /* Tells the log of each setting that is given and does nothing: WARN for rows of type WARNED (but
  * not for what is switched off), DEBUG for those of type IGNORED. */

@@ -105,27 +105,46 @@ static void count_place(void *arg, const char *path, bool named)
     ++*(size_t *)arg;
 }
 
+/* The words of the settings' rows. */
+static enum process_use use_of(const char *word)
+{
+    static const struct {
+        const char *word;
+        enum process_use use;
+    } uses[] = {
+        {"read", PROCESS_READ},
+        {"replaced", PROCESS_REPLACED},
+        {"removed", PROCESS_REMOVED},
+    };
+    size_t i = 0;
+
+    while (i < ARRAY_LEN(uses) && strcmp(uses[i].word, word) != 0)
+        i++;
+    CHECK(i < ARRAY_LEN(uses));
+    return uses[i].use;
+}
+
+static void reach_path(void *arg, const char *path, const char *use)
+{
+    reach(arg, path, use_of(use));
+}
+
+static void count_path(void *arg, const char *path, const char *use)
+{
+    (void)path, (void)use;
+    ++*(size_t *)arg;
+}
+
 /* Each file that the rooms read while they serve, by their settings and the environment. */
 static enum err collect(struct cli_run *run, struct reach *r)
 {
-    const struct settings *s = run->settings;
-    struct http_tls_options tls;
-    size_t places = 0;
-
-    http_tls_load(&tls, s);
-    http_client_places(count_place, &places);
-    r->max = places + 2 * tls.count + 2;
+    http_client_places(count_place, &r->max);
+    settings_paths(run->settings, count_path, &r->max);
     r->at = arena_alloc(&run->arena, r->max * sizeof *r->at);
     if (!r->at)
         return ERR_NOMEM;
     http_client_places(reach_place, r);
-    for (size_t i = 0; i < tls.count; i++) {
-        reach(r, tls.certificates[i].p, PROCESS_REPLACED);
-        reach(r, tls.keys[i].p, PROCESS_REPLACED);
-    }
-    if (settings_is_set(s, "kinto.server.unix_socket"))
-        reach(r, settings_str(s, "kinto.server.unix_socket").p, PROCESS_REMOVED);
-    reach(r, settings_str(s, "kinto.version_json_path").p, PROCESS_READ);
+    settings_paths(run->settings, reach_path, r);
     return OK;
 }
 

@@ -19,7 +19,9 @@ static const struct setting_row core[] = {
     {"kinto.quotas.*", SETTING_WARNED, 0, 0, NULL, "", NULL, "No quotas."},
 };
 static const struct setting_row more[] = {
-    {"kinto.files", SETTING_PATHS, 0, 0, NULL, "", NULL, "Files."},
+    {"kinto.files", SETTING_PATHS, 0, 0, NULL, "", "replaced", "Files."},
+    {"kinto.file", SETTING_PATH, 0, 0, "a.json", "", "read", "A file."},
+    {"kinto.socket", SETTING_PATH, 0, 0, NULL, "", "removed", "A socket."},
     {"multiauth.policies", SETTING_LIST, 0, 0, NULL, "", NULL, "Policies."},
     {"multiauth.policy.*.use", SETTING_STRING, 0, 0, NULL, "", NULL, "Class."},
     {"kinto.*_ttl", SETTING_INT, 0, 100, NULL, "seconds", NULL, "Times."},
@@ -134,6 +136,38 @@ START_TEST(paths_may_hold_blanks)
     }
     ck_assert_int_eq(load("kinto.files = [\"a\n", NULL, 0), ERR_SYNTAX);
     ck_assert_ptr_nonnull(strstr(d.text, "paths separated by commas"));
+}
+END_TEST
+
+static void note_path(void *arg, const char *path, const char *use)
+{
+    size_t *n = arg;
+    bool expected = (strcmp(path, "a.json") == 0 && strcmp(use, "read") == 0) ||
+                    (strcmp(path, "/a b") == 0 && strcmp(use, "replaced") == 0) ||
+                    (strcmp(path, "/c") == 0 && strcmp(use, "replaced") == 0) ||
+                    (strcmp(path, "/s") == 0 && strcmp(use, "removed") == 0);
+    ck_assert_msg(expected, "%s %s", path, use);
+    ++*n;
+}
+
+START_TEST(every_path_is_told)
+{
+    static const struct {
+        const char *line;
+        size_t n;
+    } rows[] = {
+        {"", 1},
+        {"kinto.file =\n", 0},
+        {"kinto.files = /a b, /c\nkinto.socket = /s\n", 4},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        size_t n = 0;
+        load_ok(rows[i].line);
+        settings_paths(s, note_path, &n);
+        ck_assert_uint_eq(n, rows[i].n);
+        settings_free(s);
+        s = NULL;
+    }
 }
 END_TEST
 
@@ -574,6 +608,7 @@ static Suite *make_suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, defaults);
     tcase_add_test(tc, paths_may_hold_blanks);
+    tcase_add_test(tc, every_path_is_told);
     tcase_add_test(tc, values_of_the_ini);
     tcase_add_test(tc, sources_in_their_order);
     tcase_add_test(tc, names_in_the_environment);

@@ -41,6 +41,9 @@ static void add_type(struct buf *b, const struct setting_row *row)
     case SETTING_LIST:
         buf_add_lit(b, "words");
         return;
+    case SETTING_PATH:
+        buf_add_lit(b, "path");
+        return;
     case SETTING_PATHS:
         buf_add_lit(b, "paths");
         return;
@@ -100,6 +103,25 @@ START_TEST(every_row_is_documented)
                   STR_ARG(buf_str(&missing)));
     buf_fini(&missing);
     free((char *)(uintptr_t)doc.p);
+}
+END_TEST
+
+/* A file that the sandbox does not hear of is closed to the server that reads it. */
+START_TEST(the_row_of_a_file_says_what_is_done_with_it)
+{
+    static const char *const uses[] = {"read", "replaced", "removed"};
+    for (size_t t = 0; t < ARRAY_LEN(tables); t++)
+        for (size_t i = 0; i < tables[t]->count; i++) {
+            const struct setting_row *row = &tables[t]->rows[i];
+            str key = str_from(row->key);
+            bool known = false, path = row->type == SETTING_PATH || row->type == SETTING_PATHS;
+            bool text = row->type == SETTING_STRING || row->type == SETTING_LIST;
+            for (size_t u = 0; path && u < ARRAY_LEN(uses); u++)
+                known = known || strcmp(row->allowed, uses[u]) == 0;
+            ck_assert_msg(!path || known, "%s", row->key);
+            ck_assert_msg(!text || (!str_ends(key, STR("_path")) && !str_ends(key, STR("_file"))),
+                          "%s: is it a path?", row->key);
+        }
 }
 END_TEST
 
@@ -360,6 +382,7 @@ static Suite *make_suite(void)
     Suite *s = suite_create("kinto/settings_doc");
     TCase *t = tcase_create("manual");
     tcase_add_test(t, every_row_is_documented);
+    tcase_add_test(t, the_row_of_a_file_says_what_is_done_with_it);
     tcase_add_test(t, the_manual_names_no_setting_that_is_not_there);
     suite_add_tcase(s, t);
     t = tcase_create("limits");
