@@ -262,6 +262,11 @@ static const struct {
     {"memory of all requests", "half of what the machine and its cgroup allow, at most 512 MiB",
      NULL},
     {"of it for one address (IPv6: /64)", "13/16", NULL},
+    /* http/server.c, and out_of_descriptors in test/unit/http/test_limits.c */
+    {"the same, by the system's limit of open files (`ulimit -n`, `LimitNOFILE=`)",
+     "that, less some 64 for the store and for calls to others, less an eighth (at most 256) for "
+     "newcomers on their way",
+     NULL},
     /* http/tls.c, and endless_alerts_in_a_session in test/unit/http/test_tls.c */
     {"TLS records in a row that hold no data", "32 KiB and one record", NULL},
     {"work of a schema with its patterns on one object",
