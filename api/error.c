@@ -146,7 +146,8 @@ static size_t word_end(str path, size_t at)
 /* The version and the first word behind it: no key is one, but what follows may be, however it is encoded. */
 static str first_word(struct api_req *r)
 {
-    str path = r->raw_path;
+    str path =
+        api_one_slash(r->raw_path); /* the request may be refused before its target is read */
     size_t end = word_end(path, str_starts(path, STR("/")));
     if (api_says_version(path) && str_starts(str_drop(path, end), STR("/")))
         end = word_end(path, end + 1);

@@ -432,7 +432,10 @@ const struct api_route *api_route_at(const struct api *a, size_t i);
 unsigned api_route_ids(const struct api *a, const struct api_route *route,
                        enum api_kind kinds[MAX_LEVELS]);
 enum api_step api_route_parse_target(struct api_req *r);
-bool api_says_version(str path); /* "/v1/..." and its like, with one slash in front or more */
+/* A target as it came with one slash in front instead of several, as "http://host/" and "/v1" make them together.
+ * Slashes that are encoded belong to the path. */
+str api_one_slash(str target);
+bool api_says_version(str path); /* "/v1/..." and its like */
 /* The name in a path's "{name}", which *at is behind or stands before; false: there is none any more. */
 bool api_route_next_name(const char *path, size_t *at, str *name);
 enum api_step api_redirect(struct api_req *r, str location, int64_t cache_seconds);

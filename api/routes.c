@@ -136,10 +136,15 @@ static void fill_levels(struct api_req *r)
     }
 }
 
+str api_one_slash(str target)
+{
+    while (str_starts(target, STR("//")))
+        target = str_drop(target, 1);
+    return target;
+}
+
 bool api_says_version(str path)
 {
-    while (str_starts(path, STR("//")))
-        path = str_drop(path, 1);
     return path.n >= 3 && path.p[1] == 'v' && str_is_digit(path.p[2]);
 }
 
@@ -199,8 +204,7 @@ enum api_step api_route_not_found(struct api_req *r)
 /* Decodes the target and takes the version prefix off. */
 enum api_step api_route_parse_target(struct api_req *r)
 {
-    while (str_starts(r->raw_path, STR("//"))) /* what "http://host/" and "/v1" make together */
-        r->raw_path = str_drop(r->raw_path, 1);
+    r->raw_path = api_one_slash(r->raw_path);
     str path = http_url_decode(r->arena, r->raw_path, false);
     str query = str_none(r->query) ? STR("") : http_url_decode(r->arena, r->query, true);
     if (str_none(path) || str_none(query))

@@ -157,6 +157,11 @@ static const struct {
     {"GET", "/buckets?", "/v1/buckets"},
     {"GET", "/v1/buckets/?", "/v1/buckets"},
     {"GET", "//evil.example/", "/v1/evil.example/"},
+    /* Only slashes that are written as such are too many: "/v1" has to begin behind one. */
+    {"GET", "/%2Fv1/", "/v1//v1/"},
+    {"GET", "/%2fv1/buckets", "/v1//v1/buckets"},
+    {"GET", "/%2F/v1/buckets", "/v1///v1/buckets"},
+    {"GET", "/%2Fv2/", "/v1//v2/"},
 };
 
 START_TEST(redirects_to_the_place)
