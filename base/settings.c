@@ -134,10 +134,16 @@ static void describe_allowed(char *out, size_t size, const struct setting_row *r
     }
 }
 
-/* The value of such a key is never told. */
-static bool is_secret(str key)
+/* The value of such a key is never told, nor that of such a parameter of a URL. */
+static bool is_secret(str name)
 {
-    return str_ends(key, STR("secret")) || str_ends(key, STR("password"));
+    static const str ends[] = {STR_INIT("secret"), STR_INIT("password"), STR_INIT("passwd"),
+                               STR_INIT("pwd"), STR_INIT("token")};
+
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+        if (name.n >= ends[i].n && str_eq_nocase(str_drop(name, name.n - ends[i].n), ends[i]))
+            return true;
+    return false;
 }
 
 /* Of what follows a "://": to the path, or what else ends the name of a host and its port. */
@@ -183,18 +189,32 @@ static str password_in(str rest)
     return colon == STR_NPOS ? STR_NONE : str_drop(login, colon + 1);
 }
 
+/* `secret` is a part of `value`, whose beginning is shown. */
+static void hide(struct settings_quote *q, str value, str secret)
+{
+    size_t shown = MIN_OF(value.n, sizeof q->text - 1);
+    size_t from = str_none(secret) ? shown : (size_t)(secret.p - value.p);
+
+    for (size_t i = from; i < MIN_OF(from + secret.n, shown); i++)
+        q->text[i] = '*';
+}
+
 struct settings_quote settings_quote(str value)
 {
     struct settings_quote q = {.text = ""};
     str shown = str_sub(value, 0, sizeof q.text - 1);
+
     if (shown.n > 0)
         memcpy(q.text, shown.p, shown.n);
-    for (size_t at = 0, next; (next = str_find_str(str_drop(value, at), STR("://"))) != STR_NPOS;) {
+    for (size_t at = 0, next; (next = str_find_str(str_drop(shown, at), STR("://"))) != STR_NPOS;) {
         at += next + 3;
-        str password = password_in(str_drop(value, at));
-        size_t from = str_none(password) ? shown.n : (size_t)(password.p - value.p);
-        for (size_t i = from; i < MIN_OF(from + password.n, shown.n); i++)
-            q.text[i] = '*';
+        hide(&q, value, password_in(str_drop(value, at)));
+    }
+    for (size_t at = 0, next; (next = str_find(str_drop(shown, at), '=')) != STR_NPOS;) {
+        at += next + 1;
+        str rest = str_drop(value, at);
+        if (is_secret(str_sub(value, 0, at - 1)))
+            hide(&q, value, str_sub(rest, 0, str_find(rest, '&')));
     }
     return q;
 }
@@ -432,8 +452,8 @@ static enum err loader_get(const struct source *from, const struct ini *ini,
     global = ini_get(ini, STR("DEFAULT"), it->value);
     if (global == NULL)
         return err_set(from->detail, ERR_SYNTAX, 0,
-                       STR_FMT ": " STR_FMT ": there is no \"" STR_FMT "\" in [DEFAULT]",
-                       STR_ARG(from->origin), STR_ARG(it->key), STR_ARG(it->value));
+                       STR_FMT ": " STR_FMT ": there is no \"%s\" in [DEFAULT]",
+                       STR_ARG(from->origin), STR_ARG(it->key), settings_quote(it->value).text);
     *key = str_trim(str_drop(it->key, 4));
     *value = global->value;
     return OK;

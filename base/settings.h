@@ -101,8 +101,8 @@ void settings_log_without_effect(const struct settings *s);
 /* Where a value came from, for messages: "kinto.ini:12", "environment", "command line", "default".
  */
 str settings_origin(const struct settings *s, const char *key);
-/* What messages show of a value: its beginning, and stars for what may be a password in a URL: messages are read
- * by more people than settings. settings_quote(value).text is there until the end of the statement. */
+/* What messages show of a value, in quotes (as lint sees to): its beginning, and stars for what may be a password in
+ * a URL, before its '@' or behind a "password=": messages are read by more people than settings. settings_quote(value).text is there until the end of the statement. */
 struct settings_quote {
     char text[81];
 };

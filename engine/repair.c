@@ -28,6 +28,7 @@
  */
 #include <errno.h>
 
+#include "base/settings.h"
 #include "engine/private.h"
 
 #define NEW_DIR     "repair.tmp"
@@ -466,7 +467,8 @@ enum err engine_repair(const char *dir, const struct engine_repair_options *opti
     detail = detail == NULL ? &own : detail;
     detail->text[0] = 0;
     if (!stamp_good(options->stamp))
-        return err_set(detail, ERR_SYNTAX, 0, "\"%s\" is no stamp", options->stamp);
+        return err_set(detail, ERR_SYNTAX, 0, "\"%s\" is no stamp",
+                       settings_quote(str_from(options->stamp)).text);
     err = check_run(&c, dir, &options->check, true, report, detail);
     if (err == OK)
         err = repair_locked(&c, options, &what);

@@ -12,6 +12,7 @@
  */
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/settings.h"
 #include "http/outbound.h"
 #include "http/private.h"
 
@@ -153,8 +154,8 @@ static bool has_header(const struct http_call *ask, str name)
 static enum err check_call(const struct http_call *ask, struct err_detail *d)
 {
     if (!is_method(ask->method))
-        return err_set(d, ERR_UNSUPPORTED, 0, "no HTTP method of this client: \"" STR_FMT "\"",
-                       STR_ARG(str_sub(ask->method, 0, 32)));
+        return err_set(d, ERR_UNSUPPORTED, 0, "no HTTP method of this client: \"%s\"",
+                       settings_quote(str_sub(ask->method, 0, 32)).text);
     if (ask->body.n > 0 && !takes_body(ask->method))
         return err_set(d, ERR_SYNTAX, 0, "a " STR_FMT " has no body", STR_ARG(ask->method));
     for (unsigned i = 0; i < ask->nheaders; i++) {

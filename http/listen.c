@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/net.h"
 #include "base/os.h"
+#include "base/settings.h"
 #include "http/private.h"
 
 #include <errno.h>
@@ -41,9 +42,10 @@ static enum err place_unix(struct place *p, str path, struct err_detail *d)
 {
     struct sockaddr_un *un = &p->at.sa.un;
 
-    if (path.n == 0 || path.n >= sizeof un->sun_path || str_find(path, '\0') != STR_NPOS)
-        return err_set(d, ERR_SYNTAX, 0, "unix:" STR_FMT ": the path is empty or too long",
-                       STR_ARG(path));
+    if (path.n == 0 || path.n >= sizeof un->sun_path || str_find(path, '\0') != STR_NPOS ||
+        str_find_str(path, STR("://")) != STR_NPOS) /* messages show paths as they are */
+        return err_set(d, ERR_SYNTAX, 0, "unix:\"%s\": the path is empty, too long or a URL",
+                       settings_quote(path).text);
     un->sun_family = AF_UNIX;
     memcpy(un->sun_path, path.p, path.n);
     p->at.n = sizeof *un;
@@ -72,8 +74,8 @@ static enum err place_make(struct place *p, str host, uint16_t port, struct err_
         host = STR("0.0.0.0");
     if (!net_address_parse(host, port, &p->at))
         return err_set(d, ERR_SYNTAX, 0,
-                       STR_FMT ": not an address (IPv4, IPv6, localhost, unix:/path)",
-                       STR_ARG(host));
+                       "\"%s\": not an address (IPv4, IPv6, localhost, unix:/path)",
+                       settings_quote(host).text);
     place_name(p);
     return OK;
 }
@@ -355,8 +357,8 @@ static enum err listen_one(struct http_server *s, const struct http_options *o, 
     if (e != OK)
         return e;
     if ((l->tls || l->redirect) && o->tls.count == 0)
-        return err_set(d, ERR_SYNTAX, 0, STR_FMT ": TLS needs a certificate and a key",
-                       STR_ARG(l->host));
+        return err_set(d, ERR_SYNTAX, 0, "\"%s\": TLS needs a certificate and a key",
+                       settings_quote(l->host).text);
     if (l->fd > 0)
         return listen_passed(s, l, b, d);
     if (p.at.sa.any.sa_family == AF_UNIX) {

@@ -8,6 +8,7 @@
  * deadline allows. (Its own select() would not do: a server may hold more than 1024 descriptors.)
  */
 #include "base/clock.h"
+#include "base/settings.h"
 #include "http/outbound.h"
 
 #include <ares.h>
@@ -306,7 +307,8 @@ enum err resolve_unless(str host, uint16_t port, uint64_t deadline_ms, int cance
         return OK;
     }
     if (!net_host_is_name(host)) {
-        e = err_set(d, ERR_SYNTAX, 0, "\"" STR_FMT "\" is not the name of a host", STR_ARG(host));
+        e = err_set(d, ERR_SYNTAX, 0, "\"%s\" is not the name of a host",
+                    settings_quote(host).text);
     } else {
         memcpy(name, host.p, host.n);
         name[host.n] = '\0';

@@ -7,6 +7,7 @@
  */
 #include "base/hash.h"
 #include "base/net.h"
+#include "base/settings.h"
 #include "http/tls.h"
 
 #include <mbedtls/asn1write.h>
@@ -91,8 +92,8 @@ static enum err check_names(const str *names, size_t n, struct err_detail *d)
         return err_set(d, ERR_SYNTAX, 0, "a certificate needs a name");
     for (size_t i = 0; i < n; i++)
         if (str_none(name_bytes(names[i], &space, &tag)))
-            return err_set(d, ERR_SYNTAX, 0, "\"" STR_FMT "\" is not the name of a host",
-                           STR_ARG(names[i]));
+            return err_set(d, ERR_SYNTAX, 0, "\"%s\" is not the name of a host",
+                           settings_quote(names[i]).text);
     return OK;
 }
 

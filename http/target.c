@@ -4,6 +4,7 @@
  * What is let through here is written into a request line and a Host header as it is, so that
  * everything but visible ASCII is refused first of all.
  */
+#include "base/settings.h"
 #include "http/outbound.h"
 
 #define MAX_URL (8 * KIB)
@@ -36,8 +37,8 @@ static enum err parse_scheme(str *rest, bool *tls, struct err_detail *d)
     if (at == STR_NPOS)
         return bad(d, "it does not begin with http:// or https://");
     if (!str_eq_nocase(scheme, STR("http")) && !str_eq_nocase(scheme, STR("https")))
-        return err_set(d, ERR_UNSUPPORTED, 0, "\"" STR_FMT "\" URLs are not supported",
-                       STR_ARG(str_sub(scheme, 0, 32)));
+        return err_set(d, ERR_UNSUPPORTED, 0, "\"%s\" URLs are not supported",
+                       settings_quote(str_sub(scheme, 0, 32)).text);
     *tls = scheme.n == 5;
     *rest = str_drop(*rest, at + 3);
     return OK;

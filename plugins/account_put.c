@@ -3,6 +3,7 @@
  * command line makes, in a transaction of its own. The same object as `/accounts` would have made.
  */
 #include "auth/password.h"
+#include "base/settings.h"
 #include "plugins/account.h"
 #include "plugins/accounts.h"
 #include "json/json.h"
@@ -75,8 +76,8 @@ enum err accounts_put(struct store_thread *t, const struct settings *s, str name
                       struct err_detail *d)
 {
     if (!accounts_valid_name(name))
-        return err_set(d, ERR_SYNTAX, 0,
-                       "\"" STR_FMT "\" is no user name: these are " ACCOUNTS_NAMES, STR_ARG(name));
+        return err_set(d, ERR_SYNTAX, 0, "\"%s\" is no user name: these are " ACCOUNTS_NAMES,
+                       settings_quote(name).text);
     if (!password_is_usable(password))
         return err_set(d, ERR_SYNTAX, 0, "a password has 1 to %d bytes", PASSWORD_MAX_BYTES);
     struct arena a;

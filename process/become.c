@@ -10,6 +10,7 @@
 #include "process/process.h"
 
 #include "base/os.h"
+#include "base/settings.h"
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -100,11 +101,12 @@ static enum err add_groups(str group, str name, struct process_user *out, struct
     return OK;
 }
 
-static enum err no_such(const char *what, str name, const char *file, struct err_detail *d)
+/* The whole text is shown: a part of a URL would not be known as one, with its password. */
+static enum err no_such(const char *what, str text, const char *file, struct err_detail *d)
 {
     return err_set(d, ERR_NOTFOUND, 0,
-                   "there is no %s \"" STR_FMT "\" in %s (a number needs no line there)", what,
-                   STR_ARG(name), file);
+                   "\"%s\": there is no such %s in %s (a number needs no line there)",
+                   settings_quote(text).text, what, file);
 }
 
 enum err process_user_parse(str text, str passwd, str group, struct process_user *out,
@@ -115,15 +117,15 @@ enum err process_user_parse(str text, str passwd, str group, struct process_user
     bool number = read_id(name, &u.uid);
 
     if (name.n == 0 || (!str_none(rest) && rest.n == 0))
-        return err_set(d, ERR_SYNTAX, 0, "\"" STR_FMT "\" is no NAME, NAME:GROUP, UID or UID:GID",
-                       STR_ARG(text));
+        return err_set(d, ERR_SYNTAX, 0, "\"%s\" is no NAME, NAME:GROUP, UID or UID:GID",
+                       settings_quote(text).text);
     if (number)
         u.gid = u.uid;
     if (!find_user(passwd, number ? STR_NONE : name, &u) && !number && !str_eq(name, STR("root")))
-        return no_such("user", name, "/etc/passwd", d);
+        return no_such("user", text, "/etc/passwd", d);
     if (!str_none(rest)) {
         if (!read_id(rest, &u.gid) && !find_group(group, rest, &u.gid))
-            return no_such("group", rest, "/etc/group", d);
+            return no_such("group", text, "/etc/group", d);
     } else if (!number) {
         enum err e = add_groups(group, name, &u, d);
         if (e != OK)

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/net.h"
+#include "base/settings.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -101,7 +102,8 @@ static enum err connect_to(struct systemd *s, const char *text, struct err_detai
 {
     struct net_address a;
     if (!make_address(text, &a))
-        return err_set(d, ERR_IO, 0, "NOTIFY_SOCKET: \"%s\" is no address of a Unix socket", text);
+        return err_set(d, ERR_IO, 0, "NOTIFY_SOCKET: \"%s\" is no address of a Unix socket",
+                       settings_quote(str_from(text)).text);
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || connect(fd, &a.sa.any, a.n) != 0) {
         int e = errno;

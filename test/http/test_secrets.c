@@ -323,6 +323,9 @@ static const struct {
     {"mail.port = none\n", "KINTO_USERID_HMAC_SECRET=[\"sekret\"]"},
     {"mail.port = none\n", "MAIL_PASSWORD=[\"sekret\"]"},
     {"mail.port = none\n", "MAIL_PASSWORD=sekret\xff"},
+    {"kinto.storage_url = host=db.example.org password=sekret\nmail.port = none\n", NULL},
+    {"", "KINTO_SERVER_HOST=http://kinto:sekret@h"},
+    {"get kinto.eos = http://kinto:sekret@h\n", NULL},
 };
 
 START_TEST(no_start_that_fails_tells_a_secret)
@@ -348,7 +351,8 @@ START_TEST(no_command_tells_the_password_of_a_database)
                                        "postgresql://kinto:a/sekret@db.example.org/kinto",
                                        "postgresql://kinto:a?sekret#@db.example.org/kinto",
                                        "postgresql://kinto:a'sekret \"sekret@db.example.org/kinto",
-                                       "postgresql://kinto:sekret/db.example.org"};
+                                       "postgresql://kinto:sekret/db.example.org",
+                                       "postgresql://db.example.org/kinto?user=k&password=sekret"};
     static const char *const commands[] = {"start", "check", "migrate", "compact", "stats"};
     char dir[160];
     server_make_dir(dir, sizeof dir);
@@ -360,6 +364,29 @@ START_TEST(no_command_tells_the_password_of_a_database)
             want_no_trace(f("%s with %s", commands[c], urls[u]), output, strlen(output));
         }
     }
+    struct server s = {0};
+    snprintf(s.dir, sizeof s.dir, "%s", dir);
+    server_remove(&s);
+}
+END_TEST
+
+/* URLs where the server is to listen, which tests choose on the command line otherwise. */
+START_TEST(no_address_tells_a_password)
+{
+    static const char *const lines[] = {"host = http://kinto:sekret@h",
+                                        "listen = http://kinto:sekret@h:80",
+                                        "unix_socket = http://kinto:sekret@h/x"};
+    static const char *const args[] = {"start", "--ini", "kinto.ini", NULL};
+    const char *output;
+    char dir[160];
+    server_make_dir(dir, sizeof dir);
+    server_write_file(dir, "kinto.ini",
+                      f("[app:main]\nkinto.storage_backend = kinto.core.storage.memory\n"
+                        "kinto.userid_hmac_secret = x\n[server:main]\n%s\n",
+                        lines[_i]));
+    ck_assert_int_ne(server_run(dir, args, &output), 0);
+    ck_assert_ptr_nonnull(strstr(output, "\"http://kinto:******@h"));
+    want_no_trace(lines[_i], output, strlen(output));
     struct server s = {0};
     snprintf(s.dir, sizeof s.dir, "%s", dir);
     server_remove(&s);
@@ -415,6 +442,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, servers_that_refuse_everything_tell_no_key, 0, 2);
     tcase_add_loop_test(t, no_start_that_fails_tells_a_secret, 0, ARRAY_LEN(starts));
     tcase_add_test(t, no_command_tells_the_password_of_a_database);
+    tcase_add_loop_test(t, no_address_tells_a_password, 0, 3);
     tcase_add_test(t, what_is_written_is_the_owners);
     return s;
 }

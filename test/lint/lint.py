@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The rules of the tree that a compiler does not check. `make lint` runs all of them.
 
-    lint.py [--root DIR] [CHECK ...]      CHECK: format includes banned settings plugins tour sandbox traces
+    lint.py [--root DIR] [CHECK ...]      CHECK: format includes banned messages settings plugins tour sandbox traces
 
 Prints "file:line: what" for each offence and ends with 1 if there was one. Every check is a
 function from a tree's root to its offences, so that selftest.py can show it a tree that breaks the
@@ -230,6 +230,27 @@ def check_banned(root):
                 if path in ONLY_IN.get(m.group(1), []):
                     continue
                 offences.append(f"{path}:{line_of(text, m.start())}: {m.group(1)}(): use {instead}")
+    return offences
+
+
+# ---- messages ----------------------------------------------------------------------------------
+
+# Between quotes a message shows what somebody wrote, perhaps into a setting: a URL with its password, say.
+QUOTED = re.compile(r'\\"(%s|" STR_FMT ")\\"')
+
+
+QUOTES_BY_ITSELF = ("auth/jwt.c",)  # strings of strangers' tokens, by make_harmless()
+
+
+def check_messages(root):
+    offences = []
+    for path in sources(root):
+        if not room_of(path) or path in QUOTES_BY_ITSELF:
+            continue
+        text = without_comments(read(root, path), keep_strings=True)
+        for m in re.finditer(r"\b(err_set|settings_refuse)\s*\((.*?)\);", text, re.S):
+            if len(QUOTED.findall(m.group(2))) > m.group(2).count("settings_quote("):
+                offences.append(f"{path}:{line_of(text, m.start())}: a message quotes without settings_quote()")
     return offences
 
 
@@ -477,6 +498,7 @@ CHECKS = {
     "format": check_format,
     "includes": check_includes,
     "banned": check_banned,
+    "messages": check_messages,
     "settings": check_settings,
     "plugins": check_plugins,
     "tour": check_tour,

@@ -142,6 +142,11 @@ CASES = [
     ("tour", {"doc/architecture.md": "`base/b.c`\n"}, "there is no base/b.c"),
     ("tour", {"doc/architecture.md": "| 1 | It runs | `base/a.c`, `base/b.c` | `a_run` -> `b_run` |\n", "base/a.c": "a_run();\n", "base/b.c": "b_run();\n"}, None),
     ("tour", {"doc/architecture.md": "| 1 | It runs | `base/a.c` | `a_run` -> `b_run` |\n", "base/a.c": "a_run();\n", "base/b.c": "b_run();\n"}, "b_run is not in base/a.c"),
+    # messages
+    ("messages", {"base/a.c": '\nerr_set(d, e, 0, "\\"" STR_FMT "\\" is bad",\n STR_ARG(v));\n'}, "base/a.c:2: a message quotes"),
+    ("messages", {"base/a.c": 'settings_refuse(s, k, e, d, "\\"%s\\" is bad", v);\n'}, "base/a.c:1: a message quotes"),
+    ("messages", {"base/a.c": 'err_set(d, e, 0, "\\"%s\\", \\"%s\\"", settings_quote(v).text, w);\n'}, "a message quotes"),
+    ("messages", {"base/a.c": 'err_set(d, e, 0, "%s: \\"%s\\"", k, settings_quote(v).text);\n'}, None),
     # traces
     ("traces", {"base/a.c": "/* see /home/somebody/kinto */\n"}, "a path of one machine"),
     ("traces", {"doc/a.md": "https://example.com/home/x and GET /v1/work\n"}, None),

@@ -396,6 +396,15 @@ static const struct {
     {"http://e.org:8080/a:b", "http://e.org:8080/a:b"},
     {"http://[::1]:8080/", "http://[::1]:8080/"},
     {"http://[::1]", "http://[::1]"},
+    {"postgresql://db/kinto?user=kinto&password=hunter2&a=b",
+     "postgresql://db/kinto?user=kinto&password=*******&a=b"},
+    {"x://h?SSLPassword=a@b:c/d e", "x://h?SSLPassword=*********"},
+    {"host=db passwd=hunter2 user=kinto",
+     "host=db passwd=******************"}, /* rather too much */
+    {"access_token=a&client_secret=b&PWD=c&d=e", "access_token=*&client_secret=*&PWD=*&d=e"},
+    {"passwords=a&password", "passwords=a&password"},
+    {"password=", "password="},
+    {"x://" LONG "?password=hunter2", "x://" LONG "?"},
     {"http://kinto@e.org/", "http://kinto@e.org/"},
     {"://", "://"},
     {"x://" LONG ":hunter2@h", "x://" LONG ":"}, /* cut behind it is hidden */

@@ -64,6 +64,9 @@ static const struct {
     {"kinto:", ERR_SYNTAX, 0, 0, 0},
     {":33", ERR_SYNTAX, 0, 0, 0},
     {"", ERR_SYNTAX, 0, 0, 0},
+    {"http://kinto:sekret@h", ERR_NOTFOUND, 0, 0, 0},
+    {"kinto://kinto:sekret@h", ERR_NOTFOUND, 0, 0, 0},
+    {"://kinto:sekret@h", ERR_SYNTAX, 0, 0, 0},
 };
 
 START_TEST(parses)
@@ -77,6 +80,7 @@ START_TEST(parses)
     if (users[_i].want != OK) {
         ck_assert_uint_eq(u.uid, 424242);
         ck_assert_str_ne(d.text, "");
+        ck_assert_ptr_null(strstr(d.text, "sekret"));
         return;
     }
     ck_assert_uint_eq(u.uid, users[_i].uid);
