@@ -228,8 +228,9 @@ bool tls_abandon(struct conn *c);
 /* Where the same thing is on https, in the arena: the host is `fixed` ("example.org" or
  * "example.org:8443", used as it is), or if that is none the one of the Host header with `port` (0: it is
  * not known, and left out).
- * STR_NONE: the Host header is none, or no memory. */
-str redirect_location(struct arena *a, str fixed, str host_header, uint16_t port, str target);
+ * SYNTAX: the Host header names no host that can be reached, perhaps one that would make a different URL of it; NOMEM. */
+MUST_CHECK enum err redirect_location(struct arena *a, str fixed, str host_header, uint16_t port,
+                                      str target, str *out);
 
 /* ---- connections ------------------------------------------------------------------------- */
 
@@ -355,8 +356,10 @@ enum step receive_head(struct conn *c); /* IDLE, HEAD */
 enum step receive_body(struct conn *c); /* BODY */
 /* The server itself answers, and closes behind the answer. `reason` is a static sentence. */
 enum step receive_refuse(struct conn *c, int status, const char *reason);
-enum step receive_no_memory(struct conn *c); /* for the body: 503, and what came of it goes first */
-void receive_release(struct conn *c);        /* the input buffer, with what is in it */
+enum step receive_no_memory(
+    struct conn
+        *c); /* for the body, or what is made of the head: 503; what came of a body goes first */
+void receive_release(struct conn *c); /* the input buffer, with what is in it */
 
 /* ---- scarce.c: too little for all ------------------------------------------------------------ */
 

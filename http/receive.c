@@ -194,10 +194,13 @@ static enum step redirect(struct conn *c)
     const struct http_server *s = c->loop->server;
     bool get = str_eq(req->method, STR("GET")) || str_eq(req->method, STR("HEAD"));
     str fixed = s->redirect_host != NULL ? str_from(s->redirect_host) : STR_NONE;
-    str location = redirect_location(req->arena, fixed, http_header_get(req, STR("Host")),
-                                     s->tls_port, req->target);
+    str location;
+    enum err e = redirect_location(req->arena, fixed, http_header_get(req, STR("Host")),
+                                   s->tls_port, req->target, &location);
 
-    if (str_none(location))
+    if (e == ERR_NOMEM)
+        return receive_no_memory(c);
+    if (e != OK)
         return receive_refuse(c, 400, "The Host header names no host.");
     req->res.status = get ? 301 : 308;
     http_header_add(&req->res, STR("Location"), location);
@@ -304,7 +307,7 @@ enum step receive_no_memory(struct conn *c)
 {
     buf_fini(&c->ex->body);
     arena_reset(&c->ex->arena);
-    return receive_refuse(c, 503, "There is no memory for the request's body.");
+    return receive_refuse(c, 503, "There is no memory for the request.");
 }
 
 static enum step body_failed(struct conn *c)

@@ -179,7 +179,7 @@ START_TEST(the_slowest_go_first)
         ck_assert(wait_held(&cs[i], before, 4 * MIB));
     }
     wait_told(&cs[0]);
-    expect_reply(&cs[0], 503, "refused 503: There is no memory for the request's body.");
+    expect_reply(&cs[0], 503, "refused 503: There is no memory for the request.");
     ck_assert(!is_told(&cs[1])); /* one was enough */
 }
 END_TEST

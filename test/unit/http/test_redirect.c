@@ -41,13 +41,34 @@ START_TEST(locations)
     str host = rows[_i].host != NULL ? str_from(rows[_i].host) : STR_NONE;
 
     arena_init(&a, NULL, 0, NULL, MIB);
-    str got =
-        redirect_location(&a, fixed, host, (uint16_t)rows[_i].port, str_from(rows[_i].target));
-    if (rows[_i].location == NULL)
-        ck_assert_msg(str_none(got), STR_FMT, STR_ARG(got));
-    else
+    str got;
+    enum err e = redirect_location(&a, fixed, host, (uint16_t)rows[_i].port,
+                                   str_from(rows[_i].target), &got);
+    ck_assert_int_eq(e, rows[_i].location == NULL ? ERR_SYNTAX : OK);
+    if (e == OK)
         ck_assert_str_is(got, rows[_i].location);
     arena_fini(&a);
+}
+END_TEST
+
+/* Whoever asks is not told that the fault is theirs. */
+START_TEST(without_memory)
+{
+    static const char *const hosts[] = {"example.org", "example.org:80", "[::1]"};
+    str got;
+
+    for (size_t i = 0; i < ARRAY_LEN(hosts); i++)
+        for (unsigned port = 443; port <= 444; port++) {
+            struct arena a;
+            arena_init(&a, NULL, 0, NULL, 0);
+            ck_assert_int_eq(
+                redirect_location(&a, STR_NONE, str_from(hosts[i]), (uint16_t)port, STR("/"), &got),
+                ERR_NOMEM);
+            ck_assert_int_eq(
+                redirect_location(&a, STR("example.org"), STR_NONE, (uint16_t)port, STR("/"), &got),
+                ERR_NOMEM);
+            arena_fini(&a);
+        }
 }
 END_TEST
 
@@ -57,6 +78,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("redirect");
 
     tcase_add_loop_test(t, locations, 0, (int)ARRAY_LEN(rows));
+    tcase_add_test(t, without_memory);
     suite_add_tcase(s, t);
     return s;
 }
