@@ -448,10 +448,13 @@ enum err os_read_regular(const char *path, size_t max, char **out, size_t *out_n
 
     if (fd < 0)
         return not_read(path, d);
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+    enum err e = fstat(fd, &st) != 0    ? not_read(path, d)
+                 : !S_ISREG(st.st_mode) ? err_set(d, ERR_REFUSED, 0, "%s: is no regular file", path)
+                                        : OK;
+    if (e == OK)
         return read_and_close(fd, path, max, out, out_n, d);
     os()->close(fd);
-    return err_set(d, ERR_REFUSED, 0, "%s: is no regular file", path);
+    return e;
 }
 
 /* ---- how much memory ------------------------------------------------------------------------- */

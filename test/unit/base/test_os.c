@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <limits.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -311,6 +312,36 @@ START_TEST(what_is_read_while_serving_is_a_regular_file)
 }
 END_TEST
 
+static int open_nothing(const char *path, int flags, unsigned mode)
+{
+    (void)path;
+    (void)flags;
+    (void)mode;
+    return INT_MAX;
+}
+
+static int close_nothing(int fd)
+{
+    return fd == INT_MAX ? 0 : -1;
+}
+
+START_TEST(a_file_that_cannot_be_looked_at_is_told_as_such)
+{
+    struct os_ops ops = *os();
+    struct err_detail d;
+    char *out;
+    size_t n;
+
+    ops.open = open_nothing;
+    ops.close = close_nothing;
+    os_test_replace(&ops);
+    enum err e = os_read_regular("a", 100, &out, &n, &d);
+    os_test_replace(NULL);
+    ck_assert_int_eq(e, err_from_errno(EBADF));
+    ck_assert_int_eq(d.sys_errno, EBADF);
+}
+END_TEST
+
 /* Those that it may use, not those that there are. */
 START_TEST(cpus_are_those_that_it_may_run_on)
 {
@@ -448,6 +479,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, whole_files);
     tcase_add_test(tc, a_pipe_is_a_file_too);
     tcase_add_test(tc, what_is_read_while_serving_is_a_regular_file);
+    tcase_add_test(tc, a_file_that_cannot_be_looked_at_is_told_as_such);
     tcase_add_test(tc, cpus_are_those_that_it_may_run_on);
     tcase_add_test(tc, cpus_of_a_set_of_any_size);
     tcase_add_loop_test(tc, memory_of_a_cgroup, 0, (int)ARRAY_LEN(memories));
