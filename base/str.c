@@ -116,13 +116,26 @@ str str_cut(str *rest, char sep)
     return part;
 }
 
-str str_folder(str path)
+static str without_slashes_behind(str path)
 {
     while (path.n > 1 && path.p[path.n - 1] == '/')
         path.n--;
+    return path;
+}
+
+str str_folder_prefix(str path)
+{
+    path = without_slashes_behind(path);
     while (path.n > 0 && path.p[path.n - 1] != '/')
         path.n--;
     return path;
+}
+
+str str_folder(str path)
+{
+    str prefix = str_folder_prefix(path);
+
+    return prefix.n > 0 ? without_slashes_behind(prefix) : STR(".");
 }
 
 bool str_next_word(str *rest, str *word)

@@ -93,7 +93,7 @@ static void collect(struct names *all, const struct cli_operands *wanted)
 /* `name` in the folder of the INI. */
 static enum err beside(const char *ini, const char *name, char out[PATH_MAX], struct err_detail *d)
 {
-    str folder = str_folder(str_from(ini));
+    str folder = str_folder_prefix(str_from(ini));
     int n = snprintf(out, PATH_MAX, STR_FMT "%s", STR_ARG(folder), name);
 
     return n > 0 && n < PATH_MAX ? OK : err_set(d, ERR_LIMIT, 0, "%s: path too long", ini);

@@ -53,15 +53,6 @@ static bool absolute_path(const char *path, char *out, size_t size)
     return true;
 }
 
-static str directory_of(str path)
-{
-    size_t slash = 0;
-    for (size_t i = 0; i < path.n; i++)
-        if (path.p[i] == '/')
-            slash = i;
-    return str_sub(path, 0, slash ? slash : 1);
-}
-
 /* For GET /v1/, which tells administrators which file is in force. */
 static void note_file(struct cli_ini *in, str text)
 {
@@ -77,7 +68,7 @@ static enum err parse(struct cli_ini *in, const struct cli_args *a, str text, co
                       str path, struct err_detail *d)
 {
     const struct ini_var vars[] = {
-        {STR("here"), directory_of(path)},
+        {STR("here"), str_folder(path)},
         {STR("__file__"), path},
         {STR("http_port"), str_from(a->port ? a->port : "8888")},
     };

@@ -148,8 +148,7 @@ static enum err write_plain(const struct cli_args *a, const char *path, const ch
 static enum err check_folder(const char *ini, struct err_detail *d)
 {
     char folder[PATH_MAX], whole[PATH_MAX];
-    str above = str_folder(str_from(ini));
-    int n = snprintf(folder, sizeof folder, STR_FMT ".", STR_ARG(above));
+    int n = snprintf(folder, sizeof folder, STR_FMT, STR_ARG(str_folder(str_from(ini))));
     if (n < 0 || (size_t)n >= sizeof folder)
         return err_set(d, ERR_LIMIT, 0, "%s: path too long", ini);
     if (!realpath(folder, whole))

@@ -65,7 +65,6 @@ void *mem_aligned(size_t align, size_t n)
 
 enum err dir_make(const char *dir, const char *name, bool *made, struct err_detail *d)
 {
-    str above = str_folder(str_from(dir));
     char parent[LOG_PATH_MAX];
 
     if (os()->mkdir(dir, 0700) != 0) {
@@ -74,8 +73,7 @@ enum err dir_make(const char *dir, const char *name, bool *made, struct err_deta
         return err_set(d, err_from_errno(errno), errno, "%s: cannot be created", name);
     }
     *made = true;
-    snprintf(parent, sizeof parent, "%.*s", above.n > 0 ? (int)above.n : 1,
-             above.n > 0 ? dir : ".");
+    snprintf(parent, sizeof parent, STR_FMT, STR_ARG(str_folder(str_from(dir))));
     if (os()->sync_dir(parent) != 0)
         return err_set(d, ERR_IO, errno, "%s: cannot be synced", parent);
     return OK;

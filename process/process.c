@@ -230,12 +230,6 @@ static void add(struct paths *p, const char *path, enum sandbox_access access)
         p->at[p->n++] = (struct sandbox_path){path, access};
 }
 
-static const char *directory_of(struct arena *a, const char *path)
-{
-    str folder = str_folder(str_from(path));
-    return folder.n > 0 ? arena_cstr(a, folder) : ".";
-}
-
 static bool is_top(const char *folder)
 {
     struct stat st, top;
@@ -247,7 +241,7 @@ static bool is_top(const char *folder)
  * the file alone, as it is now. */
 static void add_folder(struct paths *p, const char *path, enum sandbox_access access)
 {
-    const char *folder = path ? directory_of(&p->arena, path) : NULL;
+    const char *folder = path ? arena_cstr(&p->arena, str_folder(str_from(path))) : NULL;
     if (!folder || !is_top(folder)) {
         add(p, folder, access);
         return;

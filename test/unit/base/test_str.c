@@ -36,14 +36,16 @@ START_TEST(one_of_many)
 END_TEST
 
 static const struct {
-    const char *path, *folder;
+    const char *path, *prefix, *folder;
 } FOLDERS[] = {
-    {"b", ""},       {"", ""},   {"a/b", "a/"}, {"/a/b", "/a/"}, {"/b", "/"},
-    {"a/b//", "a/"}, {"/", "/"}, {"//", "/"},   {"./b", "./"},   {"a//b", "a//"},
+    {"b", "", "."},       {"", "", "."},      {"a/b", "a/", "a"}, {"/a/b", "/a/", "/a"},
+    {"/b", "/", "/"},     {"/", "/", "/"},    {"//", "/", "/"},   {"a/b//", "a/", "a"},
+    {"a//b", "a//", "a"}, {"./b", "./", "."}, {"//b", "//", "/"},
 };
 
 START_TEST(folders)
 {
+    ck_assert_str_is(str_folder_prefix(str_from(FOLDERS[_i].path)), FOLDERS[_i].prefix);
     ck_assert_str_is(str_folder(str_from(FOLDERS[_i].path)), FOLDERS[_i].folder);
 }
 END_TEST
