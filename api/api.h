@@ -484,10 +484,13 @@ struct api_work {
     str key;
     enum api_pool pool;
     struct pool_job job;
-    bool
-        is_try; /* it looks at credentials: none of it any more when its network is over the limit (limit.c) */
-    bool dropped; /* not done: the server stops */
-    bool skipped; /* not done for that limit */
+    /* Asked on the thread, of the outermost request, before it is done; NULL: it is wanted. */
+    bool (*still_wanted)(const struct api_req *outer);
+    enum {
+        WORK_DONE,    /* or refused: result tells */
+        WORK_DROPPED, /* the server stops */
+        WORK_UNWANTED
+    } outcome;
     struct api_req *req;
     struct api_work *next;
     struct api_work *waiting; /* for its result: the first one, then each one's own next */

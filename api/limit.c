@@ -157,9 +157,9 @@ enum api_step api_limit_before_identify(struct api_req *r)
     return wait == 0 ? STEP_NEXT : too_many(r, seconds_of(wait));
 }
 
-bool api_limit_forbids_try(const struct api_req *r)
+bool api_limit_allows_try(const struct api_req *outer)
 {
-    return tries_wait_ns(r->api, r->http) != 0;
+    return tries_wait_ns(outer->api, outer->http) == 0;
 }
 
 static enum api_step count_failure(struct api_req *r)

@@ -76,7 +76,8 @@ static enum api_step identify(struct api_req *r)
                              .ctx = r};
     enum err e = auth_authenticate(r->api->auth, &a, &r->user);
     if (e == ERR_AGAIN && outer->todo) {
-        outer->todo->is_try = api_limit_is_try(r);
+        if (api_limit_is_try(r))
+            outer->todo->still_wanted = api_limit_allows_try;
         return STEP_WAIT;
     }
     if (e == ERR_TIMEOUT) /* whom a policy has to ask is not there: that is not our failure */

@@ -377,8 +377,8 @@ enum api_step api_limit_before_identify(struct api_req *r);
 enum api_step api_limit_after_identify(struct api_req *r);
 /* Does it bring credentials that count as a try of their own? */
 bool api_limit_is_try(struct api_req *r);
-/* Of the outermost: may no tries of its network be looked at now? Any thread. */
-bool api_limit_forbids_try(const struct api_req *r);
+/* May tries of its network be looked at now? Of struct api_work (still_wanted). */
+bool api_limit_allows_try(const struct api_req *outer);
 enum api_step api_limit_stop_batch(struct api_req *r); /* a part was over_limit: so is the batch */
 
 /* ---- observe.c ------------------------------------------------------------------------------- */

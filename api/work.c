@@ -77,8 +77,7 @@ static void part(struct api *a, struct api_work *done)
     pthread_mutex_unlock(&a->sharing);
     for (struct api_work *w = done->waiting, *next; w; w = next) {
         next = w->waiting; /* its memory is its request's, which goes on now */
-        w->dropped = done->dropped;
-        w->skipped = done->skipped;
+        w->outcome = done->outcome;
         w->result = done->result == OK ? w->share(w, done) : done->result;
         http_resume(w->req->http);
     }
@@ -90,9 +89,11 @@ static void part(struct api *a, struct api_work *done)
 static void run_work(struct pool_job *job, bool dropped)
 {
     struct api_work *w = CONTAINER_OF(job, struct api_work, job);
-    w->dropped = dropped;
-    w->skipped = !dropped && w->is_try && api_limit_forbids_try(w->req);
-    w->result = w->dropped || w->skipped ? ERR_AGAIN : w->run(w);
+    if (dropped)
+        w->outcome = WORK_DROPPED;
+    else if (w->still_wanted && !w->still_wanted(w->req))
+        w->outcome = WORK_UNWANTED;
+    w->result = w->outcome == WORK_DONE ? w->run(w) : ERR_AGAIN;
     if (w->share)
         part(w->req->api, w);
     http_resume(w->req->http);
@@ -109,15 +110,15 @@ static void lend_arena(struct api_req *r)
 bool api_work_dropped(struct api_req *r)
 {
     const struct api_work *newest = api_outermost(r)->works;
-    return newest && newest->dropped;
+    return newest && newest->outcome == WORK_DROPPED;
 }
 
-/* What was skipped is as if it had never been asked for: the steps will look at the limit before they ask again. (It
- * may be that of another network, which wanted the same.) */
+/* What was unwanted is as if it had never been asked for: the steps will see why before they ask again. (It may have
+ * been unwanted by another request, which asked for the same.) */
 void api_work_end(struct api_req *r)
 {
     r->arena->spares = r->spares;
-    if (r->works->skipped)
+    if (r->works->outcome == WORK_UNWANTED)
         r->works = r->works->next;
 }
 
@@ -156,7 +157,7 @@ enum err api_work_submit(struct api_req *r)
         return OK;
     api_work_end(r);
     w->result = ERR_AGAIN;
-    w->dropped = e == ERR_CLOSED;
+    w->outcome = e == ERR_CLOSED ? WORK_DROPPED : WORK_DONE;
     if (w->share)
         part(r->api, w);
     return e;
