@@ -183,7 +183,7 @@ static enum step step_gone(struct conn *c)
 
 /* ---- how fast bytes move --------------------------------------------------------------------- */
 
-/* A body begins to come, or a response to go. */
+/* The connection begins, or a body to come, or a response to go. */
 void conn_phase_begin(struct conn *c)
 {
     c->phase_ms = c->loop->now_ms;

@@ -4,7 +4,7 @@
  *
  * A hash table with chains under one lock, which is held for a few instructions when a connection comes or
  * goes. There are at most as many networks as connections. The number of one is a keyed hash: strangers can
- * choose neither chains nor onem they are taken for.
+ * choose neither chains nor whom they are taken for.
  */
 #include "http/private.h"
 
