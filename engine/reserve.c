@@ -26,7 +26,7 @@
  * its end, and gives back more than was taken when anything was dead in it; if nothing was, the next one
  * is looked at.
  *
- * Where space cannot be kept (no fallocate), compaction takes its chance with what is there.
+ * Where space cannot be kept (no fallocate, or a limit to the size of files), compaction takes its chance with what is there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -128,17 +128,26 @@ static enum err open_file(struct engine *e, int flags)
     return os()->size(r->fd, &r->bytes) == 0 ? OK : err_from_errno(errno);
 }
 
+/* A process may not be allowed a file of that length (RLIMIT_FSIZE): no disk is full for that. */
+static enum err refused(void)
+{
+    return errno == EFBIG ? ERR_UNSUPPORTED : err_from_errno(errno);
+}
+
 /* The length of the file is what it keeps, for whoever looks, and for the next start. */
 static enum err set_bytes(struct reserve *r, uint64_t bytes)
 {
     enum err err = OK;
 
     if (bytes > r->bytes && os()->fallocate(r->fd, 0, bytes) != 0) {
-        err = err_from_errno(errno);
+        err = refused();
         bytes = r->bytes; /* some file systems keep what they got */
     }
-    if (os()->ftruncate(r->fd, bytes) != 0)
-        return err != OK ? err : err_from_errno(errno);
+    if (os()->ftruncate(r->fd, bytes) != 0) {
+        err = err != OK ? err : refused();
+        (void)!os()->ftruncate(r->fd, r->bytes); /* what it got behind its end is not kept */
+        return err;
+    }
     r->bytes = bytes;
     return err;
 }
