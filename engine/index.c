@@ -437,9 +437,12 @@ enum err index_reach(struct engine *e, uint32_t pages)
 
     if (pages <= x->pages)
         return OK;
-    if (os()->fallocate(x->fd, from, to - from) != 0 && err_from_errno(errno) == ERR_NOSPACE) {
-        (void)!os()->ftruncate(x->fd, from); /* some file systems keep what they got */
-        return ERR_NOSPACE;
+    if (!x->no_fallocate && os()->fallocate(x->fd, from, to - from) != 0) {
+        if (err_from_errno(errno) == ERR_NOSPACE) {
+            (void)!os()->ftruncate(x->fd, from); /* some file systems keep what they got */
+            return ERR_NOSPACE;
+        }
+        x->no_fallocate = true; /* a file system without it: the write will tell */
     }
     if (os()->ftruncate(x->fd, to) != 0)
         return err_from_errno(errno);

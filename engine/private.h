@@ -551,7 +551,8 @@ struct index {
     /* writer.mutex, from here on; of the version that the last root shows: */
     uint64_t txn, log_bytes;
     uint32_t first;
-    uint32_t pages; /* the file has, on the disk (as far as the file system can) */
+    uint32_t pages;    /* the file has, on the disk (as far as the file system can) */
+    bool no_fallocate; /* it has not: asked once */
     _Atomic uint64_t checkpoints;
 };
 /* What the newest root leads to but the tree. Zeroed before, index_content_free after. */
