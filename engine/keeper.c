@@ -199,8 +199,7 @@ static void begin_reserve(struct engine *e)
 void *keeper_thread(void *engine)
 {
     struct engine *e = engine;
-    bool poked =
-        !atomic_load(&e->reserve.given); /* was it left so? Nobody is let in who could poke */
+    bool poked = true;
     unsigned pause_ms = 0;
 
     begin_reserve(e);

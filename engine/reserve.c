@@ -12,24 +12,26 @@
  *        was. Until then other transactions are refused (NOSPACE), or they would take what it needs;
  *        also after a restart, which knows it by a file of no length.
  *
- * It has to be longer when a segment is (or the index), so that is seen to with each segment that begins. If
- * there is no space for that, those who write have had enough: going on would end where a copy needs more than was
- * kept. So the disk is full then. When little is dead, what is kept stays as it is; the rest is as if it was given.
+ * It has to be longer when a segment is (or the index), so that is seen to with each segment that begins.
+ * If there is no space for that, those who write have had enough: going on would end where a copy needs more
+ * than was kept. So the disk is full then. When little is dead, what is kept stays as it is; the rest is as
+ * if it was given.
  *
  * What is dead may lie in the segment that is being written: on a disk that is not much larger than one, all
  * of it. Then the segment ends early (reserve_wants_roll).
  *
- * It is long enough for the copies out of the segment that has most to copy, also when that is the one which is
- * being written, and for the pages of the
- * index that these change between two checkpoints, which are closer together while it is given. (What
- * others changed before has its place in the index file already: index_room.) So the segment comes to
- * its end, and gives back more than was taken when anything was dead in it; if nothing was, the next one
- * is looked at.
+ * It is long enough for the copies out of the segment that has most to copy, also when that is the one which
+ * is being written, and for the pages of the index that these change between two checkpoints, which are
+ * closer together while it is given. (What others changed before has its place in the index file already:
+ * index_room.) So the segment comes to its end, and gives back more than was taken when anything was dead in
+ * it; if nothing was, the next one is looked at.
  *
- * Where space cannot be kept (no fallocate, or a limit to the size of files), compaction takes its chance with what is there.
+ * Where space cannot be kept (no fallocate, or a limit to the size of files), compaction takes its chance
+ * with what is there.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -220,8 +222,9 @@ static void begin_given(struct engine *e, const struct content *s, bool worth)
     atomic_store(&e->reserve.worth, worth);
     e->reserve.fresh = worth;
     (void)gained(e);
-    log_event(LOG_WARN, "engine_disk_full", "dead_bytes=%llu action=%s",
-              (unsigned long long)(s->dead + s->newest_dead), worth ? "compact" : "wait");
+    keeper_alarm(e); /* nobody else is let in who could wake it */
+    log_event(LOG_WARN, "engine_disk_full", "dead_bytes=%" PRIu64 " action=%s",
+              s->dead + s->newest_dead, worth ? "compact" : "wait");
 }
 
 /* Can compaction be of any help? *s: what there is. */
@@ -282,12 +285,11 @@ static void take_back(struct engine *e)
     atomic_store(&e->reserve.given, false);
     atomic_store(&e->log.tight, false);
     let_in(e, true);
-    log_event(LOG_INFO, "engine_disk_has_room", "reserve_bytes=%llu",
-              (unsigned long long)e->reserve.bytes);
+    log_event(LOG_INFO, "engine_disk_has_room", "reserve_bytes=%" PRIu64, e->reserve.bytes);
 }
 
-/* After a turn while it is given: there is space for it again. A turn that failed is an occasion to look, too:
- * somebody else may have made space; so is one with nothing that compaction could do. */
+/* After a turn while it is given: there is space for it again. A turn that failed is an occasion to look,
+ * too: somebody else may have made space; so is one with nothing that compaction could do. */
 static bool is_over(struct engine *e, enum err err)
 {
     struct content s;

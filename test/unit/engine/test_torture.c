@@ -352,6 +352,33 @@ START_TEST(full_disk)
 }
 END_TEST
 
+/* The disk is full before anybody has written: it is seen by itself when there is room. */
+START_TEST(full_from_the_start)
+{
+    struct run *run = calloc(1, sizeof *run);
+
+    log_set_level(LOG_NONE);
+    kit_dir_make(&run->dir);
+    faults_plan(FAULT_BIT(FALLOCATE), 1, true, ENOSPC);
+    faults_install();
+    ck_assert_int_eq(run_open(run), OK);
+    for (int ms = 0; !atomic_load(&run->e->reserve.given); ms++) {
+        ck_assert_int_lt(ms, 20000);
+        wait_tick();
+    }
+    faults_end();
+    for (int ms = 0; atomic_load(&run->e->reserve.given); ms++) {
+        ck_assert_int_lt(ms, 20000);
+        wait_tick();
+    }
+    ck_assert(admits(run->e));
+    engine_close(run->e);
+    os_test_replace(NULL);
+    kit_dir_remove(&run->dir);
+    free(run);
+}
+END_TEST
+
 /* A transaction is running on top of one that fails: it fails too, and what it saw is gone. */
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 
@@ -678,6 +705,7 @@ static Suite *suite(void)
     tcase_add_test(c, write_and_cut_fail);
     tcase_add_test(c, no_fallocate);
     tcase_add_test(c, full_disk);
+    tcase_add_test(c, full_from_the_start);
     tcase_add_loop_test(c, running_on_top_of_a_failure, 0, 2);
     tcase_add_test(c, slow_disk_pushes_back);
     tcase_add_loop_test(c, every_allocation, 0, 2);
