@@ -257,7 +257,7 @@ static enum err restore(struct cli_run *r, const struct cli_copy *c,
 enum err cli_command_restore(struct cli_run *r)
 {
     struct cli_copy c = {.from = r->args->operands.at[0], .progress = progress_of(r)};
-    struct engine_backup_result done;
+    struct engine_backup_result done = {0};
     enum err e = want_data(r, "restore to", &c.to);
     if (e == OK)
         e = geteuid() == 0 ? restore_of_root(r, &c, &done) : restore(r, &c, &done);
