@@ -484,12 +484,12 @@ struct api_work {
     str key;
     enum api_pool pool;
     struct pool_job job;
-    /* Asked on the thread, of the outermost request, before it is done; NULL: it is wanted. */
+    /* Asked on the thread, of the outermost request, before it is done; NULL: as long as somebody is there. */
     bool (*still_wanted)(const struct api_req *outer);
     enum {
         WORK_DONE,    /* or refused: result tells */
         WORK_DROPPED, /* the server stops */
-        WORK_UNWANTED
+        WORK_UNWANTED /* so it was said, or nobody is there any more to be answered */
     } outcome;
     struct api_req *req;
     struct api_work *next;

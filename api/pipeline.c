@@ -452,9 +452,12 @@ static void proceed(struct api_req *r)
     enum outcome o = run_steps(r);
     if (o == NEEDS_WORK) {
         r->parked = AT_WORK;
-        if (api_work_submit(r) == OK)
+        if (http_is_gone(r->http))
+            api_fail(r, API_ERR_UNAVAILABLE); /* nobody is there to read it */
+        else if (api_work_submit(r) == OK)
             return;
-        api_work_refuse(r);
+        else
+            api_work_refuse(r);
     }
     if (o != NEEDS_DISK)
         respond(r);

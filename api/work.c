@@ -85,13 +85,29 @@ static void part(struct api *a, struct api_work *done)
 
 /* ---- doing it -------------------------------------------------------------------------------- */
 
+/* Whoever waits for its result, its own client or that of a request that has joined, is still there. */
+static bool has_client(const struct api_work *w)
+{
+    struct api *a = w->req->api;
+    pthread_mutex_lock(&a->sharing);
+    while (w && http_is_gone(w->req->http))
+        w = w->waiting;
+    pthread_mutex_unlock(&a->sharing);
+    return w != NULL;
+}
+
+static bool is_wanted(const struct api_work *w)
+{
+    return has_client(w) && (!w->still_wanted || w->still_wanted(w->req));
+}
+
 /* On a thread of the pool. */
 static void run_work(struct pool_job *job, bool dropped)
 {
     struct api_work *w = CONTAINER_OF(job, struct api_work, job);
     if (dropped)
         w->outcome = WORK_DROPPED;
-    else if (w->still_wanted && !w->still_wanted(w->req))
+    else if (!is_wanted(w))
         w->outcome = WORK_UNWANTED;
     w->result = w->outcome == WORK_DONE ? w->run(w) : ERR_AGAIN;
     if (w->share)
@@ -113,8 +129,8 @@ bool api_work_dropped(struct api_req *r)
     return newest && newest->outcome == WORK_DROPPED;
 }
 
-/* What was unwanted is as if it had never been asked for: the steps will see why before they ask again. (It may have
- * been unwanted by another request, which asked for the same.) */
+/* What was unwanted is as if it had never been asked for: the steps, or proceed(), will see why before they
+ * ask again. (It may have been unwanted by another request, which asked for the same.) */
 void api_work_end(struct api_req *r)
 {
     r->arena->spares = r->spares;

@@ -5,8 +5,9 @@
  * Data never moves to the right: at any time the bytes written are at most the bytes read.
  *
  *     SIZE_FIRST -> SIZE -> [BLANK] [EXTENSION] -> SIZE_LF -> DATA -> DATA_CR -> DATA_LF ->
- * SIZE_FIRST (size 0:)  SIZE_LF -> LINE_START -> TRAILER -> TRAILER_LF -> LINE_START LINE_START ->
- * LAST_LF -> DONE
+ *     SIZE_FIRST
+ *     (size 0:)  SIZE_LF -> LINE_START -> TRAILER_NAME -> TRAILER -> TRAILER_LF -> LINE_START
+ *     LINE_START -> LAST_LF -> DONE
  *
  * As strict as the head: CR LF only, no white space but before an extension's semicolon, sizes that
  * fit 63 bits. Extensions and trailers mean nothing here; they are bounded, looked at for control
@@ -28,6 +29,7 @@ enum {
     DATA_CR,
     DATA_LF,
     LINE_START,
+    TRAILER_NAME,
     TRAILER,
     TRAILER_LF,
     LAST_LF,
@@ -83,7 +85,12 @@ static int on_trailer(struct chunked *d, char c)
     if (d->state == LINE_START) {
         if (c == '\r')
             return LAST_LF;
-        return is_text(c) && c != ' ' && c != '\t' && c != ':' ? TRAILER : BAD;
+        return http_is_token_char(c) ? TRAILER_NAME : BAD;
+    }
+    if (d->state == TRAILER_NAME) {
+        if (c == ':')
+            return TRAILER;
+        return http_is_token_char(c) ? TRAILER_NAME : BAD;
     }
     if (c == '\r')
         return TRAILER_LF;
@@ -109,6 +116,7 @@ static int on_byte(struct chunked *d, char c)
     case DATA_LF:
         return c == '\n' ? SIZE_FIRST : BAD;
     case LINE_START:
+    case TRAILER_NAME:
     case TRAILER:
         return on_trailer(d, c);
     case TRAILER_LF:
@@ -118,6 +126,11 @@ static int on_byte(struct chunked *d, char c)
     default:
         return BAD;
     }
+}
+
+uint64_t chunked_left(const struct chunked *d)
+{
+    return d->state == DATA ? d->left : 0;
 }
 
 enum chunked_status chunked_decode(struct chunked *d, char *p, size_t n, size_t *data_n,

@@ -141,6 +141,7 @@ void conn_close(struct conn *c)
     atomic_fetch_sub_explicit(&l->server->open_connections, 1, memory_order_relaxed);
     loop_conn_closed(l);
     if (parked) {
+        atomic_store(&c->ex->gone, true);
         c->state = CONN_GONE; /* the request points into the input buffer: it stays */
         return;
     }
@@ -380,6 +381,12 @@ static bool flush_rest(struct conn *c)
     }
 }
 
+/* Others are at work for it, and nothing of it is looked at meanwhile. */
+static bool is_elsewhere(const struct conn *c)
+{
+    return c->state == CONN_CRYPTO || (c->state == CONN_WORK && !c->ex->responded);
+}
+
 /* Before the loop turns to others. */
 static void settle(struct conn *c)
 {
@@ -387,7 +394,7 @@ static void settle(struct conn *c)
 
     if (c->fd < 0)
         return;
-    if (!flush_rest(c)) {
+    if (!flush_rest(c) || (c->hung_up && is_elsewhere(c))) {
         conn_close(c);
         return;
     }
@@ -418,12 +425,6 @@ void conn_run(struct conn *c)
     settle(c);
 }
 
-/* Others are at work for it, and nothing of it is looked at meanwhile. */
-static bool is_elsewhere(const struct conn *c)
-{
-    return c->state == CONN_CRYPTO || (c->state == CONN_WORK && !c->ex->responded);
-}
-
 void conn_event(struct conn *c, unsigned events)
 {
     if (c->fd < 0)
@@ -434,10 +435,8 @@ void conn_event(struct conn *c, unsigned events)
         c->writable = true;
     if (events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP))
         c->read_hup = true;
-    if ((events & (EPOLLERR | EPOLLHUP)) && is_elsewhere(c)) { /* no one is left to be answered */
-        conn_close(c);
-        return;
-    }
+    if (events & (EPOLLERR | EPOLLHUP))
+        c->hung_up = true;
     conn_run(c);
 }
 

@@ -96,6 +96,8 @@ void http_respond(struct http_req *req);
 /* A parked request is ready: app->resume will be called on its loop. Any thread, exactly once for
  * each time that it was parked (resume may park it again, by not responding). */
 void http_resume(struct http_req *req);
+/* The client of a request that is, or was, parked has gone: nobody is there to be answered. Any thread. */
+bool http_is_gone(const struct http_req *req);
 
 /* ---- the application ------------------------------------------------------------------------- */
 

@@ -85,6 +85,7 @@ struct chunked { /* zero-initialise */
  */
 enum chunked_status chunked_decode(struct chunked *d, char *p, size_t n, size_t *data_n,
                                    size_t *used);
+uint64_t chunked_left(const struct chunked *d); /* of the chunk whose size is known; 0 between two */
 
 /* ---- request.c: requests and their memory ------------------------------------------------ */
 
@@ -111,6 +112,7 @@ struct exchange {
     struct exchange *next; /* among spares */
     struct arrival resumed;
     bool responded;
+    atomic_bool gone; /* the connection is GONE */
     bool keep_alive, expect_continue;
     bool chunked;
     uint64_t content_length;
@@ -318,6 +320,7 @@ struct conn {
 
     bool readable, writable; /* not known to be empty/full: edge-triggered epoll reports changes */
     bool read_hup;           /* the peer has ended its side: read on until end of file */
+    bool hung_up;            /* and ours has an end, too: no one is left to be answered */
     bool close_after;        /* close behind the response in work */
     bool unread;             /* bytes of the peer may be on their way: linger before closing */
     char peer[INET6_ADDRSTRLEN];

@@ -207,6 +207,11 @@ static enum step redirect(struct conn *c)
     return answered(c, true); /* a body is not waited for */
 }
 
+static enum step refuse_body(struct conn *c)
+{
+    return receive_refuse(c, 413, "The request's body is too large.");
+}
+
 static enum step begin_request(struct conn *c, const struct head *h)
 {
     struct exchange *ex = c->ex;
@@ -225,7 +230,7 @@ static enum step begin_request(struct conn *c, const struct head *h)
     if (c->use == USE_REDIRECT)
         return redirect(c);
     if (h->content_length > c->loop->server->opt.max_body_bytes)
-        return receive_refuse(c, 413, "The request's body is too large.");
+        return refuse_body(c);
     if (h->content_length == 0 && !h->chunked)
         dispatch(c);
     else
@@ -313,7 +318,7 @@ enum step receive_no_memory(struct conn *c)
 static enum step body_failed(struct conn *c)
 {
     if (c->ex->body.err == ERR_LIMIT)
-        return receive_refuse(c, 413, "The request's body is too large.");
+        return refuse_body(c);
     return receive_no_memory(c);
 }
 
@@ -419,6 +424,8 @@ static enum step decode_chunks(struct conn *c, bool *done)
     buf_add(&ex->body, p, data_n);
     if (buf_failed(&ex->body))
         return body_failed(c);
+    if (chunked_left(&ex->decoder) > ex->body.max - ex->body.n)
+        return refuse_body(c);
     return *done ? body_complete(c, buf_str(&ex->body)) : NEXT;
 }
 

@@ -37,6 +37,7 @@ static void exchange_clear(struct exchange *ex, struct loop *l, struct conn *c)
     ex->head_at = 0;
     ex->decoder = (struct chunked){0};
     buf_init_arena(&ex->body, &ex->arena, l->server->opt.max_body_bytes);
+    atomic_store_explicit(&ex->gone, false, memory_order_relaxed);
     arena_set_holder(&ex->arena, &c->held);
     ex->req.arena = &ex->arena;
     ex->req.method = ex->req.target = ex->req.path = STR("");
@@ -149,4 +150,9 @@ void http_resume(struct http_req *req)
     struct exchange *ex = CONTAINER_OF(req, struct exchange, req);
 
     loop_post(ex->conn->loop, &ex->resumed);
+}
+
+bool http_is_gone(const struct http_req *req)
+{
+    return atomic_load(&CONTAINER_OF(req, const struct exchange, req)->gone);
 }

@@ -143,7 +143,7 @@ struct json_patch_error {
  * work on a json_copy). The caller has checked that each operation is an object with the members
  * that its `op` needs (one that lacks them is SYNTAX all the same). SYNTAX: bad pointer or
  * operation; NOTFOUND: no such location; CONFLICT: a failed "test", a move into itself; LIMIT:
- * nested too deeply; `error` is filled in each case. NOMEM. All pointers in `path` are checked
+ * nested too deeply, or some 260,000 values copied; `error` is filled in each case. NOMEM. All pointers in `path` are checked
  * before anything is changed. The operations are not changed; values are copied, the bytes of
  * strings stay borrowed. Cost: linear in document and patch, but that each insertion into or
  * removal from an array moves the items behind it.

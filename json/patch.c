@@ -22,8 +22,12 @@ struct patch {
     struct arena *a;
     struct json *doc;
     const struct json *op;
-    str what; /* of the error */
+    size_t copies; /* values that "copy" may still make */
+    str what;      /* of the error */
 };
+
+/* A copy of what holds copies doubles it, so a few operations would fill any memory. */
+#define MAX_COPIES ((size_t)1 << 18)
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 
@@ -377,6 +381,26 @@ static enum err op_move(struct patch *p)
     return e == OK ? put(p, path, value) : e;
 }
 
+/* False: `v` has more values than may still be copied. */
+static bool afford(struct patch *p, const struct json *v)
+{
+    const struct json_member *m;
+    uint32_t at = 0;
+
+    if (p->copies == 0)
+        return false;
+    p->copies--;
+    if (v->type == JSON_OBJECT)
+        while ((m = json_next_member(v, &at)) != NULL)
+            if (!afford(p, m->value))
+                return false;
+    if (v->type == JSON_ARRAY)
+        for (size_t i = 0; i < json_count(v); i++)
+            if (!afford(p, json_at(v, i)))
+                return false;
+    return true;
+}
+
 static enum err op_copy(struct patch *p)
 {
     struct target t;
@@ -388,6 +412,8 @@ static enum err op_copy(struct patch *p)
         e = find_existing(p, from, &t);
     if (e == OK)
         e = source(p, &t, &value);
+    if (e == OK && !afford(p, value))
+        e = fail(p, ERR_LIMIT, "The operations copy too many values.");
     if (e == OK)
         e = copy_value(p, value, &value);
     return e == OK ? put(p, path_of(p), value) : e;
@@ -460,7 +486,7 @@ static enum err apply_operation(struct patch *p)
 enum err json_patch_apply(struct arena *a, struct json **doc, const struct json *ops,
                           struct json_patch_error *error)
 {
-    struct patch p = {.a = a, .doc = *doc};
+    struct patch p = {.a = a, .doc = *doc, .copies = MAX_COPIES};
     size_t n = json_count(ops), i = 0;
     enum err e = OK;
 

@@ -291,6 +291,25 @@ START_TEST(right_passwords_at_once)
 }
 END_TEST
 
+/* Who has hung up is told nothing, so nobody looks at what it brought. */
+START_TEST(guesses_of_who_hung_up)
+{
+    struct http_conn *c[MANY];
+    char text[RAW_HEAD];
+    start(ACCOUNTS "kinto.account_password_cost = 11\nkinto.rate_limit.failures = 1/day burst 6\n");
+    for (int i = 0; i < MANY; i++) {
+        as_nobody(text, i);
+        c[i] = raw_open();
+        ck_assert(http_send(c[i], text, strlen(text)));
+    }
+    for (int i = 0; i < MANY; i++)
+        http_abort(c[i]);
+    as("mallory"); /* behind them all */
+    call("GET", "/buckets", NULL);
+    want(401);
+}
+END_TEST
+
 static double cpu_seconds(void)
 {
     clockid_t clock;
@@ -397,6 +416,7 @@ static Suite *suite(void)
     tcase_add_test(t, wrong_passwords);
     tcase_add_test(t, credentials_that_nobody_could_look_at);
     tcase_add_test(t, right_passwords_at_once);
+    tcase_add_test(t, guesses_of_who_hung_up);
     tcase_add_test(t, guesses_at_once);
     tcase_add_test(t, wrong_passwords_in_a_batch);
     tcase_add_test(t, guesses_in_a_batch);

@@ -139,7 +139,11 @@ static const struct refused refused[] = {
     R(400, CHUNKED "5\r\nhello\r\n0\r\n\n"), R(400, CHUNKED "5\r\nhello\r\n0\r\nX: y\n\r\n"),
     R(400, CHUNKED "5\r\nhello\r\n0\r\n X: y\r\n\r\n"), /* a folded trailer */
     R(400, CHUNKED "5\r\nhello\r\n0\r\nX: \x00\r\n\r\n"), R(400, CHUNKED "5\r\nhello\r\n0\r\n\rx"),
+    R(400, CHUNKED "5\r\nhello\r\n0\r\nX\r\n\r\n"), R(400, CHUNKED "0\r\nX : y\r\n\r\n"),
     R(400, CHUNKED "5\xc2\xa0\r\nhello\r\n0\r\n\r\n"),
+    /* a chunk that is too large is refused before it comes */
+    R(413, CHUNKED "493e1\r\n"), R(413, CHUNKED "5\r\nhello\r\n493dc\r\n"),
+    R(413, CHUNKED "7fffffffffffffff\r\n"),
     /* expectations (RFC 9110, 10.1.1) */
     R(417, POST "Expect: 200-maybe\r\nContent-Length: 5\r\n\r\nhello"),
     /* what is no HTTP/1 */
