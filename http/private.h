@@ -85,7 +85,8 @@ struct chunked { /* zero-initialise */
  */
 enum chunked_status chunked_decode(struct chunked *d, char *p, size_t n, size_t *data_n,
                                    size_t *used);
-uint64_t chunked_left(const struct chunked *d); /* of the chunk whose size is known; 0 between two */
+uint64_t
+chunked_left(const struct chunked *d); /* of the chunk whose size is known; 0 between two */
 
 /* ---- request.c: requests and their memory ------------------------------------------------ */
 

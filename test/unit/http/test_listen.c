@@ -223,15 +223,23 @@ END_TEST
 START_TEST(both_families_side_by_side)
 {
     struct fixture other;
+    struct err_detail d = {.text = ""};
 
     if (!have_v6())
         return;
     test_prepare(&other);
-    other.listen[0] = (struct http_listen){.host = STR("0.0.0.0"), .port = f.port};
-    other.listen[1] = (struct http_listen){.host = STR("::"), .port = f.port};
     other.o.nlisten = 2;
-    test_stop(&f); /* its port is free, and known to be so */
-    test_start(&other);
+    for (int tries = 0;;
+         tries++) { /* on a port that was f's, and that nobody else took meanwhile */
+        other.listen[0] = (struct http_listen){.host = STR("0.0.0.0"), .port = f.port};
+        other.listen[1] = (struct http_listen){.host = STR("::"), .port = f.port};
+        test_stop(&f);
+        if (http_server_start(&other.server, &other.o, &d) == OK)
+            break;
+        ck_assert_msg(tries < 10, "%s", d.text);
+        test_start(&f);
+    }
+    other.port = http_server_port(other.server, 0);
     expect_peer(test_connect(other.port), "127.0.0.1");
     expect_peer(connect_v6(other.port), "::1");
     test_stop(&other);
