@@ -57,7 +57,7 @@ static enum err choose_sockets(struct server *s)
 {
     struct cli_run *r = s->run;
     struct systemd_socket passed[HTTP_MAX_LISTEN];
-    bool tls = settings_is_set(r->settings, "kinto.tls_certificate");
+    bool tls = http_tls_is_wanted(r->settings);
     enum err e = systemd_listen(&r->arena, passed, HTTP_MAX_LISTEN, &s->nlisten, &r->detail);
     if (e != OK)
         return e;
@@ -76,7 +76,7 @@ static enum err bind_server(struct server *s)
         return e;
     http_options_load(&o, s->run->settings);
     str host = settings_str(s->run->settings, "kinto.http_host");
-    o.redirect_host = str_none(host) || host.n == 0 ? NULL : host.p;
+    o.redirect_host = host.n == 0 ? NULL : host.p;
     o.nlisten = s->nlisten;
     return http_server_bind(&s->server, &o, &s->run->detail);
 }

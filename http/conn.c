@@ -15,7 +15,7 @@
  *     GONE       WORK whose socket is closed; ex is parked     step_gone (when responded)
  *     CLOSED     on the loop's dead list                       conn_free_dead
  *
- *     HANDSHAKE <-> CRYPTO -> IDLE -> HEAD -> BODY -> WORK -> SEND -> IDLE | HEAD | LINGER | CLOSED
+ *     HANDSHAKE (-> IDLE: plain HTTP) <-> CRYPTO -> IDLE -> HEAD -> BODY -> WORK -> SEND -> IDLE | HEAD | LINGER | CLOSED
  *     answered():  HEAD, BODY -> WORK (responded)               conn_close(): any -> CLOSED | GONE
  *
  * A step does its piece and answers NEXT (look at the state again) or WAIT (nothing more to do
@@ -23,8 +23,7 @@
  * settle() flushes what was gathered, starts the state's time-out, and gives the buffers of an idle
  * connection back, so that this costs the loop only the struct.
  *
- * While ex is there, the input buffer is neither moved nor read into before in_start: the request
- * points into it. A connection reads nothing while a request is in work, so a client that sends
+ * A connection reads nothing while a request is in work, so a client that sends
  * faster than it is answered is slowed down by TCP.
  */
 #include "base/log.h"
@@ -109,9 +108,8 @@ void conn_free_spares(struct loop *l)
 
 static void bury(struct conn *c)
 {
-    if (c->ex != NULL)
-        exchange_give_back(c->loop, c->ex);
-    c->ex = NULL;
+    exchange_drop(c);
+    receive_release(c);
     network_leave(&c->loop->server->networks, c->network);
     c->network = NULL;
     list_remove(&c->ready);
@@ -135,7 +133,6 @@ void conn_close(struct conn *c)
     }
     send_drop(c);
     c->transport->release(c);
-    purse_holder_give_back(&c->held, c->tls_taken);
     close(c->fd);
     c->fd = -1;
     atomic_fetch_sub_explicit(&l->server->open_connections, 1, memory_order_relaxed);
@@ -145,8 +142,6 @@ void conn_close(struct conn *c)
         c->state = CONN_GONE; /* the request points into the input buffer: it stays */
         return;
     }
-    if (c->in != NULL)
-        receive_release(c);
     bury(c);
 }
 
@@ -162,9 +157,7 @@ enum step conn_ended(struct conn *c)
 {
     if (c->loop->out_n == 0 && c->out.n == 0)
         return conn_closed(c);
-    if (c->ex != NULL)
-        exchange_give_back(c->loop, c->ex);
-    c->ex = NULL;
+    exchange_drop(c);
     c->in_start = c->in_end = 0;
     c->close_after = true;
     c->state = CONN_SEND;
@@ -173,12 +166,8 @@ enum step conn_ended(struct conn *c)
 
 static enum step step_gone(struct conn *c)
 {
-    DCHECK(c->ex != NULL);
-    if (!c->ex->responded)
-        return WAIT;
-    if (c->in != NULL)
-        receive_release(c);
-    bury(c);
+    if (c->ex->responded)
+        bury(c);
     return WAIT;
 }
 
@@ -224,7 +213,7 @@ static void timer_start(struct conn *c, enum timer_kind kind)
 {
     if (kind == TIMER_SEND && !look_at_reader(c, &c->reached))
         c->reached = (int64_t)c->sent;
-    loop_timer_start(c->loop, c, kind);
+    loop_timer_start(c, kind);
 }
 
 /* ---- TLS handshakes ---------------------------------------------------------------------------- */
@@ -296,8 +285,7 @@ static enum step end_connection(struct conn *c)
         return conn_closed(c);
     if (shutdown(c->fd, SHUT_WR) < 0)
         return conn_closed(c);
-    if (c->in != NULL)
-        receive_release(c);
+    receive_release(c);
     c->state = CONN_LINGER;
     return NEXT;
 }
@@ -313,9 +301,7 @@ static enum step step_send(struct conn *c)
         if (r < 0)
             return conn_closed(c);
     }
-    if (c->ex != NULL)
-        exchange_give_back(c->loop, c->ex);
-    c->ex = NULL;
+    exchange_drop(c);
     loop_timer_stop(c);
     if (c->close_after)
         return end_connection(c);
@@ -419,7 +405,7 @@ void conn_run(struct conn *c)
     for (unsigned n = 0; step(c) == NEXT; n++) {
         if (n < STEPS_PER_RUN)
             continue;
-        loop_make_ready(c->loop, c);
+        loop_make_ready(c);
         break;
     }
     settle(c);
@@ -489,11 +475,6 @@ void conn_stop(struct conn *c)
         c->readable = true; /* a request may be there whose event has not been seen */
         conn_run(c);
     }
-}
-
-void conn_cut(struct conn *c)
-{
-    conn_close(c);
 }
 
 /* ---- the beginning ----------------------------------------------------------------------- */

@@ -18,10 +18,6 @@
 #include <mbedtls/x509_crt.h>
 #include <poll.h>
 
-#ifndef MBEDTLS_THREADING_C
-#error "mbedtls must be built with MBEDTLS_THREADING_C: threads check with the same keys"
-#endif
-
 #define MAX_BUNDLE_BYTES (16 * MIB)
 
 /* ---- whom to trust --------------------------------------------------------------------------- */
@@ -118,7 +114,7 @@ static enum err read_bundle(const struct http_trust *t, const char **file, char 
 static enum err load(struct http_trust *t, struct err_detail *d)
 {
     const char *file = NULL;
-    char *pem = NULL, text[128];
+    char *pem = NULL;
     size_t n = 0;
     enum err e = read_bundle(t, &file, &pem, &n, d);
     int r;
@@ -133,8 +129,7 @@ static enum err load(struct http_trust *t, struct err_detail *d)
     }
     mbedtls_x509_crt_free(&t->roots);
     mbedtls_x509_crt_init(&t->roots);
-    mbedtls_strerror(r < 0 ? r : MBEDTLS_ERR_X509_INVALID_FORMAT, text, sizeof text);
-    return err_set(d, tls_no_memory(r) ? ERR_NOMEM : ERR_SYNTAX, 0, "%s: %s", file, text);
+    return tls_error(d, ERR_SYNTAX, file, r < 0 ? r : MBEDTLS_ERR_X509_INVALID_FORMAT);
 }
 
 static enum err load_once(struct http_trust *t, struct err_detail *d)

@@ -110,7 +110,7 @@ struct http_app {
     /*
      * The head is here, and the body, if there is one, has not been looked at yet: is it wanted? False: the
      * application has filled res, as in refuse(); the connection ends behind it if a body is to come. Asked about
-     * every whole head that is none to be refused, of those that the server redirects, too. What it makes in the
+     * every well-formed head, also of those that the server itself answers then (a redirection, 413, https only). What it makes in the
      * request's arena is gone when it answers true, and app_data with it. NULL: always.
      */
     bool (*admit)(void *loop_ctx, struct http_req *req);
@@ -290,6 +290,8 @@ MUST_CHECK enum err http_settings_check(const struct settings *s, struct err_det
  * the default of its row. */
 void http_options_load(struct http_options *o, const struct settings *s);
 
+/* Is there a certificate? */
+bool http_tls_is_wanted(const struct settings *s);
 /* The part of it that http_server_reload_tls wants. */
 void http_tls_load(struct http_tls_options *o, const struct settings *s);
 

@@ -244,7 +244,7 @@ static void loop_add_listener(struct loop *l, struct listener listener)
 static enum err share_listener(struct http_server *s, int fd, const char *text, enum use use,
                                struct err_detail *d)
 {
-    struct listener l = {.fd = fd, .use = use, .is_shared = true, .listens = true};
+    struct listener l = {.fd = fd, .use = use, .is_shared = true};
 
     loop_add_listener(&s->loops[0], l);
     for (unsigned i = 1; i < s->nloops; i++) {
@@ -351,16 +351,17 @@ static enum err listen_one(struct http_server *s, const struct http_options *o, 
     const struct http_listen *l = &o->listen[i];
     struct binding *b = &s->bindings[i];
     struct place p;
-    enum err e = l->fd > 0 ? OK : place_make(&p, l->host, l->port, d);
+    enum err e;
     int fd = -1;
 
-    if (e != OK)
-        return e;
     if ((l->tls || l->redirect) && o->tls.count == 0)
         return err_set(d, ERR_SYNTAX, 0, "\"%s\": TLS needs a certificate and a key",
                        settings_quote(l->host).text);
     if (l->fd > 0)
         return listen_passed(s, l, b, d);
+    e = place_make(&p, l->host, l->port, d);
+    if (e != OK)
+        return e;
     if (p.at.sa.any.sa_family == AF_UNIX) {
         e = unix_listen(&p, b, s->opt.unix_mode, &fd, d);
         return e == OK ? share_listener(s, fd, p.text, use_of(l), d) : e;
@@ -419,7 +420,7 @@ enum err listen_start(struct http_server *s, struct err_detail *d)
     listen_close_probes(s);
     for (unsigned i = 0; i < s->nloops && e == OK; i++)
         for (unsigned k = 0; k < s->loops[i].nlisteners && e == OK; k++)
-            if (!s->loops[i].listeners[k].listens)
+            if (!s->loops[i].listeners[k].is_shared)
                 e = listen_now(s->loops[i].listeners[k].fd, d);
     return e;
 }

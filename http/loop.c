@@ -189,15 +189,15 @@ static void accept_some(struct loop *l, const struct listener *s, unsigned most)
     for (unsigned i = 0; i < most; i++) {
         struct net_address a = {.n = sizeof a.sa};
         int fd = accept4(s->fd, &a.sa.any, &a.n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int e = fd < 0 ? errno : 0;
         if (fd >= 0) {
             l->accept_warned = false;
             accepted(l, s, fd, &a);
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK || (is_full(errno) && i > 0)) {
+        } else if (e == EAGAIN || e == EWOULDBLOCK || (is_full(e) && i > 0)) {
             return; /* full: nobody may be waiting, else there will be another event */
-        } else if (is_full(errno) && scarce_make_room(l, NULL, SCARCE_CONNECTIONS)) {
+        } else if (is_full(e) && scarce_make_room(l, NULL, SCARCE_CONNECTIONS)) {
             most = 2; /* in its place the one who waits, and nobody else */
-        } else if (!is_passing(errno)) {
-            int e = errno;
+        } else if (!is_passing(e)) {
             if (is_full(e))
                 loop_ask_others(l, SCARCE_CONNECTIONS);
             accept_pause(l, e);
@@ -208,8 +208,10 @@ static void accept_some(struct loop *l, const struct listener *s, unsigned most)
 
 /* ---- time-outs ------------------------------------------------------------------------------- */
 
-void loop_timer_start(struct loop *l, struct conn *c, enum timer_kind kind)
+void loop_timer_start(struct conn *c, enum timer_kind kind)
 {
+    struct loop *l = c->loop;
+
     c->timer_kind = kind;
     c->deadline_ms = l->now_ms + l->timer_ms[kind];
     c->due = l->timer_bytes[kind];
@@ -316,10 +318,10 @@ static void run_arrivals(struct loop *l)
     }
 }
 
-void loop_make_ready(struct loop *l, struct conn *c)
+void loop_make_ready(struct conn *c)
 {
     list_remove(&c->ready); /* it may be there already */
-    list_push(&l->ready, &c->ready);
+    list_push(&c->loop->ready, &c->ready);
 }
 
 /* Those that are ready now; who becomes ready again waits for the next turn. */
@@ -373,7 +375,7 @@ static void check_stop(struct loop *l)
         l->cut = true;
         if (l->handshakes != NULL)
             pool_stop(l->handshakes); /* those that wait are for nobody now */
-        each_conn(l, conn_cut);
+        each_conn(l, conn_close);
     }
 }
 
@@ -400,15 +402,11 @@ static void run_events(struct loop *l, const struct epoll_event *events, int n)
 /* Connections that are open stay with the context that they began with. */
 static void adopt_tls(struct loop *l)
 {
-    struct tls_context *next;
-
     if (atomic_load_explicit(&l->next_tls, memory_order_relaxed) == NULL)
         return;
-    next = atomic_exchange(&l->next_tls, NULL);
-    if (next == NULL)
-        return;
     tls_context_release(l->tls);
-    l->tls = next;
+    l->tls =
+        atomic_exchange(&l->next_tls, NULL); /* a later one, perhaps; nobody else takes it away */
 }
 
 static void one_turn(struct loop *l)

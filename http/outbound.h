@@ -1,7 +1,7 @@
 /*
  * http/outbound.h - what the files of the outbound half of this room share. Its public contracts are
  * http/client.h and http/smtp.h; the server's half (http/private.h) knows nothing of it, and the two
- * have only the parsers in common.
+ * have only the parsers in common, and what stands on mbedtls (http/tls.h).
  *
  *     resolve.c       a host's addresses                  (the only user of c-ares)
  *     dial.c          a TCP connection whose every wait ends at a deadline

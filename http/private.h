@@ -125,8 +125,8 @@ struct exchange {
     _Alignas(16) char first_chunk[FIRST_CHUNK_BYTES];
 };
 
-struct exchange *exchange_take(struct loop *l, struct conn *c); /* NULL: out of memory */
-void exchange_give_back(struct loop *l, struct exchange *ex);
+struct exchange *exchange_take(struct conn *c); /* NULL: out of memory */
+void exchange_drop(struct conn *c);             /* the one that it has, if any */
 void exchange_free_spares(struct loop *l);
 
 /* ---- network.c: who is connected --------------------------------------------------------- */
@@ -316,7 +316,6 @@ struct conn {
     struct buf out;
     size_t out_at;
     size_t out_taken; /* of the purse, for `out` */
-    size_t tls_taken; /* for `tls` */
     str body_rest;
 
     bool readable, writable; /* not known to be empty/full: edge-triggered epoll reports changes */
@@ -343,10 +342,10 @@ void conn_resumed(struct arrival *exchange); /* see http_resume */
 void conn_shaken(struct conn *c, int result);
 void conn_timed_out(struct conn *c);
 void conn_stop(struct conn *c);      /* the loop is stopping: close what is idle */
-void conn_cut(struct conn *c);       /* the stop time-out is over */
 void conn_free_dead(struct loop *l); /* recycles the closed ones, when no event can name them */
 void conn_free_spares(struct loop *l);
-void conn_close(struct conn *c);       /* its socket; a parked request stays until it is resumed */
+/* Its socket; a parked request stays until it is resumed. While a thread is at its handshake, behind that. */
+void conn_close(struct conn *c);
 enum step conn_closed(struct conn *c); /* the same, as the end of a step */
 enum step
 conn_ended(struct conn *
@@ -363,7 +362,7 @@ enum step receive_refuse(struct conn *c, int status, const char *reason);
 enum step receive_no_memory(
     struct conn
         *c); /* for the body, or what is made of the head: 503; what came of a body goes first */
-void receive_release(struct conn *c); /* the input buffer, with what is in it */
+void receive_release(struct conn *c); /* the input buffer, with what is in it; none is fine */
 
 /* ---- scarce.c: too little for all ------------------------------------------------------------ */
 
@@ -400,8 +399,7 @@ struct listener {
     enum source source; /* first */
     int fd;
     enum use use;
-    bool is_shared; /* every loop has a duplicate of one socket */
-    bool listens;   /* already, before the server runs */
+    bool is_shared; /* every loop has a duplicate of one socket, which listens already */
 };
 
 struct conn_slab;
@@ -465,9 +463,9 @@ void loop_fini(struct loop *l); /* prepared, and the thread joined or never star
 void *loop_main(void *loop);    /* the thread */
 void loop_wake(struct loop *l); /* any thread */
 void loop_post(struct loop *l, struct arrival *a); /* any thread; a->arrive will be called */
-void loop_timer_start(struct loop *l, struct conn *c, enum timer_kind kind);
+void loop_timer_start(struct conn *c, enum timer_kind kind);
 void loop_timer_stop(struct conn *c);
-void loop_make_ready(struct loop *l, struct conn *c);
+void loop_make_ready(struct conn *c);
 void loop_conn_closed(struct loop *l); /* a descriptor is free again */
 /* Each of the other loops closes one connection that it can spare, soon. */
 void loop_ask_others(struct loop *l, enum scarce what);

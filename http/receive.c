@@ -119,7 +119,7 @@ enum step receive_refuse(struct conn *c, int status, const char *reason)
     struct http_response *res;
 
     if (c->ex == NULL)
-        c->ex = exchange_take(l, c);
+        c->ex = exchange_take(c);
     if (c->ex == NULL)
         return conn_closed(c);
     loop_count(&l->n_refused);
@@ -245,7 +245,7 @@ static enum step parse_input(struct conn *c)
     size_t n = c->in_end - c->in_start;
     struct head h;
 
-    c->ex = exchange_take(l, c);
+    c->ex = exchange_take(c);
     if (c->ex == NULL)
         return conn_closed(c);
     switch (
@@ -258,8 +258,7 @@ static enum step parse_input(struct conn *c)
     case PARSE_MORE:
         break;
     }
-    exchange_give_back(l, c->ex);
-    c->ex = NULL;
+    exchange_drop(c);
     c->in_seen = n;
     return NEXT;
 }

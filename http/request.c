@@ -56,8 +56,9 @@ static void exchange_clear(struct exchange *ex, struct loop *l, struct conn *c)
     ex->req.res.body = STR("");
 }
 
-struct exchange *exchange_take(struct loop *l, struct conn *c)
+struct exchange *exchange_take(struct conn *c)
 {
+    struct loop *l = c->loop;
     struct exchange *ex = l->spare_exchanges;
 
     if (ex != NULL) {
@@ -71,8 +72,14 @@ struct exchange *exchange_take(struct loop *l, struct conn *c)
     return ex;
 }
 
-void exchange_give_back(struct loop *l, struct exchange *ex)
+void exchange_drop(struct conn *c)
 {
+    struct loop *l = c->loop;
+    struct exchange *ex = c->ex;
+
+    c->ex = NULL;
+    if (ex == NULL)
+        return;
     arena_reset(&ex->arena);
     arena_set_holder(&ex->arena, NULL); /* he may go */
     ex->conn = NULL;
@@ -142,7 +149,7 @@ void http_respond(struct http_req *req)
     CHECK(!ex->responded);
     ex->responded = true;
     if (c->loop->current != c) /* from the work on another request of this loop */
-        loop_make_ready(c->loop, c);
+        loop_make_ready(c);
 }
 
 void http_resume(struct http_req *req)

@@ -77,7 +77,7 @@ static enum err check_server_name(const char *name, struct err_detail *d)
  * has just accepted. */
 static rlim_t own_descriptors(const struct http_server *s)
 {
-    rlim_t n = s->nprobes;
+    rlim_t n = 0;
 
     for (unsigned i = 0; i < s->nloops; i++)
         n += 3 + s->loops[i].nlisteners;

@@ -38,6 +38,19 @@ void http_tls_load(struct http_tls_options *o, const struct settings *s)
     o->count = MIN_OF(o->count, nkeys); /* http_settings_check() knows that they are as many */
 }
 
+/* Set, and not to nothing. */
+static bool has_words(const struct settings *s, const char *key)
+{
+    size_t n;
+    (void)settings_list(s, key, &n);
+    return n > 0;
+}
+
+bool http_tls_is_wanted(const struct settings *s)
+{
+    return has_words(s, "kinto.tls_certificate");
+}
+
 /* Octal digits, "0660" and "0o660", too. */
 static bool read_mode(str text, unsigned *out)
 {
@@ -129,7 +142,7 @@ static enum err load_addresses(const struct settings *s, struct arena *a, struct
                                unsigned *count, struct err_detail *d)
 {
     bool asked = on_command_line(s, "kinto.server.host") || on_command_line(s, "kinto.server.port");
-    if (!asked && settings_is_set(s, "kinto.server.listen"))
+    if (!asked && has_words(s, "kinto.server.listen"))
         return load_pairs(s, "kinto.server.listen", out, count, d);
     *count = 1;
     if (!asked && settings_is_set(s, "kinto.server.unix_socket"))
@@ -153,7 +166,7 @@ enum err http_listen_load(const struct settings *s, struct arena *a, struct http
         return e;
     for (unsigned i = 0; i < n; i++) {
         got[i].redirect = i >= served;
-        got[i].tls = !got[i].redirect && settings_is_set(s, "kinto.tls_certificate");
+        got[i].tls = !got[i].redirect && http_tls_is_wanted(s);
         got[i].host = arena_str(a, got[i].host);
         if (str_none(got[i].host))
             return ERR_NOMEM;
@@ -187,9 +200,9 @@ static enum err check_without_tls(const struct settings *s, struct err_detail *d
 {
     static const char redirect[] = "kinto.server.redirect_listen",
                       hsts[] = "kinto.tls_hsts_seconds";
-    size_t n;
-    (void)settings_list(s, redirect, &n);
-    const char *odd = n > 0 ? redirect : settings_int(s, hsts, 0) > 0 ? hsts : NULL;
+    const char *odd = has_words(s, redirect)         ? redirect
+                      : settings_int(s, hsts, 0) > 0 ? hsts
+                                                     : NULL;
     if (odd == NULL)
         return OK;
     return settings_refuse(s, odd, ERR_UNSUPPORTED, d, "there is no kinto.tls_certificate");

@@ -6,7 +6,7 @@
  * does it for its connections; they wait there in lanes by their networks (base/pool.h), so that who
  * sends a thousand of them waits behind himself, and who comes for the first time before all of those.
  *
- *     loop    handshake_begin(): the peer has sent something -> job        conn: CRYPTO
+ *     loop    tls_handshake_begin(): the peer has sent something -> job        conn: CRYPTO
  *     pool    mbedtls_ssl_handshake() until it wants more from the peer, is done, or fails; reads and
  *             writes the socket itself
  *     loop    handshake_over(): conn_shaken(): waits for the peer's next bytes, or serves, or closes
@@ -68,9 +68,8 @@ struct tls_conn {
 
 /* On the loop: by way of the connection, whose marks say what the socket has. */
 
-static int loop_send(void *arg, const unsigned char *p, size_t n)
+static int loop_send(struct tls_conn *t, const unsigned char *p, size_t n)
 {
-    struct tls_conn *t = arg;
     struct iovec v = {(void *)(uintptr_t)p, n};
     ssize_t r = sock_write(t->conn, &v, 1);
 
@@ -198,16 +197,11 @@ static bool open_session(struct conn *c)
         scarce_tell(c);
         return false;
     }
-    c->tls_taken = TLS_SESSION_BYTES; /* conn_close() gives it back */
-    t = malloc(sizeof *t);
-    if (t == NULL)
+    t = calloc(1, sizeof *t);
+    if (t == NULL) {
+        purse_holder_give_back(&c->held, TLS_SESSION_BYTES);
         return false;
-    atomic_init(&t->begun, false);
-    atomic_init(&t->abandoned, false);
-    t->ready = t->waits_write = false;
-    t->turns = 0;
-    t->retry_n = t->ahead_at = t->ahead_n = t->shaken_n = t->vain_n = 0;
-    t->calls_left = 0;
+    }
     t->conn = c;
     t->fd = c->fd;
     t->job.run = shake;
@@ -292,22 +286,22 @@ enum err tls_pool_new(struct pool **out, struct err_detail *d)
 static ssize_t tls_read(struct conn *c, void *p, size_t n)
 {
     struct tls_conn *t = c->tls;
-    size_t ahead_at;
+    unsigned calls;
     int r;
 
     t->calls_left = CALLS_PER_READ;
     /* A record without data for us ends the call; no event tells of what was read ahead behind it. */
     do {
-        ahead_at = t->ahead_at;
+        calls = t->calls_left;
         r = mbedtls_ssl_read(&t->ssl, p, MIN_OF(n, (size_t)INT_MAX));
-    } while (r == MBEDTLS_ERR_SSL_WANT_READ && t->ahead_at != ahead_at && t->ahead_at < t->ahead_n);
+    } while (r == MBEDTLS_ERR_SSL_WANT_READ && t->calls_left != calls && t->ahead_at < t->ahead_n);
     if (r > 0) {
         t->vain_n = 0;
         return r;
     }
     if (tls_wants_more(r)) {
         if (t->calls_left == 0)
-            loop_make_ready(c->loop, c); /* no event tells of what is there */
+            loop_make_ready(c); /* no event tells of what is there */
         return IO_AGAIN;
     }
     return r == 0 || r == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY ? IO_EOF : IO_ERROR;
@@ -353,6 +347,7 @@ static void tls_release(struct conn *c)
     tls_context_release(c->tls->context);
     free(c->tls);
     c->tls = NULL;
+    purse_holder_give_back(&c->held, TLS_SESSION_BYTES);
 }
 
 const struct transport transport_tls = {

@@ -17,6 +17,11 @@
 #include <mbedtls/version.h>
 #include <mbedtls/x509_crt.h>
 
+#ifndef MBEDTLS_THREADING_C
+#error                                                                                             \
+    "mbedtls must be built with MBEDTLS_THREADING_C: loops share the keys of session tickets, threads those of others"
+#endif
+
 /* Versions and suites that are good enough, for connections of both directions: TLS 1.2 at least, (1.3
  * where mbedtls has it), ephemeral keys and authenticated encryption only, no SHA-1. Points to static memory. */
 void tls_set_policy(mbedtls_ssl_config *config);

@@ -42,10 +42,6 @@
 #include <psa/crypto.h>
 #endif
 
-#ifndef MBEDTLS_THREADING_C
-#error "mbedtls must be built with MBEDTLS_THREADING_C: loops share the keys of session tickets"
-#endif
-
 #define MAX_PEM_BYTES  (1 * MIB)
 #define TICKET_SECONDS (6 * 3600) /* then a key is replaced; it is understood as long again */
 

@@ -219,6 +219,19 @@ START_TEST(tls_needs_both_files)
 }
 END_TEST
 
+/* A setting that is there and says nothing asks for nothing. */
+START_TEST(empty_lists)
+{
+    struct server s;
+    server_start(&s, &(struct server_options){
+                         .no_port = true,
+                         .settings = "kinto.tls_certificate =\nkinto.tls_key =\n",
+                         .sections = "[server:main]\nport = 0\nlisten =\nredirect_listen =\n"});
+    ck_assert_msg(strncmp(s.url, "http://127.0.0.1:", 17) == 0, "%s", s.url);
+    server_stop(&s);
+}
+END_TEST
+
 /* ---- other sockets --------------------------------------------------------------------------- */
 
 static bool have_ipv6(void)
@@ -308,6 +321,7 @@ static Suite *suite(void)
     tcase_add_test(t, tls_survives_what_is_not_tls);
     tcase_add_loop_test(t, tls_refuses_wrong_files, 0, ARRAY_LEN(BAD_FILES));
     tcase_add_test(t, tls_needs_both_files);
+    tcase_add_test(t, empty_lists);
     t = api_case_own(s, "sockets");
     tcase_add_test(t, ipv6);
     tcase_add_test(t, unix_socket);

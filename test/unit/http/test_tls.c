@@ -510,6 +510,29 @@ START_TEST(alerts_before_a_request)
 }
 END_TEST
 
+/* What a read has taken in is told by no event: not when it lies where an earlier record lay, either. */
+START_TEST(alerts_of_the_same_length)
+{
+    struct tls_client t, other;
+    int on = 1, off = 0;
+
+    test_start(&f);
+    tls_open(&t);
+    tls_open(&other);
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(say_nothing(&t), 0);
+        tls_expect_alive(&other); /* so the alert has been read */
+        setsockopt(t.fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+        ck_assert_int_eq(say_nothing(&t), 0);
+        tls_say(&t, STR("GET /alive HTTP/1.1\r\nHost: h\r\n\r\n"));
+        setsockopt(t.fd, IPPROTO_TCP, TCP_CORK, &off, sizeof off);
+        tls_expect_tail(&t, "\r\n\r\nGET /alive|");
+    }
+    tls_close(&other);
+    tls_close(&t);
+}
+END_TEST
+
 static void wait_taken(int fd)
 {
     int left = 1;
@@ -879,6 +902,7 @@ static Suite *suite(void)
     tcase_add_test(t, endless_alerts);
     tcase_add_test(t, endless_alerts_in_a_session);
     tcase_add_test(t, alerts_before_a_request);
+    tcase_add_test(t, alerts_of_the_same_length);
     tcase_add_test(t, alerts_leave_the_turn_to_others);
     tcase_add_test(t, a_byte_a_record);
     tcase_add_test(t, cut_at_each_byte);
