@@ -201,7 +201,7 @@ static enum err write_group(struct engine *e, struct list_node *group, const str
     if (log->active == NULL || log->active->number != number)
         err = log_create(log, number, first->version.txn);
     if (err == OK)
-        err = log_room(log, end);
+        err = log_room(log, end, atomic_load_explicit(&e->reserve.given, memory_order_relaxed));
     if (err == OK)
         err = write_frames(e, group, &link);
     if (err == OK)

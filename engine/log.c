@@ -280,9 +280,8 @@ enum err log_create(struct log *log, uint32_t number, uint64_t first_txn)
 
 /* ---- appending ------------------------------------------------------------------------------- */
 
-static enum err allocate(struct log *log, uint64_t end)
+static enum err allocate(struct log *log, uint64_t end, bool tight)
 {
-    bool tight = atomic_load_explicit(&log->tight, memory_order_relaxed);
     uint64_t unit = tight ? PAGE_BYTES : MIN_OF(log->active->target, ALLOCATE_BYTES);
     uint64_t want = (end + unit - 1) / unit * unit, from = log->allocated;
 
@@ -312,7 +311,7 @@ static size_t outgrown(const struct log *log, const struct segment *seg, uint64_
 }
 
 /* The active segment can take frames up to `end`: views reach there, and there is space. */
-enum err log_room(struct log *log, uint64_t end)
+enum err log_room(struct log *log, uint64_t end, bool tight)
 {
     struct segment *seg = log->active;
     enum err err = OK;
@@ -321,7 +320,7 @@ enum err log_room(struct log *log, uint64_t end)
         return end > seg->mapped ? memory_grow(seg, outgrown(log, seg, end)) : OK;
     if (end > seg->mapped)
         err = log_map(seg, log->fd, outgrown(log, seg, end));
-    return err != OK ? err : allocate(log, end);
+    return err != OK ? err : allocate(log, end, tight);
 }
 
 /* Writes `bytes` bytes at `off` of the active segment, which log_room has seen. Not durable yet. */

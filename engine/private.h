@@ -381,8 +381,6 @@ struct log {
     bool failing; /* the last write failed: said once, not for each transaction */
     bool broken;  /* a sync failed, or remains could not be cut off: nothing may be written again */
     _Atomic uint64_t syncs;
-    _Atomic bool
-        tight; /* space is short: none is asked for ahead of what is needed. Set by reserve.c */
     /* Of segments that are gone: what version.log_bytes and .segments count too many. */
     _Atomic uint64_t gone_bytes, gone_segments;
 };
@@ -400,7 +398,8 @@ void log_path(const char *dir, uint32_t number, char *out, size_t n);
 #define LOG_TARGET_MIN (256 * KIB)
 uint64_t log_target(const struct log *log, uint64_t live_bytes); /* size for the next segment */
 MUST_CHECK enum err log_create(struct log *log, uint32_t number, uint64_t first_txn);
-MUST_CHECK enum err log_room(struct log *log, uint64_t end);
+/* `tight`: space is short, so none is asked for ahead of what is needed. */
+MUST_CHECK enum err log_room(struct log *log, uint64_t end, bool tight);
 MUST_CHECK enum err log_write(struct log *log, const struct iovec *v, int n, uint64_t off,
                               uint64_t bytes);
 MUST_CHECK enum err log_sync(struct log *log);
@@ -757,9 +756,10 @@ struct reserve { /* space that is kept for compaction */
     bool fresh;                  /* it was given since the last turn */
     bool at_once; /* engine_compact runs: any gain will do, and it ends when that does */
     /* set with keeper.work, read by all: */
-    _Atomic bool given;      /* compaction has it, and is alone */
-    _Atomic bool worth;      /* and has something to gain */
-    _Atomic uint32_t fitted; /* the newest segment when its length was last looked at */
+    _Atomic bool given; /* others are kept out; compaction has it, if its length is 0 */
+    _Atomic bool worth; /* then: there is something to gain */
+    /* writer.mutex: */
+    uint32_t fitted; /* the newest segment when its length was last looked at */
     /* set by all: */
     _Atomic bool full; /* a write found the disk full */
 };
@@ -803,7 +803,7 @@ struct keeper {
     bool failing;          /* the last turn failed: said once */
 };
 void keeper_poke(struct engine *e);          /* writer.mutex: is there something to do? */
-void keeper_alarm(struct engine *e);         /* pages.damaged was set */
+void keeper_alarm(struct engine *e);         /* wake it, whatever is due */
 void keeper_give_index_up(struct engine *e); /* and is seen to: FAILED; the next opening heals it */
 void keeper_set_writing(struct engine *e, bool writing);
 /* The committer's brake: when memory for pages is short, waits for the end of the checkpoint that is

@@ -102,10 +102,12 @@ static void say_progress(struct scan *s)
 static enum err relieve(struct scan *s)
 {
     size_t pages = s->e->pages.memory_n;
-    enum err err = pages < 2 * s->unwritten ? OK : replay_relieve(s->e, &s->f);
+    enum err err;
 
-    if (err == ERR_NOSPACE)
-        s->unwritten = pages;
+    if (pages < 2 * s->unwritten)
+        return OK;
+    err = replay_relieve(s->e, &s->f);
+    s->unwritten = err == ERR_NOSPACE ? pages : 0;
     return err == ERR_NOSPACE ? OK : err;
 }
 

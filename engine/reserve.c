@@ -4,18 +4,18 @@
  * A log can fill the disk with what is dead. To give that back, what lives has to be copied first, and
  * a copy takes space. So some is kept in a file of its own, `reserve`, whose content means nothing:
  *
- *     kept --the disk is full, and enough is dead--> given --a segment went, space is there--> kept
+ *     kept     --the disk is full, and enough is dead-->  given  --a segment went, space is there-->  kept
+ *     kept     --there is no space to keep enough------>  waiting
+ *     waiting  --enough is dead-->  given;   --there is space-->  kept
  *
- * kept:  everybody may write. When the disk is full and little is dead, it stays: there is nothing that
- *        the engine could do, and each transaction finds out for itself whether there is space again.
- * given: the file is empty, and compaction goes on, as long as enough is dead, until it can be as long as it
- *        was. Until then other transactions are refused (NOSPACE), or they would take what it needs;
- *        also after a restart, which knows it by a file of no length.
- *
- * It has to be longer when a segment is (or the index), so that is seen to with each segment that begins.
- * If there is no space for that, those who write have had enough: going on would end where a copy needs more
- * than was kept. So the disk is full then. When little is dead, what is kept stays as it is; the rest is as
- * if it was given.
+ * kept:    everybody may write. When the disk is full and little is dead, it stays: there is nothing that
+ *          the engine could do, and each transaction finds out for itself whether there is space again.
+ * given:   the file is empty, and compaction goes on, as long as enough is dead, until it can be as long as it
+ *          was. Until then other transactions are refused (NOSPACE), or they would take what it needs;
+ *          also after a restart, which knows it by a file of no length.
+ * waiting: the file is as it was, and others are refused, too. It has to be longer when a segment is (or the
+ *          index), which is seen to with each segment that begins. If there is no space for that, those who
+ *          write have had enough: going on would end where a copy needs more than was kept.
  *
  * What is dead may lie in the segment that is being written: on a disk that is not much larger than one, all
  * of it. Then the segment ends early (reserve_wants_roll).
@@ -217,10 +217,9 @@ static bool gained(struct engine *e)
 /* `worth`: there is something to gain. */
 static void begin_given(struct engine *e, const struct content *s, bool worth)
 {
-    atomic_store(&e->log.tight, true);
     atomic_store(&e->reserve.given, true);
     atomic_store(&e->reserve.worth, worth);
-    e->reserve.fresh = worth;
+    e->reserve.fresh = true;
     (void)gained(e);
     keeper_alarm(e); /* nobody else is let in who could wake it */
     log_event(LOG_WARN, "engine_disk_full", "dead_bytes=%" PRIu64 " action=%s",
@@ -238,11 +237,13 @@ bool reserve_give(struct engine *e)
 {
     struct reserve *r = &e->reserve;
     struct content s;
+    bool alone = atomic_load(&r->given);
 
-    if (e->dir == NULL || atomic_load(&r->given) || atomic_load(&e->failed) || !may_gain(e, &s))
+    if (e->dir == NULL || (alone && r->bytes == 0) || atomic_load(&e->failed) || !may_gain(e, &s))
         return false;
     let_in(e, false);
-    wait_for_others(e);
+    if (!alone)
+        wait_for_others(e);
     if (open_file(e, O_CREAT) == OK)
         (void)!set_bytes(r, 0);
     begin_given(e, &s, true);
@@ -256,8 +257,8 @@ static void keep_others_out(struct engine *e)
 
     if (reserve_give(e) || atomic_load(&e->failed))
         return;
-    s = look(e);
     let_in(e, false);
+    s = look(e);
     begin_given(e, &s, false);
 }
 
@@ -266,7 +267,7 @@ void reserve_fit(struct engine *e)
     if (atomic_load(&e->reserve.given)) /* it would be taken away from who needs it */
         return;
     pthread_mutex_lock(&e->writer.mutex);
-    atomic_store(&e->reserve.fitted, POS_SEG(e->writer.now.tail));
+    e->reserve.fitted = POS_SEG(e->writer.now.tail);
     pthread_mutex_unlock(&e->writer.mutex);
     if (!fit(e))
         keep_others_out(e);
@@ -277,13 +278,12 @@ bool reserve_due(const struct engine *e)
     const struct reserve *r = &e->reserve;
 
     return e->dir != NULL && !atomic_load_explicit(&r->given, memory_order_relaxed) &&
-           atomic_load_explicit(&r->fitted, memory_order_relaxed) != POS_SEG(e->writer.now.tail);
+           r->fitted != POS_SEG(e->writer.now.tail);
 }
 
 static void take_back(struct engine *e)
 {
     atomic_store(&e->reserve.given, false);
-    atomic_store(&e->log.tight, false);
     let_in(e, true);
     log_event(LOG_INFO, "engine_disk_has_room", "reserve_bytes=%" PRIu64, e->reserve.bytes);
 }
@@ -296,6 +296,8 @@ static bool is_over(struct engine *e, enum err err)
     bool worth = may_gain(e, &s);
 
     atomic_store(&e->reserve.worth, worth);
+    if (worth && reserve_give(e)) /* others were kept out before there was anything to gain */
+        return false;
     return (gained(e) || err != OK || !worth) && fit(e);
 }
 

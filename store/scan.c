@@ -194,17 +194,18 @@ static enum err read_object(const struct scan *sc, struct scan_range *r, struct 
 
 enum err store_scan_next(struct scan *sc, struct object *out)
 {
-    struct key at = {.n = 0};
+    struct key at;
     enum err e = OK;
 
     if (sc->n == 0)
         return ERR_NOTFOUND;
     if (out != NULL)
         e = read_object(sc, sc->ranges[0], out);
-    if (sc->n > 1) /* else there is no other with the same TIME */
-        store_key_add(&at, sc->ranges[0]->time);
-    if (e == OK)
-        e = step(sc);
+    if (e != OK || sc->n == 1) /* then there is no other with the same TIME */
+        return e != OK ? e : step(sc);
+    at.n = 0;
+    store_key_add(&at, sc->ranges[0]->time);
+    e = step(sc);
     while (e == OK && sc->n > 0 && str_eq(sc->ranges[0]->time, key_str(&at)))
         e = step(sc);
     return e;

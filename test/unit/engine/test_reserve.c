@@ -456,6 +456,38 @@ START_TEST(at_once)
 }
 END_TEST
 
+/* The reserve cannot be as long as it should be, and little is dead: others are kept out. Who asks for compaction all
+ * the same has the reserve for it. */
+START_TEST(at_once_while_others_wait)
+{
+    char path[600];
+    uint64_t kept, full;
+    int fd;
+
+    for (uint32_t i = 0; i < 800; i++)
+        ck_assert_int_eq(put(i, 1), OK);
+    for (uint32_t i = 0; i < 20; i++)
+        ck_assert_int_eq(put(i, 2), OK);
+    wait_for_reserve();
+    engine_close(e);
+    kept = reserve_bytes();
+    snprintf(path, sizeof path, "%s/" RESERVE_NAME, dir.path);
+    ck_assert_int_ge(fd = os()->open(path, O_RDWR, 0), 0);
+    ck_assert_int_eq(os()->ftruncate(fd, kept - 64 * KIB), 0);
+    os()->close(fd);
+    set_limit(full = disk.used);
+    open_store();
+    while (!atomic_load(&e->reserve.given))
+        sched_yield();
+    ck_assert_uint_eq(reserve_bytes(), kept - 64 * KIB);
+    ck_assert_int_eq(put(0, 3), ERR_NOSPACE);
+    ck_assert_int_eq(engine_compact(e), OK);
+    ck_assert_uint_lt(disk.used, full);
+    check_all();
+    audit_engine(e);
+}
+END_TEST
+
 /* The reserve is as long as what it is for, and no longer. */
 START_TEST(it_fits)
 {
@@ -566,6 +598,7 @@ static Suite *suite(void)
     tcase_add_test(c, it_is_known_after_a_start);
     tcase_add_test(c, full_of_what_lives);
     tcase_add_test(c, at_once);
+    tcase_add_test(c, at_once_while_others_wait);
     tcase_add_test(c, it_fits);
     tcase_add_test(c, a_start_without_index);
     tcase_set_timeout(c, 60);
