@@ -1,6 +1,6 @@
 /*
- * kinto.c - main(): the words of the command line, and which function is behind each of them. It knows every
- * room and contains no logic; only this file exits.
+ * kinto.c - main(): the words of the command line, and which function is behind each of them. It knows the
+ * commands (cli/) and contains no logic; only this file exits.
  *
  *     main()            the word behind "kinto" is a row of commands[], the rest is read by options[]
  *     run_command()     INI -> settings -> checks -> what the command does (cli/commands.c; start: cli/serve.c)

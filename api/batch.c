@@ -303,7 +303,7 @@ enum api_step api_batch_prepare(struct api_req *r)
         enum err e = prepare_part(r, json_at(requests, i), &b->parts[i]);
         if (e != OK)
             return api_fail_err(r, e);
-        if (r->over_limit) /* all or nothing */
+        if (r->retry_seconds > 0) /* all or nothing */
             return api_limit_stop_batch(r);
         if (b->parts[i].step == STEP_WAIT || b->parts[i].then_step == STEP_WAIT)
             return STEP_WAIT; /* all of them are prepared anew */

@@ -188,14 +188,6 @@ str api_method_list(struct api_req *r, const char *separator)
     return buf_str(&b);
 }
 
-static bool has_word(str list, str word)
-{
-    while (!str_none(list))
-        if (str_eq(str_trim(str_cut(&list, ',')), word))
-            return true;
-    return false;
-}
-
 /* Everything that any method of the endpoint exposes. */
 static enum api_exposed all_exposed(const struct api_req *r)
 {
@@ -217,7 +209,7 @@ static str allowed_headers(struct api_req *r)
     str asked = api_req_header(r, "Access-Control-Request-Headers");
     while (!str_none(asked)) {
         str name = str_trim(str_cut(&asked, ','));
-        if (name.n == 0 || has_word(all, name))
+        if (name.n == 0 || str_has_word(all, name))
             continue;
         buf_add_lit(&b, ", ");
         buf_add_str(&b, name);
@@ -239,7 +231,7 @@ enum api_step api_preflight(struct api_req *r)
     if (method.n == 0)
         api_invalid_add(r, "header", STR("Access-Control-Request-Method"),
                         STR("this header is mandatory"));
-    else if (origin.n && !has_word(api_method_list(r, ","), method))
+    else if (origin.n && !str_has_word(api_method_list(r, ","), method))
         api_invalid_add(r, "header", STR("Access-Control-Request-Method"),
                         STR("Method not allowed"));
     if (r->invalid)

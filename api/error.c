@@ -132,8 +132,7 @@ str api_logged(struct api_req *r, str s)
 
 static bool is_word_char(char c)
 {
-    return str_is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-           c == '-';
+    return str_is_alnum(c) || c == '_' || c == '-';
 }
 
 static size_t word_end(str path, size_t at)

@@ -208,17 +208,12 @@ static bool is_uuid(str id)
     return true;
 }
 
-static bool is_alnum(char c)
-{
-    return str_is_letter(c) || str_is_digit(c);
-}
-
 bool api_valid_id(str id)
 {
-    if (id.n == 0 || id.n > STORE_MAX_ID_BYTES || !is_alnum(id.p[0]))
+    if (id.n == 0 || id.n > STORE_MAX_ID_BYTES || !str_is_alnum(id.p[0]))
         return false;
     for (size_t i = 1; i < id.n; i++)
-        if (!is_alnum(id.p[i]) && id.p[i] != '_' && id.p[i] != '-')
+        if (!str_is_alnum(id.p[i]) && id.p[i] != '_' && id.p[i] != '-')
             return false;
     return true;
 }

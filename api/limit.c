@@ -80,12 +80,10 @@ void api_limits_free(struct api *a)
 
 static enum api_step too_many(struct api_req *r, uint64_t retry_seconds)
 {
-    struct api_req *outer = api_outermost(r);
-    outer->over_limit = true;
-    outer->retry_seconds = retry_seconds;
+    api_outermost(r)->retry_seconds = retry_seconds;
     enum api_step s = api_fail(r, API_ERR_TOO_MANY_REQUESTS);
     http_header_add(r->out, STR("Retry-After"),
-                    arena_printf(r->arena, "%llu", (unsigned long long)outer->retry_seconds));
+                    arena_printf(r->arena, "%llu", (unsigned long long)retry_seconds));
     return s;
 }
 
@@ -116,13 +114,12 @@ bool api_limit_admit(void *loop_ctx, struct http_req *http)
         return true;
     struct api_req *r = api_req_new(loop, http);
     if (r == NULL) {
-        api_fail_bare(&http->res, false);
+        api_refuse_without_memory(http);
         return false;
     }
     api_observe_begin(r);
     too_many(r, seconds_of(wait));
-    api_finish_headers(r);
-    api_observe_tell(r);
+    api_finish(r);
     return false;
 }
 

@@ -357,7 +357,7 @@ static void log_request(struct api_req *r)
               STR_ARG(agent));
 }
 
-static void respond(struct api_req *r)
+void api_finish(struct api_req *r)
 {
     if (incomplete(r)) { /* say so rather than send half of an answer */
         api_fail_bare(r->out, r->arena->over_budget);
@@ -368,7 +368,19 @@ static void respond(struct api_req *r)
     if (log_enabled(LOG_DEBUG))
         log_request(r);
     api_observe_tell(r);
+}
+
+static void respond(struct api_req *r)
+{
+    api_finish(r);
     http_respond(r->http);
+}
+
+void api_refuse_without_memory(struct http_req *http)
+{
+    api_fail_bare(&http->res, false);
+    http_header_add(&http->res, STR("Content-Type"), STR("application/json"));
+    http->res.close = true;
 }
 
 /* ---- sessions -------------------------------------------------------------------------------- */
@@ -489,9 +501,7 @@ void api_request_handle(struct api_loop *loop, struct http_req *http)
 {
     struct api_req *r = api_req_new(loop, http);
     if (r == NULL) {
-        api_fail_bare(&http->res, false);
-        http_header_add(&http->res, STR("Content-Type"), STR("application/json"));
-        http->res.close = true;
+        api_refuse_without_memory(http);
         http_respond(http);
         return;
     }

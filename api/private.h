@@ -283,8 +283,7 @@ struct api_req {
     /* Of the outermost: how many of it and its parts have been identified in this run of the steps, how many
      * were counted in any run, and whether one was stopped by a limit. */
     unsigned identified, counted;
-    bool over_limit;
-    uint64_t retry_seconds; /* and in how many it may come again */
+    uint64_t retry_seconds; /* 0: no limit has stopped it; else in how many it may come again */
 
     struct api_batch *batch;     /* of POST /batch */
     struct api_erasure *erasure; /* how far that of a user has come; NULL: not begun */
@@ -350,6 +349,10 @@ bool api_needs_write(const struct api_req *r);
 /* True for a part of a batch that an error stopped: it goes out barer than others, and is told by the
  * path that was asked for, as in the reference. */
 bool api_was_stopped(const struct api_req *r);
+/* The answer of a request is ready: its headers, the log, the observers. If not all of it could be built, it
+ * becomes one that says so. */
+void api_finish(struct api_req *r);
+void api_refuse_without_memory(struct http_req *http); /* not even for its struct api_req */
 /* The headers that every answer has, also the parts of a batch. */
 void api_finish_headers(struct api_req *r);
 
@@ -379,7 +382,8 @@ enum api_step api_limit_after_identify(struct api_req *r);
 bool api_limit_is_try(struct api_req *r);
 /* May tries of its network be looked at now? Of struct api_work (still_wanted). */
 bool api_limit_allows_try(const struct api_req *outer);
-enum api_step api_limit_stop_batch(struct api_req *r); /* a part was over_limit: so is the batch */
+enum api_step
+api_limit_stop_batch(struct api_req *r); /* a limit has stopped a part: so it does the batch */
 
 /* ---- observe.c ------------------------------------------------------------------------------- */
 

@@ -61,29 +61,33 @@ static bool is_owned(int dir, int fd)
     return false;
 }
 
+static void close_quietly(int fd) /* errno stays */
+{
+    int saved = errno;
+
+    close(fd);
+    errno = saved;
+}
+
 static int open_in(int dir, const char *name)
 {
-    int fd, saved;
+    int fd;
 
     RETRY(fd, openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     if (fd < 0 || is_owned(dir, fd))
         return fd;
-    saved = errno;
-    close(fd);
-    errno = saved;
+    close_quietly(fd);
     return -1;
 }
 
 static int kernel_open_own(const char *path, const char *name)
 {
-    int dir = kernel_open(path, O_PATH | O_DIRECTORY, 0), fd, saved;
+    int dir = kernel_open(path, O_PATH | O_DIRECTORY, 0), fd;
 
     if (dir < 0)
         return -1;
     fd = open_in(dir, name);
-    saved = errno;
-    close(dir);
-    errno = saved;
+    close_quietly(dir);
     return fd;
 }
 
@@ -242,14 +246,12 @@ static int kernel_mkdir(const char *path, unsigned mode)
 static int kernel_sync_dir(const char *path)
 {
     int fd = kernel_open(path, O_RDONLY | O_DIRECTORY, 0);
-    int r, saved;
+    int r;
 
     if (fd < 0)
         return -1;
     r = kernel_fsync(fd);
-    saved = errno;
-    kernel_close(fd);
-    errno = saved;
+    close_quietly(fd);
     return r;
 }
 
@@ -515,15 +517,6 @@ static uint64_t least_limit(const char *root, const struct cgroup_kind *kind, st
     }
 }
 
-/* Is it one of these words, between commas? */
-static bool has_word(str list, str word)
-{
-    while (list.n > 0)
-        if (str_eq(str_cut(&list, ','), word))
-            return true;
-    return false;
-}
-
 /* A line of /proc/self/cgroup: "0::/path" (version 2), "4:cpu,memory:/path" (version 1). */
 static uint64_t line_limit(const char *root, str line)
 {
@@ -533,8 +526,8 @@ static uint64_t line_limit(const char *root, str line)
         group = STR(""); /* "/", or outside of what the process sees */
     if (str_eq(number, STR("0")) && controllers.n == 0)
         return least_limit(root, &cgroup_two, group);
-    return has_word(controllers, STR("memory")) ? least_limit(root, &cgroup_one, group)
-                                                : UINT64_MAX;
+    return str_has_word(controllers, STR("memory")) ? least_limit(root, &cgroup_one, group)
+                                                    : UINT64_MAX;
 }
 
 static uint64_t cgroup_limit(const char *root)

@@ -15,7 +15,7 @@
  *
  * Threads are started when there is work for them, and stay. With a niceness they run at a
  * lower priority than the loops, and signals are not theirs (thread.h). Memory: none for a job; the
- * pool itself is 230 KB, of which only what lanes in use need is ever touched.
+ * pool itself is some 200 KB, of which only what lanes in use need is ever touched.
  */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H

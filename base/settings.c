@@ -57,16 +57,6 @@ static enum err no_memory(struct err_detail *d)
 
 /* --- one text into one value ------------------------------------------------------------------ */
 
-static bool is_allowed(const char *allowed, str text)
-{
-    str rest = str_from(allowed), word;
-
-    while (str_next_word(&rest, &word))
-        if (str_eq(word, text))
-            return true;
-    return false;
-}
-
 static bool in_range(const struct setting_row *row, double v)
 {
     return v >= (double)row->min && v <= (double)row->max;
@@ -88,7 +78,7 @@ static enum err read_typed(struct settings *s, str text, struct value *v)
         e = native_float(word, &v->f);
         return e == OK && !in_range(row, v->f) ? ERR_RANGE : e;
     case SETTING_ENUM:
-        return is_allowed(row->allowed, word) ? OK : ERR_SYNTAX;
+        return str_has_word(str_from(row->allowed), word) ? OK : ERR_SYNTAX;
     case SETTING_LIST:
         return native_list(&s->arena, text, &v->words, &v->nwords);
     case SETTING_PATHS:

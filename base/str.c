@@ -154,6 +154,16 @@ bool str_next_word(str *rest, str *word)
     return true;
 }
 
+bool str_has_word(str list, str word)
+{
+    str w;
+
+    while (str_next_word(&list, &w))
+        if (str_eq(w, word))
+            return true;
+    return false;
+}
+
 /*
  * The length of the well-formed sequence at p (0: none), by the table of RFC 3629, section 4. The
  * second byte's range is what keeps out overlong forms, surrogates and code points that are too

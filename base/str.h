@@ -65,6 +65,7 @@ str str_folder(str path);
 /* Next word of a list separated by white space (spaces, tabs, newlines) and/or commas; false at
  * end. */
 bool str_next_word(str *rest, str *word);
+bool str_has_word(str list, str word); /* is it one of them? */
 
 /* Well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, <= U+10FFFF). */
 bool str_utf8_valid(str s);
@@ -80,6 +81,11 @@ static inline bool str_is_digit(char c)
 static inline bool str_is_letter(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static inline bool str_is_alnum(char c) /* a letter or digit of ASCII, whatever the locale */
+{
+    return str_is_letter(c) || str_is_digit(c);
 }
 
 /* 0 to 15 by a digit of either case; -1: it is none. */

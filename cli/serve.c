@@ -84,25 +84,20 @@ static enum err bind_server(struct server *s)
 /* ---- rights ---------------------------------------------------------------------------------- */
 
 struct reach {
-    struct process_path *at;
-    size_t n, max;
+    struct process_path *at; /* NULL while they are counted */
+    size_t n;
 };
 
 static void reach(struct reach *r, const char *path, enum process_use use)
 {
-    CHECK(r->n < r->max);
-    r->at[r->n++] = (struct process_path){path, use};
+    if (r->at)
+        r->at[r->n] = (struct process_path){path, use};
+    r->n++;
 }
 
 static void reach_place(void *arg, const char *path, bool named)
 {
     reach(arg, path, named ? PROCESS_REPLACED : PROCESS_LINKED);
-}
-
-static void count_place(void *arg, const char *path, bool named)
-{
-    (void)path, (void)named;
-    ++*(size_t *)arg;
 }
 
 /* The words of the settings' rows. */
@@ -129,22 +124,21 @@ static void reach_path(void *arg, const char *path, const char *use)
     reach(arg, path, use_of(use));
 }
 
-static void count_path(void *arg, const char *path, const char *use)
-{
-    (void)path, (void)use;
-    ++*(size_t *)arg;
-}
-
 /* Each file that the rooms read while they serve, by their settings and the environment. */
-static enum err collect(struct cli_run *run, struct reach *r)
+static void reach_all(struct cli_run *run, struct reach *r)
 {
-    http_client_places(count_place, &r->max);
-    settings_paths(run->settings, count_path, &r->max);
-    r->at = arena_alloc(&run->arena, r->max * sizeof *r->at);
-    if (!r->at)
-        return ERR_NOMEM;
+    r->n = 0;
     http_client_places(reach_place, r);
     settings_paths(run->settings, reach_path, r);
+}
+
+static enum err collect(struct cli_run *run, struct reach *r)
+{
+    reach_all(run, r);
+    r->at = ARENA_NEW_ARRAY(&run->arena, struct process_path, r->n);
+    if (!r->at)
+        return ERR_NOMEM;
+    reach_all(run, r);
     return OK;
 }
 

@@ -30,9 +30,10 @@
  *     UNTRUSTED    the certificate: the detail has the reason
  *     CLOSED       the peer ended before its answer did
  *     CORRUPT      the answer is not HTTP
- *     LIMIT        head or body larger than the call allows; too many redirects, or file descriptors
+ *     LIMIT        head or body larger than the call allows; too many redirects
  *     REFUSED      the proxy refuses to go on; a redirect leaves https
  *     AGAIN        http_cancel_now()
+ *     NOFILES      no file descriptor is left
  *     NOMEM        memory, or the arena's budget
  *
  * Threads: any number of calls at once on one client; an arena is one call's.
@@ -71,7 +72,7 @@ void http_client_places(http_place_fn *each, void *arg);
  * Ends the calls and mails that were given it, for a stop, which should not take as long as a deadline:
  * whatever they wait for, they answer AGAIN, at once and for good, also those that are still to come.
  * In the caller's memory; zeroed, it is none yet, and http_cancel_fini is fine with that. It must
- * outlive what was given it, and costs a file descriptor: LIMIT, when there are no more; NOMEM.
+ * outlive what was given it, and costs a file descriptor: NOFILES, when there are no more; NOMEM.
  */
 struct http_cancel {
     bool made; /* both are private */

@@ -19,7 +19,7 @@
 struct account_mail;
 
 /* *out is NULL when kinto.account_validation is off; it is the API's (api_keep). SYNTAX: a setting; NOMEM;
- * LIMIT: no file descriptor is left. */
+ * NOFILES: no file descriptor is left. */
 MUST_CHECK enum err account_mail_new(struct account_mail **out, struct api *a,
                                      const struct settings *s, struct err_detail *d);
 

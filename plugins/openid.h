@@ -90,7 +90,7 @@ struct openid_provider {
 };
 
 /* Reads multiauth.policy.NAME.*. SYNTAX: one that is missing or unusable, with file and line. NOMEM;
- * LIMIT: no file descriptor, of which it keeps one. */
+ * NOFILES: no file descriptor, of which it keeps one. */
 MUST_CHECK enum err openid_provider_new(struct openid_provider **out, str name,
                                         const struct settings *s, struct err_detail *d);
 void openid_provider_free(struct openid_provider *p);

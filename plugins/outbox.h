@@ -16,7 +16,7 @@ struct outbox;
 
 /* By the settings mail.*; belongs to the API from then on. Its thread runs from the start of the API (but
  * not when that only reads) to its stop, and also sends what an earlier run has left. SYNTAX: a setting,
- * with a detail; LIMIT: no file descriptor is left; NOMEM. */
+ * with a detail; NOFILES: no file descriptor is left; NOMEM. */
 MUST_CHECK enum err outbox_new(struct outbox **out, struct api *a, const struct settings *s,
                                struct err_detail *d);
 

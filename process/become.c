@@ -77,21 +77,13 @@ static bool find_group(str group, str name, gid_t *out)
     return false;
 }
 
-static bool is_member(str members, str name)
-{
-    while (!str_none(members))
-        if (str_eq(str_cut(&members, ','), name))
-            return true;
-    return false;
-}
-
 static enum err add_groups(str group, str name, struct process_user *out, struct err_detail *d)
 {
     while (!str_none(group)) {
         uint32_t gid;
         str found, members;
         if (!cut_line(str_cut(&group, '\n'), &found, &gid, &members) || gid == 0 ||
-            gid == out->gid || !is_member(members, name))
+            gid == out->gid || !str_has_word(members, name))
             continue;
         if (out->ngroups == PROCESS_MAX_GROUPS)
             return err_set(d, ERR_LIMIT, 0, "user " STR_FMT " is in more than %d groups",
@@ -228,12 +220,15 @@ enum err process_become(const struct process_user *u, struct err_detail *d)
 /* "" when there is no such file, as in a container with nothing but kinto. */
 static enum err read_accounts(const char *path, char **out, size_t *n, struct err_detail *d)
 {
-    enum err e = os_read_file(path, MAX_ACCOUNTS_FILE, out, n, d);
+    struct err_detail why = {.text = ""}; /* what is no error leaves no text behind */
+    enum err e = os_read_file(path, MAX_ACCOUNTS_FILE, out, n, &why);
     if (e == ERR_NOTFOUND) {
-        *out = calloc(1, 1);
         *n = 0;
-        e = *out ? OK : ERR_NOMEM;
+        *out = calloc(1, 1);
+        return *out ? OK : err_set(d, ERR_NOMEM, 0, "%s: %s", path, err_text(ERR_NOMEM));
     }
+    if (e != OK)
+        *d = why;
     return e;
 }
 

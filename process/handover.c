@@ -49,7 +49,7 @@ static const struct dirent *next_entry(DIR *dir)
     return entry;
 }
 
-/* Is it root's, and nobody else's to write to? */
+/* May nobody but its owner write to it? */
 static enum err check_alone(const struct handover *h, const char *name, const struct stat *st)
 {
     if (!(st->st_mode & 022))

@@ -73,10 +73,16 @@ struct plan {
     const char *data; /* NULL: nothing is kept */
     bool data_there;
     struct stat data_st;
-    bool change;              /* becomes `user` */
+    bool by_root;             /* has started it */
     struct process_user user; /* who we are in the end */
     struct err_detail *detail;
 };
+
+/* Does it become somebody else? */
+static bool changes(const struct plan *p)
+{
+    return p->by_root && p->user.uid != 0;
+}
 
 static void look_at_data(struct plan *p)
 {
@@ -95,7 +101,7 @@ static enum err refuse_root(struct plan *p)
 static enum err choose_for_root(struct plan *p)
 {
     enum err e = OK;
-    p->change = true;
+    p->by_root = true;
     if (settings_is_set(p->settings, KEY_USER)) {
         str origin = settings_origin(p->settings, KEY_USER);
         struct err_detail why = {.text = ""};
@@ -158,7 +164,7 @@ static enum err own_data(struct plan *p)
     if (!p->data)
         return OK;
     enum err e = p->data_there ? OK : make_data(p);
-    if (e != OK || !p->change)
+    if (e != OK || !p->by_root)
         return e;
     if (p->data_there && p->data_st.st_uid == p->user.uid)
         return OK;
@@ -341,7 +347,7 @@ static enum err lock_in(const struct plan *p)
     str mode = settings_str(p->settings, KEY_BOX);
     bool must = str_eq(mode, STR("on")), off = str_eq(mode, STR("off"));
     struct err_detail *d = p->detail;
-    const char *calls = "on";
+    struct err_detail why = {.text = ""};
     int abi = 0;
 
     if (SANITIZED && must)
@@ -355,14 +361,15 @@ static enum err lock_in(const struct plan *p)
         e = lacking(p, "Landlock (Linux 5.19 with CONFIG_SECURITY_LANDLOCK)");
     if (e != OK)
         return e;
-    e = sandbox_calls(d);
-    if (e == ERR_UNSUPPORTED) {
-        calls = "none";
+    e = sandbox_calls(&why);
+    bool calls = e == OK;
+    if (e == ERR_UNSUPPORTED)
         e = must ? lacking(p, "seccomp filters") : OK;
-    }
+    else if (e != OK)
+        *d = why;
     if (e == OK)
-        log_event(abi == 0 || strcmp(calls, "on") != 0 ? LOG_WARN : LOG_INFO, "sandbox",
-                  "landlock=%d seccomp=%s", abi, calls);
+        log_event(abi == 0 || !calls ? LOG_WARN : LOG_INFO, "sandbox", "landlock=%d seccomp=%s",
+                  abi, calls ? "on" : "none");
     return e;
 }
 
@@ -370,12 +377,12 @@ static enum err lock_in(const struct plan *p)
 
 static enum err become(struct plan *p)
 {
-    enum err e = process_become(p->change && p->user.uid != 0 ? &p->user : NULL, p->detail);
+    enum err e = process_become(changes(p) ? &p->user : NULL, p->detail);
     if (e == OK && p->user.uid == 0)
         log_event(LOG_WARN, "process_user",
                   "user=0 reason=\"" KEY_USER " keeps root; its rights are "
                   "given up, its files are still its own\"");
-    else if (e == OK && p->change)
+    else if (e == OK && changes(p))
         log_event(LOG_INFO, "process_user", "user=%u group=%u", (unsigned)p->user.uid,
                   (unsigned)p->user.gid);
     return e;
@@ -383,7 +390,7 @@ static enum err become(struct plan *p)
 
 static enum err give(const struct plan *p)
 {
-    if (!p->change || p->user.uid == 0 || !p->given->give)
+    if (!changes(p) || !p->given->give)
         return OK;
     return p->given->give(p->given->arg, p->user.uid, p->user.gid, p->detail);
 }

@@ -51,7 +51,7 @@ struct process_user {
 /*
  * NAME, NAME:GROUP, UID or UID:GID out of the texts of /etc/passwd and /etc/group, which are all that is
  * asked. Without a group: that of the user's line, else (a number without a line) the same number. With a
- * name only, the groups that list it, too, but never group 0. NOTFOUND: nobody of that name; SYNTAX;
+ * name only, the groups that list it, too, but never group 0 (which a line may have as its user's own). NOTFOUND: nobody of that name; SYNTAX;
  * LIMIT: in too many groups; UNSUPPORTED: root with another group.
  */
 MUST_CHECK enum err process_user_parse(str text, str passwd, str group, struct process_user *out,

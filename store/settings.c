@@ -32,15 +32,6 @@ static const struct backend {
      "the cache is in memory"},
 };
 
-static bool has_word(const char *words, str word)
-{
-    str rest = str_from(words), w;
-    while (str_next_word(&rest, &w))
-        if (str_eq(w, word))
-            return true;
-    return false;
-}
-
 static bool says_engine(str value)
 {
     return str_eq(value, STR("kinto.engine"));
@@ -58,7 +49,7 @@ static enum err check_backend(const struct settings *s, const struct backend *b,
     str value = settings_str(s, b->key);
     if (value.n == 0 || says_engine(value) || str_eq(value, str_from(b->memory)))
         return OK;
-    if (has_word(b->others, value)) {
+    if (str_has_word(str_from(b->others), value)) {
         log_event(LOG_WARN, "setting_without_effect",
                   "key=%s from=\"" STR_FMT "\" found=\"" STR_FMT "\" why=\"%s\"", b->key,
                   STR_ARG(settings_origin(s, b->key)), STR_ARG(value), b->why);
