@@ -3,12 +3,12 @@
  * no way back. Becoming needs root; without it those tests say that they were skipped.
  */
 #include "test/unit/cli/cli_test.h"
+#include "test/unit/process/child.h"
 
 #include "process/process.h"
 #include <fcntl.h>
 #include <grp.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 
 #define PASSWD                                                                                     \
     "root:x:0:0:root:/root:/bin/bash\n"                                                            \
@@ -124,18 +124,6 @@ static bool is_root(void)
     return geteuid() == 0;
 }
 
-/* Runs it in a process of its own; its status. */
-static int in_child(int (*run)(void))
-{
-    int status = -1;
-    pid_t pid = fork();
-
-    if (pid == 0)
-        _exit(run());
-    ck_assert(pid > 0 && waitpid(pid, &status, 0) == pid);
-    return status;
-}
-
 /* The value of a line of /proc/self/status, "\t" between its words. */
 static const char *status_line(const char *name)
 {
@@ -228,8 +216,7 @@ START_TEST(changes_for_good)
 {
     if (!is_root())
         return;
-    int status = in_child(changes[_i]);
-    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+    want_success(in_child(changes[_i]));
 }
 END_TEST
 
@@ -251,8 +238,7 @@ static int stays(void)
 
 START_TEST(not_root)
 {
-    int status = in_child(stays);
-    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+    want_success(in_child(stays));
 }
 END_TEST
 
@@ -272,8 +258,7 @@ static int takes_no_stream(void)
 
 START_TEST(begins)
 {
-    int status = in_child(takes_no_stream);
-    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+    want_success(in_child(takes_no_stream));
 }
 END_TEST
 

@@ -4,6 +4,7 @@
  * which make calls of their own.
  */
 #include "test/unit/cli/cli_test.h"
+#include "test/unit/process/child.h"
 
 #include "process/process.h"
 #include <arpa/inet.h>
@@ -21,21 +22,9 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 
 #define NO_LANDLOCK 77 /* status of a child that could not be locked in */
 #define NO_SECCOMP  78
-
-static int in_child(int (*run)(void))
-{
-    int status = -1;
-    pid_t pid = fork();
-
-    if (pid == 0)
-        _exit(run());
-    ck_assert(pid > 0 && waitpid(pid, &status, 0) == pid);
-    return status;
-}
 
 static bool skipped(int status)
 {
@@ -46,6 +35,20 @@ static bool skipped(int status)
     if (WEXITSTATUS(status) == NO_SECCOMP)
         fprintf(stderr, "SKIPPED: this kernel has no seccomp filters\n");
     return WEXITSTATUS(status) == NO_LANDLOCK || WEXITSTATUS(status) == NO_SECCOMP;
+}
+
+static void succeeds(int (*run)(void))
+{
+    int status = in_child(run);
+    if (!skipped(status))
+        want_success(status);
+}
+
+static void ends_by(int (*run)(void), int sig)
+{
+    int status = in_child(run);
+    if (!skipped(status))
+        ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == sig, "status %x", status);
 }
 
 static bool is_sanitized(void)
@@ -173,9 +176,7 @@ static void make_tree(void)
 
 START_TEST(files_of_a_server)
 {
-    int status = in_child(by_files[_i]);
-    if (!skipped(status))
-        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+    succeeds(by_files[_i]);
 }
 END_TEST
 
@@ -243,9 +244,7 @@ START_TEST(files_that_stay_open)
     write_text("public", "everybody's");
     ck_assert(chmod("public", 0644) == 0 && chmod(".", 0711) == 0 && chmod("read", 0711) == 0);
     ck_assert(chmod("file", 0644) == 0 && chmod("read/r", 0644) == 0);
-    int status = in_child(reads_what_it_has_to);
-    if (!skipped(status))
-        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+    succeeds(reads_what_it_has_to);
 }
 END_TEST
 
@@ -337,9 +336,7 @@ START_TEST(calls_of_a_server)
 {
     if (is_sanitized())
         return;
-    int status = in_child(by_calls[_i]);
-    if (!skipped(status))
-        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+    succeeds(by_calls[_i]);
 }
 END_TEST
 
@@ -347,9 +344,7 @@ START_TEST(can_abort)
 {
     if (is_sanitized())
         return;
-    int status = in_child(aborts);
-    if (!skipped(status))
-        ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "status %x", status);
+    ends_by(aborts, SIGABRT);
 }
 END_TEST
 
@@ -442,9 +437,7 @@ START_TEST(is_killed)
     if (is_sanitized())
         return;
     which = _i;
-    int status = in_child(tries_more);
-    if (!skipped(status))
-        ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS, "status %x", status);
+    ends_by(tries_more, SIGSYS);
 }
 END_TEST
 
@@ -476,9 +469,7 @@ START_TEST(holds_for_all_threads)
 {
     if (is_sanitized())
         return;
-    int status = in_child(with_a_thread);
-    if (!skipped(status))
-        ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS, "status %x", status);
+    ends_by(with_a_thread, SIGSYS);
 }
 END_TEST
 
@@ -516,9 +507,7 @@ START_TEST(every_thread_or_an_error)
 {
     if (is_sanitized())
         return;
-    int status = in_child(with_a_stray_thread);
-    if (!skipped(status))
-        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+    succeeds(with_a_stray_thread);
 }
 END_TEST
 

@@ -2,6 +2,7 @@
  * What systemd passes and is told: its environment variables, right and wrong, and the datagrams.
  */
 #include "test/unit/cli/cli_test.h"
+#include "test/unit/process/child.h"
 
 #include "base/clock.h"
 #include "cli/private.h"
@@ -12,7 +13,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <time.h>
 
 static struct arena arena;
@@ -103,13 +103,8 @@ static int take_sockets(void)
 /* In a process that needs none of these descriptors, as Check does. */
 START_TEST(takes_sockets)
 {
-    int status = -1;
     tls_otherwise = _i == 1;
-    pid_t pid = fork();
-    if (pid == 0)
-        _exit(take_sockets());
-    ck_assert(pid > 0 && waitpid(pid, &status, 0) == pid);
-    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+    want_success(in_child(take_sockets));
 }
 END_TEST
 
