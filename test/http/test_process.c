@@ -50,13 +50,6 @@ static void teardown(void)
     server_remove(&folder);
 }
 
-static bool is_root(void)
-{
-    if (geteuid() != 0)
-        fprintf(stderr, "SKIPPED: not root\n");
-    return geteuid() == 0;
-}
-
 static char *read_text(const char *path)
 {
     static char text[65536];

@@ -8,6 +8,8 @@
 #define TEST_SUPPORT_UNIT_H
 
 #include <check.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "base/str.h"
 
@@ -29,5 +31,13 @@
         ck_assert_msg(str_eq(s_, str_from(l_)), "got \"" STR_FMT "\", want \"%s\"", STR_ARG(s_),   \
                       l_);                                                                         \
     } while (0)
+
+/* A case that needs root asks first; without it, it has been skipped (test/run.sh) and returns. */
+static inline bool is_root(void)
+{
+    if (geteuid() != 0)
+        fprintf(stderr, "SKIPPED: not root\n");
+    return geteuid() == 0;
+}
 
 #endif

@@ -145,10 +145,8 @@ START_TEST(root_copies_what_is_the_owners)
     enum { USER = 4711 };
     const struct cli_copy c = {.from = "data", .to = "copy"}, again = {.from = "data", .to = "two"};
 
-    if (geteuid() != 0) {
-        fprintf(stderr, "SKIPPED: not root, so nothing can be given away\n");
+    if (!is_root())
         return;
-    }
     make_store("data");
     own_all(USER);
     write_text("precious", "root's");
@@ -220,10 +218,8 @@ START_TEST(root_fills_nothing_by_its_name)
     struct os_ops ops = os_kernel;
     struct cli_run r;
 
-    if (geteuid() != 0) {
-        fprintf(stderr, "SKIPPED: not root\n");
+    if (!is_root())
         return;
-    }
     make_store("data");
     target = exchanges[_i].target;
     ck_assert_int_eq(mkdir("trap", 0700), 0);
@@ -248,10 +244,8 @@ START_TEST(root_keeps_what_it_makes)
     struct cli_run r;
     struct stat st;
 
-    if (geteuid() != 0) {
-        fprintf(stderr, "SKIPPED: not root\n");
+    if (!is_root())
         return;
-    }
     make_store("data");
     begin_run(&r, &to);
     ck_assert_msg(cli_command_backup(&r) == OK, "%s", r.detail.text);

@@ -117,13 +117,6 @@ END_TEST
 
 /* ---- becoming -------------------------------------------------------------------------------- */
 
-static bool is_root(void)
-{
-    if (geteuid() != 0)
-        fprintf(stderr, "SKIPPED: not root, so nobody else can be become\n");
-    return geteuid() == 0;
-}
-
 /* The value of a line of /proc/self/status, "\t" between its words. */
 static const char *status_line(const char *name)
 {

@@ -13,13 +13,6 @@ enum { USER = 4711, GROUP = 4712, OTHER = 4999 };
 
 static struct err_detail detail;
 
-static bool is_root(void)
-{
-    if (geteuid() != 0)
-        fprintf(stderr, "SKIPPED: not root, so nothing can be given away\n");
-    return geteuid() == 0;
-}
-
 static void make_store(void)
 {
     ck_assert_int_eq(mkdir("data", 0700), 0);
