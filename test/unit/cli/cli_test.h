@@ -58,6 +58,20 @@ static inline const char *read_text(const char *path)
     return text;
 }
 
+static inline void count_one(void *arg, const char *name)
+{
+    (void)name;
+    ++*(unsigned *)arg;
+}
+
+/* How many names a folder has in it. */
+static inline unsigned entries_of(const char *path)
+{
+    unsigned n = 0;
+    ck_assert_int_eq(os()->list_dir(path, count_one, &n), 0);
+    return n;
+}
+
 static inline const char *value_of(const struct cli_ini *in, const char *section, const char *key)
 {
     const struct ini_entry *e = ini_get(&in->ini, str_from(section), str_from(key));

@@ -187,19 +187,6 @@ static void begin_run(struct cli_run *r, struct cli_args *args)
     ck_assert_msg(cli_run_open(r) == OK, "%s", r->detail.text);
 }
 
-static void count_one(void *arg, const char *name)
-{
-    (void)name;
-    ++*(unsigned *)arg;
-}
-
-static unsigned entries_of(const char *path)
-{
-    unsigned n = 0;
-    ck_assert_int_eq(os()->list_dir(path, count_one, &n), 0);
-    return n;
-}
-
 static const struct {
     enum err (*command)(struct cli_run *r);
     const char *data, *operand, *target;

@@ -234,19 +234,6 @@ START_TEST(gives_back_what_it_filled)
 }
 END_TEST
 
-static void count_one(void *arg, const char *name)
-{
-    (void)name;
-    ++*(unsigned *)arg;
-}
-
-static unsigned entries_of(const char *path)
-{
-    unsigned n = 0;
-    ck_assert_int_eq(os()->list_dir(path, count_one, &n), 0);
-    return n;
-}
-
 /* Half way it cannot go on: the directory is not root's for ever, and nothing is in the way of a second try. */
 START_TEST(gives_back_in_any_case)
 {
