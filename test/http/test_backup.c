@@ -14,9 +14,6 @@
 
 #define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-#define want_text(text, part)                                                                      \
-    ck_assert_msg(strstr((text), (part)) != NULL, "no \"%s\" in: %s", (part), (text))
-
 static const struct server_options DURABLE = {.durable = true};
 static const char *out;
 

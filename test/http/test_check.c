@@ -16,9 +16,6 @@
 
 static const struct server_options DURABLE = {.durable = true};
 
-#define want_text(text, part)                                                                      \
-    ck_assert_msg(strstr((text), (part)) != NULL, "no \"%s\" in: %s", (part), (text))
-
 static int check(const struct server *s, const char *option, const char *other, const char **out)
 {
     const char *ini = f("%s/kinto.ini", s->dir), *data = f("%s/data", s->dir);

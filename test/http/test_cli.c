@@ -23,25 +23,12 @@
 
 #define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-static char *read_text(const char *path)
-{
-    static char text[65536];
-    FILE *file = fopen(path, "r");
-    ck_assert_msg(file != NULL, "%s is not there", path);
-    text[fread(text, 1, sizeof text - 1, file)] = '\0';
-    fclose(file);
-    return text;
-}
-
 static unsigned mode_of(const char *path)
 {
     struct stat st;
     ck_assert_msg(stat(path, &st) == 0, "%s is not there", path);
     return (unsigned)st.st_mode & 0777;
 }
-
-#define want_text(text, part)                                                                      \
-    ck_assert_msg(strstr((text), (part)) != NULL, "no \"%s\" in: %s", (part), (text))
 
 /* ---- words ----------------------------------------------------------------------------------- */
 

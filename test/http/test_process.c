@@ -50,19 +50,6 @@ static void teardown(void)
     server_remove(&folder);
 }
 
-static char *read_text(const char *path)
-{
-    static char text[65536];
-    FILE *file = fopen(path, "r");
-    ck_assert_msg(file != NULL, "%s is not there", path);
-    text[fread(text, 1, sizeof text - 1, file)] = '\0';
-    fclose(file);
-    return text;
-}
-
-#define want_text(text, part)                                                                      \
-    ck_assert_msg(strstr((text), (part)) != NULL, "no \"%s\" in: %s", (part), (text))
-
 static struct stat stat_of(const char *path)
 {
     struct stat st;

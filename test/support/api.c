@@ -78,6 +78,16 @@ const char *url_encode(const char *s)
     return out;
 }
 
+char *read_text(const char *path)
+{
+    static char text[65536];
+    FILE *file = fopen(path, "r");
+    ck_assert_msg(file != NULL, "%s is not there", path);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    return text;
+}
+
 /* ' becomes ". */
 static char *quotes(const char *s)
 {

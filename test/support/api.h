@@ -69,6 +69,12 @@ const char *f(const char *fmt, ...) PRINTF_LIKE(1, 2);
 const char *repeat(char c, size_t n);  /* n times c; memory as f's */
 const char *url_encode(const char *s); /* everything but letters, digits and -._~ */
 
+/* ---- what a command or a file says ----------------------------------------------------------- */
+
+char *read_text(const char *path); /* of a file, which must be there; static memory */
+#define want_text(text, part)                                                                      \
+    ck_assert_msg(strstr((text), (part)) != NULL, "no \"%s\" in: %s", (part), (text))
+
 /* ---- the last reply -------------------------------------------------------------------------- */
 
 extern struct http_reply re;
