@@ -161,13 +161,26 @@ END_TEST
 
 /* ---- renewal --------------------------------------------------------------------------------- */
 
-START_TEST(sighup_takes_new_files)
+/* With live.pem, of which first.pem is a copy. */
+static void start_live(void)
 {
     begin();
     make_pair("live", EC, "IP:127.0.0.1");
     run(f("cp %s/live.pem %s/first.pem", server.dir, server.dir));
     start_in_dir("kinto.tls_certificate = %(here)s/live.pem\nkinto.tls_key = %(here)s/live.key",
                  "");
+}
+
+/* The case's time-out is the deadline. */
+static void await_log(const char *word)
+{
+    while (strstr(read_text(f("%s/stderr", server.dir)), word) == NULL)
+        wait_tick();
+}
+
+START_TEST(sighup_takes_new_files)
+{
+    start_live();
     struct http_conn *open = trusting("first.pem");
     raw_call(open, GET_ROOT);
     want(200);
@@ -184,9 +197,8 @@ START_TEST(sighup_takes_new_files)
 
     server_write_file(server.dir, "live.pem", "broken");
     ck_assert_int_eq(kill(server.pid, SIGHUP), 0);
+    await_log("not_reloaded");
     int status;
-    while (strstr(shell(f("cat %s/stderr", server.dir), &status), "not_reloaded") == NULL)
-        wait_tick();
     ck_assert_ptr_nonnull(
         strstr(shell(f("grep not_reloaded %s/stderr", server.dir), &status), "live.pem"));
     ck_assert(answers("second.pem"));
@@ -200,23 +212,17 @@ END_TEST
 /* The thread that would wait for somebody to write into it is the one that awaits signals. */
 START_TEST(sighup_waits_for_no_pipe)
 {
-    begin();
-    make_pair("live", EC, "IP:127.0.0.1");
-    run(f("cp %s/live.pem %s/first.pem", server.dir, server.dir));
-    start_in_dir("kinto.tls_certificate = %(here)s/live.pem\nkinto.tls_key = %(here)s/live.key",
-                 "");
+    start_live();
     run(f("cd %s && mv live.key kept && mkfifo live.key", server.dir));
     ck_assert_int_eq(kill(server.pid, SIGHUP), 0);
+    await_log("not_reloaded");
     int status;
-    while (strstr(shell(f("cat %s/stderr", server.dir), &status), "not_reloaded") == NULL)
-        wait_tick();
     ck_assert_ptr_nonnull(
         strstr(shell(f("grep not_reloaded %s/stderr", server.dir), &status), "no regular file"));
     ck_assert(answers("first.pem"));
     run(f("cd %s && mv kept live.key", server.dir));
     ck_assert_int_eq(kill(server.pid, SIGHUP), 0);
-    while (strstr(shell(f("cat %s/stderr", server.dir), &status), " reloaded ") == NULL)
-        wait_tick();
+    await_log(" reloaded ");
     server_stop(&server);
 }
 END_TEST
@@ -226,9 +232,7 @@ START_TEST(sighup_without_tls_changes_nothing)
     server_start(&server, &(struct server_options){0});
     api_use(server.url);
     ck_assert_int_eq(kill(server.pid, SIGHUP), 0);
-    int status;
-    while (strstr(shell(f("cat %s/stderr", server.dir), &status), "not_reloaded") == NULL)
-        wait_tick();
+    await_log("not_reloaded");
     call("GET", "/", NULL);
     want(200);
     api_use(NULL);
