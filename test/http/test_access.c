@@ -542,6 +542,14 @@ static bool shows_permissions(void)
     return false;
 }
 
+/* NULL: none. */
+static const char *body_of(const struct verb *v, const char *id)
+{
+    if (v->body && strstr(v->body, "%s"))
+        return f("{'data':{'id':'%s','members':[],'password':'another'}}", id);
+    return v->body;
+}
+
 /* One cell: "200/2", "201p", "403". True: the world may be another. */
 static bool ask(const struct situation *s, const struct verb *v, const char *path, const char *id,
                 char out[32])
@@ -549,10 +557,7 @@ static bool ask(const struct situation *s, const struct verb *v, const char *pat
     ask_as(s->asks);
     if (v->header)
         with(v->header, v->value);
-    const char *body = v->body;
-    if (body && strstr(body, "%s"))
-        body = f("{'data':{'id':'%s','members':[],'password':'another'}}", id);
-    call(v->method, path, body);
+    call(v->method, path, body_of(v, id));
     cells_asked++;
     const char *total = strcmp(v->method, "HEAD") == 0 ? header("Total-Objects") : NULL;
     bool list = re.status == 200 && has("/data") && at("/data")[0] == '[';
@@ -574,9 +579,7 @@ static void ask_in_batch(const struct situation *s, const struct verb *v, const 
         strcmp(v->method, "BREW") == 0 || strcmp(v->method, "OPTIONS") == 0 ||
         strncmp(path, "/batch", 6) == 0 || strncmp(path, "/__", 3) == 0)
         return;
-    const char *body = v->body;
-    if (body && strstr(body, "%s"))
-        body = f("{'data':{'id':'%s','members':[],'password':'another'}}", id);
+    const char *body = body_of(v, id);
     char value[64] = "";
     for (const char *from = v->value; from && *from; from++)
         snprintf(value + strlen(value), sizeof value - strlen(value), "%s%c",
