@@ -41,7 +41,6 @@ host = 127.0.0.1
 port = 0
 connection_limit = {connections}
 max_total_request_memory = {budget}
-{server}
 """
 ACCOUNTS = """kinto.includes = kinto.plugins.accounts
 multiauth.policies = account basicauth
@@ -54,11 +53,11 @@ kinto.account_create_principals = system.Everyone
 
 
 class Server:
-    def __init__(self, binary, connections, settings="multiauth.policies = basicauth\n", server=""):
+    def __init__(self, binary, connections, settings="multiauth.policies = basicauth\n"):
         self.dir = tempfile.mkdtemp(prefix="kinto-abuse-")
         ini = os.path.join(self.dir, "kinto.ini")
         with open(ini, "w", encoding="utf-8") as f:
-            f.write(INI.format(settings=settings, connections=connections, budget=BUDGET, server=server))
+            f.write(INI.format(settings=settings, connections=connections, budget=BUDGET))
         self.log = open(os.path.join(self.dir, "log"), "w", encoding="utf-8")
         self.process = subprocess.Popen([binary, "start", "--ini", ini], stdout=subprocess.PIPE,
                                         stderr=self.log, text=True)
