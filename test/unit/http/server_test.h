@@ -11,6 +11,9 @@
  *     /headers?N N headers                           /breaks     a header with a line break
  *     /long      a header of 40,000 bytes            /close      asks for the end of the connection
  *     /join      the joined values of header X       /peer       who asks
+ *     /hold      keeps the loop from all else until test_let_go()
+ *     /order     "order N.": it is the N-th request that the application was given
+ *     /host      the value of header Host            /app-data   "some" or "none": is app_data set?
  *
  * Waiting is always for a condition, with TEST_MS as the deadline.
  */
