@@ -23,6 +23,7 @@ import select
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,8 @@ port = 0
 connection_limit = {connections}
 max_total_request_memory = {budget}
 """
+BASIC = "multiauth.policies = basicauth\n"
+TLS = BASIC + "kinto.tls_certificate = %(here)s/tls.pem\nkinto.tls_key = %(here)s/tls.key\n"
 ACCOUNTS = """kinto.includes = kinto.plugins.accounts
 multiauth.policies = account basicauth
 multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy
@@ -52,20 +55,32 @@ kinto.account_create_principals = system.Everyone
 # ---- the server ----------------------------------------------------------------------------------
 
 
+def any_certificate():
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 class Server:
-    def __init__(self, binary, connections, settings="multiauth.policies = basicauth\n"):
+    def __init__(self, binary, connections, settings=BASIC):
         self.dir = tempfile.mkdtemp(prefix="kinto-abuse-")
         ini = os.path.join(self.dir, "kinto.ini")
         with open(ini, "w", encoding="utf-8") as f:
             f.write(INI.format(settings=settings, connections=connections, budget=BUDGET))
+        if settings == TLS:
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                            "-nodes", "-subj", "/CN=h", "-keyout", self.dir + "/tls.key",
+                            "-out", self.dir + "/tls.pem"], check=True, stderr=subprocess.DEVNULL)
         self.log = open(os.path.join(self.dir, "log"), "w", encoding="utf-8")
         self.process = subprocess.Popen([binary, "start", "--ini", ini], stdout=subprocess.PIPE,
                                         stderr=self.log, text=True)
         words = self.process.stdout.readline().split()
-        url = next((w for w in words if w.startswith("http://")), None)
+        url = next((w for w in words if w.startswith(("http://", "https://"))), None)
         if url is None:
             raise SystemExit("the server did not start: see " + self.dir)
         self.port = int(url.split(":")[2].split("/")[0])
+        self.tls = url.startswith("https")
         self.pid = self.process.pid
 
     def fill(self):
@@ -74,7 +89,10 @@ class Server:
                             "permissions": {"read": ["system.Everyone"]} if path == RECORD else {}})
 
     def put(self, path, value, auth=True):
-        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        if self.tls:
+            c = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=any_certificate())
+        else:
+            c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         headers = {"Content-Type": "application/json"}
         if auth:
             headers["Authorization"] = AUTH
@@ -111,7 +129,7 @@ class Server:
 # ---- the client that should notice nothing -------------------------------------------------------
 
 
-def behave(port, seconds, out):
+def behave(port, tls, seconds, out):
     """A read every few milliseconds on one connection, opened again when the server closes it."""
     request = ("GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % RECORD).encode()
     times, failed, s = [], 0, None
@@ -121,6 +139,8 @@ def behave(port, seconds, out):
         try:
             if s is None:
                 s = socket.create_connection(("127.0.0.1", port), timeout=10)
+                if tls:
+                    s = any_certificate().wrap_socket(s)
             s.sendall(request)
             answer = b""
             while b"\r\n\r\n" not in answer:
@@ -144,7 +164,7 @@ def behave(port, seconds, out):
 
 def measure(server, seconds):
     out = multiprocessing.Queue()
-    p = multiprocessing.Process(target=behave, args=(server.port, seconds, out))
+    p = multiprocessing.Process(target=behave, args=(server.port, server.tls, seconds, out))
     p.start()
     result = out.get(timeout=seconds + 60)
     p.join()
@@ -290,6 +310,36 @@ def churn(port, ready, n):
             s.close()
 
 
+def client_hello():
+    said = ssl.MemoryBIO()
+    try:
+        any_certificate().wrap_bio(ssl.MemoryBIO(), said).do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return said.read()
+
+
+def handshakes(port, ready, n):
+    """TLS up to where the server has signed something; then a new connection."""
+    hello, poll, held = client_hello(), select.epoll(), {}
+
+    def begin(i):
+        s = connect(port, i)
+        held[s.fileno()] = s
+        poll.register(s, select.EPOLLIN)
+        try_send(s, hello)
+
+    for i in range(n):
+        begin(i)
+    ready.set()
+    count = n
+    while True:
+        for fd, _ in poll.poll(1):
+            held.pop(fd).close()
+            begin(count)
+            count += 1
+
+
 def passwords(port, ready, n):
     """Wrong passwords, each of which takes a hash to find out."""
     held = [connect(port, i) for i in range(n)]
@@ -396,7 +446,8 @@ def main():
     rows = [("nothing", None, 0, {}), ("idle", idle, n, {}), ("slow", slow, o.slow, {}),
             ("bodies", bodies, 150, {}), ("pipelines", pipelines, 50, {}), ("churn", churn, 200, {}),
             ("locked out", idle, 3000, {"connections": 1000}),
-            ("passwords", passwords, 64, {"settings": ACCOUNTS})]
+            ("passwords", passwords, 64, {"settings": ACCOUNTS}),
+            ("TLS", None, 0, {"settings": TLS}), ("handshakes", handshakes, 200, {"settings": TLS})]
     binary = os.environ.get("KINTO_BIN", "./kinto")
     print("%-12s %6s %7s %5s %8s %8s %8s %7s %7s %6s %6s" %
           ("attack", "many", "reads", "fail", "p50 ms", "p99 ms", "max ms", "+MiB", "fds", "CPU", "after"))
@@ -405,7 +456,7 @@ def main():
         if o.scenarios and name not in o.scenarios:
             continue
         server = Server(binary, options.get("connections", n + 100),
-                        options.get("settings", "multiauth.policies = basicauth\n"))
+                        options.get("settings", BASIC))
         try:
             server.fill()
             if fn is passwords:
