@@ -363,8 +363,7 @@ void api_pools_free(struct api *a);
 /* Hands over what the request waits for; it will be resumed. AGAIN: there is too much to do; CLOSED: the
  * server stops. */
 MUST_CHECK enum err api_work_submit(struct api_req *r);
-bool api_work_dropped(
-    struct api_req *r); /* was its last work not done, because the server stops? */
+bool api_work_dropped(struct api_req *r);         /* its last work was not done: the server stops */
 enum api_step api_work_refuse(struct api_req *r); /* 503 when it was not taken */
 /* First when it is resumed: its arena is the loop's again. */
 void api_work_end(struct api_req *r);

@@ -50,8 +50,8 @@ struct setting_row {
     int64_t min, max; /* INT and FLOAT */
     const char *def;  /* NULL: unset */
     const char *unit; /* "seconds", "bytes", ... or "" */
-    const char *
-        allowed; /* ENUM: "a b c"; PATH and PATHS: what a server does with the file (settings_paths); else NULL */
+    /* ENUM: "a b c"; PATH and PATHS: what a server does with the file (settings_paths); else NULL */
+    const char *allowed;
     const char *help; /* one sentence */
 };
 

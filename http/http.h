@@ -73,8 +73,8 @@ struct http_req {
     uint64_t network; /* net_network(peer) */
     bool tls;
     struct http_response res;
-    void *
-        app_data; /* the application's, NULL at first: in admit(), and again in handle() or refuse() */
+    /* The application's; NULL at first: in admit(), and again in handle() or refuse(). */
+    void *app_data;
 };
 
 /* The value of a header (name in any case); several of one name are joined with ", " in the arena.

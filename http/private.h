@@ -292,13 +292,13 @@ struct conn {
     struct list_node timer;  /* in loop->timers[timer_kind] */
     struct list_node ready;  /* in loop->ready, when work is left without an event to come */
     struct network *network; /* of `peer` */
-    struct purse_holder
-        held; /* in the purse of the network: arena, large input, `out`, TLS session */
+    /* In the purse of the network: arena, large input, `out`, TLS session. */
+    struct purse_holder held;
     uint64_t deadline_ms;
-    uint64_t
-        sent; /* bytes given to the socket, ever (of TLS: records; but those of the handshake) */
-    int64_t
-        reached; /* of these, at the last look: not in the kernel's queue, which counts generously */
+    /* Bytes given to the socket, ever (of TLS: records; but those of the handshake). */
+    uint64_t sent;
+    /* Of these, at the last look: not in the kernel's queue, which counts generously. */
+    int64_t reached;
     /* A body on its way, or a response; before the first of them the connection: */
     uint64_t phase_ms;   /* since when */
     uint64_t phase_sent; /* `sent` then */
@@ -359,9 +359,8 @@ enum step receive_head(struct conn *c); /* IDLE, HEAD */
 enum step receive_body(struct conn *c); /* BODY */
 /* The server itself answers, and closes behind the answer. `reason` is a static sentence. */
 enum step receive_refuse(struct conn *c, int status, const char *reason);
-enum step receive_no_memory(
-    struct conn
-        *c); /* for the body, or what is made of the head: 503; what came of a body goes first */
+/* For the body, or what is made of the head: 503. What came of a body goes first. */
+enum step receive_no_memory(struct conn *c);
 void receive_release(struct conn *c); /* the input buffer, with what is in it; none is fine */
 
 /* ---- scarce.c: too little for all ------------------------------------------------------------ */

@@ -161,8 +161,8 @@ struct process_path {
 struct process_plan {
     const struct settings *settings;
     const char *data; /* the data directory, to be written; NULL: nothing is kept */
-    const struct process_path
-        *paths; /* what else it reads, and the system does not need by itself */
+    /* What else it reads, and the system does not need by itself. */
+    const struct process_path *paths;
     size_t npaths;
     /* When it becomes another user: what was made before, and must be theirs. NULL: nothing. */
     enum err (*give)(void *arg, uid_t uid, gid_t gid, struct err_detail *d);
