@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/net.h"
 #include "base/settings.h"
+#include "http/http.h"
 #include "http/tls.h"
 
 #include <mbedtls/asn1write.h>

@@ -30,6 +30,7 @@
 #include "http/tls.h"
 #include "base/log.h"
 #include "base/pool.h"
+#include "http/private.h"
 
 #include <errno.h>
 #include <mbedtls/error.h>

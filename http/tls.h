@@ -11,7 +11,8 @@
 #ifndef HTTP_TLS_H
 #define HTTP_TLS_H
 
-#include "http/private.h"
+#include "base/err.h"
+#include "base/str.h"
 
 #include <mbedtls/ssl.h>
 #include <mbedtls/version.h>
@@ -21,6 +22,8 @@
 #error                                                                                             \
     "mbedtls must be built with MBEDTLS_THREADING_C: loops share the keys of session tickets, threads those of others"
 #endif
+
+struct tls_context;
 
 /* Versions and suites that are good enough, for connections of both directions: TLS 1.2 at least, (1.3
  * where mbedtls has it), ephemeral keys and authenticated encryption only, no SHA-1. Points to static memory. */

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "base/rand.h"
+#include "http/private.h"
 #include "http/tls.h"
 
 #include <errno.h>
