@@ -133,6 +133,10 @@ MUST_CHECK enum err json_pointer_get(struct arena *a, const struct json *root, s
  * bytes of its strings, which stay borrowed. NULL: out of memory, or nested too deeply. */
 struct json *json_merge_patch(struct arena *a, struct json *target, const struct json *patch);
 
+/* So many values may the "copy" operations of a patch make: a copy of what holds copies doubles it, and a few
+ * operations would fill any memory. */
+#define JSON_PATCH_MAX_COPIES 250000
+
 struct json_patch_error {
     size_t op; /* index of the operation */
     str what;  /* sentence in the wording of the reference's clients; in the arena */
@@ -143,8 +147,8 @@ struct json_patch_error {
  * work on a json_copy). The caller has checked that each operation is an object with the members
  * that its `op` needs (one that lacks them is SYNTAX all the same). SYNTAX: bad pointer or
  * operation; NOTFOUND: no such location; CONFLICT: a failed "test", a move into itself; LIMIT:
- * nested too deeply, or some 260,000 values copied; `error` is filled in each case. NOMEM. All pointers in `path` are checked
- * before anything is changed. The operations are not changed; values are copied, the bytes of
+ * nested too deeply, or more values copied than JSON_PATCH_MAX_COPIES; `error` is filled in each case.
+ * NOMEM. All pointers in `path` are checked before anything is changed. The operations are not changed; values are copied, the bytes of
  * strings stay borrowed. Cost: linear in document and patch, but that each insertion into or
  * removal from an array moves the items behind it.
  */

@@ -26,9 +26,6 @@ struct patch {
     str what;      /* of the error */
 };
 
-/* A copy of what holds copies doubles it, so a few operations would fill any memory. */
-#define MAX_COPIES ((size_t)1 << 18)
-
 /* ---- errors ---------------------------------------------------------------------------------- */
 
 static enum err fail(struct patch *p, enum err e, const char *what)
@@ -486,7 +483,7 @@ static enum err apply_operation(struct patch *p)
 enum err json_patch_apply(struct arena *a, struct json **doc, const struct json *ops,
                           struct json_patch_error *error)
 {
-    struct patch p = {.a = a, .doc = *doc, .copies = MAX_COPIES};
+    struct patch p = {.a = a, .doc = *doc, .copies = JSON_PATCH_MAX_COPIES};
     size_t n = json_count(ops), i = 0;
     enum err e = OK;
 
