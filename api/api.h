@@ -195,8 +195,8 @@ struct api_resource {
 
     void *ctx; /* for the functions, each of which may be NULL */
     /* Inside the session. For a request that may write an object: before that is looked up; for others:
-     * when they are known to be allowed. May refuse, or change what there is for the caller and in whose name it
-     * is written (api_show_only() and its like). */
+     * when they are known to be allowed. May refuse, or change what there is for the caller and in whose
+     * name it is written (api_show_only() and its like). */
     enum api_step (*enter)(void *ctx, struct api_req *r);
     /* Checks the data of a body, and may convert it in place; api_invalid_add() adds what is wrong.
      * `prefix` is put before the names of wrong fields ("data." or ""). */
@@ -253,12 +253,12 @@ struct api_change {
     size_t left; /* deletions in the same list that follow at once, of this request */
 };
 
-/* Is told of each change by a request, in its transaction and right behind the change. DONE: its
- * answer, which has a status of 409, 413, or 500 and more (any other becomes 500), is that of the request,
- * and of the batch that it is a part of, and all that these have changed is undone.
- * Of a request that changes many objects (the deletion of a list, the erasure of a user) what was made in the arena for one
- * of them, and headers that were set then, may be gone when the next is told; and what is undone of an
- * erasure may be no more than the last some hundred changes. */
+/* Is told of each change by a request, in its transaction and right behind the change. DONE: its answer,
+ * which has a status of 409, 413, or 500 and more (any other becomes 500), is that of the request, and of
+ * the batch that it is a part of, and all that these have changed is undone. Of a request that changes many
+ * objects (the deletion of a list, the erasure of a user) what was made in the arena for one of them, and
+ * headers that were set then, may be gone when the next is told; and what is undone of an erasure may be no
+ * more than the last some hundred changes. */
 struct api_listener {
     void *ctx;
     enum api_step (*changed)(void *ctx, struct api_req *r, const struct api_change *c);
@@ -484,7 +484,8 @@ struct api_work {
     str key;
     enum api_pool pool;
     struct pool_job job;
-    /* Asked on the thread, of the outermost request, before it is done; NULL: as long as somebody is there. */
+    /* Asked on the thread, of the outermost request, before it is done; NULL: as long as somebody is
+     * there. */
     bool (*still_wanted)(const struct api_req *outer);
     enum {
         WORK_DONE,    /* or refused: result tells */

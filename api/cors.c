@@ -47,8 +47,8 @@ static enum api_exposed exposed(const struct api_req *r)
     return r->method == METHOD_HEAD ? EXPOSED_COUNTS : EXPOSED_LIST;
 }
 
-/* What a star may stand for a part of: behind "://" nothing that ends a host and a port, or comes before one. (Browsers
- * send nothing else; but then nobody has to think of it.) */
+/* What a star may stand for a part of: behind "://" nothing that ends a host and a port, or comes before
+ * one. (Browsers send nothing else; but then nobody has to think of it.) */
 static bool is_host_and_port(str origin)
 {
     size_t at = str_find_str(origin, STR("://"));

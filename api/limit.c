@@ -10,11 +10,11 @@
  *              none is begun any more when there is none (work.c)
  *   user       counted when it is known who asks, from wherever, exempt addresses too
  *
- * A batch is one request of its address; of its user it is one, and one for each of its parts. It is refused when
- * there is no room for its first one; the others are counted and let through, and what comes behind it
- * waits for them. So it is never half done, and never too large to ever pass. Parts with other credentials
- * than the batch's own are judged like requests of their own, and one of them that is over the limit stops
- * the whole batch before anything of it is done.
+ * A batch is one request of its address; of its user it is one, and one for each of its parts. It is
+ * refused when there is no room for its first one; the others are counted and let through, and what comes
+ * behind it waits for them. So it is never half done, and never too large to ever pass. Parts with other
+ * credentials than the batch's own are judged like requests of their own, and one of them that is over the
+ * limit stops the whole batch before anything of it is done.
  *
  * The steps run again when work was waited for (work.c): what was counted in an earlier run is not looked at
  * again. Requests that are identified come in the same order each time, so their number tells.

@@ -400,9 +400,9 @@ enum api_error api_error_of_status(int status); /* the first row with it; else B
 /* 400 with one detail, whose name may be any value. */
 enum api_step api_fail_invalid_value(struct api_req *r, const char *location,
                                      const struct json *name, str description);
-/* What may be logged of the URL. There are keys in some (never in those of objects), so it is as it came for an
- * object, the pattern for other endpoints, and where there is none (yet), as redirects have it, its first word.
- * Never the query. */
+/* What may be logged of the URL. There are keys in some (never in those of objects), so it is as it came
+ * for an object, the pattern for other endpoints, and where there is none (yet), as redirects have it, its
+ * first word. Never the query. */
 str api_logged_path(struct api_req *r);
 /* A stranger's text between the quotes of a log line: without quotes of its own. */
 str api_logged(struct api_req *r, str s);
@@ -435,8 +435,8 @@ const struct api_route *api_route_at(const struct api *a, size_t i);
 unsigned api_route_ids(const struct api *a, const struct api_route *route,
                        enum api_kind kinds[MAX_LEVELS]);
 enum api_step api_route_parse_target(struct api_req *r);
-/* A target as it came with one slash in front instead of several, as "http://host/" and "/v1" make them together.
- * Slashes that are encoded belong to the path. */
+/* A target as it came with one slash in front instead of several, as "http://host/" and "/v1" make them
+ * together. Slashes that are encoded belong to the path. */
 str api_one_slash(str target);
 bool api_says_version(str path); /* "/v1/..." and its like */
 /* The name in a path's "{name}", which *at is behind or stands before; false: there is none any more. */

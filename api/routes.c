@@ -1,9 +1,10 @@
 /*
  * api/routes.c - from a request target to an endpoint.
  *
- * Endpoints are rows of routes.def, those of each kind of objects, and those that plugins added. Paths
- * are matched after decoding, as the reference does: "%2F" is a slash. What matches nothing is redirected (a missing version
- * prefix, a trailing slash) or answered with 404. A redirect names the decoded path, encoded anew.
+ * Endpoints are rows of routes.def, those of each kind of objects, and those that plugins added. Paths are
+ * matched after decoding, as the reference does: "%2F" is a slash. What matches nothing is redirected (a
+ * missing version prefix, a trailing slash) or answered with 404. A redirect names the decoded path,
+ * encoded anew.
  */
 #include "api/private.h"
 

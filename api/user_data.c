@@ -14,23 +14,23 @@
  * what is shared with the principal, so the first one that is found there is always the next. Buckets
  * come first, then what lies in them, so that of a tree only the top is deleted.
  *
- * Nobody else writes meanwhile, and the other requests of the loop wait; so there is one transaction
- * for each PORTION objects (or PORTION_BYTES of them), and behind each others get their turn (STEP_MORE). Most erasures
- * are done in one. The answer comes when all is done, and the client need not know; what was asked
- * for is that nothing is left, so a half that is durable after a crash or a stop (503) is a part of
- * it, and the request is made again. To have told the client to come again for each portion would be
- * simpler by a few lines, but no program written for the reference expects that, and where the look
- * through what plugins keep had ended would have to be written down. Each object is seen to as a whole.
- * What lies in a bucket that is deleted counts as nothing: that is the cost of any DELETE of one.
+ * Nobody else writes meanwhile, and the other requests of the loop wait; so there is one transaction for
+ * each PORTION objects (or PORTION_BYTES of them), and behind each others get their turn (STEP_MORE). Most
+ * erasures are done in one. The answer comes when all is done, and the client need not know; what was asked
+ * for is that nothing is left, so a half that is durable after a crash or a stop (503) is a part of it, and
+ * the request is made again. To have told the client to come again for each portion would be simpler by a
+ * few lines, but no program written for the reference expects that, and where the look through what plugins
+ * keep had ended would have to be written down. Each object is seen to as a whole. What lies in a bucket
+ * that is deleted counts as nothing: that is the cost of any DELETE of one.
  *
  * A batch is one transaction: where there is more than MOST_IN_BATCH, its answer is 413, and nothing is done.
  *
  * What somebody shares with the principal while it is erased is seen to as long as that is not over yet;
  * if it holds something at the end: 503, ask again.
  *
- * Who may do it the setting kinto.user-data_delete_principals says; without it, nobody. The
- * principal is the rest of the URL, as names that come from elsewhere (OpenID, a proxy) may hold slashes. Groups,
- * whose principals begin with one, are no users.
+ * Who may do it the setting kinto.user-data_delete_principals says; without it, nobody. The principal is
+ * the rest of the URL, as names that come from elsewhere (OpenID, a proxy) may hold slashes. Groups, whose
+ * principals begin with one, are no users.
  */
 #include "api/private.h"
 

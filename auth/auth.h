@@ -81,9 +81,9 @@ struct auth_policy {
      * by free(), also when load() fails (NULL, if it came to none). SYNTAX, NOMEM. */
     enum err (*load)(struct arena *arena, struct auth_active *policy, const struct settings *s,
                      struct err_detail *d);
-    /* Sets *user_id (without prefix, in the request's arena) when it recognises the credentials,
-     * leaves it alone when not. NOMEM; AGAIN: it has begun work, or could not. TIMEOUT: it cannot tell, whom it
-     * would have to ask does not answer; the policies behind it are asked all the same. */
+    /* Sets *user_id (without prefix, in the request's arena) when it recognises the credentials, leaves it
+     * alone when not. NOMEM; AGAIN: it has begun work, or could not. TIMEOUT: it cannot tell, whom it would
+     * have to ask does not answer; the policies behind it are asked all the same. */
     enum err (*authenticate)(const struct auth_active *policy, struct auth_request *req,
                              str *user_id);
     void (*stop)(void *data); /* see auth_stop; or NULL */

@@ -57,8 +57,8 @@ void arena_set_holder(struct arena *a, struct purse_holder *h);
 void arena_reset(struct arena *a); /* runs defers, gives chunks back; failed is cleared */
 void arena_fini(struct arena *a);  /* arena_reset, for good */
 
-/* One beside another, for what may go sooner: with the same spares and purse, and as much memory as that has in all.
- * What `beside` had not enough of, `a` is told when it ends. */
+/* One beside another, for what may go sooner: with the same spares and purse, and as much memory as that
+ * has in all. What `beside` had not enough of, `a` is told when it ends. */
 void arena_init_beside(struct arena *beside, const struct arena *a);
 void arena_fini_beside(struct arena *beside, struct arena *a);
 
@@ -86,8 +86,8 @@ str arena_concat(struct arena *a, const str *parts, size_t n);
 #define ARENA_JOIN(a, ...)                                                                         \
     arena_concat((a), (str[]){__VA_ARGS__}, sizeof((str[]){__VA_ARGS__}) / sizeof(str))
 
-/* Text of whoever may write UTF-8 or Latin-1: itself when it is UTF-8, else each byte as the character that Latin-1
- * has there. STR_NONE on failure, or for none. */
+/* Text of whoever may write UTF-8 or Latin-1: itself when it is UTF-8, else each byte as the character that
+ * Latin-1 has there. STR_NONE on failure, or for none. */
 str arena_utf8(struct arena *a, str s);
 
 /* Scratch inside a step: everything allocated since the mark is gone after release. Defers

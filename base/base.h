@@ -29,8 +29,8 @@
 #define MIN_OF(a, b) ((a) < (b) ? (a) : (b))
 #define MAX_OF(a, b) ((a) > (b) ? (a) : (b))
 
-/* Built with ASan, or with any sanitizer that minds what becomes of the process's memory and calls (gcc says so by
- * macros, clang by features)? 0 or 1, for #if and for C. */
+/* Built with ASan, or with any sanitizer that minds what becomes of the process's memory and calls (gcc
+ * says so by macros, clang by features)? 0 or 1, for #if and for C. */
 #if defined(__has_feature)
 #define HAS_FEATURE(f) __has_feature(f)
 #else

@@ -1,5 +1,6 @@
 /*
- * base/clock.h - the two clocks, and dates as text. Wall time may step in both directions; monotonic time never does.
+ * base/clock.h - the two clocks, and dates as text. Wall time may step in both directions; monotonic time
+ * never does.
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H

@@ -59,7 +59,8 @@ const char *err_text(enum err e);
 enum err err_set(struct err_detail *d, enum err e, int sys_errno, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
-/* ENOMEM, ENOSPC/EDQUOT, EMFILE/ENFILE, EEXIST, ENOENT, EAGAIN ... -> our code; anything else is ERR_IO. 0 is OK. */
+/* ENOMEM, ENOSPC/EDQUOT, EMFILE/ENFILE, EEXIST, ENOENT, EAGAIN ... -> our code; anything else is ERR_IO. 0
+ * is OK. */
 enum err err_from_errno(int sys_errno);
 
 #ifdef __clang_analyzer__ /* which looks at one file at a time, and should know what comes back */

@@ -14,8 +14,8 @@ void hash_hmac_sha256(str key, str data, uint8_t out[HASH_SHA256_LEN]); /* RFC 2
 void hash_hex(const uint8_t *in, size_t n, char *out); /* 2n lower-case digits and a NUL */
 void hash_hmac_sha256_hex(str key, str data, char out[2 * HASH_SHA256_LEN + 1]);
 
-/* The same bytes? Takes as long wherever the first difference is (not, whatever their lengths are): for all that
- * somebody may guess at: hashes of passwords, keys, tokens. */
+/* The same bytes? Takes as long wherever the first difference is (not, whatever their lengths are): for all
+ * that somebody may guess at: hashes of passwords, keys, tokens. */
 bool hash_equal(str a, str b);
 
 /* RFC 4648 section 4, padded. STR_NONE when the arena fails. */

@@ -20,8 +20,8 @@ MUST_CHECK bool native_bool(str text, bool *out);
 MUST_CHECK enum err native_int(str text, int64_t *out);
 /* A decimal number; no hexadecimal, no infinity. SYNTAX, or RANGE of a double. */
 MUST_CHECK enum err native_float(str text, double *out);
-/* Words separated by white space or commas, or a JSON list of such texts, which a '[' begins that is not that of
- * "[::1]:80". SYNTAX: a list that is not well formed. NOMEM. */
+/* Words separated by white space or commas, or a JSON list of such texts, which a '[' begins that is not
+ * that of "[::1]:80". SYNTAX: a list that is not well formed. NOMEM. */
 MUST_CHECK enum err native_list(struct arena *a, str text, const str **out, size_t *out_n);
 /* The same for paths, which may hold blanks: separated by commas or line ends; a JSON list may hold any. */
 MUST_CHECK enum err native_paths(struct arena *a, str text, const str **out, size_t *out_n);

@@ -474,7 +474,8 @@ static const struct cgroup_kind cgroup_two = {{"sys/fs/cgroup", "sys/fs/cgroup/u
                                               {"memory.max", "memory.high"}};
 static const struct cgroup_kind cgroup_one = {{"sys/fs/cgroup/memory"}, {"memory.limit_in_bytes"}};
 
-/* What is there of a small file, into p; nothing if it cannot be read. It takes no memory, which might not be there. */
+/* What is there of a small file, into p; nothing if it cannot be read. It takes no memory, which might not
+ * be there. */
 static str read_small(const char *path, char *p, size_t max)
 {
     int fd = os()->open(path, O_RDONLY, 0);

@@ -15,8 +15,8 @@
 struct os_ops {
     int (*open)(const char *path, int flags, unsigned mode);
     /* Opens dir/name to read it, if it is a regular file (no link, nothing that makes one wait) of the one
-     * who has the directory: for root, who would be let into everything that somebody else put a link to. In one of
-     * root's own, nobody else must be able to write. errno EPERM, ELOOP: it is not so. */
+     * who has the directory: for root, who would be let into everything that somebody else put a link to.
+     * In one of root's own, nobody else must be able to write. errno EPERM, ELOOP: it is not so. */
     int (*open_own)(const char *dir, const char *name);
     int (*close)(int fd);
     ssize_t (*pread)(int fd, void *p, size_t n, uint64_t off);        /* short only at the end */
@@ -50,12 +50,12 @@ extern const struct os_ops os_kernel;           /* the real one, for wrappers to
 /* The CPUs that this process may run on (taskset, cpusets), at least 1. */
 unsigned os_cpu_count(void);
 
-/* The whole file into malloc'd memory (caller frees), at most `max` bytes (LIMIT). NUL-terminated. What comes through
- * a pipe is waited for. *out and *out_n are set on success only. */
+/* The whole file into malloc'd memory (caller frees), at most `max` bytes (LIMIT). NUL-terminated. What
+ * comes through a pipe is waited for. *out and *out_n are set on success only. */
 MUST_CHECK enum err os_read_file(const char *path, size_t max, char **out, size_t *out_n,
                                  struct err_detail *d);
-/* The same for threads that others wait for, and what is read again and again: never waits for whoever might write.
- * REFUSED: it is no regular file (nor a link to one). */
+/* The same for threads that others wait for, and what is read again and again: never waits for whoever
+ * might write. REFUSED: it is no regular file (nor a link to one). */
 MUST_CHECK enum err os_read_regular(const char *path, size_t max, char **out, size_t *out_n,
                                     struct err_detail *d);
 /* Either of them, for who reads at the start and again later. */
@@ -63,11 +63,12 @@ typedef enum err os_read_fn(const char *path, size_t max, char **out, size_t *ou
                             struct err_detail *d);
 
 /*
- * Bytes of memory that the process may use: the machine's, or less where a cgroup (a container, a unit of systemd)
- * sets a limit: memory.max and memory.high of version 2, memory.limit_in_bytes of version 1, the smallest of the
- * process's own cgroup and of all above it. `root` is where proc/ and sys/ are: "" for those of the system, or a
- * directory of a test, of at most 200 bytes. What cannot be read sets no limit; 0: not even the machine tells. Reads
- * files below /proc and /sys, so it is to be called before the process is confined.
+ * Bytes of memory that the process may use: the machine's, or less where a cgroup (a container, a unit of
+ * systemd) sets a limit: memory.max and memory.high of version 2, memory.limit_in_bytes of version 1, the
+ * smallest of the process's own cgroup and of all above it. `root` is where proc/ and sys/ are: "" for
+ * those of the system, or a directory of a test, of at most 200 bytes. What cannot be read sets no limit;
+ * 0: not even the machine tells. Reads files below /proc and /sys, so it is to be called before the process
+ * is confined.
  */
 uint64_t os_memory_limit(const char *root);
 

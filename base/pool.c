@@ -2,7 +2,8 @@
  * base/pool.c - the pool: one mutex over the lanes, one condition that idle threads wait for.
  *
  * The order is that of fair queueing with a bonus for those who want little (as FQ-CoDel, RFC 8290, has it
- * for packets). Jobs that go on with something lie in one row before all lanes. A lane is in one of three places:
+ * for packets). Jobs that go on with something lie in one row before all lanes. A lane is in one of three
+ * places:
  *
  *     out     nothing waits in it --submit--> fresh
  *     fresh   it has credit left for this; taken from first. Without jobs -> out; without credit -> known
@@ -111,7 +112,8 @@ static struct pool_job *take(struct pool *p)
 static void *work(void *arg)
 {
     struct pool *p = arg;
-    /* Linux gives each thread a niceness of its own, so that this is the thread's, and begins with its process's. */
+    /* Linux gives each thread a niceness of its own, so that this is the thread's, and begins with its
+     * process's. */
     if (p->o.niceness > 0)
         (void)!nice(p->o.niceness);
     pthread_mutex_lock(&p->lock);

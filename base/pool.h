@@ -2,8 +2,8 @@
  * base/pool.h - a few threads for work that takes long (hashing a password) or waits for others
  * (another server), so that event loops never do.
  *
- * Jobs wait in lanes; each thread takes the next one of the next lane that has any. So who fills a
- * lane waits for itself, and a job in another lane waits for one job of each lane at most. Two go before that:
+ * Jobs wait in lanes; each thread takes the next one of the next lane that has any. So who fills a lane
+ * waits for itself, and a job in another lane waits for one job of each lane at most. Two go before that:
  *
  *   - A job that goes on with what an earlier one began, so that what was spent is not spent in vain. There
  *     are no more of these than others were taken before.
@@ -48,10 +48,11 @@ MUST_CHECK enum err pool_new(struct pool **out, const struct pool_options *o); /
 /* Any thread. AGAIN: too many wait already, or no thread could be started; CLOSED: the pool has been
  * stopped. The job was not taken then. */
 MUST_CHECK enum err pool_submit(struct pool *p, struct pool_job *job, uint64_t lane);
-/* The same of one that goes on with what an earlier job began, once for each of these: it comes before others. */
+/* The same of one that goes on with what an earlier job began, once for each of these: it comes before
+ * others. */
 MUST_CHECK enum err pool_go_on(struct pool *p, struct pool_job *job, uint64_t lane);
-/* Of a job that was submitted and whose run() has not released it. True: no thread has begun with it, and none
- * will; it is the caller's again. False: run() is called, now or soon, or was. Any thread. */
+/* Of a job that was submitted and whose run() has not released it. True: no thread has begun with it, and
+ * none will; it is the caller's again. False: run() is called, now or soon, or was. Any thread. */
 bool pool_take_back(struct pool *p, struct pool_job *job);
 /* Takes no more jobs, and drops those that wait. Any thread; returns at once. */
 void pool_stop(struct pool *p);

@@ -39,8 +39,8 @@ void rate_table_free(struct rate_table *t);                                     
 uint64_t rate_take(struct rate_table *t, uint64_t key, uint64_t now_ns);
 /* The same answer, without counting. */
 uint64_t rate_wait_ns(struct rate_table *t, uint64_t key, uint64_t now_ns);
-/* It has happened, allowed or not. A debt grows to that of four bursts at most: nobody is shut out for good by
- * what was counted at once. */
+/* It has happened, allowed or not. A debt grows to that of four bursts at most: nobody is shut out for good
+ * by what was counted at once. */
 void rate_charge(struct rate_table *t, uint64_t key, uint64_t now_ns);
 
 #endif

@@ -165,8 +165,8 @@ static str password_without_end(str rest)
     return str_drop(rest, colon + 1);
 }
 
-/* The password in a URL, of which `rest` is what follows the "://". It may have any character in it, so it is taken to
- * go on to the last '@' that there is: rather too much is hidden than too little. */
+/* The password in a URL, of which `rest` is what follows the "://". It may have any character in it, so it
+ * is taken to go on to the last '@' that there is: rather too much is hidden than too little. */
 static str password_in(str rest)
 {
     size_t n = rest.n;

@@ -89,8 +89,9 @@ str settings_str(const struct settings *s, const char *key);
 /* The words of a LIST, or the PATHS; *n = 0 when unset. The array lives as long as s. */
 const str *settings_list(const struct settings *s, const char *key, size_t *n);
 
-/* Every path of a PATH or PATHS that has a value, in no order, and its row's word for what a server does with it while it
- * runs: "read" as it is at the start, or "replaced" by others and read again, or "removed" at the end. */
+/* Every path of a PATH or PATHS that has a value, in no order, and its row's word for what a server does
+ * with it while it runs: "read" as it is at the start, or "replaced" by others and read again, or "removed"
+ * at the end. */
 typedef void settings_path_fn(void *arg, const char *path, const char *use);
 void settings_paths(const struct settings *s, settings_path_fn *fn, void *arg);
 
@@ -101,20 +102,21 @@ void settings_log_without_effect(const struct settings *s);
 /* Where a value came from, for messages: "kinto.ini:12", "environment", "command line", "default".
  */
 str settings_origin(const struct settings *s, const char *key);
-/* What messages show of a value, in quotes (as lint sees to): its beginning, and stars for what may be a password in
- * a URL, before its '@' or behind a "password=": messages are read by more people than settings. settings_quote(value).text is there until the end of the statement. */
+/* What messages show of a value, in quotes (as lint sees to): its beginning, and stars for what may be a
+ * password in a URL, before its '@' or behind a "password=": messages are read by more people than
+ * settings. settings_quote(value).text is there until the end of the statement. */
 struct settings_quote {
     char text[81];
 };
 struct settings_quote settings_quote(str value);
 /* The value of `key` cannot be: writes "ORIGIN: KEY: " and the reason into the detail (may be NULL), and
- * returns `e`: SYNTAX, it means nothing; UNSUPPORTED, what it means there is not, or not with the others. Values in
- * the reason are quoted by settings_quote(). */
+ * returns `e`: SYNTAX, it means nothing; UNSUPPORTED, what it means there is not, or not with the others.
+ * Values in the reason are quoted by settings_quote(). */
 enum err settings_refuse(const struct settings *s, const char *key, enum err e,
                          struct err_detail *d, const char *reason, ...) PRINTF_LIKE(5, 6);
 
-/* Every set and not empty value whose key matches the row `pattern` (the row's own text, with its `*`), in file
- * order: fn(arg, key, what the `*` stood for (the first one), value, origin). */
+/* Every set and not empty value whose key matches the row `pattern` (the row's own text, with its `*`), in
+ * file order: fn(arg, key, what the `*` stood for (the first one), value, origin). */
 void settings_each(const struct settings *s, const char *pattern,
                    void (*fn)(void *arg, str key, str star, str value, str origin), void *arg);
 

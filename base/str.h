@@ -56,8 +56,8 @@ size_t str_find_str(str s, str needle);
  * Loop: while (!str_none(rest)) { str part = str_cut(&rest, ','); ... } */
 str str_cut(str *rest, char sep);
 
-/* What is before the last part of a path, as one puts it before another name: "a/" of "a/b" and "a/b/", "/" of "/b",
- * "" of "b". */
+/* What is before the last part of a path, as one puts it before another name: "a/" of "a/b" and "a/b/", "/"
+ * of "/b", "" of "b". */
 str str_folder_prefix(str path);
 /* The same as one opens it: "a", "/", ".". */
 str str_folder(str path);

@@ -9,8 +9,8 @@
 #include <pthread.h>
 
 /*
- * Starts a thread that blocks all signals: they are the business of whoever started the process. But not those
- * that a thread's own fault brings (SIGSEGV, SIGBUS ...): blocked, the kernel would end the process
+ * Starts a thread that blocks all signals: they are the business of whoever started the process. But not
+ * those that a thread's own fault brings (SIGSEGV, SIGBUS ...): blocked, the kernel would end the process
  * without asking whoever handles them (base/fault.h, the sanitizers). The caller joins it. NOMEM: the
  * system has no thread left.
  */

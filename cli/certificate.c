@@ -34,7 +34,8 @@ static void add(struct names *all, str name)
         all->at[all->n++] = name;
 }
 
-/* What the machine is called is no choice of the user's: a name that cannot be in a certificate is left out. */
+/* What the machine is called is no choice of the user's: a name that cannot be in a certificate is left
+ * out. */
 static void add_own(struct names *all, str name)
 {
     if (http_self_signed_takes(name))

@@ -60,8 +60,9 @@ struct cli_words {
 void cli_print_help(const struct cli_words *w, FILE *to);
 /* NULL: there is no such command. */
 const struct cli_command *cli_find_command(const struct cli_words *w, const char *name);
-/* Reads the words behind the command ("--name value", "--name=value", switches, operands; a negative
- * number is one, too) up to a NULL into *out, which begins as zeros. SYNTAX: the detail says which word is wrong. */
+/* Reads the words behind the command ("--name value", "--name=value", switches, operands; a negative number
+ * is one, too) up to a NULL into *out, which begins as zeros. SYNTAX: the detail says which word is
+ * wrong. */
 MUST_CHECK enum err cli_parse(const struct cli_words *w, const struct cli_command *c, char **argv,
                               struct cli_args *out, struct err_detail *d);
 
@@ -135,8 +136,8 @@ MUST_CHECK enum err cli_command_check(struct cli_run *r); /* sets unsound */
 MUST_CHECK enum err cli_command_backup(struct cli_run *r);
 MUST_CHECK enum err cli_command_restore(struct cli_run *r);
 /*
- * Serves until SIGTERM or SIGINT; the caller has blocked cli_signals(). It tells on r->out where, in one line, once
- * connections are accepted: scripts read the URL from it.
+ * Serves until SIGTERM or SIGINT; the caller has blocked cli_signals(). It tells on r->out where, in one
+ * line, once connections are accepted: scripts read the URL from it.
  */
 MUST_CHECK enum err cli_command_start(struct cli_run *r);
 /* SIGTERM, SIGINT, SIGHUP: what start, backup and restore wait, or look, for. */

@@ -2,8 +2,8 @@
  * cli/commands.c - the commands that work on the data of a server, most of them of one that is stopped.
  *
  * Run by root, those that write to a data directory become its owner first: a file of root's in it would
- * stop the server. A backup stays root's, where the server cannot get at it, and a restore
- * reads what is root's: both fill a directory as root, which is held meanwhile, as its name may be somebody's to bend.
+ * stop the server. A backup stays root's, where the server cannot get at it, and a restore reads what is
+ * root's: both fill a directory as root, which is held meanwhile, as its name may be somebody's to bend.
  *
  * Each is handed an open struct cli_run (run.c) and does what its row in kinto.c says; what it has done
  * it tells on run->out, unless it shall be quiet. Data that nobody keeps (the memory backend) cannot be
@@ -225,8 +225,8 @@ static enum err open_held(struct cli_run *r, const struct process_loan *l)
                    why.text);
 }
 
-/* The copy is opened once, so that the index is there when a server starts: in the directory of somebody else as they,
- * who may do with its name what they like. */
+/* The copy is opened once, so that the index is there when a server starts: in the directory of somebody
+ * else as they, who may do with its name what they like. */
 static enum err restore_of_root(struct cli_run *r, const struct cli_copy *c,
                                 struct engine_backup_result *done)
 {

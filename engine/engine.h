@@ -145,8 +145,8 @@ struct engine_backup {
     const char *dest; /* made (0700), or there and empty */
     /* What messages call dest, when it is reached by a path that tells nobody anything; NULL: by itself. */
     const char *dest_name;
-    /* An earlier copy of the same store; NULL: none. A segment that is finished in both gets one more name instead of
-     * being copied, if the file system can. */
+    /* An earlier copy of the same store; NULL: none. A segment that is finished in both gets one more name
+     * instead of being copied, if the file system can. */
     const char *since;
     /* More files of dir, copied when they are there; NULL-terminated, or NULL: none, each at most
      * ENGINE_BACKUP_EXTRA_BYTES (LIMIT). Read last: no older than what is in the segments. */
@@ -161,11 +161,12 @@ struct engine_backup_result {
     uint64_t version; /* number of the last one */
 };
 /*
- * BUSY also: a repair of dir was not finished. REFUSED: a file of dir is a link, none that can be read to its
- * end, or (for root, in a directory of somebody else) not of the one who has dir. NOTFOUND: no store in dir or in since. EXISTS: dest is
- * not empty. CORRUPT: damage in dir or since; the detail names file and offset. CONFLICT: since is of another store. BUSY, AGAIN, NOSPACE, IO,
- * NOMEM, LIMIT, UNSUPPORTED, CLOSED. When it fails nothing of it stays. What a process that was
- * killed leaves behind is refused by engine_open, or has no segment under its name yet.
+ * BUSY also: a repair of dir was not finished. REFUSED: a file of dir is a link, none that can be read to
+ * its end, or (for root, in a directory of somebody else) not of the one who has dir. NOTFOUND: no store in
+ * dir or in since. EXISTS: dest is not empty. CORRUPT: damage in dir or since; the detail names file and
+ * offset. CONFLICT: since is of another store. BUSY, AGAIN, NOSPACE, IO, NOMEM, LIMIT, UNSUPPORTED, CLOSED.
+ * When it fails nothing of it stays. What a process that was killed leaves behind is refused by
+ * engine_open, or has no segment under its name yet.
  */
 MUST_CHECK enum err engine_backup(const struct engine_backup *b, struct engine_backup_result *out,
                                   struct err_detail *detail);
@@ -318,11 +319,11 @@ struct engine_repair_options {
 };
 
 /*
- * Checks, and repairs what it found. An index that is not right is put aside as index.damaged and made anew. A log
- * that is damaged is written anew from its whole transactions before, between and behind the damage,
- * done in their order; what the missing ones deleted is there again. The old files are all kept. A
- * crash, or a failure, at any point leaves the old store or the new one, which the next opening
- * finishes. Errors: as engine_check and engine_open.
+ * Checks, and repairs what it found. An index that is not right is put aside as index.damaged and made
+ * anew. A log that is damaged is written anew from its whole transactions before, between and behind the
+ * damage, done in their order; what the missing ones deleted is there again. The old files are all kept. A
+ * crash, or a failure, at any point leaves the old store or the new one, which the next opening finishes.
+ * Errors: as engine_check and engine_open.
  */
 MUST_CHECK enum err engine_repair(const char *dir, const struct engine_repair_options *options,
                                   struct engine_check_report *report, enum engine_repaired *done,

@@ -64,8 +64,8 @@ void *mem_zalloc(size_t n);
 void *mem_aligned(size_t align, size_t n);
 void engine_test_fail_alloc(unsigned nth);
 
-/* Makes the directory (0700) if it is missing, durably. `name`: what messages call it. *made is set when there is a new
- * one, also when this then fails. */
+/* Makes the directory (0700) if it is missing, durably. `name`: what messages call it. *made is set when
+ * there is a new one, also when this then fails. */
 MUST_CHECK enum err dir_make(const char *dir, const char *name, bool *made, struct err_detail *d);
 #define LOCK_NAME "LOCK"
 /* The directory belongs to this process until *fd is closed. `name`: as above. `flags` for the file LOCK
@@ -590,7 +590,8 @@ MUST_CHECK enum err index_put_aside(const struct engine *e, struct err_detail *d
 /* The same, or, where that is not possible, the file is removed: the next opening makes it anew. */
 MUST_CHECK enum err index_give_up(const struct engine *e, struct err_detail *d);
 MUST_CHECK enum err index_map(struct engine *e, uint32_t pages); /* views of all these pages */
-/* The file gets so many pages, if it has fewer. NOSPACE: nothing has changed. With writer.mutex, as the next. */
+/* The file gets so many pages, if it has fewer. NOSPACE: nothing has changed. With writer.mutex, as the
+ * next. */
 MUST_CHECK enum err index_reach(struct engine *e, uint32_t pages);
 /* Gives back what is behind the pages in use. Not being able to is no harm. */
 void index_cut(struct engine *e);
@@ -733,7 +734,8 @@ bool compact_due(const struct engine *e); /* writer.mutex */
 /* Copies a little of what lives in the oldest segment; with the last of it, gives the segment back.
  * With keeper.work. AGAIN: too much is waiting for the disk. CORRUPT: a frame is damaged. */
 MUST_CHECK enum err compact_step(struct engine *e);
-/* What is written from here on goes to a new segment; *number (may be NULL) is its number. NOSPACE, AGAIN, NOMEM. */
+/* What is written from here on goes to a new segment; *number (may be NULL) is its number. NOSPACE, AGAIN,
+ * NOMEM. */
 MUST_CHECK enum err compact_roll(struct engine *e, uint32_t *number);
 /* Removes the files of segments that the index file knows are not needed. With keeper.work. */
 MUST_CHECK enum err compact_unlink(struct engine *e);
@@ -771,8 +773,8 @@ void reserve_call(struct engine *e);
 /* Before the threads: what there is of it. If it was given when the store was left, compaction has to go on
  * before others are let in. */
 void reserve_open(struct engine *e);
-/* As long as it should be now, unless it was given. When that cannot be, the disk is full: as if it was given, or so
- * it is when there is something to gain. With keeper.work, as the others. */
+/* As long as it should be now, unless it was given. When that cannot be, the disk is full: as if it was
+ * given, or so it is when there is something to gain. With keeper.work, as the others. */
 void reserve_fit(struct engine *e);
 bool reserve_due(const struct engine *e); /* a segment was begun since; writer.mutex */
 /* The disk is full: compaction gets the reserve, and is alone from here on. False: it has it already,
@@ -781,7 +783,8 @@ bool reserve_give(struct engine *e);
 /* After a turn of the keeper that ended with err: gives the reserve, or takes it back. True: it was
  * given now. */
 bool reserve_after(struct engine *e, enum err err);
-/* It was given, and what there is to gain lies in the segment that is being written: that has to end first. */
+/* It was given, and what there is to gain lies in the segment that is being written: that has to end
+ * first. */
 bool reserve_wants_roll(struct engine *e);
 /* It was given just now, and a good part of the index file is not used: that is space, too. */
 bool reserve_wants_shrinking(struct engine *e);

@@ -98,7 +98,8 @@ static void say_progress(struct scan *s)
               (unsigned)((s->f.number - first) * 100 / (s->names.n - s->first)));
 }
 
-/* A full disk keeps nobody from reading: then they stay in memory, and it is tried again when they are twice as many. */
+/* A full disk keeps nobody from reading: then they stay in memory, and it is tried again when they are
+ * twice as many. */
 static enum err relieve(struct scan *s)
 {
     size_t pages = s->e->pages.memory_n;

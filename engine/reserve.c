@@ -10,8 +10,8 @@
  *
  * kept:    everybody may write. When the disk is full and little is dead, it stays: there is nothing that
  *          the engine could do, and each transaction finds out for itself whether there is space again.
- * given:   the file is empty, and compaction goes on, as long as enough is dead, until it can be as long as it
- *          was. Until then other transactions are refused (NOSPACE), or they would take what it needs;
+ * given:   the file is empty, and compaction goes on, as long as enough is dead, until it can be as long
+ *          as it was. Until then other transactions are refused (NOSPACE), or they would take what it needs;
  *          also after a restart, which knows it by a file of no length.
  * waiting: the file is as it was, and others are refused, too. It has to be longer when a segment is (or the
  *          index), which is seen to with each segment that begins. If there is no space for that, those who

@@ -59,9 +59,10 @@ void http_trust_free(struct http_trust *t); /* NULL is fine */
 /* ---- what it reads -------------------------------------------------------------------------- */
 
 /*
- * For whoever locks the process in: each file or directory that calls, mails and datagrams may have to read, once they
- * are made. That is what the resolver reads, and where certificates of authorities lie, by the environment as it is
- * now. `named`: a file that the environment names, which may lie anywhere and be replaced.
+ * For whoever locks the process in: each file or directory that calls, mails and datagrams may have to
+ * read, once they are made. That is what the resolver reads, and where certificates of authorities lie, by
+ * the environment as it is now. `named`: a file that the environment names, which may lie anywhere and be
+ * replaced.
  */
 typedef void http_place_fn(void *arg, const char *path, bool named);
 void http_client_places(http_place_fn *each, void *arg);

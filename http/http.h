@@ -109,9 +109,10 @@ struct http_app {
     void (*loop_stop)(void *loop_ctx);
     /*
      * The head is here, and the body, if there is one, has not been looked at yet: is it wanted? False: the
-     * application has filled res, as in refuse(); the connection ends behind it if a body is to come. Asked about
-     * every well-formed head, also of those that the server itself answers then (a redirection, 413, https only). What it makes in the
-     * request's arena is gone when it answers true, and app_data with it. NULL: always.
+     * application has filled res, as in refuse(); the connection ends behind it if a body is to come. Asked
+     * about every well-formed head, also of those that the server itself answers then (a redirection, 413,
+     * https only). What it makes in the request's arena is gone when it answers true, and app_data with it.
+     * NULL: always.
      */
     bool (*admit)(void *loop_ctx, struct http_req *req);
     void (*handle)(void *loop_ctx, struct http_req *req);
@@ -169,13 +170,13 @@ struct http_options {
     size_t max_target_bytes; /* [8 KiB] */
     size_t max_body_bytes;   /* [16 MiB] */
     size_t max_arena_bytes;  /* a request's arena, beside body and head [256 MiB] */
-    /* What all requests together hold beyond their fixed parts (see above) [half of what the machine
-     * and the cgroup allow (os_memory_limit), 16 to 512 MiB]. An eighth is kept for requests that hold up to 128 KiB (with the TLS session); one network
-     * (base/net.h) gets 13/16 at most. Over it: 503. */
+    /* What all requests together hold beyond their fixed parts (see above) [half of what the machine and
+     * the cgroup allow (os_memory_limit), 16 to 512 MiB]. An eighth is kept for requests that hold up to
+     * 128 KiB (with the TLS session); one network (base/net.h) gets 13/16 at most. Over it: 503. */
     size_t max_total_bytes;
-    /* Over all loops [4096], and no more than RLIMIT_NOFILE leaves beside some 64 descriptors when run is called.
-     * When they are all there, a new one takes the place of one that can be spared; without such a one it is
-     * closed at once. */
+    /* Over all loops [4096], and no more than RLIMIT_NOFILE leaves beside some 64 descriptors when run is
+     * called. When they are all there, a new one takes the place of one that can be spared; without such a
+     * one it is closed at once. */
     unsigned max_connections;
     unsigned max_network_connections; /* of one network; more are closed at once [0: any number] */
     unsigned head_timeout_ms;         /* from the first byte of a head to its end [10,000] */
@@ -199,17 +200,17 @@ MUST_CHECK enum err http_server_start(struct http_server **out, const struct htt
                                       struct err_detail *detail);
 /*
  * The same in two steps, for a process that gives up its rights in between: what needs them (ports below
- * 1024, the file of the private key) is done by bind, and nobody is served before run. What connects to
- * a Unix socket or one that was taken over waits until then; TCP refuses it. options->app is not looked at. When
- * run fails, *s is to be given to http_server_stop. One thread, before others are made (the umask is
+ * 1024, the file of the private key) is done by bind, and nobody is served before run. What connects to a
+ * Unix socket or one that was taken over waits until then; TCP refuses it. options->app is not looked at.
+ * When run fails, *s is to be given to http_server_stop. One thread, before others are made (the umask is
  * changed for a moment).
  */
 MUST_CHECK enum err http_server_bind(struct http_server **out, const struct http_options *options,
                                      struct err_detail *detail);
 MUST_CHECK enum err http_server_run(struct http_server *s, const struct http_app *app,
                                     struct err_detail *detail);
-/* Gives the files of the Unix sockets that bind has made to this user. NOTFOUND: one is there no more; REFUSED, IO and
- * what else the system says (err_from_errno()). */
+/* Gives the files of the Unix sockets that bind has made to this user. NOTFOUND: one is there no more;
+ * REFUSED, IO and what else the system says (err_from_errno()). */
 MUST_CHECK enum err http_server_give(struct http_server *s, uid_t uid, gid_t gid,
                                      struct err_detail *detail);
 /*
@@ -220,9 +221,9 @@ bool http_server_turns(struct http_server *s);
 /* The port of listen[i] (the one chosen by the kernel for 0); 0 for Unix sockets. */
 uint16_t http_server_port(const struct http_server *s, unsigned i);
 /*
- * Reads the files of TLS anew (they may be others), for connections to come; those that are open go on
- * as they are. Errors as above, and REFUSED, a file is no regular one: then everything stays as it is. UNSUPPORTED:
- * it was started without TLS. Any thread, one at a time.
+ * Reads the files of TLS anew (they may be others), for connections to come; those that are open go on as
+ * they are. Errors as above, and REFUSED, a file is no regular one: then everything stays as it is.
+ * UNSUPPORTED: it was started without TLS. Any thread, one at a time.
  */
 MUST_CHECK enum err http_server_reload_tls(struct http_server *s, const struct http_tls_options *o,
                                            struct err_detail *detail);
@@ -282,8 +283,8 @@ size_t http_query_bound(str query); /* it has no more parts than that */
 
 extern const struct setting_table http_settings;
 
-/* What cannot work, with file and line in the detail: a combination (UNSUPPORTED), a value that its row cannot refuse
- * (SYNTAX, RANGE). */
+/* What cannot work, with file and line in the detail: a combination (UNSUPPORTED), a value that its row
+ * cannot refuse (SYNTAX, RANGE). */
 MUST_CHECK enum err http_settings_check(const struct settings *s, struct err_detail *d);
 
 /* Everything but `listen`, `app` and `redirect_host`; strings are borrowed from s. What is unset has

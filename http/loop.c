@@ -72,8 +72,8 @@ void loop_conn_closed(struct loop *l)
         l->accept_retry_ms = l->now_ms;
 }
 
-/* Somebody who has connected, and for whom no place was found on the loop that accepted him. He goes from loop
- * to loop, to the first that can spare somebody. */
+/* Somebody who has connected, and for whom no place was found on the loop that accepted him. He goes from
+ * loop to loop, to the first that can spare somebody. */
 struct newcomer {
     struct arrival arrival;
     struct loop *loop; /* that is asked now */
@@ -176,8 +176,9 @@ static bool is_passing(int e)
            e == ENETUNREACH;
 }
 
-/* Out of descriptors, although some are kept (server.c): the whole system is, or somebody set another limit since.
- * It is the same as when there are too many connections. (The system says so before it looks whether anybody waits.) */
+/* Out of descriptors, although some are kept (server.c): the whole system is, or somebody set another limit
+ * since. It is the same as when there are too many connections. (The system says so before it looks whether
+ * anybody waits.) */
 static bool is_full(int e)
 {
     return e == EMFILE || e == ENFILE;

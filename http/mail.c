@@ -58,7 +58,8 @@ static bool label_valid(str label)
     return true;
 }
 
-/* Stricter than names that can be looked up (net_host_is_name): RFC 5321, 2.3.5, which mail servers insist on. */
+/* Stricter than names that can be looked up (net_host_is_name): RFC 5321, 2.3.5, which mail servers insist
+ * on. */
 bool mail_domain_valid(str domain)
 {
     if (domain.n == 0 || domain.n > MAX_DOMAIN)

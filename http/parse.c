@@ -96,8 +96,8 @@ bool http_is_token(str s)
     return s.n > 0;
 }
 
-/* RFC 3986 has more names than can be looked up (net_host_is_name); a request with one of them is well-formed all the
- * same. */
+/* RFC 3986 has more names than can be looked up (net_host_is_name); a request with one of them is
+ * well-formed all the same. */
 bool http_is_host(str s)
 {
     struct net_host h;

@@ -183,7 +183,8 @@ ssize_t sock_write(struct conn *c, const struct iovec *v, int n);
 
 /* The PEM files of the settings, read once and parsed for each loop; only while that is done. */
 struct tls_files;
-/* `read`: at the start a key may come through a pipe (os_read_file); later nobody waits for one (os_read_regular). */
+/* `read`: at the start a key may come through a pipe (os_read_file); later nobody waits for one
+ * (os_read_regular). */
 MUST_CHECK enum err tls_files_read(struct tls_files **out, const struct http_tls_options *o,
                                    os_read_fn *read, struct err_detail *d);
 void tls_files_free(struct tls_files *f); /* NULL is fine */
@@ -219,19 +220,19 @@ enum tls_turn {
 };
 /* The next piece of the connection's handshake, if it is our turn. */
 enum tls_turn tls_handshake_begin(struct conn *c);
-/* It has begun (TLS_BEGUN), but only waits for the thread so far: nothing has been spent on it. (By the time that
- * one knows, it may be otherwise.) */
+/* It has begun (TLS_BEGUN), but only waits for the thread so far: nothing has been spent on it. (By the
+ * time that one knows, it may be otherwise.) */
 bool tls_waits(const struct conn *c);
-/* It has begun and is for nobody any more. True: the thread had not come to it, and will not; the session is the
- * loop's. False: conn_shaken() will be called soon, with IO_ERROR. */
+/* It has begun and is for nobody any more. True: the thread had not come to it, and will not; the session
+ * is the loop's. False: conn_shaken() will be called soon, with IO_ERROR. */
 bool tls_abandon(struct conn *c);
 
 /* ---- redirect.c -------------------------------------------------------------------------- */
 
-/* Where the same thing is on https, in the arena: the host is `fixed` ("example.org" or
- * "example.org:8443", used as it is), or if that is none the one of the Host header with `port` (0: it is
- * not known, and left out).
- * SYNTAX: the Host header names no host that can be reached, perhaps one that would make a different URL of it; NOMEM. */
+/* Where the same thing is on https, in the arena: the host is `fixed` ("example.org" or "example.org:8443",
+ * used as it is), or if that is none the one of the Host header with `port` (0: it is not known, and left
+ * out). SYNTAX: the Host header names no host that can be reached, perhaps one that would make a different
+ * URL of it; NOMEM. */
 MUST_CHECK enum err redirect_location(struct arena *a, str fixed, str host_header, uint16_t port,
                                       str target, str *out);
 
@@ -368,13 +369,14 @@ void receive_release(struct conn *c); /* the input buffer, with what is in it; n
 /* What there can be too little of. */
 enum scarce { SCARCE_CONNECTIONS, SCARCE_MEMORY };
 
-/* Closes one connection of this loop that can be spared for one of `network` (NULL: it is not known of whom), never
- * that one itself: it is in none of the lists, or (MEMORY) holds nothing. False: there is none. */
+/* Closes one connection of this loop that can be spared for one of `network` (NULL: it is not known of
+ * whom), never that one itself: it is in none of the lists, or (MEMORY) holds nothing. False: there is
+ * none. */
 bool scarce_make_room(struct loop *l, const struct network *network, enum scarce what);
 /* Memory is short, and this one is ended for it, or gets none: so the log says, now and then. */
 void scarce_tell(const struct conn *c);
-/* In each turn: ends the request that holds most memory for the least, if there is too little left; gives memory
- * back to the system when much of it has not been needed for a while. */
+/* In each turn: ends the request that holds most memory for the least, if there is too little left; gives
+ * memory back to the system when much of it has not been needed for a while. */
 void scarce_check(struct loop *l);
 uint64_t
 scarce_next_ms(const struct loop *l); /* when that is to be done again; UINT64_MAX: by no time */
@@ -522,8 +524,8 @@ void server_loop_started(struct http_server *s, bool ok);
 
 /* ---- listen.c: addresses and sockets --------------------------------------------------------- */
 
-/* Binds all of o->listen, for each loop; what TCP is does not listen yet. What is made stays the server's, whatever
- * comes out. */
+/* Binds all of o->listen, for each loop; what TCP is does not listen yet. What is made stays the server's,
+ * whatever comes out. */
 MUST_CHECK enum err listen_all(struct http_server *s, const struct http_options *o,
                                struct err_detail *d);
 MUST_CHECK enum err listen_start(struct http_server *s, struct err_detail *d); /* now all listen */

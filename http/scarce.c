@@ -65,8 +65,8 @@ static uint64_t moved(const struct conn *c)
     return c->state == CONN_BODY ? c->received : c->sent - c->phase_sent;
 }
 
-/* Of those with this time-out who have been served for half of it, and slowly, the slowest one of a network with
- * `least` connections or more. */
+/* Of those with this time-out who have been served for half of it, and slowly, the slowest one of a network
+ * with `least` connections or more. */
 static struct conn *slowest_of(struct loop *l, enum timer_kind kind, unsigned least)
 {
     struct conn *found = NULL;
@@ -90,11 +90,12 @@ static struct conn *slowest_of(struct loop *l, enum timer_kind kind, unsigned le
 /*
  * Whoever is in already and does nothing, or has not said what he wants, makes room for the next one: so
  * many strangers who only hold connections do not lock everybody else out. In this order, but rather one
- * whose network has more than twice as many connections. Nobody makes room for a network that has more
- * than his own, and who is being served only for one that has at most half as many, or if that has gone on slowly
- * for long: else as many networks as there are connections could keep them all for little. A handshake that is
- * being computed is not spared any more: what it costs has been spent; one that waits for that is. For memory
- * only who holds some; and if it is the network's own share that is used up, only who is of it, too.
+ * whose network has more than twice as many connections. Nobody makes room for a network that has more than
+ * his own, and who is being served only for one that has at most half as many, or if that has gone on
+ * slowly for long: else as many networks as there are connections could keep them all for little. A
+ * handshake that is being computed is not spared any more: what it costs has been spent; one that waits for
+ * that is. For memory only who holds some; and if it is the network's own share that is used up, only who
+ * is of it, too.
  */
 static struct conn *find_spare(struct loop *l, const struct network *network, enum scarce what)
 {

@@ -34,7 +34,8 @@ static bool is_certificate_name(str s)
     return net_host_is_name(s) && !str_ends(s, STR("."));
 }
 
-/* The bytes of a name in a certificate, in *space if it is an address; *tag says which it is. STR_NONE: neither. */
+/* The bytes of a name in a certificate, in *space if it is an address; *tag says which it is. STR_NONE:
+ * neither. */
 static str name_bytes(str name, struct net_address *space, unsigned char *tag)
 {
     *tag = TLS_NAME_ADDRESS;

@@ -73,8 +73,8 @@ static enum err check_server_name(const char *name, struct err_detail *d)
 
 /* ---- descriptors ----------------------------------------------------------------------------- */
 
-/* What the server takes itself: each loop has one that waits and one that wakes it, its listeners, and one that it
- * has just accepted. */
+/* What the server takes itself: each loop has one that waits and one that wakes it, its listeners, and one
+ * that it has just accepted. */
 static rlim_t own_descriptors(const struct http_server *s)
 {
     rlim_t n = 0;
@@ -84,8 +84,8 @@ static rlim_t own_descriptors(const struct http_server *s)
     return n;
 }
 
-/* Connections never take the last descriptor: at as many as the system's limit leaves to them one makes room for
- * the next, as at the limit of the settings. */
+/* Connections never take the last descriptor: at as many as the system's limit leaves to them one makes
+ * room for the next, as at the limit of the settings. */
 static void leave_descriptors(struct http_server *s)
 {
     unsigned wanted = s->opt.max_connections;

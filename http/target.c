@@ -218,8 +218,8 @@ static bool in_domain(str host, str entry)
     return host.n == entry.n || host.p[host.n - entry.n - 1] == '.';
 }
 
-/* Takes the port off "host:port" and "[v6]:port"; 0 when there is none, as behind a network or an IPv6 address
- * without brackets. */
+/* Takes the port off "host:port" and "[v6]:port"; 0 when there is none, as behind a network or an IPv6
+ * address without brackets. */
 static uint16_t cut_port(str *entry)
 {
     struct net_host h;

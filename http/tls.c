@@ -11,8 +11,8 @@
  *             writes the socket itself
  *     loop    handshake_over(): conn_shaken(): waits for the peer's next bytes, or serves, or closes
  *
- * While the job is there, the session and the socket are the pool's: the loop does not touch them. It can have
- * them back as long as the job only waits; once it runs, the loop closes only behind it (tls_abandon).
+ * While the job is there, the session and the socket are the pool's: the loop does not touch them. It can
+ * have them back as long as the job only waits; once it runs, the loop closes only behind it (tls_abandon).
  * Contexts: tls_context.c.
  *
  * A connection that has sent nothing yet has no session: until then it costs what a plain one does.
@@ -252,7 +252,8 @@ enum tls_turn tls_handshake_begin(struct conn *c)
     /* Whatever the socket reports from here on may be news to the job. */
     c->readable = c->writable = false;
     atomic_store_explicit(&c->tls->begun, false, memory_order_relaxed);
-    /* The second turn is the last one of a peer who means it; whoever needs more of them gets no precedence. */
+    /* The second turn is the last one of a peer who means it; whoever needs more of them gets no
+     * precedence. */
     submit = c->tls->turns++ == 1 ? pool_go_on : pool_submit;
     if (submit(c->loop->handshakes, &c->tls->job, c->network->number) != OK)
         return TLS_FAILED;

@@ -26,7 +26,8 @@
 struct tls_context;
 
 /* Versions and suites that are good enough, for connections of both directions: TLS 1.2 at least, (1.3
- * where mbedtls has it), ephemeral keys and authenticated encryption only, no SHA-1. Points to static memory. */
+ * where mbedtls has it), ephemeral keys and authenticated encryption only, no SHA-1. Points to static
+ * memory. */
 void tls_set_policy(mbedtls_ssl_config *config);
 
 /* Random bytes from the kernel, as mbedtls asks for them: no state that threads would share. */
@@ -41,15 +42,17 @@ bool tls_no_memory(int r);
 /* "what: mbedtls' sentence on r". Returns e, or NOMEM if that is what r says. */
 enum err tls_error(struct err_detail *d, enum err e, const char *what, int r);
 
-/* The names of a certificate (subjectAltName; RFC 5280, 4.2.1.6): their kinds, which are the tags of ASN.1. */
+/* The names of a certificate (subjectAltName; RFC 5280, 4.2.1.6): their kinds, which are the tags of
+ * ASN.1. */
 #define TLS_NAME_DNS     (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 2) /* dNSName */
 #define TLS_NAME_ADDRESS (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 7) /* iPAddress: 4 or 16 bytes */
-/* The next one of that kind, a slice of the certificate; false at the end. *at begins as &crt->subject_alt_names:
+/* The next one of that kind, a slice of the certificate; false at the end. *at begins as
+ * &crt->subject_alt_names:
  *     while (tls_next_name(&at, TLS_NAME_DNS, &name)) ... */
 bool tls_next_name(const mbedtls_x509_sequence **at, int kind, str *name);
 
-/* A socket that does not block, as mbedtls wants it: bytes (receiving, 0: the end), MBEDTLS_ERR_SSL_WANT_READ or
- * _WRITE, or MBEDTLS_ERR_SSL_INTERNAL_ERROR, with the reason in errno. */
+/* A socket that does not block, as mbedtls wants it: bytes (receiving, 0: the end),
+ * MBEDTLS_ERR_SSL_WANT_READ or _WRITE, or MBEDTLS_ERR_SSL_INTERNAL_ERROR, with the reason in errno. */
 int tls_socket_send(int fd, const unsigned char *p, size_t n);
 int tls_socket_recv(int fd, unsigned char *p, size_t n);
 /* Was that what a call of mbedtls answered because the socket was not ready? */

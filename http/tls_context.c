@@ -105,8 +105,8 @@ void tls_set_policy(mbedtls_ssl_config *config)
     set_hashes(config);
 }
 
-/* Of a server only, whose choice it is: the curves for the exchange of keys. (mbedtls 2.28 would offer some that
- * nobody needs. For a client they would bound what certificates may be made of, too.) */
+/* Of a server only, whose choice it is: the curves for the exchange of keys. (mbedtls 2.28 would offer some
+ * that nobody needs. For a client they would bound what certificates may be made of, too.) */
 static void set_server_curves(mbedtls_ssl_config *config)
 {
 #if MBEDTLS_VERSION_MAJOR >= 3

@@ -143,14 +143,14 @@ struct json_patch_error {
 };
 
 /*
- * RFC 6902: applies an array of operations to *doc, in place (on an error *doc may be half changed:
- * work on a json_copy). The caller has checked that each operation is an object with the members
- * that its `op` needs (one that lacks them is SYNTAX all the same). SYNTAX: bad pointer or
- * operation; NOTFOUND: no such location; CONFLICT: a failed "test", a move into itself; LIMIT:
- * nested too deeply, or more values copied than JSON_PATCH_MAX_COPIES; `error` is filled in each case.
- * NOMEM. All pointers in `path` are checked before anything is changed. The operations are not changed; values are copied, the bytes of
- * strings stay borrowed. Cost: linear in document and patch, but that each insertion into or
- * removal from an array moves the items behind it.
+ * RFC 6902: applies an array of operations to *doc, in place (on an error *doc may be half changed: work on
+ * a json_copy). The caller has checked that each operation is an object with the members that its `op`
+ * needs (one that lacks them is SYNTAX all the same). SYNTAX: bad pointer or operation; NOTFOUND: no such
+ * location; CONFLICT: a failed "test", a move into itself; LIMIT: nested too deeply, or more values copied
+ * than JSON_PATCH_MAX_COPIES; `error` is filled in each case. NOMEM. All pointers in `path` are checked
+ * before anything is changed. The operations are not changed; values are copied, the bytes of strings stay
+ * borrowed. Cost: linear in document and patch, but that each insertion into or removal from an array moves
+ * the items behind it.
  */
 MUST_CHECK enum err json_patch_apply(struct arena *a, struct json **doc, const struct json *ops,
                                      struct json_patch_error *error);

@@ -6,8 +6,9 @@
  * what the principal wrote there; of one that is still there the name goes out of the entry, which
  * stays where it is. What others wrote as data is theirs, here as in the objects themselves.
  *
- * Memory: a few entries at a time. In one transaction no more than MOST_READ entries, or about MOST_BYTES of
- * them, are looked at, and about MOST_CHANGED of them are changed: how far that came it is told each time (struct api_listener).
+ * Memory: a few entries at a time. In one transaction no more than MOST_READ entries, or about MOST_BYTES
+ * of them, are looked at, and about MOST_CHANGED of them are changed: how far that came it is told each
+ * time (struct api_listener).
  */
 #include "plugins/history.h"
 

@@ -15,8 +15,8 @@ struct url {
     str scheme, host, port, rest;
 };
 
-/* Fewer than in names that can be looked up (net_host_is_name), as browsers do not agree on the rest; and the * of
- * patterns. */
+/* Fewer than in names that can be looked up (net_host_is_name), as browsers do not agree on the rest; and
+ * the * of patterns. */
 static bool is_host_char(char c, bool v6)
 {
     if (v6)

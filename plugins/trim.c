@@ -17,7 +17,8 @@
  * trimmed as if it were all. Entries that a DELETE takes out are taken off the counts.
  *
  * So a write costs one small read and write more, and at most STEP entries are deleted and COUNT_STEP
- * counted (of large ones less): where there are many (trimming was just switched on), the next writes go on with it.
+ * counted (of large ones less): where there are many (trimming was just switched on), the next writes go on
+ * with it.
  */
 #include "plugins/history.h"
 

@@ -253,8 +253,8 @@ enum err process_user_of(uid_t uid, struct process_user *out, struct err_detail 
     return process_user_find(str_from(digits), out, d);
 }
 
-/* Root goes on as root in a directory of its own only if nobody else has a say in what lies there, or in where the
- * name leads. */
+/* Root goes on as root in a directory of its own only if nobody else has a say in what lies there, or in
+ * where the name leads. */
 static enum err stay_root(const char *dir, const struct stat *there, struct err_detail *d)
 {
     struct stat name;

@@ -1,11 +1,11 @@
 /*
  * process/handover.c - a data directory that root has made, or filled, becomes its user's.
  *
- * root changing owners by names that others can bend is how root is lost. So the directory is
- * opened once, must be root's alone (then nobody else can make, rename or link anything in it), and all
- * below it goes by descriptors and names in them, without following links. Only what is root's is given, and only out of
- * folders that are root's alone, too: in those of somebody else, a file of root's is one that they have linked there. A
- * folder goes behind all that is in it, so one that is not root's any more is done.
+ * root changing owners by names that others can bend is how root is lost. So the directory is opened once,
+ * must be root's alone (then nobody else can make, rename or link anything in it), and all below it goes by
+ * descriptors and names in them, without following links. Only what is root's is given, and only out of
+ * folders that are root's alone, too: in those of somebody else, a file of root's is one that they have
+ * linked there. A folder goes behind all that is in it, so one that is not root's any more is done.
  */
 #include "process/process.h"
 

@@ -243,8 +243,8 @@ static bool is_top(const char *folder)
            st.st_ino == top.st_ino;
 }
 
-/* The folder of a file, so that what is put there in its place is reached. But with "/" all would be: of that, it is
- * the file alone, as it is now. */
+/* The folder of a file, so that what is put there in its place is reached. But with "/" all would be: of
+ * that, it is the file alone, as it is now. */
 static void add_folder(struct paths *p, const char *path, enum sandbox_access access)
 {
     const char *folder = path ? arena_cstr(&p->arena, str_folder(str_from(path))) : NULL;

@@ -29,8 +29,8 @@
 
 extern const struct setting_table process_settings;
 
-/* At the begin of main(): umask 077, and standard streams that are closed stay so, but nothing else gets their numbers:
- * what is meant for them must not end up in the data, or on somebody's connection. */
+/* At the begin of main(): umask 077, and standard streams that are closed stay so, but nothing else gets
+ * their numbers: what is meant for them must not end up in the data, or on somebody's connection. */
 void process_begin(void);
 /* No core dumps, and no debugger but root's, unless kinto.server.core_dumps says otherwise. (Not in builds
  * with sanitizers, which look at the process like a debugger.) */
@@ -51,8 +51,8 @@ struct process_user {
 /*
  * NAME, NAME:GROUP, UID or UID:GID out of the texts of /etc/passwd and /etc/group, which are all that is
  * asked. Without a group: that of the user's line, else (a number without a line) the same number. With a
- * name only, the groups that list it, too, but never group 0 (which a line may have as its user's own). NOTFOUND: nobody of that name; SYNTAX;
- * LIMIT: in too many groups; UNSUPPORTED: root with another group.
+ * name only, the groups that list it, too, but never group 0 (which a line may have as its user's own).
+ * NOTFOUND: nobody of that name; SYNTAX; LIMIT: in too many groups; UNSUPPORTED: root with another group.
  */
 MUST_CHECK enum err process_user_parse(str text, str passwd, str group, struct process_user *out,
                                        struct err_detail *d);
@@ -67,27 +67,27 @@ MUST_CHECK enum err process_user_of(uid_t uid, struct process_user *out, struct 
 MUST_CHECK enum err process_become(const struct process_user *u, struct err_detail *d);
 /* Becomes that user, by the system's files. The errors of both. */
 MUST_CHECK enum err process_become_uid(uid_t uid, struct err_detail *d);
-/* For a command of root on the data of somebody else: becomes the owner of the directory, so that it
- * leaves no files that the server could not read. Nothing happens when we are not root, there is no
- * such directory, or it is root's. REFUSED: it is root's, and others can write to it, or put the link there that
+/* For a command of root on the data of somebody else: becomes the owner of the directory, so that it leaves
+ * no files that the server could not read. Nothing happens when we are not root, there is no such
+ * directory, or it is root's. REFUSED: it is root's, and others can write to it, or put the link there that
  * leads to it. */
 MUST_CHECK enum err process_become_owner(const char *dir, struct err_detail *d);
 
 /* ---- directories that change hands: handover.c ------------------------------------------------- */
 
 /*
- * Gives a data directory of root, and what of root's is in it, to a user. It must be nobody's but
- * root's (nobody else may write to it, and it is no symbolic link) and be empty or hold a store, so that
- * a wrong path, or one that somebody has bent, gives nothing away. The directory itself goes last: until then
- * nobody can put something in the way, and what was cut off begins anew. REFUSED: it is none of these, or in it are
- * folders that are too deep or that others may write to, or files with several names (with one of them, all would be
- * given), and then nothing was given; IO, NOTFOUND and what else the system says.
+ * Gives a data directory of root, and what of root's is in it, to a user. It must be nobody's but root's
+ * (nobody else may write to it, and it is no symbolic link) and be empty or hold a store, so that a wrong
+ * path, or one that somebody has bent, gives nothing away. The directory itself goes last: until then
+ * nobody can put something in the way, and what was cut off begins anew. REFUSED: it is none of these, or
+ * in it are folders that are too deep or that others may write to, or files with several names (with one of
+ * them, all would be given), and then nothing was given; IO, NOTFOUND and what else the system says.
  */
 MUST_CHECK enum err process_hand_over(const char *dir, uid_t uid, gid_t gid, struct err_detail *d);
 /*
- * A directory that root is to fill, in whosoever's folder it lies: who has that may put another one under its name at any
- * time. So it is held open from the begin to the end, and filled by `path`, which is the same one whatever becomes of
- * its name. Whatever becomes of the filling, who holds it gives it back.
+ * A directory that root is to fill, in whosoever's folder it lies: who has that may put another one under
+ * its name at any time. So it is held open from the begin to the end, and filled by `path`, which is the
+ * same one whatever becomes of its name. Whatever becomes of the filling, who holds it gives it back.
  */
 struct process_loan {
     const char *dir; /* its name, borrowed */
@@ -100,17 +100,17 @@ struct process_loan {
     bool taken; /* is to be given back */
 };
 
-/* Made (0700) if it is not there. REFUSED: the name is a symbolic link; UNSUPPORTED: there is no /proc; IO and what else
- * the system says. Then nothing is held, and *out is as it was. */
+/* Made (0700) if it is not there. REFUSED: the name is a symbolic link; UNSUPPORTED: there is no /proc; IO
+ * and what else the system says. Then nothing is held, and *out is as it was. */
 MUST_CHECK enum err process_hold(const char *dir, struct process_loan *out, struct err_detail *d);
-/* From now on it is root's alone, so that nobody else puts something into it. CONFLICT: root made it, and it is somebody
- * else's; IO and what else the system says. Then it is as it was, and still held. */
+/* From now on it is root's alone, so that nobody else puts something into it. CONFLICT: root made it, and
+ * it is somebody else's; IO and what else the system says. Then it is as it was, and still held. */
 MUST_CHECK enum err process_take_over(struct process_loan *l, struct err_detail *d);
 /*
- * The end of it. filled: it was empty, and if it was taken over it goes to whoever had it with all that is in it, and for
- * them only. When that fails (CONFLICT: its name leads to another one by now; REFUSED, IO) all that is in it is
- * removed; what of that could not be done either the detail says. Not filled, or failed: it is as it was, or is not
- * there any more, if it was made.
+ * The end of it. filled: it was empty, and if it was taken over it goes to whoever had it with all that is
+ * in it, and for them only. When that fails (CONFLICT: its name leads to another one by now; REFUSED, IO)
+ * all that is in it is removed; what of that could not be done either the detail says. Not filled, or
+ * failed: it is as it was, or is not there any more, if it was made.
  */
 MUST_CHECK enum err process_give_back(struct process_loan *l, bool filled, struct err_detail *d);
 
@@ -169,9 +169,9 @@ struct process_plan {
     void *arg;
 };
 
-/* What is above, in its order, by the settings. Beside the data and the paths of the plan it can then read what the C
- * library and the kernel need, and (but for root, to whom secrets are open there) all of /etc, where files are
- * replaced by renaming. */
+/* What is above, in its order, by the settings. Beside the data and the paths of the plan it can then read
+ * what the C library and the kernel need, and (but for root, to whom secrets are open there) all of /etc,
+ * where files are replaced by renaming. */
 MUST_CHECK enum err process_confine(const struct process_plan *plan, struct err_detail *d);
 
 /* ---- systemd: systemd.c ---------------------------------------------------------------------------- */
@@ -184,8 +184,8 @@ struct systemd_socket {
 
 /*
  * The sockets that were passed to the process (sd_listen_fds(3): LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES),
- * in their order; *count 0: none were. The variables are taken out of the environment. SYNTAX, NOMEM; LIMIT: more than
- * max.
+ * in their order; *count 0: none were. The variables are taken out of the environment. SYNTAX, NOMEM;
+ * LIMIT: more than max.
  */
 MUST_CHECK enum err systemd_listen(struct arena *a, struct systemd_socket *out, unsigned max,
                                    unsigned *count, struct err_detail *d);
@@ -195,8 +195,8 @@ struct systemd {          /* who is told */
     uint64_t watchdog_ms; /* a sign of life is awaited so often; 0: not */
 };
 
-/* Opens the way to $NOTIFY_SOCKET (sd_notify(3)), before a sandbox closes it, and reads $WATCHDOG_USEC; takes both
- * out of the environment. IO: there is one that cannot be used; *s may be closed then, too. */
+/* Opens the way to $NOTIFY_SOCKET (sd_notify(3)), before a sandbox closes it, and reads $WATCHDOG_USEC;
+ * takes both out of the environment. IO: there is one that cannot be used; *s may be closed then, too. */
 MUST_CHECK enum err systemd_open(struct systemd *s, struct err_detail *d);
 void systemd_close(struct systemd *s);
 /* Assignments, one a line: "READY=1\nSTATUS=...". What cannot be sent at once is dropped: nobody's

@@ -435,7 +435,8 @@ static void calls_with_arguments(struct program *p)
     one_of(p, __NR_tgkill, 0, &us, 1, error(EPERM)); /* abort() */
     one_of(p, __NR_kill, 0, &us, 1, error(EPERM));
     one_of(p, __NR_prlimit64, 0, &myself, 1, error(EPERM));
-    /* A resolver may ask for interfaces, and does without; packets, AF_ALG, vsock are no server's business. */
+    /* A resolver may ask for interfaces, and does without; packets, AF_ALG, vsock are no server's
+     * business. */
     emit(p, BPF_JMP | BPF_JEQ | BPF_K, __NR_socket, 0, 3);
     load(p, low_word(0));
     if_equal(p, netlink, error(EAFNOSUPPORT));

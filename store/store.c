@@ -49,8 +49,8 @@ static enum err layout_look(const struct engine_view *view, struct err_detail *d
     return e == OK ? store_notes_marked(view, marked) : e;
 }
 
-/* That is waited for: a reader would not see it before, and a disk that has no room for it should not be found
- * out later. */
+/* That is waited for: a reader would not see it before, and a disk that has no room for it should not be
+ * found out later. */
 static enum err layout_mark(struct engine *engine)
 {
     static const char version = LAYOUT_VERSION;

@@ -479,15 +479,15 @@ MUST_CHECK enum err store_check(struct store_session *s, const struct store_audi
                                 struct store_audit_result *out);
 
 /*
- * Makes it hold again after damage, by the same walk: each problem is told, and then mended. The
- * truth are the objects themselves, the names of lists and principals, and the memberships; what
- * follows from them (the order of time, sharing, counts, clocks) is written anew where it differs.
- * What cannot be read is deleted: an object that is damaged, a permission of a principal that nobody
- * can name any more; the older of two lists of one name, too. A list that has objects, but no name,
- * becomes one of the resource STORE_LOST, below a parent of its own. Begins sessions of its own,
- * none of them large, and waits for each. Nobody else may write meanwhile. When it fails in the
- * middle, begin again. CORRUPT: the index of the engine is damaged, so that what is not found may
- * well be there; it is made anew from the log first. *out counts what was found; store_check finds nothing afterwards.
+ * Makes it hold again after damage, by the same walk: each problem is told, and then mended. The truth are
+ * the objects themselves, the names of lists and principals, and the memberships; what follows from them
+ * (the order of time, sharing, counts, clocks) is written anew where it differs. What cannot be read is
+ * deleted: an object that is damaged, a permission of a principal that nobody can name any more; the older
+ * of two lists of one name, too. A list that has objects, but no name, becomes one of the resource
+ * STORE_LOST, below a parent of its own. Begins sessions of its own, none of them large, and waits for
+ * each. Nobody else may write meanwhile. When it fails in the middle, begin again. CORRUPT: the index of
+ * the engine is damaged, so that what is not found may well be there; it is made anew from the log first.
+ * *out counts what was found; store_check finds nothing afterwards.
  */
 #define STORE_LOST "lost"
 MUST_CHECK enum err store_repair(struct store_thread *t, const struct store_audit_options *o,

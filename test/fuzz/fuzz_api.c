@@ -4,9 +4,9 @@
  *
  *     METHOD target LF headers, a line each LF LF body 0xff
  *
- * A line "as NAME" among the headers is Basic authentication as NAME; none is as alice, who owns a bucket with
- * a collection of three records. Each answer can be sent (test/support/fake_http.h), none is a 500, and one to a
- * stranger (as nobody) has no record of hers in it.
+ * A line "as NAME" among the headers is Basic authentication as NAME; none is as alice, who owns a bucket
+ * with a collection of three records. Each answer can be sent (test/support/fake_http.h), none is a 500,
+ * and one to a stranger (as nobody) has no record of hers in it.
  */
 #include <check.h>
 #include <stdarg.h>

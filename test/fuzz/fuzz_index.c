@@ -1,8 +1,8 @@
 /*
- * The index file of a store, changed: the input says where and to what. Without its checksums made right again
- * (mode 0) no change may be served: an opening shows what was there, or says that something is damaged. With
- * them (mode 1) the check says what is wrong, or it does not matter, as the log is right; and what the check finds
- * good is served as it was.
+ * The index file of a store, changed: the input says where and to what. Without its checksums made right
+ * again (mode 0) no change may be served: an opening shows what was there, or says that something is
+ * damaged. With them (mode 1) the check says what is wrong, or it does not matter, as the log is right; and
+ * what the check finds good is served as it was.
  *
  * Input: mode, then changes of four bytes and more: page, offset (2), length, and so many bytes.
  */

@@ -1,4 +1,5 @@
-/* JSON: reading, writing what was read, and reading that again; the scanner, which must stay inside of any text. */
+/* JSON: reading, writing what was read, and reading that again; the scanner, which must stay inside of any
+ * text. */
 #include "test/fuzz/fuzz.h"
 
 #include "json/private.h"

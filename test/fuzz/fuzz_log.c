@@ -1,6 +1,6 @@
 /*
- * The log of a store, which came from a disk, or out of somebody's backup. The input says how its segments are
- * made, checksums and all, so that what lies behind them is reached:
+ * The log of a store, which came from a disk, or out of somebody's backup. The input says how its segments
+ * are made, checksums and all, so that what lies behind them is reached:
  *
  *     mode, then steps: what, then what that takes
  *

@@ -1,7 +1,7 @@
 /*
- * A page of the index, with whatever is in it: is it one (inspect.c), and does reading and changing one that was
- * found right stay within it (node.c)? Input: the length of a key, the key, and the page: its header and some
- * slots from the start, what is behind them ends where the page does.
+ * A page of the index, with whatever is in it: is it one (inspect.c), and does reading and changing one
+ * that was found right stay within it (node.c)? Input: the length of a key, the key, and the page: its
+ * header and some slots from the start, what is behind them ends where the page does.
  */
 #include "test/fuzz/fuzz.h"
 

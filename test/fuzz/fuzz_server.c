@@ -1,9 +1,10 @@
 /*
- * A connection of the real server, from its first byte to its end: the input is what the client sends, at once and
- * then in pieces. The same requests are served, and what comes back are whole answers. The application answers
- * with what it understood of each request, so that two ways of reading one would show.
+ * A connection of the real server, from its first byte to its end: the input is what the client sends, at
+ * once and then in pieces. The same requests are served, and what comes back are whole answers. The
+ * application answers with what it understood of each request, so that two ways of reading one would show.
  *
- * Input: a byte that says how the pieces are cut, and the bytes. Pieces that the kernel joins again do no harm.
+ * Input: a byte that says how the pieces are cut, and the bytes. Pieces that the kernel joins again do no
+ * harm.
  */
 #include "test/fuzz/fuzz.h"
 
@@ -180,8 +181,8 @@ static bool is_served(str *s)
     return str_starts(*s, STR("HTTP/1.1 200 "));
 }
 
-/* The last may be a refusal, and its reason another: what is wrong with a head that is not whole is seen when it
- * comes at once, and not looked for when it comes bit by bit. */
+/* The last may be a refusal, and its reason another: what is wrong with a head that is not whole is seen
+ * when it comes at once, and not looked for when it comes bit by bit. */
 static void end_of(str rest)
 {
     if (rest.n > 0)

@@ -1,4 +1,5 @@
-/* URLs: percent-encoding, queries, paths that a client asks for, and the URLs that are called or redirected to. */
+/* URLs: percent-encoding, queries, paths that a client asks for, and the URLs that are called or redirected
+ * to. */
 #include "test/fuzz/fuzz.h"
 
 #include "http/outbound.h"

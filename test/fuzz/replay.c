@@ -1,7 +1,7 @@
 /*
- * test/fuzz/replay.c - main() of a fuzz target without a fuzzer: gives it every seed in test/fuzz/seeds/NAME, one
- * a case that is called as the file is, so that a failure names its input. NAME is the program's own, behind
- * "fuzz_". No seeds is a failure, too.
+ * test/fuzz/replay.c - main() of a fuzz target without a fuzzer: gives it every seed in
+ * test/fuzz/seeds/NAME, one a case that is called as the file is, so that a failure names its input. NAME
+ * is the program's own, behind "fuzz_". No seeds is a failure, too.
  *
  *     fuzz_json FILE...    gives it these files instead, in this process
  */

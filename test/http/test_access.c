@@ -1,11 +1,11 @@
 /*
  * test/http/test_access.c - the access matrix: who may what.
  *
- * Every target (test/access/targets.def) is asked for by every method, in every situation: who asks, what that
- * user holds, and by which way. What the answers have to be stands in test/access/answers.def, recorded from
- * the reference (test/access/record.py runs this program against it), and in test/access/own.def, written
- * by hand, for what only this server has. A cell is one request: status, how many objects a list showed,
- * whether permissions were shown.
+ * Every target (test/access/targets.def) is asked for by every method, in every situation: who asks, what
+ * that user holds, and by which way. What the answers have to be stands in test/access/answers.def,
+ * recorded from the reference (test/access/record.py runs this program against it), and in
+ * test/access/own.def, written by hand, for what only this server has. A cell is one request: status, how
+ * many objects a list showed, whether permissions were shown.
  *
  * Each situation is a world, built anew by its administrators whenever a request has changed it:
  *

@@ -297,8 +297,8 @@ static int connect_from(unsigned n, const char *url)
     return fd;
 }
 
-/* Strangers hold all the connections that there may be, and more of them wait: the log goes from segment to segment
- * nevertheless. */
+/* Strangers hold all the connections that there may be, and more of them wait: the log goes from segment to
+ * segment nevertheless. */
 START_TEST(strangers_do_not_take_the_files_of_the_store)
 {
     static const char half[] = "GET /v1/ HTTP/1.1\r\nHost: h\r\n";

@@ -381,7 +381,8 @@ START_TEST(sessions_come_back)
 }
 END_TEST
 
-/* Early data could be sent again by whoever has seen it: a client that comes back may send none. (TLS 1.2 knows none.) */
+/* Early data could be sent again by whoever has seen it: a client that comes back may send none. (TLS 1.2
+ * knows none.) */
 START_TEST(no_early_data)
 {
     int status;

@@ -1,7 +1,8 @@
 /*
- * test/http/test_injection.c - what strangers write into a request and get back in another place: redirects stay
- * on this server, no header comes out of a path, a query or an id, URLs in answers are those of the host that
- * was asked for, errors are nothing that a browser would run, and no id is a path in the file system.
+ * test/http/test_injection.c - what strangers write into a request and get back in another place: redirects
+ * stay on this server, no header comes out of a path, a query or an id, URLs in answers are those of the
+ * host that was asked for, errors are nothing that a browser would run, and no id is a path in the file
+ * system.
  */
 #include <dirent.h>
 #include <unistd.h>

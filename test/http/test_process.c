@@ -1,6 +1,6 @@
 /*
- * test/http/test_process.c - what the process may do once it serves: another user, no capabilities, locked in,
- * no core dumps; what becomes of data that changes hands, and of the commands that root runs on it; and
+ * test/http/test_process.c - what the process may do once it serves: another user, no capabilities, locked
+ * in, no core dumps; what becomes of data that changes hands, and of the commands that root runs on it; and
  * what systemd passes and is told. Ours alone.
  *
  * Who is not root cannot become somebody else: what needs that says SKIPPED then.
@@ -355,8 +355,8 @@ START_TEST(sandbox_is_a_setting)
 }
 END_TEST
 
-/* From now on a call of this process, and of the servers that it starts, is one that the kernel does not have. False:
- * that cannot be played here. */
+/* From now on a call of this process, and of the servers that it starts, is one that the kernel does not
+ * have. False: that cannot be played here. */
 static bool take_away(int call)
 {
     struct sock_filter code[] = {

@@ -1,6 +1,7 @@
 /*
- * test/http/test_secrets.c - secrets stay where they are: whatever is asked of a server, and however it is started, what it
- * says at its most talkative (log, standard output) and what it answers holds none of them.
+ * test/http/test_secrets.c - secrets stay where they are: whatever is asked of a server, and however it is
+ * started, what it says at its most talkative (log, standard output) and what it answers holds none of
+ * them.
  *
  * Every secret of these tests has "sekret" in it, in clear or as base64 of Basic credentials.
  */

@@ -127,8 +127,8 @@ struct http_conn *raw_open(void);
 void raw_call(struct http_conn *c, const char *text);
 /* "Authorization: Basic ...\r\n" of the session's user. */
 const char *raw_auth(void);
-/* n requests (write_head(text, i) writes the i-th, of RAW_HEAD bytes at most), each on a connection of its own, all
- * sent before an answer is read. How often each status came: in counts. */
+/* n requests (write_head(text, i) writes the i-th, of RAW_HEAD bytes at most), each on a connection of its
+ * own, all sent before an answer is read. How often each status came: in counts. */
 #define RAW_HEAD     512
 #define RAW_STATUSES 600
 void raw_at_once(int n, void (*write_head)(char *text, int i), int counts[RAW_STATUSES]);

@@ -1,11 +1,12 @@
 /*
  * test/support/memory.h - counts what the threads of a server allocate, and makes allocations of theirs fail.
  *
- * For programs that the Makefile names in COUNTED: there the linker puts these functions before malloc() and its
- * kin (ld's --wrap), for the tree and for mbedtls. What libc itself allocates is not counted.
+ * For programs that the Makefile names in COUNTED: there the linker puts these functions before malloc()
+ * and its kin (ld's --wrap), for the tree and for mbedtls. What libc itself allocates is not counted.
  *
- * The test's own thread is left out, as it is the client, too; memory_mine(true) makes it count where it acts for the
- * server (start, stop). Bytes are those that the allocator gave, which may be a few more than were asked for.
+ * The test's own thread is left out, as it is the client, too; memory_mine(true) makes it count where it
+ * acts for the server (start, stop). Bytes are those that the allocator gave, which may be a few more than
+ * were asked for.
  */
 #ifndef TEST_SUPPORT_MEMORY_H
 #define TEST_SUPPORT_MEMORY_H

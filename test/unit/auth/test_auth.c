@@ -111,7 +111,8 @@ START_TEST(without_policies_everybody_is_anonymous)
 }
 END_TEST
 
-/* The policy's own name is the prefix; the first that recognises the credentials decides; each has a challenge. */
+/* The policy's own name is the prefix; the first that recognises the credentials decides; each has a
+ * challenge. */
 START_TEST(the_first_policy_decides)
 {
     static const struct {

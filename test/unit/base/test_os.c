@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A kernel whose sets have as many bytes, all of whose CPUs may be used; a set that is too small is EINVAL. 0: the one
- * that is there. */
+/* A kernel whose sets have as many bytes, all of whose CPUs may be used; a set that is too small is EINVAL.
+ * 0: the one that is there. */
 static size_t kernel_bytes;
 
 static int affinity_of_any_size(pid_t pid, size_t bytes, cpu_set_t *set)

@@ -1,5 +1,5 @@
-/* The pool of threads: all is done, nobody waits for somebody else's lane, newcomers come first, what waits can be
- * taken back, and a stop drops. */
+/* The pool of threads: all is done, nobody waits for somebody else's lane, newcomers come first, what waits
+ * can be taken back, and a stop drops. */
 #include "base/pool.h"
 #include "test/support/unit.h"
 
@@ -119,7 +119,8 @@ START_TEST(lanes_take_turns)
 }
 END_TEST
 
-/* One thread; `lanes` of them have always something to do, and none is new: five jobs of each are done, one runs. *next: the number of the next job. */
+/* One thread; `lanes` of them have always something to do, and none is new: five jobs of each are done, one
+ * runs. *next: the number of the next job. */
 static void crowd(unsigned lanes, unsigned *next)
 {
     make(1, 1000, 1000);

@@ -1373,8 +1373,8 @@ END_TEST
 
 /* ---- a repair that fails, or dies ------------------------------------------------------------ */
 
-/* A backup beside a repair that was stopped: not before it was brought to its end, as the new store lies in two
- * places; before it was decided, the damage is in the way; behind it, all is there. */
+/* A backup beside a repair that was stopped: not before it was brought to its end, as the new store lies in
+ * two places; before it was decided, the damage is in the way; behind it, all is there. */
 static void back_up_beside(bool pending, bool ended, const struct kit_model *m)
 {
     struct kit_dir to, was = dir;

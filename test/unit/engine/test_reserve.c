@@ -456,8 +456,8 @@ START_TEST(at_once)
 }
 END_TEST
 
-/* The reserve cannot be as long as it should be, and little is dead: others are kept out. Who asks for compaction all
- * the same has the reserve for it. */
+/* The reserve cannot be as long as it should be, and little is dead: others are kept out. Who asks for
+ * compaction all the same has the reserve for it. */
 START_TEST(at_once_while_others_wait)
 {
     char path[600];
@@ -511,8 +511,8 @@ static uint64_t live_bytes(void)
     return s.live_log_bytes;
 }
 
-/* Disks of 1 to 4 MiB, everything as usual: whatever is written over and over (a few keys, or so many that half of
- * the disk is what lives), and whenever the store is left, writes come back. */
+/* Disks of 1 to 4 MiB, everything as usual: whatever is written over and over (a few keys, or so many that
+ * half of the disk is what lives), and whenever the store is left, writes come back. */
 START_TEST(a_tiny_disk)
 {
     static const struct {

@@ -445,8 +445,8 @@ static UNUSED void say_at_once(int fd)
     ck_assert_int_eq(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), 0);
 }
 
-/* A small receive buffer: what the reader takes out of it is soon seen on the other side (a large one tells in
- * steps of a sixteenth). */
+/* A small receive buffer: what the reader takes out of it is soon seen on the other side (a large one tells
+ * in steps of a sixteenth). */
 static UNUSED void read_narrowly(int fd)
 {
     int bytes = 64 * 1024;

@@ -1,6 +1,6 @@
 /*
- * A server that is started in two steps: what holds between them, sockets that were passed to the process, who
- * may connect to a Unix socket, and whether the loops turn.
+ * A server that is started in two steps: what holds between them, sockets that were passed to the process,
+ * who may connect to a Unix socket, and whether the loops turn.
  */
 #include "test/unit/http/server_test.h"
 

@@ -189,7 +189,8 @@ END_TEST
 #define SHARE(total) ((total) / 16 * 13)
 #define LIGHT        ((size_t)90 * 1000) /* a body that makes its request hold 128 KiB at most */
 
-/* Unfinished small bodies from one address, into cs[*n] and on, until one is refused: the most that was held. */
+/* Unfinished small bodies from one address, into cs[*n] and on, until one is refused: the most that was
+ * held. */
 static size_t fill_lightly(unsigned from, size_t *n)
 {
     size_t most = memory();
@@ -228,7 +229,8 @@ START_TEST(an_address_has_a_share_of_the_memory)
 }
 END_TEST
 
-/* Who counts as one: an IPv4 address, 64 bits of an IPv6 one. (There is one IPv6 address on loopback only.) */
+/* Who counts as one: an IPv4 address, 64 bits of an IPv6 one. (There is one IPv6 address on loopback
+ * only.) */
 START_TEST(who_is_a_network)
 {
     static const struct {
@@ -337,8 +339,8 @@ static bool is_served(unsigned from)
     return answered;
 }
 
-/* As many networks as there are connections, each with a body that comes as slowly as it may: when they have had
- * some of their time, one of them makes room. */
+/* As many networks as there are connections, each with a body that comes as slowly as it may: when they
+ * have had some of their time, one of them makes room. */
 START_TEST(slow_bodies_lock_nobody_out)
 {
     enum { ALL = 8, EACH_MS = 100 };
@@ -445,7 +447,8 @@ START_TEST(a_dripping_reader)
 }
 END_TEST
 
-/* Reads 64 KB now and then, for `ms`: more than the least rate, and far less than makes the kernel take more. */
+/* Reads 64 KB now and then, for `ms`: more than the least rate, and far less than makes the kernel take
+ * more. */
 static void read_slowly(uint64_t ms)
 {
     static char some[64 * KIB];
@@ -465,8 +468,8 @@ static unsigned count_open(void)
     return s.open_connections;
 }
 
-/* The kernel takes nothing more for many time-outs, but what it has goes on to the reader: of one response, or of
- * several that he asked for at once. */
+/* The kernel takes nothing more for many time-outs, but what it has goes on to the reader: of one response,
+ * or of several that he asked for at once. */
 START_TEST(a_reader_that_goes_on)
 {
     f.o.max_total_bytes = 0;

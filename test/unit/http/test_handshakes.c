@@ -1,9 +1,9 @@
 /*
- * Handshakes of TLS while many are under way: who waits for whom, and what goes on meanwhile; and what is made of
- * first messages that offer something weak.
+ * Handshakes of TLS while many are under way: who waits for whom, and what goes on meanwhile; and what is
+ * made of first messages that offer something weak.
  *
- * What a pool thread does next is told here by gates: jobs of its pool that wait until the test opens them. Between
- * two gates of one lane each other lane has one turn, so nothing depends on how fast anything is.
+ * What a pool thread does next is told here by gates: jobs of its pool that wait until the test opens them.
+ * Between two gates of one lane each other lane has one turn, so nothing depends on how fast anything is.
  */
 #include "base/net.h"
 #include "base/os.h"
@@ -291,8 +291,8 @@ static void flood_teardown(void)
     tls_teardown();
 }
 
-/* A hundred clients of one network want a handshake; while they wait, a client of another network gets his, a turn
- * for each of theirs. */
+/* A hundred clients of one network want a handshake; while they wait, a client of another network gets his,
+ * a turn for each of theirs. */
 START_TEST(floods_wait_behind_themselves)
 {
     struct tls_client t;
@@ -347,8 +347,8 @@ static unsigned flood_ended(void)
     return ended;
 }
 
-/* All places are taken by handshakes for which nothing was computed yet: one of them goes for who comes next, and
- * he is the first one to be served. */
+/* All places are taken by handshakes for which nothing was computed yet: one of them goes for who comes
+ * next, and he is the first one to be served. */
 START_TEST(handshakes_that_wait_make_room)
 {
     uint64_t until = clock_mono_ms() + TEST_MS;

@@ -61,7 +61,8 @@ START_TEST(what_is_admitted_begins_anew)
 }
 END_TEST
 
-/* ---- malformed (what is: test_smuggling.c) ---------------------------------------------------------------------------- */
+/* ---- malformed (what is: test_smuggling.c)
+ * ---------------------------------------------------------------------------- */
 
 /* Good requests before a bad one are answered first. */
 START_TEST(refuses_in_turn)
@@ -496,8 +497,8 @@ static void note_few(const char *line, void *arg)
         ck_assert_int_eq(sscanf(line, "%*s %15s", said_level), 1);
 }
 
-/* The system's limit is below the settings': connections stay below it, too. (Both sides share the process' limit,
- * so it is lifted again for the clients: how many there may be was settled at the start.) */
+/* The system's limit is below the settings': connections stay below it, too. (Both sides share the process'
+ * limit, so it is lifted again for the clients: how many there may be was settled at the start.) */
 START_TEST(descriptors_are_kept_back)
 {
     static const struct {

@@ -1,6 +1,7 @@
 /*
- * The memory of a server: what a connection costs (SECURITY.md says it), and what comes of each allocation that
- * fails: the request is answered, or its connection is closed; nothing stays behind, and the next client is served.
+ * The memory of a server: what a connection costs (SECURITY.md says it), and what comes of each allocation
+ * that fails: the request is answered, or its connection is closed; nothing stays behind, and the next
+ * client is served.
  */
 #include "http/private.h"
 #include "test/support/memory.h"
@@ -48,7 +49,8 @@ static void close_many(size_t n)
     test_wait_open(&f, 0);
 }
 
-/* Until each of the n costs `least` bytes at least, as what they have sent is read by and by. How much it is then. */
+/* Until each of the n costs `least` bytes at least, as what they have sent is read by and by. How much it
+ * is then. */
 static long cost_of(size_t n, long before, long least)
 {
     uint64_t until = clock_mono_ms() + TEST_MS;
@@ -252,8 +254,8 @@ static bool link_head(struct link *l, size_t *head, size_t *behind)
     return l->t.n >= *head + *behind;
 }
 
-/* Takes the next response, which is the right one, or says that there is no memory. False: there is none, or not all
- * of it. */
+/* Takes the next response, which is the right one, or says that there is no memory. False: there is none,
+ * or not all of it. */
 static bool link_hears(struct link *l, str right)
 {
     size_t head, n;
@@ -288,8 +290,8 @@ static void make_texts(void)
     memcpy(body, "PUT /b|", 7);
 }
 
-/* A request of each kind that takes memory in another way, as long as they are answered; in the end more answers than
- * anybody takes at once. */
+/* A request of each kind that takes memory in another way, as long as they are answered; in the end more
+ * answers than anybody takes at once. */
 static void talk(struct link *l, bool to_the_end)
 {
     static const char *const heads[] = {

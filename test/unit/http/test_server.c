@@ -410,7 +410,8 @@ START_TEST(expect_continue)
 }
 END_TEST
 
-/* A head that fills the first buffer is moved to a larger one while its body is waited for: nothing is said twice. */
+/* A head that fills the first buffer is moved to a larger one while its body is waited for: nothing is said
+ * twice. */
 START_TEST(expect_continue_once)
 {
     static char head[4096 + 1];

@@ -229,8 +229,8 @@ static void *shaker(void *arg)
     return NULL;
 }
 
-/* Sessions that lie idle have all the memory that one network may have, or (from two of them) all there is: who
- * comes next gets in all the same. */
+/* Sessions that lie idle have all the memory that one network may have, or (from two of them) all there is:
+ * who comes next gets in all the same. */
 START_TEST(idle_sessions_make_room)
 {
     static struct tls_client ts[60];
@@ -281,7 +281,8 @@ START_TEST(stop_says_goodbye)
 }
 END_TEST
 
-/* Clients that wait for their handshake when the time for stopping is over: all are closed, nothing is lost. */
+/* Clients that wait for their handshake when the time for stopping is over: all are closed, nothing is
+ * lost. */
 START_TEST(stop_among_handshakes)
 {
     struct tls_client t[100];
@@ -489,8 +490,8 @@ START_TEST(endless_alerts_in_a_session)
 }
 END_TEST
 
-/* Fewer of them are nobody's end. The server reads them in several turns, and no event tells of the second: all is
- * there already. */
+/* Fewer of them are nobody's end. The server reads them in several turns, and no event tells of the second:
+ * all is there already. */
 START_TEST(alerts_before_a_request)
 {
     struct tls_client t;

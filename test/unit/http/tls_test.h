@@ -1,6 +1,6 @@
 /*
- * test/unit/http/tls_test.h - a server of server_test.h that speaks TLS, with certificates that the test makes
- * itself, and a client for it: mbedtls' too, over blocking sockets; it verifies the certificate.
+ * test/unit/http/tls_test.h - a server of server_test.h that speaks TLS, with certificates that the test
+ * makes itself, and a client for it: mbedtls' too, over blocking sockets; it verifies the certificate.
  *
  * tls_setup() and tls_teardown() are the fixture: listen[0] speaks TLS, listen[1] plain HTTP.
  */
@@ -177,7 +177,8 @@ static int in_nothing(void *arg, unsigned char *p, size_t n)
     return MBEDTLS_ERR_SSL_WANT_READ;
 }
 
-/* Sends the first message of a client that is prepared: mbedtls_ssl_handshake() goes on, as often as something is here. */
+/* Sends the first message of a client that is prepared: mbedtls_ssl_handshake() goes on, as often as
+ * something is here. */
 static UNUSED void tls_begin(struct tls_client *t)
 {
     ck_assert_int_eq(mbedtls_ssl_setup(&t->ssl, &t->config), 0);

@@ -251,8 +251,8 @@ END_TEST
 #define AS_TEXT(number)  AS_TEXT_(number)
 #define AS_TEXT_(number) #number
 
-/* Limits that are no setting, or not just its default: the cell as it has to be (but for `behind`, which stands
- * behind the default of the setting). NULL: no number, see the tests of the limit. */
+/* Limits that are no setting, or not just its default: the cell as it has to be (but for `behind`, which
+ * stands behind the default of the setting). NULL: no number, see the tests of the limit. */
 static const struct {
     const char *limit, *cell, *behind;
 } special_limits[] = {

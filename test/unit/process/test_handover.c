@@ -81,7 +81,8 @@ START_TEST(follows_no_links)
 }
 END_TEST
 
-/* A folder that is theirs already, as when a hand-over was cut off: what of root's is in it they have linked there. */
+/* A folder that is theirs already, as when a hand-over was cut off: what of root's is in it they have
+ * linked there. */
 START_TEST(gives_nothing_out_of_folders_of_others)
 {
     if (!is_root())
@@ -234,7 +235,8 @@ START_TEST(gives_back_what_it_filled)
 }
 END_TEST
 
-/* Half way it cannot go on: the directory is not root's for ever, and nothing is in the way of a second try. */
+/* Half way it cannot go on: the directory is not root's for ever, and nothing is in the way of a second
+ * try. */
 START_TEST(gives_back_in_any_case)
 {
     struct process_loan loan;

@@ -1,6 +1,6 @@
 /*
- * Which rules a sandbox gets for the files that a server reads: those that are replaced by renaming need their
- * folder, but no file opens the whole file system.
+ * Which rules a sandbox gets for the files that a server reads: those that are replaced by renaming need
+ * their folder, but no file opens the whole file system.
  */
 #include "process/process.c" /* for add_used() */
 #include "test/unit/cli/cli_test.h"
