@@ -8,8 +8,11 @@
 if [ "${1:-}" = --one ]; then
     name=${2##*/test/}
     log=$(mktemp "$TEST_RUN_DIR/log.XXXXXX") || exit 1
+    began=$(date +%s)
     "$2" >"$log" 2>&1
     status=$?
+    took=$(($(date +%s) - began))
+    [ "$took" -lt 10 ] && took='' || took=" ($took s)" # who waits for the rest may ask why
     # "97%: Checks: 100, Failures: 2, Errors: 1"
     line=$(grep -E '^[0-9]+%: Checks: ' "$log" | tail -n 1)
     set -- $(echo "$line" | tr -c '0-9\n' ' ')
@@ -27,7 +30,7 @@ if [ "${1:-}" = --one ]; then
     (
         flock 9 # what a program said stays together
         if [ "$bad" -eq 0 ]; then
-            echo "  ok  $name: $passed"
+            echo "  ok  $name: $passed$took"
         else
             echo "FAIL $name: $line (status $status)"
             cat "$log"

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "test/support/wait.h"
 #include "test/unit/engine/audit.h"
 #include "test/unit/engine/faults.h"
 
@@ -703,7 +704,7 @@ static void wait_for_compaction(struct load *l)
     log_path(src.path, number, path, sizeof path);
     while (newest_of(src.path) <= number || access(path, F_OK) == 0) {
         ck_assert_int_eq(atomic_load(&l->failed), OK);
-        sched_yield();
+        wait_tick();
     }
 }
 

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "test/support/wait.h"
 #include "test/unit/engine/audit.h"
 
 static struct kit_dir dir;
@@ -556,7 +557,7 @@ static uint64_t disk_bytes(void)
 static void wait_for_disk_bytes(uint64_t most)
 {
     while (disk_bytes() > most)
-        sched_yield();
+        wait_tick();
 }
 
 START_TEST(overwriting_does_not_fill_the_disk)

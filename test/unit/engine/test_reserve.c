@@ -3,8 +3,8 @@
  * kernel's with a limit: what the files of the store have been given is counted.
  */
 #include <errno.h>
-#include <sched.h>
 
+#include "test/support/wait.h"
 #include "test/unit/engine/audit.h"
 
 #define FILES 4096
@@ -216,7 +216,7 @@ static uint32_t overwrite_until_full(uint64_t *seed, uint32_t keys)
 static void wait_for_space(uint64_t *seed, uint32_t keys)
 {
     while (put(kit_rand(seed) % keys, 0) != OK)
-        sched_yield();
+        wait_tick();
 }
 
 /* Whatever is free, others take it; all but what was kept and then given to compaction. */
@@ -268,7 +268,7 @@ static uint64_t reserve_bytes(void)
 static void wait_for_reserve(void)
 {
     while (reserve_bytes() == 0)
-        sched_yield();
+        wait_tick();
 }
 
 static void check_all(void)
@@ -428,7 +428,7 @@ START_TEST(full_of_what_lives)
     check_all();
     set_limit(UINT64_MAX);
     while (put(n, 1) != OK)
-        sched_yield();
+        wait_tick();
     check_all();
 }
 END_TEST
@@ -478,7 +478,7 @@ START_TEST(at_once_while_others_wait)
     set_limit(full = disk.used);
     open_store();
     while (!atomic_load(&e->reserve.given))
-        sched_yield();
+        wait_tick();
     ck_assert_uint_eq(reserve_bytes(), kept - 64 * KIB);
     ck_assert_int_eq(put(0, 3), ERR_NOSPACE);
     ck_assert_int_eq(engine_compact(e), OK);
@@ -498,7 +498,7 @@ START_TEST(it_fits)
     for (uint32_t i = 0; i < 3000; i++)
         ck_assert_int_eq(put(i, 1), OK);
     while (reserve_bytes() <= small)
-        sched_yield();
+        wait_tick();
     ck_assert_uint_lt(reserve_bytes(), 1000 * KIB);
 }
 END_TEST
@@ -580,7 +580,7 @@ START_TEST(a_start_without_index)
     (void)!put(0, 2);
     set_limit(UINT64_MAX);
     while (put(0, 3) != OK)
-        sched_yield();
+        wait_tick();
     check_all();
     audit_engine(e);
 }

@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 
 #include "test/support/wait.h"
 #include "test/unit/engine/audit.h"
@@ -177,7 +176,7 @@ static bool admits(struct engine *e)
     enum err err;
 
     while ((err = engine_txn_begin(e, &t)) == ERR_NOSPACE)
-        sched_yield();
+        wait_tick();
     if (err == OK)
         engine_txn_abort(t);
     return err == OK;
@@ -474,7 +473,7 @@ START_TEST(slow_disk_pushes_back)
     pthread_mutex_unlock(&gate);
     ck_assert_int_eq(kit_wait(&first), OK);
     while ((err = engine_txn_begin(e, &t)) == ERR_AGAIN)
-        sched_yield();
+        wait_tick();
     ck_assert_int_eq(err, OK);
     ck_assert_int_eq(engine_put(t, STR("k"), STR("w")), OK);
     engine_txn_commit(t, kit_done, &last);

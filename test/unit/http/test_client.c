@@ -2,6 +2,7 @@
  * The HTTP client against servers that the test plays: good ones, broken ones, and those that would
  * keep a caller for ever. Also what it says to proxies, whom it trusts, and what it never sends.
  */
+#include "test/support/wait.h"
 #include "test/unit/http/peer_test.h"
 
 static struct arena arena;
@@ -1048,7 +1049,7 @@ START_TEST(cancelled)
     }
     start = clock_mono_ms();
     while (connections(p) == 0 && clock_mono_ms() - start < PEER_MS)
-        sched_yield();
+        wait_tick();
     start = clock_mono_ms();
     http_cancel_now(&cancel);
     http_cancel_now(&cancel);

@@ -4,6 +4,7 @@
  */
 #include "base/hash.h"
 #include "http/smtp.h"
+#include "test/support/wait.h"
 #include "test/unit/http/guard.h"
 #include "test/unit/http/peer_test.h"
 
@@ -796,7 +797,7 @@ START_TEST(cancelled)
     ck_assert_int_eq(pthread_create(&thread, NULL, send_one, &mine), 0);
     uint64_t start = clock_mono_ms();
     while (connections(p) == 0 && clock_mono_ms() - start < PEER_MS)
-        sched_yield();
+        wait_tick();
     start = clock_mono_ms();
     http_cancel_now(&cancel);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);

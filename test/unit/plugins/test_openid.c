@@ -3,6 +3,7 @@
  * there, and those that would hurt. Who a token makes one, how often the provider is asked, where a
  * browser is sent, and what stays secret.
  */
+#include "test/support/wait.h"
 #include "test/unit/api/api_test.h"
 #include "test/unit/http/peer_test.h"
 
@@ -42,7 +43,7 @@ static bool wait_until(bool (*is)(void))
     uint64_t deadline = clock_mono_ms() + PEER_MS;
 
     while (!is() && clock_mono_ms() < deadline)
-        sched_yield();
+        wait_tick();
     return is();
 }
 
@@ -236,7 +237,7 @@ static unsigned asked(enum place place)
 }
 
 /* As if so much time had gone by since anything was asked. */
-static void let_pass(uint64_t ms)
+static void grow_old(uint64_t ms)
 {
     struct openid_provider *p = provider();
     struct openid_age *ages[] = {&p->config_age, &p->keys_age};
@@ -382,7 +383,7 @@ START_TEST(a_refusal_is_remembered_for_a_while)
     ck_assert_uint_eq(asked(USERINFO), 1);
     world.answer[USERINFO] = http(200, "{\"sub\":\"u1\"}");
     must_be("secret-1", NULL);
-    let_pass(30000);
+    grow_old(30000);
     must_be("secret-1", "u1");
 }
 END_TEST
@@ -508,7 +509,7 @@ START_TEST(no_answer_is_no_refusal)
     for (size_t i = 0; i < ARRAY_LEN(raw); i++) {
         world.answer[USERINFO] = raw[i];
         must_be_unsure("secret-1");
-        let_pass(10000);
+        grow_old(10000);
     }
     world.answer[USERINFO] = http(200, "{\"sub\":\"u1\"}");
     must_be("secret-1", "u1");
@@ -675,7 +676,7 @@ START_TEST(nobody_there)
     must_be_unsure("secret-1");
     ck_assert_uint_lt(clock_mono_ms() - start, 2000);
     ck_assert_uint_eq(asked(DISCOVERY), 0);
-    let_pass(10000);
+    grow_old(10000);
     must_be("secret-1", "u1");
 }
 END_TEST
@@ -694,18 +695,18 @@ START_TEST(away_for_a_while)
     run("");
     must_be(token.p, "j");
     world.answer[DISCOVERY] = world.answer[KEYS] = http(500, "");
-    let_pass(HOUR);
+    grow_old(HOUR);
     must_be(other.p, "k");
     ck_assert_uint_eq(asked(DISCOVERY), 2);
     ck_assert_uint_eq(asked(KEYS), 2);
     world.answer[USERINFO] = http(502, "");
     must_be_unsure("secret-1");
-    let_pass(DAY);
+    grow_old(DAY);
     store_cache_flush(server.store);
     must_be_unsure(token.p);
     world.answer[DISCOVERY] = discovery("");
     world.answer[KEYS] = with_key(KEY_RSA);
-    let_pass(10000);
+    grow_old(10000);
     must_be(token.p, "j");
 }
 END_TEST
@@ -742,7 +743,7 @@ START_TEST(documents_too_large)
     world.answer[DISCOVERY] = discovery(arena_printf(&keep, ",\"x\":\"%s\"", repeated('x', MIB)).p);
     run("");
     must_be_unsure("secret-1");
-    let_pass(10000);
+    grow_old(10000);
     world.answer[DISCOVERY] =
         discovery(arena_printf(&keep, ",\"x\":\"%s\"", repeated('x', 60000)).p);
     must_be("secret-1", "u1");
@@ -767,10 +768,10 @@ START_TEST(once_https_always_https)
             discovery(arena_printf(&keep, ",\"%s\":\"http://127.0.0.1:%u/me\"", names[i],
                                    (unsigned)peer->port)
                           .p);
-        let_pass(DAY);
+        grow_old(DAY);
         must_be_unsure(token.p);
         world.answer[DISCOVERY] = discovery("");
-        let_pass(10000);
+        grow_old(10000);
         must_be(token.p, "u1");
     }
     server_stop(&server);
@@ -867,7 +868,7 @@ START_TEST(new_keys)
     const char *token = jwt(RS256, AUDIENCE, "");
     must_be(token, NULL);
     ck_assert_uint_eq(asked(KEYS), 1);
-    let_pass(30000);
+    grow_old(30000);
     must_be(token, NULL); /* still not there */
     ck_assert_uint_eq(asked(KEYS), 2);
     world.answer[KEYS] = with_key(KEY_RSA);
@@ -876,7 +877,7 @@ START_TEST(new_keys)
         must_be(jwt(header, AUDIENCE, ""), NULL);
     }
     ck_assert_uint_eq(asked(KEYS), 2);
-    let_pass(30000);
+    grow_old(30000);
     must_be(token, "j1");
     ck_assert_uint_eq(asked(KEYS), 3);
     must_be(jwt(ES256, AUDIENCE, ",\"x\":1"), NULL); /* its key was withdrawn */
@@ -891,12 +892,12 @@ START_TEST(bad_key_sets)
     for (size_t i = 0; i < ARRAY_LEN(sets); i++) {
         world.answer[KEYS] = http(200, sets[i]);
         must_be_unsure(jwt(RS256, AUDIENCE, ""));
-        let_pass(10000);
+        grow_old(10000);
     }
     world.answer[KEYS] =
         http(200, arena_printf(&keep, "{\"keys\":[],\"x\":\"%s\"}", repeated('x', MIB)).p);
     must_be_unsure(jwt(RS256, AUDIENCE, ""));
-    let_pass(10000);
+    grow_old(10000);
     world.answer[KEYS] = with_key(KEY_RSA);
     must_be(jwt(RS256, AUDIENCE, ""), "j1");
 }
@@ -917,10 +918,8 @@ START_TEST(an_end_is_an_end)
     run(BOUND);
     const char *token = jwt(RS256, AUDIENCE, arena_printf(&keep, ",\"exp\":%d", NOW - 9).p);
     must_be(token, "j1"); /* within the ten seconds between clocks: for one more */
-    uint64_t until = clock_mono_ms() + 1100;
     moved_s = 2;
-    while (clock_mono_ms() < until) /* the cache goes by the monotonic clock */
-        sched_yield();
+    let_pass(1100, "the cache goes by the monotonic clock");
     must_be(token, NULL);
 }
 END_TEST
@@ -1137,7 +1136,7 @@ START_TEST(codes_that_are_not_exchanged)
     for (size_t i = 0; i < ARRAY_LEN(unusable); i++) {
         world.answer[TOKEN] = unusable[i];
         ck_assert_int_eq(get(token_url(login()))->status, 503);
-        let_pass(10000);
+        grow_old(10000);
     }
     /* What would not fit into a header. */
     world.answer[TOKEN] = http(200, repeated('\xfb', 15000));

@@ -5,6 +5,7 @@
  * Rounds are made by hand, on the thread of the test, and the wall clock is the test's: nothing waits
  * for time to pass. The cases of the outbox's own thread are at the end.
  */
+#include "test/support/wait.h"
 #include "test/unit/api/api_test.h"
 #include "test/unit/engine/faults.h"
 #include "test/unit/http/peer_test.h"
@@ -704,7 +705,7 @@ START_TEST(a_new_mail_wakes_the_thread)
         wait_until(&post.ntaken, i);
     }
     while (waiting() > 0 || !is_asleep())
-        sched_yield();
+        wait_tick();
     end_server();
 }
 END_TEST
