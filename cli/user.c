@@ -7,6 +7,7 @@
 #include "plugins/accounts.h"
 #include "plugins/plugins.h"
 #include "store/store.h"
+#include <signal.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -42,20 +43,52 @@ static enum err ask(FILE *in, FILE *out, const char *prompt, const char *what,
     return read_line(in, what, answer, d);
 }
 
+/* Who is stopped at a prompt still leaves a terminal that shows what is typed. */
+static const int stops[] = {SIGINT, SIGTERM};
+static struct {
+    int fd;
+    struct termios shown;
+} prompt_on;
+
+/* SA_RESETHAND: raised again, the signal does what it does by default once this is back. */
+static void show_again(int signal)
+{
+    (void)tcsetattr(prompt_on.fd, TCSAFLUSH,
+                    &prompt_on.shown); /* safe here: POSIX, signal-safety(7) */
+    (void)raise(signal);
+}
+
+static bool hide(FILE *in, struct sigaction before[ARRAY_LEN(stops)])
+{
+    struct sigaction a = {.sa_handler = show_again, .sa_flags = SA_RESETHAND};
+    sigemptyset(&a.sa_mask);
+    prompt_on.fd = fileno(in);
+    if (tcgetattr(prompt_on.fd, &prompt_on.shown) != 0)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(stops); i++)
+        (void)sigaction(stops[i], &a, &before[i]);
+    struct termios hidden = prompt_on.shown;
+    hidden.c_lflag &= ~(tcflag_t)ECHO;
+    (void)tcsetattr(prompt_on.fd, TCSAFLUSH, &hidden);
+    return true;
+}
+
+static void show(const struct sigaction before[ARRAY_LEN(stops)])
+{
+    (void)tcsetattr(prompt_on.fd, TCSAFLUSH, &prompt_on.shown);
+    for (size_t i = 0; i < ARRAY_LEN(stops); i++)
+        (void)sigaction(stops[i], &before[i], NULL);
+}
+
 /* The same, unseen. */
 static enum err ask_hidden(FILE *in, FILE *out, const char *prompt, char answer[CLI_MAX_WORD_BYTES],
                            struct err_detail *d)
 {
-    struct termios before, hidden;
-    bool terminal = tcgetattr(fileno(in), &before) == 0;
-    if (terminal) {
-        hidden = before;
-        hidden.c_lflag &= ~(tcflag_t)ECHO;
-        terminal = tcsetattr(fileno(in), TCSAFLUSH, &hidden) == 0;
-    }
+    struct sigaction before[ARRAY_LEN(stops)];
+    bool terminal = hide(in, before);
     enum err e = ask(in, out, prompt, "password", answer, d);
     if (terminal) {
-        (void)tcsetattr(fileno(in), TCSAFLUSH, &before);
+        show(before);
         fputc('\n', out);
     }
     return e;

@@ -9,11 +9,13 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "test/support/api.h"
 #include "test/support/unit.h"
+#include "test/support/wait.h"
 
 #ifdef KINTO_DEBUG
 #define STOP_MS 5000 /* leak checks */
@@ -193,6 +195,46 @@ START_TEST(init_asks_on_a_terminal)
     close(master);
     ck_assert_str_eq(value_of(read_text(path), "kinto.storage_backend"),
                      "kinto.core.storage.memory");
+    server_remove(&s);
+}
+END_TEST
+
+static bool is_echoing(int terminal)
+{
+    struct termios t;
+    ck_assert_int_eq(tcgetattr(terminal, &t), 0);
+    return (t.c_lflag & ECHO) != 0;
+}
+
+/* Stopped at the question for a password, which is not shown: the terminal shows what is typed again. */
+START_TEST(create_user_is_interrupted)
+{
+    struct server s = {0};
+    int status = 0;
+    server_make_dir(s.dir, sizeof s.dir);
+    ck_assert_int_eq(server_run(s.dir, ARGS("init", "--ini", f("%s/kinto.ini", s.dir)), NULL), 0);
+    const char *path = f("%s/kinto.ini", s.dir), *data = f("%s/data", s.dir);
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    ck_assert(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    int terminal = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    ck_assert_int_ge(terminal, 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(terminal, 0);
+        dup2(terminal, 1);
+        setenv("KINTO_INCLUDES", "kinto.plugins.accounts", 1);
+        execl(server_binary(), "kinto", "create-user", "--ini", path, "--data", data, "-u", "bob",
+              (char *)NULL);
+        _exit(127);
+    }
+    while (is_echoing(terminal) && waitpid(pid, &status, WNOHANG) == 0)
+        wait_tick();
+    ck_assert_int_eq(kill(pid, SIGINT), 0);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT, "status %x", status);
+    ck_assert(is_echoing(terminal));
+    close(terminal);
+    close(master);
     server_remove(&s);
 }
 END_TEST
@@ -945,6 +987,7 @@ static Suite *make_suite(void)
     tcase_add_test(t, init_takes_backend_host_and_place);
     tcase_add_test(t, init_asks_on_a_terminal);
     tcase_add_test(t, what_init_writes_starts);
+    tcase_add_test(t, create_user_is_interrupted);
 
     t = own(s, "refused");
     tcase_add_loop_test(t, a_bad_setting_stops_the_start, 0, ARRAY_LEN(refused));
