@@ -272,7 +272,7 @@ void api_body_parse(struct api_req *r)
         r->root = json_new_object(r->arena);
         return;
     }
-    enum err e = json_parse(r->arena, r->body, &r->root, &r->body_error);
+    enum err e = json_parse_flat(r->arena, r->body, API_BODY_DEPTH, &r->root, &r->body_error);
     r->body_state = e == OK ? BODY_JSON : BODY_BAD;
     if (e != OK)
         r->root = NULL;

@@ -21,7 +21,7 @@
 
 #include "base/buf.h"
 
-#define JSON_MAX_DEPTH 128
+#define JSON_MAX_DEPTH 136
 
 enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
@@ -36,14 +36,17 @@ struct json_error {
 };
 
 /*
- * One JSON text (RFC 8259), white space around it allowed, nothing else. Refused, as in the
- * reference: NaN, Infinity, numbers that overflow a double (1e400), invalid UTF-8, lone surrogates,
- * control characters in strings, a BOM, trailing commas, comments; and nesting over JSON_MAX_DEPTH.
- * \u0000 is allowed. `error` may be NULL.
- * SYNTAX: not JSON (error is filled). LIMIT: too deep (error is filled). NOMEM: the arena is full.
+ * One JSON text (RFC 8259), white space around it allowed, nothing else. Refused, as in the reference: NaN,
+ * Infinity, numbers that overflow a double (1e400), invalid UTF-8, lone surrogates, control characters in
+ * strings, a BOM, trailing commas, comments; and nesting over JSON_MAX_DEPTH. \u0000 is allowed. `error`
+ * may be NULL. SYNTAX: not JSON (error is filled). LIMIT: too deep (error is filled). NOMEM: the arena is
+ * full. json_parse_flat() takes no more than `depth` levels (at most JSON_MAX_DEPTH), so that something can
+ * be built around what it let in.
  */
 MUST_CHECK enum err json_parse(struct arena *a, str text, struct json **out,
                                struct json_error *error);
+MUST_CHECK enum err json_parse_flat(struct arena *a, str text, unsigned depth, struct json **out,
+                                    struct json_error *error);
 
 enum json_type json_type(const struct json *v);
 bool json_is(const struct json *v, enum json_type t); /* false for NULL */

@@ -29,7 +29,7 @@ struct needs {
 struct checker {
     const unsigned char *p;
     size_t n, at;
-    unsigned depth;
+    unsigned depth, max_depth;
     uint8_t kinds[JSON_MAX_DEPTH]; /* '{' or '[' of each open container */
     struct needs needs;
     const char *what; /* of the error; its place is `at` */
@@ -302,7 +302,7 @@ static enum state check_word(struct checker *c, const char *word)
 
 static enum state open_container(struct checker *c, unsigned char kind)
 {
-    if (c->depth == JSON_MAX_DEPTH) {
+    if (c->depth == c->max_depth) {
         c->what = "Nested too deeply.";
         return TOO_DEEP;
     }
@@ -668,7 +668,15 @@ static enum err finish(struct arena *a, struct json *nodes, const struct needs *
 
 enum err json_parse(struct arena *a, str text, struct json **out, struct json_error *error)
 {
-    struct checker c = {.p = (const unsigned char *)text.p, .n = text.n};
+    return json_parse_flat(a, text, JSON_MAX_DEPTH, out, error);
+}
+
+enum err json_parse_flat(struct arena *a, str text, unsigned depth, struct json **out,
+                         struct json_error *error)
+{
+    struct checker c = {.p = (const unsigned char *)text.p,
+                        .n = text.n,
+                        .max_depth = MIN_OF(depth, JSON_MAX_DEPTH)};
     struct builder b = {.text = text.p};
     struct json *root;
     enum err e;

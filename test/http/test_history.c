@@ -5,8 +5,9 @@
 #include "test/support/api.h"
 #include "test/support/unit.h"
 
-#define H "/buckets/b/history"
-#define C "/buckets/b/collections/c"
+#define BODY_DEPTH 128 /* API_BODY_DEPTH */
+#define H          "/buckets/b/history"
+#define C          "/buckets/b/collections/c"
 
 /* "create /buckets/b/groups/g" of each entry, newest first, up to a NULL. */
 static void want_changes(const char *const *changes)
@@ -183,6 +184,25 @@ START_TEST(fields_are_known)
 END_TEST
 
 /* As of other lists. */
+/* Data as deep as a body can be has an entry around it that is deeper. */
+START_TEST(the_deepest_record)
+{
+    enum { N = BODY_DEPTH - 2 }; /* beside data and the body */
+    char deep[2 * N + 1] = "";
+    make("/buckets/b");
+    make(C);
+    memset(deep, '[', N);
+    memset(deep + N, ']', N);
+    call("PUT", C "/records/r", f("{'data':{'a':%s}}", deep));
+    want(201);
+    call("GET", H "?uri=" C "/records/r", NULL);
+    want(200);
+    want_text(re.body, deep);
+    call("PUT", C "/records/r", f("{'data':{'a':[%s]}}", deep));
+    want(400);
+}
+END_TEST
+
 START_TEST(it_is_counted)
 {
     make("/buckets/b");
@@ -830,11 +850,9 @@ static Suite *suite(void)
                                   far_back,
                                   much_of_it,
                                   who_may_look_back};
-    const TTest *const ours[] = {it_is_counted,
-                                 a_batch,
-                                 the_default_bucket,
-                                 as_it_was,
-                                 the_snapshot_of_a_collection_made_anew,
+    const TTest *const ours[] = {it_is_counted,  the_deepest_record,
+                                 a_batch,        the_default_bucket,
+                                 as_it_was,      the_snapshot_of_a_collection_made_anew,
                                  wrong_snapshots};
     Suite *s = suite_create("http/history");
     TCase *t = api_case(s, "history", NULL);

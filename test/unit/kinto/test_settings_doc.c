@@ -257,7 +257,7 @@ static const struct {
     const char *limit, *cell, *behind;
 } special_limits[] = {
     {"request line and headers", NULL, ", " AS_TEXT(HTTP_MAX_HEADERS) " headers"},
-    {"depth of JSON", AS_TEXT(JSON_MAX_DEPTH), NULL},
+    {"depth of JSON", AS_TEXT(API_BODY_DEPTH), NULL},
     {"values that the copies of a JSON Patch make", AS_TEXT(JSON_PATCH_MAX_COPIES), NULL},
     /* its default is 0; test/unit/http/test_crowds.c looks at what comes of that, and of the next one */
     {"memory of all requests", "half of what the machine and its cgroup allow, at most 512 MiB",
