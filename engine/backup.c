@@ -601,8 +601,11 @@ static enum err settle_source(struct job *j, const struct piece *p)
         return failed(j, path, "cannot be synced");
     if (j->last == 0)
         return OK;
-    if (os()->pread(p->fd, &h, sizeof h, j->last) < 0)
+    ssize_t got = os()->pread(p->fd, &h, sizeof h, j->last);
+    if (got < 0)
         return failed(j, path, "cannot be read");
+    if ((size_t)got < sizeof h)
+        return ERR_AGAIN;
     return h.head_crc == j->f.link && h.txn == j->f.txn ? OK : ERR_AGAIN;
 }
 

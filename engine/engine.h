@@ -223,22 +223,24 @@ MUST_CHECK enum err engine_cursor_value(struct engine_cursor *c, str *value); /*
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* Waits for its turn. AGAIN: too much is waiting for the disk. FAILED. NOMEM. CLOSED. */
+/* Waits for its turn. AGAIN: too much is waiting for the disk. NOSPACE: the disk is full, and compaction at
+ * work on that. LIMIT: the log has no room for more. FAILED. NOMEM. CLOSED. */
 MUST_CHECK enum err engine_txn_begin(struct engine *e, struct engine_txn **out);
 /* Sees the transaction's own changes, and what was committed before it, durable or not. */
 const struct engine_view *engine_txn_view(struct engine_txn *t);
 
-/* Puts or replaces. Copies both. LIMIT: key empty or over the maximum, value or frame too large;
- * NOMEM. After an error the transaction can only be aborted. */
+/* Puts or replaces. Copies both. LIMIT: key empty or over the maximum, value or frame too large; NOMEM;
+ * NOSPACE and IO: the index file has no room for what changes; CORRUPT: a page of the index is damaged.
+ * After an error the transaction can only be aborted. */
 MUST_CHECK enum err engine_put(struct engine_txn *t, str key, str value);
 /* One more key for the value of the last engine_put in this transaction (there must be one); the value
- * is stored once. Each key lives on its own: deleting or replacing one leaves the other. LIMIT,
- * NOMEM. */
+ * is stored once. Each key lives on its own: deleting or replacing one leaves the other. The errors of
+ * engine_put. */
 MUST_CHECK enum err engine_link(struct engine_txn *t, str key);
-/* Deleting what is not there is OK, and no change. LIMIT, NOMEM. */
+/* Deleting what is not there is OK, and no change. The errors of engine_put. */
 MUST_CHECK enum err engine_del(struct engine_txn *t, str key);
 /* Deletes every key that begins with prefix (not empty), in one log entry; *count (may be NULL) says
- * how many. LIMIT, NOMEM. Cost: the leaves that hold them. */
+ * how many. The errors of engine_put. Cost: the leaves that hold them. */
 MUST_CHECK enum err engine_del_prefix(struct engine_txn *t, str prefix, uint64_t *count);
 
 /*

@@ -249,9 +249,10 @@ static bool books_make_sense(const struct index_content *l)
             sizeof *h + (uint64_t)h->segments * sizeof(struct books_segment) + words * 8)
         return false;
     for (uint32_t i = 0; i < h->segments; i++)
-        if (segments_of(l)[i].number != r->first + i)
+        if (segments_of(l)[i].number != r->first + i || segments_of(l)[i].bytes > UINT32_MAX)
             return false;
-    if (r->first + h->segments - 1 != POS_SEG(r->tail))
+    if (r->first + h->segments - 1 != POS_SEG(r->tail) || r->depth > TREE_MAX_DEPTH ||
+        (r->root.pgno == PAGE_NONE) != (r->depth == 0))
         return false;
     used = index_bits(l);
     return r->root.pgno == PAGE_NONE || (r->root.pgno < r->pages && bits_get(&used, r->root.pgno));

@@ -92,7 +92,7 @@ void log_fini(struct log *log)
         if (seg != NULL)
             log_segment_release(log, seg);
     }
-    for (size_t i = 0; log->top != NULL && i <= log->next >> SEGMENT_LEAF_BITS; i++)
+    for (size_t i = 0; log->top != NULL && i < TOP_ENTRIES; i++)
         free(log->top[i]);
     free(log->top);
     log->top = NULL;

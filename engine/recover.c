@@ -471,6 +471,8 @@ enum err recover(struct engine *e, struct engine_recovery *r, struct err_detail 
         err = remove_leftovers(&s);
     if (err == OK)
         replay_publish(e, &s.f);
+    if (err != OK)
+        e->log.broken = true; /* what was found stays as it is */
     r->ms = clock_mono_ms() - started;
     free(s.names.number);
     return err;

@@ -41,8 +41,6 @@ enum err replay_frame(struct engine *e, const struct frames *f, const struct fra
 
     while (err == OK && ops_more(&o)) {
         err = ops_next(&o);
-        if (err == OK && o.op == OP_TRIM && o.number > f->number)
-            err = ERR_CORRUPT;
         if (err == ERR_CORRUPT)
             return frames_damage(f, (uint64_t)(o.at == NULL ? 0 : o.at - o.base),
                                  "operation that makes no sense");

@@ -433,8 +433,7 @@ static bool is_sound(struct log_walk *w)
     uint32_t trim = w->trim;
 
     for (; ops_more(&o); n++) {
-        if (ops_next(&o) != OK || (o.op == OP_PUT && !ops_value_good(&o)) ||
-            (o.op == OP_TRIM && o.number > w->f.number))
+        if (ops_next(&o) != OK || (o.op == OP_PUT && !ops_value_good(&o)))
             return false;
         if (o.op == OP_TRIM)
             trim = MAX_OF(trim, o.number);

@@ -645,6 +645,36 @@ START_TEST(missing_and_swapped_segments)
 }
 END_TEST
 
+/* Nor is what a crash left behind the newest frame cut off, which repair may want to see. */
+START_TEST(a_refused_start_changes_nothing)
+{
+    struct err_detail d = {.text = ""};
+    struct bytes newest, after;
+    struct engine *e;
+    char path[600], *name;
+
+    setup_segments();
+    snprintf(path, sizeof path, "%s/" INDEX_FILE, dir.path);
+    ck_assert_int_eq(unlink(path), 0);
+    snprintf(path, sizeof path, "%s/%s", dir.path, segment_name(1));
+    ck_assert_int_eq(unlink(path), 0);
+    name = strdup(segment_name(segments));
+    newest = slurp(name);
+    newest.p = realloc(newest.p, newest.n + 20);
+    memset(newest.p + newest.n, 'x', 20);
+    kit_write(&dir, name, newest.p, newest.n + 20);
+    ck_assert_int_eq(try_open(&e, NULL, &d), ERR_CORRUPT);
+    ck_assert_msg(strstr(d.text, "missing") != NULL, "%s", d.text);
+    after = slurp(name);
+    ck_assert_uint_eq(after.n, newest.n + 20);
+    ck_assert_mem_eq(after.p, newest.p, after.n);
+    free(after.p);
+    free(newest.p);
+    free(name);
+    teardown_segments();
+}
+END_TEST
+
 /* A segment of another store, with the right number in its header, is not ours. */
 /* Somebody says that segments may go which the index needs: whoever believes it removes them. */
 START_TEST(segments_given_up_too_early)
@@ -832,6 +862,7 @@ static Suite *suite(void)
     tcase_add_test(c, newer_format);
     tcase_add_test(c, sealed_segments_must_be_whole);
     tcase_add_test(c, missing_and_swapped_segments);
+    tcase_add_test(c, a_refused_start_changes_nothing);
     tcase_add_test(c, segments_given_up_too_early);
     tcase_add_test(c, segment_of_another_store);
     tcase_add_test(c, unfinished_segment);
