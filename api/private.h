@@ -593,8 +593,8 @@ void api_cache_header(struct api_req *r);
 enum api_step api_reply_object(struct api_req *r, int status, const struct store_object *o);
 enum api_step api_reply_data(struct api_req *r, const struct json *data); /* {"data": ...} */
 enum api_step api_reply_list(struct api_req *r, const struct store_object *objects, size_t n);
-/* Only some fields of an object's text; STR_NONE: the arena is full. */
-str api_subset(struct arena *a, str data, const str *fields, size_t n);
+/* Only some fields of an object's text (*out may be `data`). NOMEM; CORRUPT: that is no JSON. */
+MUST_CHECK enum err api_subset(struct arena *a, str data, const str *fields, size_t n, str *out);
 enum api_step api_arena_reply(struct api_req *r, int status, struct buf *b);
 
 /* ---- permissions.c --------------------------------------------------------------------------- */

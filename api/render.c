@@ -99,13 +99,15 @@ static struct json *subset_of(struct arena *a, const struct json *object, const 
     return result;
 }
 
-str api_subset(struct arena *a, str data, const str *fields, size_t n)
+enum err api_subset(struct arena *a, str data, const str *fields, size_t n, str *out)
 {
     struct json *object;
-    if (json_parse(a, data, &object, NULL) != OK)
-        return STR_NONE;
+    enum err e = json_parse(a, data, &object, NULL);
+    if (e != OK)
+        return e == ERR_NOMEM ? e : ERR_CORRUPT;
     struct json *subset = subset_of(a, object, fields, n);
-    return subset ? json_text(a, subset) : STR_NONE;
+    *out = subset ? json_text(a, subset) : STR_NONE;
+    return str_none(*out) ? ERR_NOMEM : OK;
 }
 
 /* ---- objects --------------------------------------------------------------------------------- */
@@ -165,10 +167,8 @@ enum api_step api_reply_object(struct api_req *r, int status, const struct store
     buf_init_arena(&b, r->arena, SIZE_MAX / 2);
     struct api_shown shown;
     enum err e = show(r, o, false, &shown);
-    if (e == OK && r->q.fields) {
-        shown.data = api_subset(r->arena, shown.data, r->q.fields, r->q.nfields);
-        e = str_none(shown.data) ? ERR_NOMEM : OK;
-    }
+    if (e == OK && r->q.fields)
+        e = api_subset(r->arena, shown.data, r->q.fields, r->q.nfields, &shown.data);
     buf_add_char(&b, '{');
     if (e == OK && !r->q.fields && !o->deleted) {
         buf_add_lit(&b, "\"permissions\":");
@@ -215,14 +215,13 @@ enum api_step api_reply_list(struct api_req *r, const struct store_object *objec
         struct api_shown shown = {objects[i].data, STR_NONE};
         if (r->route->kind != KIND_NONE)
             e = show(r, &objects[i], true, &shown);
+        if (e == OK && r->q.fields)
+            e = api_subset(r->arena, shown.data, r->q.fields, r->q.nfields, &shown.data);
         if (e != OK)
             return api_fail_err(r, e);
         if (i)
             buf_add_char(&b, ',');
-        if (r->q.fields)
-            buf_add_str(&b, api_subset(r->arena, shown.data, r->q.fields, r->q.nfields));
-        else
-            buf_add_str(&b, shown.data);
+        buf_add_str(&b, shown.data);
     }
     buf_add_lit(&b, "]}");
     return api_arena_reply(r, 200, &b);

@@ -91,7 +91,7 @@ str arena_concat(struct arena *a, const str *parts, size_t n);
 str arena_utf8(struct arena *a, str s);
 
 /* Scratch inside a step: everything allocated since the mark is gone after release. Defers
- * registered since the mark must not exist. */
+ * registered since the mark must not exist, and what is older than it must not be extended. */
 struct arena_mark {
     struct arena_chunk *chunk;
     char *at;

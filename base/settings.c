@@ -687,6 +687,11 @@ int64_t settings_int(const struct settings *s, const char *key, int64_t if_unset
     return str_none(v->text) ? if_unset : v->i;
 }
 
+size_t settings_size(const struct settings *s, const char *key)
+{
+    return (size_t)MIN_OF((uint64_t)settings_int(s, key, 0), (uint64_t)SIZE_MAX / 2);
+}
+
 double settings_float(const struct settings *s, const char *key, double if_unset)
 {
     const struct value *v = value_typed(s, key, TYPE(FLOAT));

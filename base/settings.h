@@ -5,7 +5,7 @@
  * own settings.def; cli/run.c collects the tables and loads the values from, in this order of
  * precedence: command line, environment (kinto.storage_url -> KINTO_STORAGE_URL: upper case, '.'
  * and '-' become '_'; a value that is JSON is taken as JSON, as in the reference), the INI's
- * [app:main], the default. The start-up warnings, --help and the check that doc/settings.md and
+ * [app:main], the default. The start-up warnings and the check that doc/settings.md and
  * kinto.ini name each setting come out of the same rows.
  *
  * A key in a row may hold `*`, which stands for one or more characters (`kinto.*.record_cache_...`,
@@ -84,6 +84,8 @@ void settings_free(struct settings *s);
 bool settings_is_set(const struct settings *s, const char *key); /* other than by its default */
 bool settings_bool(const struct settings *s, const char *key);
 int64_t settings_int(const struct settings *s, const char *key, int64_t if_unset);
+/* The same as bytes of memory: at most what can be addressed, of which a row may allow more. Unset: 0. */
+size_t settings_size(const struct settings *s, const char *key);
 double settings_float(const struct settings *s, const char *key, double if_unset);
 str settings_str(const struct settings *s, const char *key);
 /* The words of a LIST, or the PATHS; *n = 0 when unset. The array lives as long as s. */

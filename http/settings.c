@@ -18,12 +18,6 @@ static const struct setting_row rows[] = {
 
 const struct setting_table http_settings = {rows, ARRAY_LEN(rows)};
 
-static size_t size_of(const struct settings *s, const char *key)
-{
-    /* A row may allow more than a machine of 32 bits can address. */
-    return (size_t)MIN_OF((uint64_t)settings_int(s, key, 0), (uint64_t)SIZE_MAX / 2);
-}
-
 static unsigned ms_of(const struct settings *s, const char *seconds_key)
 {
     return (unsigned)settings_int(s, seconds_key, 0) * 1000;
@@ -74,11 +68,11 @@ void http_options_load(struct http_options *o, const struct settings *s)
     o->hsts_subdomains = settings_bool(s, "kinto.tls_hsts_subdomains");
     str ident = settings_str(s, "kinto.server.ident");
     o->server_name = ident.n != 0 ? ident.p : NULL;
-    o->max_head_bytes = size_of(s, "kinto.server.max_request_header_size");
-    o->max_target_bytes = size_of(s, "kinto.server.max_request_target_size");
-    o->max_body_bytes = size_of(s, "kinto.server.max_request_body_size");
-    o->max_arena_bytes = size_of(s, "kinto.server.max_request_memory");
-    o->max_total_bytes = size_of(s, "kinto.server.max_total_request_memory");
+    o->max_head_bytes = settings_size(s, "kinto.server.max_request_header_size");
+    o->max_target_bytes = settings_size(s, "kinto.server.max_request_target_size");
+    o->max_body_bytes = settings_size(s, "kinto.server.max_request_body_size");
+    o->max_arena_bytes = settings_size(s, "kinto.server.max_request_memory");
+    o->max_total_bytes = settings_size(s, "kinto.server.max_total_request_memory");
     o->max_connections = (unsigned)settings_int(s, "kinto.server.connection_limit", 0);
     o->max_network_connections =
         (unsigned)settings_int(s, "kinto.server.connection_limit_per_address", 0);

@@ -17,6 +17,7 @@
  */
 #include "plugins/history.h"
 
+#include "base/map.h"
 #include "base/rand.h"
 
 struct store_list_id history_list(str bucket_uri)
@@ -77,11 +78,13 @@ static enum err new_entry(struct api_req *r, const struct api_change *c, const s
 struct readers {
     struct store_ace *acl;
     size_t n;
+    struct map index; /* by their names: an object may have very many */
 };
 
 /* Those who may read or write the object, each once. */
 static enum err add_readers(struct api_req *r, const struct store_object *o, struct readers *out)
 {
+    static char known;
     const struct store_ace *acl;
     size_t n;
     enum err e = store_acl_list(api_session(r), api_arena(r), o, &acl, &n);
@@ -92,22 +95,22 @@ static enum err add_readers(struct api_req *r, const struct store_object *o, str
     if (all == NULL)
         return ERR_NOMEM;
     out->acl = all;
-    size_t before = out->n;
-    for (size_t i = 0; i < n; i++) {
-        bool known = (acl[i].perms & (STORE_PERM_READ | STORE_PERM_WRITE)) == 0;
-        for (size_t k = 0; k < before && !known; k++)
-            known = str_eq(all[k].principal, acl[i].principal);
-        if (!known)
-            all[out->n++] = (struct store_ace){acl[i].principal, STORE_PERM_READ};
+    for (size_t i = 0; i < n && e == OK; i++) {
+        str who = acl[i].principal;
+        if (!(acl[i].perms & (STORE_PERM_READ | STORE_PERM_WRITE)) || map_get(&out->index, who))
+            continue;
+        e = map_put(&out->index, who, &known);
+        all[out->n++] = (struct store_ace){who, STORE_PERM_READ};
     }
-    return OK;
+    return e;
 }
 
 /* Of the entry: the readers of the object, and of what it lies in. */
 static enum err find_readers(struct api_req *r, const struct api_change *c,
                              const struct api_place *p, struct readers *out)
 {
-    *out = (struct readers){NULL, 0};
+    *out = (struct readers){.acl = NULL};
+    map_init(&out->index, api_arena(r));
     if (!api_explicit_permissions(r))
         return OK;
     enum err e = c->now->deleted ? OK : add_readers(r, c->now, out);

@@ -311,8 +311,12 @@ enum err process_hold(const char *dir, struct process_loan *out, struct err_deta
     if (!l.made && errno != EEXIST)
         return failed(&h, "", "cannot be created");
     l.fd = open_dir(dir);
-    if (l.fd < 0)
-        return not_opened(&h);
+    if (l.fd < 0) {
+        enum err e = not_opened(&h);
+        if (l.made)
+            (void)os()->rmdir(dir); /* goes if it is empty */
+        return e;
+    }
     enum err e = look(&l, &h);
     if (e == OK) {
         *out = l;

@@ -101,8 +101,8 @@ enum err store_settings_check(const struct settings *s, struct err_detail *d)
 enum err store_options_load(struct store_options *o, const struct settings *s, struct err_detail *d)
 {
     struct store_options got = {
-        .cache_max_bytes = (size_t)settings_int(s, "kinto.cache_max_size_bytes", 0),
-        .page_memory_bytes = (size_t)settings_int(s, "kinto.engine_page_memory_bytes", 0),
+        .cache_max_bytes = settings_size(s, "kinto.cache_max_size_bytes"),
+        .page_memory_bytes = settings_size(s, "kinto.engine_page_memory_bytes"),
         .checkpoint_bytes = (uint64_t)settings_int(s, "kinto.engine_checkpoint_bytes", 0),
     };
     if (keeps_data(s)) {

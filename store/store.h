@@ -17,7 +17,7 @@
  * one are valid until it ends, unless they are said to lie in the arena. Everything the
  * store allocates for a caller lies in the arena given.
  *
- * Errors common to all: NOMEM (arena or heap), CORRUPT and IO (the backend), LIMIT (an object or a
+ * Errors common to all: NOMEM (arena or heap), CORRUPT, IO and NOSPACE (the backend), LIMIT (an object or a
  * transaction too large). After a write that failed with any of these nothing more is written in
  * the session: end it by store_abort (store_commit would abort as well, and report the error).
  */
@@ -103,8 +103,9 @@ MUST_CHECK enum err store_read_begin(struct store_thread *t, struct arena *arena
                                      struct store_session **out);
 void store_read_end(struct store_session *s);
 
-/* The write transaction: waits for its turn, microseconds. AGAIN: the disk is behind, tell the
- * client to retry. FAILED: the engine refuses writes. Nothing that waits for others until it ends.
+/* The write transaction: waits for its turn, microseconds. AGAIN: the disk is behind, tell the client to
+ * retry. NOSPACE: the disk is full. FAILED: the engine refuses writes. Nothing that waits for others until
+ * it ends.
  */
 MUST_CHECK enum err store_write_begin(struct store_thread *t, struct arena *arena,
                                       struct store_session **out);

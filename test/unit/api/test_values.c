@@ -251,7 +251,8 @@ START_TEST(subset)
 
     while (!str_none(rest))
         fields[n++] = str_cut(&rest, ',');
-    str got = api_subset(&keep, str_from(subsets[_i].data), fields, n);
+    str got;
+    ck_assert_int_eq(api_subset(&keep, str_from(subsets[_i].data), fields, n, &got), OK);
     ck_assert_msg(str_eq(got, str_from(subsets[_i].want)), "%s of %s: " STR_FMT, subsets[_i].fields,
                   subsets[_i].data, STR_ARG(got));
 }
@@ -274,7 +275,10 @@ START_TEST(subset_of_the_deepest)
     for (int i = 0; i < 5000; i++)
         buf_add_lit(&field, ".a");
     str f = buf_str(&field);
-    ck_assert(str_eq(api_subset(&keep, buf_str(&data), &f, 1), buf_str(&data)));
+    str got;
+    ck_assert_int_eq(api_subset(&keep, buf_str(&data), &f, 1, &got), OK);
+    ck_assert(str_eq(got, buf_str(&data)));
+    ck_assert_int_eq(api_subset(&keep, STR("{"), &f, 1, &got), ERR_CORRUPT);
 }
 END_TEST
 
