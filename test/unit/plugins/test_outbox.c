@@ -556,6 +556,16 @@ static void fill_disk(void)
     faults_plan(DISK_FULL, 1, true, ENOSPC);
 }
 
+/* The engine may have kept writers out meanwhile, and looks now and then whether there is room again. */
+static void a_round_with_room(void)
+{
+    enum err e;
+    faults_end();
+    for (int ms = 0; (e = a_round()) == ERR_NOSPACE && ms < 20000; ms++)
+        wait_tick();
+    ck_assert_ok(e);
+}
+
 /* Who cannot write down that it tries does not try. */
 START_TEST(a_store_that_cannot_be_written_sends_nothing)
 {
@@ -565,8 +575,7 @@ START_TEST(a_store_that_cannot_be_written_sends_nothing)
         ck_assert_int_ne(a_round(), OK);
     ck_assert_uint_eq(post.met, 0);
     ck_assert_int_gt(atomic_load(&faults.failed), 0);
-    faults_end();
-    ck_assert_ok(a_round());
+    a_round_with_room();
     ck_assert_uint_eq(taken_for(A), 1);
     ck_assert_uint_eq(waiting(), 0);
 }
@@ -586,8 +595,7 @@ START_TEST(a_yes_that_cannot_be_written_down)
         ck_assert_int_ne(a_round(), OK);
     ck_assert_uint_eq(taken_for(A), 1);
     post.at_text = NULL;
-    faults_end();
-    ck_assert_ok(a_round());
+    a_round_with_room();
     ck_assert_uint_eq(taken_for(A), 2);
     ck_assert_uint_eq(waiting(), 0);
 }
