@@ -72,8 +72,7 @@ static bool is_field(str s)
 {
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
-        bool word =
-            (unsigned char)c >= 0x80 || c == '_' || c == '.' || str_is_digit(c) || str_is_letter(c);
+        bool word = (unsigned char)c >= 0x80 || c == '_' || c == '.' || str_is_alnum(c);
         if (!word)
             return false;
     }

@@ -28,7 +28,7 @@
 
 static bool is_atom_char(char c) /* RFC 5322, 3.2.3 */
 {
-    return str_is_letter(c) || str_is_digit(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c));
+    return str_is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c));
 }
 
 static bool local_part_valid(str local)

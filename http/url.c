@@ -38,7 +38,7 @@ str http_url_decode(struct arena *a, str in, bool plus)
 
 static bool is_unreserved(char c)
 {
-    return str_is_letter(c) || str_is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
+    return str_is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
 void http_url_encode(struct buf *b, str in, const char *keep)

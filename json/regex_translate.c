@@ -136,7 +136,7 @@ static enum err take_common_escape(struct reader *r, uint32_t *out)
         return unsupported(r, "characters by name");
     if (known != NULL)
         *out = (unsigned char)codes[known - names];
-    if (known == NULL && (str_is_letter(c) || str_is_digit(c)))
+    if (known == NULL && str_is_alnum(c))
         return ERR_NOTFOUND;
     if (known == NULL)
         *out = take_character(r);
@@ -635,7 +635,7 @@ static void put_literal(struct reader *r)
 {
     uint32_t c = take_character(r);
 
-    if (c < 0x80 && (str_is_letter((char)c) || str_is_digit((char)c) || c == ' ' || c == '_'))
+    if (c < 0x80 && (str_is_alnum((char)c) || c == ' ' || c == '_'))
         buf_add_char(r->out, (char)c);
     else
         put_code(r, c);

@@ -10,7 +10,7 @@
 
 static bool is_name_char(char c, bool first)
 {
-    return str_is_letter(c) || str_is_digit(c) || (!first && str_find(STR("+.@_-"), c) != STR_NPOS);
+    return str_is_alnum(c) || (!first && str_find(STR("+.@_-"), c) != STR_NPOS);
 }
 
 bool accounts_valid_name(str id)

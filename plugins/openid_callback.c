@@ -21,7 +21,7 @@ static bool is_host_char(char c, bool v6)
 {
     if (v6)
         return str_hex_digit(c) >= 0 || c == ':' || c == '.';
-    return str_is_letter(c) || str_is_digit(c) || c == '.' || c == '-' || c == '*';
+    return str_is_alnum(c) || c == '.' || c == '-' || c == '*';
 }
 
 /* The host without its brackets, and the port, which may be none. */
