@@ -381,8 +381,8 @@ enum api_step api_limit_after_identify(struct api_req *r);
 bool api_limit_is_try(struct api_req *r);
 /* May tries of its network be looked at now? Of struct api_work (still_wanted). */
 bool api_limit_allows_try(const struct api_req *outer);
-enum api_step
-api_limit_stop_batch(struct api_req *r); /* a limit has stopped a part: so it does the batch */
+/* A limit has stopped a part: so it does the batch. */
+enum api_step api_limit_stop_batch(struct api_req *r);
 
 /* ---- observe.c ------------------------------------------------------------------------------- */
 
@@ -580,8 +580,8 @@ enum api_step api_contribute(struct api_req *r);
 enum api_step api_openapi(struct api_req *r); /* openapi.c */
 enum api_step api_batch(struct api_req *r);
 size_t api_batch_parts(const struct api_req *r); /* of a batch that has begun */
-enum api_step
-api_batch_prepare(struct api_req *r); /* checks it, runs its parts up to the session */
+/* Checks it, and runs its parts up to the session. */
+enum api_step api_batch_prepare(struct api_req *r);
 bool api_batch_writes(const struct api_req *r);
 /* The request that gave the answer of the i-th part; NULL: it has none. */
 struct api_req *api_batch_answered(const struct api_req *r, size_t i);

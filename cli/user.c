@@ -50,11 +50,11 @@ static struct {
     struct termios shown;
 } prompt_on;
 
-/* SA_RESETHAND: raised again, the signal does what it does by default once this is back. */
+/* SA_RESETHAND: raised again, the signal does what it does by default once this is back. Both calls are safe
+ * in a handler (signal-safety(7)). */
 static void show_again(int signal)
 {
-    (void)tcsetattr(prompt_on.fd, TCSAFLUSH,
-                    &prompt_on.shown); /* safe here: POSIX, signal-safety(7) */
+    (void)tcsetattr(prompt_on.fd, TCSAFLUSH, &prompt_on.shown);
     (void)raise(signal);
 }
 

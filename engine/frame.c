@@ -236,11 +236,11 @@ static bool take_value(struct ops *o)
     return true;
 }
 
+/* A log trims what is behind it. */
 static bool take_number(struct ops *o)
 {
     o->at = varint_get32(o->at, o->end, &o->number);
-    return o->at != NULL && o->number > 0 &&
-           o->number <= o->seg; /* a log trims what is behind it */
+    return o->at != NULL && o->number > 0 && o->number <= o->seg;
 }
 
 bool ops_more(const struct ops *o)

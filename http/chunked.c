@@ -82,16 +82,12 @@ static int on_trailer(struct chunked *d, char c)
 {
     if (++d->trailer_bytes > MAX_TRAILER_BYTES)
         return BAD;
-    if (d->state == LINE_START) {
-        if (c == '\r')
-            return LAST_LF;
+    if (d->state == LINE_START && c == '\r')
+        return LAST_LF;
+    if (d->state == TRAILER_NAME && c == ':')
+        return TRAILER;
+    if (d->state != TRAILER)
         return http_is_token_char(c) ? TRAILER_NAME : BAD;
-    }
-    if (d->state == TRAILER_NAME) {
-        if (c == ':')
-            return TRAILER;
-        return http_is_token_char(c) ? TRAILER_NAME : BAD;
-    }
     if (c == '\r')
         return TRAILER_LF;
     return is_text(c) ? TRAILER : BAD;

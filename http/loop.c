@@ -400,14 +400,14 @@ static void run_events(struct loop *l, const struct epoll_event *events, int n)
     }
 }
 
-/* Connections that are open stay with the context that they began with. */
+/* Connections that are open stay with the context that they began with. Nobody else takes the next one away;
+ * it may have become a later one. */
 static void adopt_tls(struct loop *l)
 {
     if (atomic_load_explicit(&l->next_tls, memory_order_relaxed) == NULL)
         return;
     tls_context_release(l->tls);
-    l->tls =
-        atomic_exchange(&l->next_tls, NULL); /* a later one, perhaps; nobody else takes it away */
+    l->tls = atomic_exchange(&l->next_tls, NULL);
 }
 
 static void one_turn(struct loop *l)

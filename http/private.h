@@ -85,8 +85,8 @@ struct chunked { /* zero-initialise */
  */
 enum chunked_status chunked_decode(struct chunked *d, char *p, size_t n, size_t *data_n,
                                    size_t *used);
-uint64_t
-chunked_left(const struct chunked *d); /* of the chunk whose size is known; 0 between two */
+/* Of the chunk whose size is known, bytes still to come; 0 between two. */
+uint64_t chunked_left(const struct chunked *d);
 
 /* ---- request.c: requests and their memory ------------------------------------------------ */
 
@@ -348,9 +348,8 @@ void conn_free_spares(struct loop *l);
 /* Its socket; a parked request stays until it is resumed. While a thread is at its handshake, behind that. */
 void conn_close(struct conn *c);
 enum step conn_closed(struct conn *c); /* the same, as the end of a step */
-enum step
-conn_ended(struct conn *
-               c); /* the peer says no more: what waits goes out, then the end; c->ex may be gone */
+/* The peer says no more: what waits goes out, then the end; c->ex may be gone. */
+enum step conn_ended(struct conn *c);
 void conn_phase_begin(struct conn *c); /* it begins; a body to come, or a response to go */
 const char *conn_state_name(const struct conn *c);
 
@@ -378,8 +377,8 @@ void scarce_tell(const struct conn *c);
 /* In each turn: ends the request that holds most memory for the least, if there is too little left; gives
  * memory back to the system when much of it has not been needed for a while. */
 void scarce_check(struct loop *l);
-uint64_t
-scarce_next_ms(const struct loop *l); /* when that is to be done again; UINT64_MAX: by no time */
+/* When that is to be done again; UINT64_MAX: by no time. */
+uint64_t scarce_next_ms(const struct loop *l);
 MUST_CHECK enum err scarce_open(struct http_server *s); /* before the loops run. NOMEM */
 void scarce_close(struct http_server *s);               /* when none does any more */
 

@@ -27,7 +27,7 @@ static struct exchange *exchange_new(struct loop *l)
 }
 
 /* Not the whole struct: most of it are tables of which nheaders says what is in them. */
-static void exchange_clear(struct exchange *ex, struct loop *l, struct conn *c)
+static void exchange_clear(struct exchange *ex, struct conn *c)
 {
     ex->conn = c;
     ex->next = NULL;
@@ -36,7 +36,7 @@ static void exchange_clear(struct exchange *ex, struct loop *l, struct conn *c)
     ex->content_length = 0;
     ex->head_at = 0;
     ex->decoder = (struct chunked){0};
-    buf_init_arena(&ex->body, &ex->arena, l->server->opt.max_body_bytes);
+    buf_init_arena(&ex->body, &ex->arena, c->loop->server->opt.max_body_bytes);
     atomic_store_explicit(&ex->gone, false, memory_order_relaxed);
     arena_set_holder(&ex->arena, &c->held);
     ex->req.arena = &ex->arena;
@@ -68,7 +68,7 @@ struct exchange *exchange_take(struct conn *c)
         ex = exchange_new(l);
     }
     if (ex != NULL)
-        exchange_clear(ex, l, c);
+        exchange_clear(ex, c);
     return ex;
 }
 

@@ -18,9 +18,8 @@
 #include <mbedtls/version.h>
 #include <mbedtls/x509_crt.h>
 
-#ifndef MBEDTLS_THREADING_C
-#error                                                                                             \
-    "mbedtls must be built with MBEDTLS_THREADING_C: loops share the keys of session tickets, threads those of others"
+#ifndef MBEDTLS_THREADING_C /* loops share the keys of tickets, threads those of others */
+#error "mbedtls must be built with MBEDTLS_THREADING_C"
 #endif
 
 struct tls_context;

@@ -28,8 +28,8 @@
 #define RULE_PATH_BENEATH      1
 #define MIN_ABI                2
 
-struct
-    ruleset { /* struct landlock_ruleset_attr of version 6; older kernels want zeros behind theirs */
+/* struct landlock_ruleset_attr of version 6; older kernels want zeros behind theirs. */
+struct ruleset {
     uint64_t handled_fs, handled_net, scoped;
 };
 
