@@ -173,9 +173,12 @@ KIT struct engine_txn *kit_begin(struct engine *e)
 
 KIT enum err kit_put(struct engine *e, str key, str value)
 {
-    struct engine_txn *t = kit_begin(e);
-    enum err err = engine_put(t, key, value);
+    struct engine_txn *t;
+    enum err err = engine_txn_begin(e, &t);
 
+    if (err != OK)
+        return err;
+    err = engine_put(t, key, value);
     if (err != OK) {
         engine_txn_abort(t);
         return err;

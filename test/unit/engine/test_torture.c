@@ -143,6 +143,24 @@ static enum err run_open(struct run *run)
     return err;
 }
 
+static struct run *run_new(void)
+{
+    struct run *run = calloc(1, sizeof *run);
+
+    kit_dir_make(&run->dir);
+    return run;
+}
+
+/* Its engine is closed. */
+static void run_end(struct run *run)
+{
+    os_test_replace(NULL);
+    kit_dir_remove(&run->dir);
+    free(run->model.p);
+    free(run);
+    model_free_bytes();
+}
+
 /* While the plan is in force: does the engine say what it should? */
 static void check_running(struct run *run)
 {
@@ -193,10 +211,20 @@ static bool is_tidy(struct engine *e)
     return !due && !left;
 }
 
-/* Nobody writes any more: what failed is brought to its end all the same. */
-static void wait_until_tidy(struct engine *e)
+static bool keeps_others_out(struct engine *e)
 {
-    for (int ms = 0; !is_tidy(e); ms++) {
+    return atomic_load(&e->reserve.given);
+}
+
+static bool lets_others_in(struct engine *e)
+{
+    return !keeps_others_out(e);
+}
+
+/* It comes to that by itself: nobody writes any more. */
+static void wait_until(struct engine *e, bool (*is)(struct engine *e))
+{
+    for (int ms = 0; !is(e); ms++) {
         ck_assert_int_lt(ms, 20000);
         wait_tick();
     }
@@ -205,11 +233,10 @@ static void wait_until_tidy(struct engine *e)
 /* One run with the plan in force; returns false when the plan's call did not come. */
 static bool torture(unsigned mask, int nth, bool for_ever, int error)
 {
-    struct run *run = calloc(1, sizeof *run);
+    struct run *run = run_new();
     bool failed = false;
     int calls;
 
-    kit_dir_make(&run->dir);
     faults_plan(mask, nth, for_ever, error);
     faults_install();
     if (run_open(run) == OK) {
@@ -219,7 +246,7 @@ static bool torture(unsigned mask, int nth, bool for_ever, int error)
         faults_end();
         failed = engine_state(run->e) == ENGINE_FAILED;
         if (idle && !failed)
-            wait_until_tidy(run->e);
+            wait_until(run->e, is_tidy); /* what failed is brought to its end all the same */
         write_some(run, TXNS / 2, TXNS - 3);
         ck_assert_int_eq(admits(run->e), !failed); /* comes back by itself, unless FAILED */
         engine_close(run->e);
@@ -231,11 +258,7 @@ static bool torture(unsigned mask, int nth, bool for_ever, int error)
     audit_engine(run->e);
     ck_assert_int_eq(kit_put(run->e, STR("end"), STR("")), OK);
     engine_close(run->e);
-    os_test_replace(NULL);
-    kit_dir_remove(&run->dir);
-    free(run->model.p);
-    free(run);
-    model_free_bytes();
+    run_end(run);
     return calls > 0;
 }
 
@@ -299,10 +322,9 @@ END_TEST
 /* A file system without fallocate is no reason to fail. */
 START_TEST(no_fallocate)
 {
-    struct run *run = calloc(1, sizeof *run);
+    struct run *run = run_new();
 
     log_set_level(LOG_NONE);
-    kit_dir_make(&run->dir);
     faults_plan(FAULT_BIT(FALLOCATE), 1, true, EOPNOTSUPP);
     faults_install();
     ck_assert_int_eq(run_open(run), OK);
@@ -312,21 +334,16 @@ START_TEST(no_fallocate)
     /* Asked once for each of log, index and reserve, not for every group. */
     ck_assert_int_le(atomic_load(&faults.failed), 3);
     engine_close(run->e);
-    os_test_replace(NULL);
-    kit_dir_remove(&run->dir);
-    free(run->model.p);
-    free(run);
-    model_free_bytes();
+    run_end(run);
 }
 END_TEST
 
 /* A full disk: refused with NOSPACE, nothing half, and back by itself when there is room. */
 START_TEST(full_disk)
 {
-    struct run *run = calloc(1, sizeof *run);
+    struct run *run = run_new();
 
     log_set_level(LOG_NONE);
-    kit_dir_make(&run->dir);
     faults_end();
     faults_install();
     ck_assert_int_eq(run_open(run), OK);
@@ -337,44 +354,32 @@ START_TEST(full_disk)
     ck_assert_int_eq(engine_state(run->e), ENGINE_OK);
     ck_assert(model_same_now(&run->model, run->e));
     faults_end();
+    wait_until(run->e, lets_others_in); /* it may have kept them out meanwhile */
     write_some(run, 4, TXNS);
     ck_assert_int_eq(run->unknown, 0);
     engine_close(run->e);
     ck_assert_int_eq(run_open(run), OK);
     ck_assert(model_same_now(&run->model, run->e));
     engine_close(run->e);
-    os_test_replace(NULL);
-    kit_dir_remove(&run->dir);
-    free(run->model.p);
-    free(run);
-    model_free_bytes();
+    run_end(run);
 }
 END_TEST
 
 /* The disk is full before anybody has written: it is seen by itself when there is room. */
 START_TEST(full_from_the_start)
 {
-    struct run *run = calloc(1, sizeof *run);
+    struct run *run = run_new();
 
     log_set_level(LOG_NONE);
-    kit_dir_make(&run->dir);
     faults_plan(FAULT_BIT(FALLOCATE), 1, true, ENOSPC);
     faults_install();
     ck_assert_int_eq(run_open(run), OK);
-    for (int ms = 0; !atomic_load(&run->e->reserve.given); ms++) {
-        ck_assert_int_lt(ms, 20000);
-        wait_tick();
-    }
+    wait_until(run->e, keeps_others_out);
     faults_end();
-    for (int ms = 0; atomic_load(&run->e->reserve.given); ms++) {
-        ck_assert_int_lt(ms, 20000);
-        wait_tick();
-    }
+    wait_until(run->e, lets_others_in);
     ck_assert(admits(run->e));
     engine_close(run->e);
-    os_test_replace(NULL);
-    kit_dir_remove(&run->dir);
-    free(run);
+    run_end(run);
 }
 END_TEST
 
@@ -642,14 +647,13 @@ static int x_unlink(const char *path)
  * is removed for it, would make of that a loss. loop: which sync fails, of the log or of the index. */
 START_TEST(a_failed_engine_leaves_the_index_alone)
 {
-    struct run *run = calloc(1, sizeof *run);
+    struct run *run = run_new();
     struct os_ops ops = os_kernel;
     struct engine_txn *t;
     char *before, *after;
     size_t n, m;
 
     log_set_level(LOG_NONE);
-    kit_dir_make(&run->dir);
     ops.open = x_open;
     ops.pwrite = x_pwrite;
     ops.ftruncate = x_ftruncate;
@@ -685,10 +689,7 @@ START_TEST(a_failed_engine_leaves_the_index_alone)
     tidy = false;
     free(before);
     free(after);
-    kit_dir_remove(&run->dir);
-    free(run->model.p);
-    free(run);
-    model_free_bytes();
+    run_end(run);
 }
 END_TEST
 
