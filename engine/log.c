@@ -92,7 +92,7 @@ void log_fini(struct log *log)
         if (seg != NULL)
             log_segment_release(log, seg);
     }
-    for (size_t i = 0; log->top != NULL && i < TOP_ENTRIES; i++)
+    for (uint32_t i = 0; log->top != NULL && i <= (log->next - 1) >> SEGMENT_LEAF_BITS; i++)
         free(log->top[i]);
     free(log->top);
     log->top = NULL;
@@ -125,8 +125,7 @@ struct segment *log_segment(const struct log *log, uint32_t number)
     return leaf == NULL ? NULL : leaf[number & (LEAF_ENTRIES - 1)];
 }
 
-/* The segment has a place in the table, be there a file or not yet. NOMEM; LIMIT: no numbers left.
- */
+/* The segment has a place in the table, be there a file or not yet. NOMEM; LIMIT: no numbers left. */
 enum err log_segment_need(struct log *log, uint32_t number)
 {
     struct segment ***leaf = &log->top[MIN_OF(number >> SEGMENT_LEAF_BITS, TOP_ENTRIES - 1)];
@@ -136,11 +135,14 @@ enum err log_segment_need(struct log *log, uint32_t number)
         return ERR_LIMIT;
     if (log_segment(log, number) != NULL)
         return OK;
-    if (*leaf == NULL)
+    seg = mem_zalloc(sizeof *seg);
+    if (seg != NULL && *leaf == NULL)
         *leaf = mem_zalloc(LEAF_ENTRIES * sizeof **leaf);
-    seg = *leaf == NULL ? NULL : mem_zalloc(sizeof *seg);
-    if (seg == NULL)
+    if (seg == NULL || *leaf == NULL) {
+        free(
+            seg); /* no leaf is left that has no segment: log_fini looks only where numbers were in use */
         return ERR_NOMEM;
+    }
     seg->number = number;
     seg->target = log->segment_bytes;
     (*leaf)[number & (LEAF_ENTRIES - 1)] = seg;

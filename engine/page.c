@@ -54,8 +54,11 @@ static void extent_free(struct extent *x)
 {
     const uint8_t *map = atomic_load(&x->map);
 
-    for (size_t i = 0; i < EXTENT_PAGES; i++)
-        free(atomic_load_explicit(&x->memory[i], memory_order_relaxed));
+    for (size_t i = 0; i < EXTENT_PAGES; i++) {
+        struct page *page = atomic_load_explicit(&x->memory[i], memory_order_relaxed);
+        if (page != NULL) /* few are: thousands of calls for nothing */
+            free(page);
+    }
     if (map != NULL)
         os()->unmap((void *)map, (size_t)EXTENT_PAGES * PAGE_BYTES);
     free(x);
