@@ -8,7 +8,9 @@
 #define TEST_SUPPORT_UNIT_H
 
 #include <check.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -23,6 +25,16 @@
         return failed ? 1 : 0;                                                                     \
     }
 
+/* Check writes the place of each assertion to a file, to say where a test was when it died. In a loop over
+ * thousands that is most of the work, so places that have been passed often are told now and then only. */
+#define _mark_point(file, line)                                                                    \
+    __extension__({                                                                                \
+        static atomic_uint passed_;                                                                \
+        unsigned n_ = atomic_fetch_add_explicit(&passed_, 1, memory_order_relaxed);                \
+        if (n_ < 64 || n_ % 1024 == 0)                                                             \
+            (_mark_point)(file, line);                                                             \
+    })
+
 /* Compares a str with a C string. */
 #define ck_assert_str_is(s, lit)                                                                   \
     do {                                                                                           \
@@ -31,6 +43,16 @@
         ck_assert_msg(str_eq(s_, str_from(l_)), "got \"" STR_FMT "\", want \"%s\"", STR_ARG(s_),   \
                       l_);                                                                         \
     } while (0)
+
+/* A new folder under $TMPDIR (test/run.sh); its path into out, of n bytes. Whoever makes one removes it. */
+static inline void new_dir(char *out, size_t n)
+{
+    const char *tmp = getenv("TMPDIR");
+    int made = snprintf(out, n, "%s/kinto-test-XXXXXX", tmp != NULL && *tmp != '\0' ? tmp : "/tmp");
+
+    ck_assert_int_lt(made, (int)n);
+    ck_assert_ptr_nonnull(mkdtemp(out));
+}
 
 /* A case that needs root asks first; without it, it has been skipped (test/run.sh) and returns. */
 static inline bool is_root(void)

@@ -18,8 +18,7 @@ static char dir[64], name[128], said[4096];
 
 static void setup(void)
 {
-    snprintf(dir, sizeof dir, "/tmp/kinto-test-fault-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    new_dir(dir, sizeof dir);
     snprintf(name, sizeof name, "%s/a name with blanks", dir);
 }
 

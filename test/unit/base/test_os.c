@@ -34,8 +34,7 @@ static char dir[64];
 
 static void setup(void)
 {
-    snprintf(dir, sizeof dir, "/tmp/kinto-test-os-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    new_dir(dir, sizeof dir);
 }
 
 static void remove_one(void *arg, const char *name)

@@ -23,10 +23,8 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 static void setup(void)
 {
-    const char *tmp = getenv("TMPDIR");
     ck_assert_ptr_nonnull(getcwd(came_from, sizeof came_from));
-    snprintf(dir, sizeof dir, "%s/kinto-test-cli-XXXXXX", tmp ? tmp : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    new_dir(dir, sizeof dir);
     ck_assert_int_eq(chdir(dir), 0);
     unsetenv("KINTO_INI");
 }

@@ -28,9 +28,7 @@ struct kit_dir {
 
 KIT void kit_dir_make(struct kit_dir *d)
 {
-    const char *tmp = getenv("TMPDIR");
-    snprintf(d->path, sizeof d->path, "%s/kinto-engine-XXXXXX", tmp != NULL ? tmp : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(d->path));
+    new_dir(d->path, sizeof d->path);
 }
 
 KIT void kit_dir_empty(const struct kit_dir *d)

@@ -161,8 +161,7 @@ UNUSED static void certs_make(void)
     mbedtls_pk_context ca, key;
     char unused[120];
 
-    snprintf(certs_dir, sizeof certs_dir, "/tmp/kinto-certs-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(certs_dir));
+    new_dir(certs_dir, sizeof certs_dir);
     mbedtls_entropy_init(&certs.entropy);
     mbedtls_ctr_drbg_init(&certs.random);
 #if MBEDTLS_VERSION_MAJOR >= 3

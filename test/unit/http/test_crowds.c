@@ -439,7 +439,9 @@ START_TEST(a_dripping_reader)
     test_wait_open(&f, 1);
     uint64_t began = clock_mono_ms(), until = began + TEST_MS;
     for (struct http_stats s = {.open_connections = 1}; s.open_connections > 0;) {
-        ck_assert_int_ge(recv(cs[0].fd, few, sizeof few, 0), 0);
+        ck_assert_msg(recv(cs[0].fd, few, sizeof few, 0) >= 0 || errno == ECONNRESET, "recv: %s",
+                      strerror(errno));
+        let_pass(1, "between two drops");
         ck_assert_uint_lt(clock_mono_ms(), until);
         http_server_stats(f.server, &s);
     }

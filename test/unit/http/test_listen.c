@@ -253,8 +253,7 @@ static char dir[64], path[100], host[120];
 
 static void unix_setup(void)
 {
-    snprintf(dir, sizeof dir, "/tmp/kinto-http-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    new_dir(dir, sizeof dir);
     snprintf(path, sizeof path, "%s/socket", dir);
     snprintf(host, sizeof host, "unix:%s", path);
     test_prepare(&f);

@@ -64,8 +64,7 @@ static UNUSED void use_files(const char *cert, const char *key)
 
 static UNUSED void tls_setup(void)
 {
-    snprintf(dir, sizeof dir, "/tmp/kinto-tls-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    new_dir(dir, sizeof dir);
     snprintf(cert_file, sizeof cert_file, "%s/cert.pem", dir);
     snprintf(key_file, sizeof key_file, "%s/key.pem", dir);
     snprintf(other_key_file, sizeof other_key_file, "%s/other.pem", dir);

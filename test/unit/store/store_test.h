@@ -90,8 +90,7 @@ static inline void setup_files(void)
 {
     setup();
     close_store();
-    snprintf(directory, sizeof directory, "/tmp/kinto-store-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
+    new_dir(directory, sizeof directory);
     open_store();
 }
 
