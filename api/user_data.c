@@ -35,7 +35,7 @@
 #include "api/private.h"
 
 #define BASE      "/__user_data__"
-#define ANY_DEPTH 2 /* what lies in collections, and whatever plugins may put below that */
+#define ANY_DEPTH 2u /* what lies in collections, and whatever plugins may put below that */
 
 #define PORTION             500 /* objects, */
 #define PORTION_BYTES       (8 * MIB)

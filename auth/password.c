@@ -32,7 +32,8 @@ static enum err crypt_with(struct arena *a, str password, const char *setting, s
 {
     struct arena_mark before = arena_mark(a);
     struct crypt_data *data = ARENA_NEW(a, struct crypt_data);
-    char *phrase = arena_cstr(a, str_sub(password, 0, MIN_OF(password.n, PASSWORD_MAX_BYTES)));
+    char *phrase =
+        arena_cstr(a, str_sub(password, 0, MIN_OF(password.n, (size_t)PASSWORD_MAX_BYTES)));
     bool room = data != NULL && phrase != NULL;
     *out = (struct hashed){0};
     if (room) {

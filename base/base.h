@@ -26,8 +26,16 @@
 #define KIB               ((size_t)1024)
 #define MIB               ((size_t)1024 * 1024)
 
-#define MIN_OF(a, b) ((a) < (b) ? (a) : (b))
-#define MAX_OF(a, b) ((a) > (b) ? (a) : (b))
+/* Arguments are evaluated once: another thread may change what is read, a recursion would be exponential. */
+#define PICK_OF(a, op, b, n)                                                                       \
+    __extension__({                                                                                \
+        __auto_type a_##n = (a);                                                                   \
+        __auto_type b_##n = (b);                                                                   \
+        a_##n op b_##n ? a_##n : b_##n;                                                            \
+    })
+#define PICK_OF_(a, op, b, n) PICK_OF(a, op, b, n)
+#define MIN_OF(a, b)          PICK_OF_(a, <, b, __COUNTER__)
+#define MAX_OF(a, b)          PICK_OF_(a, >, b, __COUNTER__)
 
 /* Built with ASan, or with any sanitizer that minds what becomes of the process's memory and calls (gcc
  * says so by macros, clang by features)? 0 or 1, for #if and for C. */

@@ -17,7 +17,7 @@
 #include "base/thread.h"
 #include <unistd.h>
 
-#define MAX_THREADS 64
+#define MAX_THREADS 64u
 
 struct lane { /* of zeroes: was never used */
     struct list_node jobs;

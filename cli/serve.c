@@ -253,7 +253,7 @@ static void give_sign(struct server *s)
     uint64_t now = clock_mono_ms();
     if (s->systemd.watchdog_ms == 0 || now < s->sign_ms)
         return;
-    s->sign_ms = now + MAX_OF(s->systemd.watchdog_ms / 4, 1);
+    s->sign_ms = now + MAX_OF(s->systemd.watchdog_ms / 4, 1u);
     if (http_server_turns(s->server))
         systemd_say(&s->systemd, "WATCHDOG=1");
 }

@@ -605,7 +605,8 @@ static void close_full(struct builder *b)
         b->depth--;
         if (b->depth > 0) {
             struct json *up = b->open[b->depth - 1];
-            up->height = MAX_OF(up->height, (uint16_t)(v->height + 1));
+            if (up->height <= v->height)
+                up->height = (uint16_t)(v->height + 1);
         }
     }
 }
@@ -676,7 +677,7 @@ enum err json_parse_flat(struct arena *a, str text, unsigned depth, struct json 
 {
     struct checker c = {.p = (const unsigned char *)text.p,
                         .n = text.n,
-                        .max_depth = MIN_OF(depth, JSON_MAX_DEPTH)};
+                        .max_depth = MIN_OF(depth, (unsigned)JSON_MAX_DEPTH)};
     struct builder b = {.text = text.p};
     struct json *root;
     enum err e;

@@ -41,7 +41,7 @@
 /* Taken out by one change: so many chunks of so many, or of so many bytes (in a write session each is a
  * copy). */
 #define CHUNKS      8
-#define CHUNK       16
+#define CHUNK       16u
 #define CHUNK_BYTES (256 * KIB)
 
 struct revisions {

@@ -16,7 +16,7 @@
 #include "base/os.h"
 
 #define LINE_BYTES  64 /* what processors hand to each other as one */
-#define MAX_STRIPES 16
+#define MAX_STRIPES ((size_t)16)
 
 struct series {
     _Atomic(struct series *) next;

@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CHECK(whole.reply.nheaders == pieces.reply.nheaders);
     }
     if (whole.body == OK)
-        CHECK(whole.text.n <= MIN_OF(MAX_BODY, in.n) && str_eq(whole.text, pieces.text));
+        CHECK(whole.text.n <= MIN_OF((size_t)MAX_BODY, in.n) && str_eq(whole.text, pieces.text));
     arena_fini(&a);
     return 0;
 }

@@ -60,7 +60,7 @@ static void want_no_trace(const char *what, const char *bytes, size_t n)
     if (trace == NULL)
         return;
     const char *at_it = memmem(bytes, n, trace, strlen(trace));
-    size_t before = MIN_OF((size_t)(at_it - bytes), 300);
+    size_t before = MIN_OF((size_t)(at_it - bytes), (size_t)300);
     ck_abort_msg("%s: \"%s\" is told: ...%.*s", what, trace, (int)before + 100, at_it - before);
 }
 

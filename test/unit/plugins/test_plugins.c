@@ -143,7 +143,7 @@ START_TEST(no_memory_to_load_with)
     unsigned failed = 0;
     ck_assert_ok(load_with(plugin, MOST_LEFT, 0, &took));
     ck_assert_uint_gt(took, 0);
-    for (size_t left = 0; left <= MIN_OF(took, MOST_LEFT); left += 16)
+    for (size_t left = 0; left <= MIN_OF(took, (size_t)MOST_LEFT); left += 16)
         failed += load_with(plugin, left, 1, NULL) == ERR_NOMEM;
     for (unsigned n = 2; load_with(plugin, 0, n, NULL) == ERR_NOMEM; n++)
         failed++;
