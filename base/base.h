@@ -33,6 +33,10 @@
         __auto_type b_##n = (b);                                                                   \
         a_##n op b_##n ? a_##n : b_##n;                                                            \
     })
+#ifdef __cppcheck__ /* (test/lint/analyze.sh) stumbles at the above in an initializer */
+#undef PICK_OF
+#define PICK_OF(a, op, b, n) ((a)op(b) ? (a) : (b))
+#endif
 #define PICK_OF_(a, op, b, n) PICK_OF(a, op, b, n)
 #define MIN_OF(a, b)          PICK_OF_(a, <, b, __COUNTER__)
 #define MAX_OF(a, b)          PICK_OF_(a, >, b, __COUNTER__)

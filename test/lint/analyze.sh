@@ -29,7 +29,7 @@ fi
 #   pointerSize: memory that is spare begins with the pointer to the next
 #   missingIncludeSystem: the headers of the C library are not read
 run_cppcheck() {
-    cppcheck --enable=warning,performance,portability --inline-suppr --quiet --error-exitcode=1 \
+    cppcheck -D__cppcheck__ --enable=warning,performance,portability --inline-suppr --quiet --error-exitcode=1 \
         --suppress=unknownEvaluationOrder --suppress=pointerSize --suppress=missingIncludeSystem \
         --template='{file}:{line}:{column}: {severity}: {message} [{id}]' "$@" >"$ANALYZE_DIR/cppcheck" 2>&1
 }
