@@ -118,51 +118,6 @@ enum api_step api_fail_missing(struct api_req *r, enum api_error e, str id, cons
     return write_error(r, e, rows[e].status, STR_NONE, buf_str(&b));
 }
 
-str api_logged(struct api_req *r, str s)
-{
-    if (str_find(s, '"') == STR_NPOS)
-        return s;
-    char *copy = arena_alloc(r->arena, s.n);
-    if (copy == NULL)
-        return STR("(no memory)");
-    for (size_t i = 0; i < s.n; i++)
-        copy[i] = s.p[i] == '"' ? '\'' : s.p[i];
-    return (str){copy, s.n};
-}
-
-static bool is_word_char(char c)
-{
-    return str_is_alnum(c) || c == '_' || c == '-';
-}
-
-static size_t word_end(str path, size_t at)
-{
-    while (at < path.n && is_word_char(path.p[at]))
-        at++;
-    return at;
-}
-
-/* The version and the first word behind it: no key is one, but what follows may be, however it is encoded. */
-static str first_word(struct api_req *r)
-{
-    str path =
-        api_one_slash(r->raw_path); /* the request may be refused before its target is read */
-    size_t end = word_end(path, str_starts(path, STR("/")));
-    if (api_says_version(path) && str_starts(str_drop(path, end), STR("/")))
-        end = word_end(path, end + 1);
-    if (end == path.n)
-        return path;
-    str shown = ARENA_JOIN(r->arena, str_sub(path, 0, end), STR("*"));
-    return str_none(shown) ? STR("(no memory)") : shown;
-}
-
-str api_logged_path(struct api_req *r)
-{
-    if (r->route == NULL)
-        return first_word(r);
-    return r->route->kind == KIND_NONE ? str_from(r->route->path) : api_logged(r, r->raw_path);
-}
-
 static void log_failure(struct api_req *r, const char *event, enum err e)
 {
     str path = api_logged_path(r);

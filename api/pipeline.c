@@ -345,18 +345,6 @@ static bool incomplete(const struct api_req *r)
     return arena_failed(r->arena) || r->out->overflow;
 }
 
-static void log_request(struct api_req *r)
-{
-    str path = api_logged_path(r), uid = api_logged(r, r->user.id);
-    str rid = api_logged(r, api_req_header(r, "X-Request-Id"));
-    str agent = api_logged(r, api_req_header(r, "User-Agent"));
-    log_event(LOG_DEBUG, "request",
-              "method=" STR_FMT " path=\"" STR_FMT "\" code=%d uid=\"" STR_FMT "\" rid=\"" STR_FMT
-              "\" agent=\"" STR_FMT "\"",
-              STR_ARG(r->method_name), STR_ARG(path), r->out->status, STR_ARG(uid), STR_ARG(rid),
-              STR_ARG(agent));
-}
-
 void api_finish(struct api_req *r)
 {
     if (incomplete(r)) { /* say so rather than send half of an answer */
@@ -365,8 +353,7 @@ void api_finish(struct api_req *r)
             http_header_add(r->out, STR("Retry-After"), r->api->conf.retry_after);
     }
     api_finish_headers(r);
-    if (log_enabled(LOG_DEBUG))
-        log_request(r);
+    api_log_request(r);
     api_observe_tell(r);
 }
 

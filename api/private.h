@@ -392,6 +392,14 @@ void api_observe_end(struct api_req *r);
 void api_observe_tell(struct api_req *r); /* the answer of a request is ready */
 void api_observe_store(void *api, enum store_timed what, uint64_t ns); /* of store_observer */
 
+/* ---- logged.c -------------------------------------------------------------------------------- */
+
+/* What may be logged of the URL. There are keys in some (never in those of objects), so it is as it came
+ * for an object, the pattern for other endpoints, and where there is none (yet), as redirects have it, its
+ * first word. Never the query. */
+str api_logged_path(struct api_req *r);
+void api_log_request(struct api_req *r); /* DEBUG: its answer is ready */
+
 /* ---- error.c --------------------------------------------------------------------------------- */
 
 /* 503, made of nothing: when there is no memory for anything else. */
@@ -400,12 +408,6 @@ enum api_error api_error_of_status(int status); /* the first row with it; else B
 /* 400 with one detail, whose name may be any value. */
 enum api_step api_fail_invalid_value(struct api_req *r, const char *location,
                                      const struct json *name, str description);
-/* What may be logged of the URL. There are keys in some (never in those of objects), so it is as it came
- * for an object, the pattern for other endpoints, and where there is none (yet), as redirects have it, its
- * first word. Never the query. */
-str api_logged_path(struct api_req *r);
-/* A stranger's text between the quotes of a log line: without quotes of its own. */
-str api_logged(struct api_req *r, str s);
 
 /* ---- cors.c ---------------------------------------------------------------------------------- */
 

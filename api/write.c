@@ -286,8 +286,7 @@ static enum err find_bare(struct api_req *r, struct api_page *page, struct store
     enum err e = store_query(r->session, r->arena, r->list, &page->query, found);
     if (e != OK || !found->more)
         return e;
-    struct store_object *last =
-        &found->objects[found->count - 1]; /* the next page begins with it */
+    struct store_object *last = &found->objects[found->count - 1]; /* there the next page begins */
     return store_get(r->session, r->arena, r->list, last->id, last);
 }
 

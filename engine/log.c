@@ -136,11 +136,11 @@ enum err log_segment_need(struct log *log, uint32_t number)
     if (log_segment(log, number) != NULL)
         return OK;
     seg = mem_zalloc(sizeof *seg);
+    /* No leaf stays without a segment: log_fini looks where numbers were in use. */
     if (seg != NULL && *leaf == NULL)
         *leaf = mem_zalloc(LEAF_ENTRIES * sizeof **leaf);
     if (seg == NULL || *leaf == NULL) {
-        free(
-            seg); /* no leaf is left that has no segment: log_fini looks only where numbers were in use */
+        free(seg);
         return ERR_NOMEM;
     }
     seg->number = number;

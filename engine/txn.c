@@ -93,13 +93,12 @@ void writer_give_back(struct engine *e)
 static enum err place_frame(struct engine *e, logpos *start)
 {
     logpos tail = e->writer.now.tail;
-
     struct segment *seg = log_segment(&e->log, POS_SEG(tail));
 
     e->log.segment_bytes = log_target(&e->log, e->writer.live_log_bytes);
+    /* Full for good: nothing may follow once the next one exists. */
     if (e->writer.roll && POS_OFF(tail) > SEGMENT_HEADER_BYTES)
-        seg->target =
-            POS_OFF(tail); /* full for good: nothing may follow once the next one exists */
+        seg->target = POS_OFF(tail);
     if (POS_OFF(tail) >= seg->target)
         tail = LOGPOS(POS_SEG(tail) + 1, SEGMENT_HEADER_BYTES);
     *start = tail;

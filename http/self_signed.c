@@ -53,16 +53,6 @@ bool http_self_signed_takes(str name)
     return !str_none(name_bytes(name, &space, &tag));
 }
 
-/* Writes backwards from *p, as mbedtls does: an element with its length and tag. */
-static int write_element(unsigned char **p, unsigned char *begin, str bytes, unsigned char tag)
-{
-    int r = mbedtls_asn1_write_raw_buffer(p, begin, (const unsigned char *)bytes.p, bytes.n);
-
-    if (r >= 0)
-        r = mbedtls_asn1_write_len(p, begin, bytes.n);
-    return r >= 0 ? mbedtls_asn1_write_tag(p, begin, tag) : r;
-}
-
 static int set_names(mbedtls_x509write_cert *w, const str *names, size_t n)
 {
     unsigned char der[MAX_NAMES_BYTES], tag;
@@ -72,7 +62,7 @@ static int set_names(mbedtls_x509write_cert *w, const str *names, size_t n)
 
     for (size_t i = n; i-- > 0 && r >= 0;) {
         str bytes = name_bytes(names[i], &space, &tag);
-        r = write_element(&p, der, bytes, tag);
+        r = mbedtls_asn1_write_tagged_string(&p, der, tag, bytes.p, bytes.n);
     }
     if (r >= 0)
         r = mbedtls_asn1_write_len(&p, der, (size_t)(end - p));

@@ -88,8 +88,8 @@ END_TEST
 START_TEST(histograms_add_up)
 {
     static const char *const bounds[] = {"0.01", "0.05", "0.1", "0.5", "1.0", "3.0", "6.0", "+Inf"};
-    static const char *const labels =
-        "bucket_id='',endpoint='lbheartbeat',method='get'"; /* le is behind them */
+    /* le is behind them */
+    static const char *const labels = "bucket_id='',endpoint='lbheartbeat',method='get'";
     for (int i = 0; i < 5; i++)
         call("GET", "/__lbheartbeat__", NULL);
     scrape();

@@ -667,8 +667,8 @@ START_TEST(an_erasure_in_a_batch)
                                      "\"body\":{\"data\":{\"number\":\"2\"}}}]}",
                                      target)
                             .p;
-    struct fake_answer *a =
-        want(200, "POST", "/v1/batch", batch); /* the note's work makes it run twice */
+    /* The note's work makes it run twice. */
+    struct fake_answer *a = want(200, "POST", "/v1/batch", batch);
     ck_assert_str_is(at(a, "/responses/0/status"), "200");
     left_in_c("1");
     many_of_bob(5001);
