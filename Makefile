@@ -12,7 +12,8 @@ SANITIZE   ?=
 BUILD_ROOT ?= build
 PREFIX     ?= /usr/local
 ROOMS      := base process json engine http store auth api plugins cli
-PACKAGES   := gcc libc6-dev make pkg-config check openssl libmbedtls-dev libjsmn-dev libpcre2-dev libcrypt-dev libc-ares-dev
+PACKAGES   := gcc libc6-dev make pkg-config check openssl libmbedtls-dev libjsmn-dev libpcre2-dev libcrypt-dev libc-ares-dev \
+              $(filter clang%,$(CC))
 
 ifeq ($(SANITIZE),)
 VARIANT    := release

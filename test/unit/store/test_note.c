@@ -279,8 +279,7 @@ END_TEST
 START_TEST(damaged_notes)
 {
     static const char *const bad[] = {"\x09", "\x09no name", "\x09/b\0", "\x09/b\0a\0b",
-                                      "\x09/b\0"
-                                      "a name that is longer than names can be"};
+                                      "\x09/b\0a name that is longer than names can be"};
     static const size_t n[] = {1, 8, 4, 6, 44};
     struct store_audit_result r;
     struct engine_txn *txn;
