@@ -323,7 +323,8 @@ void commit_run(struct engine *e)
     run_batch(e, &batch);
 }
 
-/* Memory of frames is otherwise given back when the next transaction begins, which may be never. */
+/* Memory of frames is otherwise given back when the next transaction begins, which may be never; and what is
+ * due depends on what is durable. */
 static void reap(struct engine *e)
 {
     struct version durable;
@@ -332,6 +333,7 @@ static void reap(struct engine *e)
         return;
     version_read(&e->published, &durable);
     pending_reap(&e->writer.pending, durable.tail);
+    keeper_poke(e);
     pthread_mutex_unlock(&e->writer.mutex);
 }
 

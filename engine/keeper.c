@@ -203,6 +203,7 @@ void *keeper_thread(void *engine)
     unsigned pause_ms = 0;
 
     begin_reserve(e);
+    keeper_alarm(e); /* something may be due since the start */
     while (wait_turn(&e->keeper, poked, pause_ms)) {
         struct todo due = what_is_due(e); /* first: an alarm from here on is for the next round */
         if (atomic_load(&e->pages.damaged) != 0 && !atomic_load(&e->failed))

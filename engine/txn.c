@@ -130,8 +130,10 @@ enum err txn_begin(struct engine *e, enum txn_kind kind, struct engine_txn **out
     pthread_mutex_lock(&w->mutex);
     writer_give_back(e); /* first of all: admit looks at the memory that this gives back */
     err = admit(e, kind, &generation, &commit);
-    if (err != OK)
+    if (err != OK) {
+        keeper_poke(e); /* is what it waits for due by now? Nobody else is let in who would look */
         goto out;
+    }
     writer_catch_up(e, generation);
     if (commit == NULL)
         commit = mem_alloc(sizeof *commit);
