@@ -131,14 +131,16 @@ static bool too_many(struct api_req *r, const struct json *requests)
     return true;
 }
 
+static const str recursive = STR_INIT("Recursive call on /batch endpoint is forbidden.");
+
+/* As the reference sees it: by the text of a path, which is not all that leads here (check_batch). */
 static void check_recursion(struct api_req *r, const struct json *requests)
 {
     for (size_t i = 0; i < json_count(requests); i++) {
         str path = json_string(json_get(json_at(requests, i), STR("path")));
         if (str_find_str(path, STR("/batch")) == STR_NPOS)
             continue;
-        api_invalid_add(r, "body", STR("requests"),
-                        STR("Recursive call on /batch endpoint is forbidden."));
+        api_invalid_add(r, "body", STR("requests"), recursive);
         return;
     }
 }
@@ -146,6 +148,8 @@ static void check_recursion(struct api_req *r, const struct json *requests)
 static enum api_step check_batch(struct api_req *r, struct json **requests)
 {
     static const char *const members[] = {"defaults", "requests", NULL};
+    if (r->parent != NULL)
+        return api_fail_invalid(r, "body", STR("requests"), recursive);
     r->invalid = NULL;
     if (api_body_usable(r) && api_is_mapping(r, r->root, STR("")) &&
         api_only_members(r, r->root, members, STR(""))) {

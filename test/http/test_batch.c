@@ -74,6 +74,24 @@ START_TEST(as_many_as_allowed)
 }
 END_TEST
 
+/* Its work would be 25 times as much with each level. */
+START_TEST(no_batch_inside_of_a_batch)
+{
+    static const char *const paths[] = {"/b%61tch", "/v1/%62atch", "/b%61tch/", "/v1/b%61tch?/"};
+
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        call("POST", "/batch",
+             f("{'requests':[{'method':'POST','path':'%s','body':{'requests':[{'path':'/'}]}}]}",
+               paths[i]));
+        want(200);
+        want_at("/responses/0/status", "400");
+        want_at("/responses/0/body/details/0/name", "'requests'");
+        want_at("/responses/0/body/details/0/description",
+                "'Recursive call on /batch endpoint is forbidden.'");
+    }
+}
+END_TEST
+
 START_TEST(each_part_is_answered)
 {
     make_collection();
@@ -349,6 +367,7 @@ static Suite *suite(void)
     TCase *t = api_case(s, "refused", NULL);
     tcase_add_loop_test(t, refused_batch, 0, ARRAY_LEN(REFUSED));
     tcase_add_test(t, as_many_as_allowed);
+    tcase_add_test(t, no_batch_inside_of_a_batch);
     t = api_case(s, "parts", NULL);
     tcase_add_test(t, each_part_is_answered);
     tcase_add_test(t, get_is_the_default);
