@@ -524,12 +524,13 @@ enum api_step api_reply(struct api_req *r, int status, str content_type, str bod
 enum api_error {
 #define X(name, status, errno_, title, message) API_ERR_##name,
 #include "api/errors.def"
+#undef X
+};
 
 /* Levels of the JSON in a body. What is built around it (an entry of the history, an event) may have more:
  * JSON_MAX_DEPTH. */
 #define API_BODY_DEPTH 128
-#undef X
-};
+
 enum api_step api_fail(struct api_req *r, enum api_error e);
 /* The same in words of its own (none: those of the error); details: text of a JSON value, or none. Both are
  * copied into the answer. */

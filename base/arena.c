@@ -41,12 +41,6 @@ struct arena_chunk {
     _Alignas(16) char data[];
 };
 
-struct arena_defer {
-    struct arena_defer *next;
-    void (*fn)(void *arg);
-    void *arg;
-};
-
 #define HEADER sizeof(struct arena_chunk)
 _Static_assert(HEADER % 16 == 0, "blocks behind the header stay aligned");
 
@@ -164,12 +158,6 @@ static void rewind_to(struct arena *a, struct arena_chunk *c, char *at)
 
 void arena_reset(struct arena *a)
 {
-    /* Taken off the list before it runs: a clean-up may register another one. */
-    while (a->defers != NULL) {
-        struct arena_defer *d = a->defers;
-        a->defers = d->next;
-        d->fn(d->arg);
-    }
     rewind_to(a, NULL, a->first);
     a->failed = a->over_budget = false;
 }
@@ -483,15 +471,4 @@ struct arena_mark arena_mark(struct arena *a)
 void arena_release(struct arena *a, struct arena_mark m)
 {
     rewind_to(a, m.chunk, m.at);
-}
-
-enum err arena_defer(struct arena *a, void (*fn)(void *arg), void *arg)
-{
-    struct arena_defer *d = ARENA_NEW(a, struct arena_defer);
-
-    if (d == NULL)
-        return ERR_NOMEM;
-    *d = (struct arena_defer){a->defers, fn, arg};
-    a->defers = d;
-    return OK;
 }

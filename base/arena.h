@@ -1,9 +1,9 @@
 /*
  * base/arena.h - memory that lives as long as one request (or one transaction, or one load).
  *
- * Bump allocation in chunks. Nothing is freed singly; arena_reset() frees all at once, after
- * running the deferred clean-ups in reverse order. The first chunk belongs to the arena's owner (a
- * connection) and stays; further chunks come from malloc, or from the loop's spares.
+ * Bump allocation in chunks. Nothing is freed singly; arena_reset() frees all at once. The first chunk
+ * belongs to the arena's owner (a connection) and stays; further chunks come from malloc, or from the loop's
+ * spares.
  *
  * Budget: an arena is born with the most bytes it may ever hold. Over it, or out of memory, an
  * allocation returns NULL *and the arena remembers* (arena_failed), so that a writer may go on with
@@ -22,7 +22,6 @@
 #include "base/str.h"
 
 struct arena_chunk; /* private */
-struct arena_defer; /* private */
 
 /* Spare chunks shared by the arenas of one thread; keeps at most `max_chunks`. Zero-init is empty.
  */
@@ -38,7 +37,6 @@ struct arena {
     void *first;    /* the owner's chunk (borrowed), or NULL */
     size_t first_size;
     struct arena_chunk *chunks;  /* newest first */
-    struct arena_defer *defers;  /* newest first */
     struct arena_spares *spares; /* borrowed, or NULL */
     struct purse_holder *holder; /* whose chunks they are: borrowed, or NULL */
     size_t used, budget;         /* bytes of chunks held, and the most that may be held */
@@ -54,7 +52,7 @@ void arena_init(struct arena *a, void *first, size_t first_size, struct arena_sp
                 size_t budget);
 /* From here on chunks are his, out of his purse (NULL: nobody's, out of none). The arena holds none now. */
 void arena_set_holder(struct arena *a, struct purse_holder *h);
-void arena_reset(struct arena *a); /* runs defers, gives chunks back; failed is cleared */
+void arena_reset(struct arena *a); /* gives chunks back; failed is cleared */
 void arena_fini(struct arena *a);  /* arena_reset, for good */
 
 /* One beside another, for what may go sooner: with the same spares and purse, and as much memory as that
@@ -98,9 +96,6 @@ struct arena_mark {
 };
 struct arena_mark arena_mark(struct arena *a);
 void arena_release(struct arena *a, struct arena_mark m);
-
-/* fn(arg) runs at reset, in reverse order of registration. NOMEM: not registered. */
-MUST_CHECK enum err arena_defer(struct arena *a, void (*fn)(void *arg), void *arg);
 
 static inline bool arena_failed(const struct arena *a)
 {

@@ -101,13 +101,6 @@ void buf_add_u64(struct buf *b, uint64_t v)
     buf_add(b, p, (size_t)(digits + sizeof digits - p));
 }
 
-void buf_add_i64(struct buf *b, int64_t v)
-{
-    if (v < 0)
-        buf_add_char(b, '-');
-    buf_add_u64(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
-}
-
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
     va_list ap;

@@ -437,20 +437,6 @@ enum err ini_parse(struct ini *ini, str text, const char *name, const struct ini
     return e;
 }
 
-enum err ini_load(struct ini *ini, const char *path, const struct ini_var *vars, size_t nvars,
-                  struct err_detail *d)
-{
-    char *text;
-    size_t n;
-    enum err e = os_read_file(path, MAX_FILE, &text, &n, d);
-
-    if (e != OK)
-        return e;
-    e = ini_parse(ini, (str){text, n}, path, vars, nvars, d);
-    free(text);
-    return e;
-}
-
 void ini_free(struct ini *ini)
 {
     arena_fini(&ini->arena);

@@ -41,13 +41,9 @@ struct ini_var {
 };
 
 /*
- * Reads and interpolates. Errors: SYNTAX (the text), LIMIT (a file over 1 MiB, or values that
- * interpolation blows up), NOMEM, and what opening and reading can give. On failure nothing is left
- * to release, and *ini is not to be used.
+ * Reads and interpolates; `name` stands for the file in messages. Errors: SYNTAX (the text), LIMIT (over
+ * 1 MiB, or values that interpolation blows up), NOMEM. On failure nothing is left to release, and *ini is not to be used.
  */
-MUST_CHECK enum err ini_load(struct ini *ini, const char *path, const struct ini_var *vars,
-                             size_t nvars, struct err_detail *d);
-/* The same from memory; `name` stands for the file in messages. */
 MUST_CHECK enum err ini_parse(struct ini *ini, str text, const char *name,
                               const struct ini_var *vars, size_t nvars, struct err_detail *d);
 void ini_free(struct ini *ini);

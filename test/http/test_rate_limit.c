@@ -100,7 +100,7 @@ END_TEST
 
 START_TEST(exempt_addresses)
 {
-    start("kinto.rate_limit.address = 1/day burst 1\nkinto.rate_limit.failures = 1/day\n"
+    start("kinto.rate_limit.address = 1/day burst 1\n"
           "kinto.rate_limit.exempt = 192.0.2.1 127.0.0.0/8\n");
     for (int i = 0; i < 20; i++) {
         call("GET", "/__lbheartbeat__", NULL);
@@ -225,6 +225,25 @@ START_TEST(wrong_passwords)
     want_too_many();
     as(NULL);
     call("GET", "/", NULL);
+    want(200);
+}
+END_TEST
+
+/* A proxy is, and whoever comes through it has to know the right one. */
+START_TEST(wrong_passwords_from_an_exempt_address)
+{
+    start(ACCOUNTS "kinto.rate_limit.failures = 1/day burst 1\n"
+                   "kinto.rate_limit.exempt = 127.0.0.0/8\n");
+    as(NULL);
+    call("PUT", "/accounts/alice", "{'data':{'password':'secret'}}");
+    want(201);
+    as("mallory");
+    for (int i = 0; i < 3; i++) {
+        call("GET", "/buckets", NULL);
+        want(401);
+    }
+    as("alice");
+    call("GET", "/accounts/alice", NULL);
     want(200);
 }
 END_TEST
@@ -414,6 +433,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_batch_counts_its_requests);
     tcase_add_test(t, parts_of_others);
     tcase_add_test(t, wrong_passwords);
+    tcase_add_test(t, wrong_passwords_from_an_exempt_address);
     tcase_add_test(t, credentials_that_nobody_could_look_at);
     tcase_add_test(t, right_passwords_at_once);
     tcase_add_test(t, guesses_of_who_hung_up);

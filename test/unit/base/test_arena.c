@@ -307,48 +307,6 @@ START_TEST(release_goes_back_to_the_mark)
 }
 END_TEST
 
-static int order[8];
-static int ran;
-
-static void note(void *arg)
-{
-    order[ran++] = *(int *)arg;
-}
-
-START_TEST(deferred_calls_run_in_reverse_once)
-{
-    static int one = 1, two = 2, three = 3;
-    struct arena a;
-
-    ran = 0;
-    arena_init(&a, first, sizeof first, NULL, MIB);
-    ck_assert_int_eq(arena_defer(&a, note, &one), OK);
-    ck_assert_int_eq(arena_defer(&a, note, &two), OK);
-    ck_assert_int_eq(arena_defer(&a, note, &three), OK);
-    arena_reset(&a);
-    ck_assert_int_eq(ran, 3);
-    ck_assert_int_eq(order[0], 3);
-    ck_assert_int_eq(order[1], 2);
-    ck_assert_int_eq(order[2], 1);
-    arena_reset(&a);
-    arena_fini(&a);
-    ck_assert_int_eq(ran, 3);
-}
-END_TEST
-
-START_TEST(a_deferred_call_without_memory_is_refused)
-{
-    static int one = 1;
-    struct arena a;
-
-    ran = 0;
-    arena_init(&a, NULL, 0, NULL, 0);
-    ck_assert_int_eq(arena_defer(&a, note, &one), ERR_NOMEM);
-    arena_fini(&a);
-    ck_assert_int_eq(ran, 0);
-}
-END_TEST
-
 START_TEST(the_nth_chunk_fails_on_command)
 {
     struct arena a;
@@ -471,8 +429,6 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_large_block_takes_its_chunk_along);
     tcase_add_test(tc, a_failed_extension_leaves_the_block);
     tcase_add_test(tc, release_goes_back_to_the_mark);
-    tcase_add_test(tc, deferred_calls_run_in_reverse_once);
-    tcase_add_test(tc, a_deferred_call_without_memory_is_refused);
     tcase_add_test(tc, the_nth_chunk_fails_on_command);
     tcase_add_test(tc, copies_end_with_nul);
     tcase_add_test(tc, copies_without_memory_are_none);

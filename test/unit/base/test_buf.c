@@ -16,11 +16,10 @@ START_TEST(appends_add_up)
     buf_add_char(&b, '-');
     buf_add_u64(&b, UINT64_MAX);
     buf_add_char(&b, ' ');
-    buf_add_i64(&b, INT64_MIN);
-    buf_add_i64(&b, 0);
+    buf_add_u64(&b, 0);
     buf_printf(&b, "%s!%d", "x", 7);
     ck_assert(!buf_failed(&b));
-    ck_assert_str_is(buf_str(&b), "abcd-18446744073709551615 -92233720368547758080x!7");
+    ck_assert_str_is(buf_str(&b), "abcd-18446744073709551615 0x!7");
     buf_clear(&b);
     ck_assert_uint_eq(b.n, 0);
     buf_add_lit(&b, "again");

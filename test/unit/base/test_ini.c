@@ -5,7 +5,6 @@
 #include "test/support/unit.h"
 
 #include "base/ini.h"
-#include <unistd.h>
 
 static const struct ini_var vars[] = {
     {STR_INIT("here"), STR_INIT("/etc")},
@@ -249,30 +248,6 @@ START_TEST(long_lines_are_whole)
 }
 END_TEST
 
-START_TEST(files_are_loaded)
-{
-    char path[] = "/tmp/kinto-test-ini-XXXXXX";
-    struct ini ini;
-    struct err_detail d;
-    int fd = mkstemp(path);
-
-    ck_assert_int_eq(write(fd, "[app:main]\nk = v\nbad", 20), 20);
-    ck_assert_int_eq(ini_load(&ini, path, NULL, 0, &d), ERR_SYNTAX);
-    ck_assert_ptr_nonnull(strstr(d.text, path));
-    ck_assert_ptr_nonnull(strstr(d.text, ":3: "));
-    ck_assert_int_eq(ftruncate(fd, 17), 0);
-    ck_assert_int_eq(ini_load(&ini, path, NULL, 0, &d), OK);
-    ck_assert_str_is(ini_get(&ini, STR("app:main"), STR("k"))->value, "v");
-    ck_assert_str_is(ini.file, path);
-    ini_free(&ini);
-    ck_assert_int_eq(ftruncate(fd, 1024 * 1024 + 1), 0);
-    ck_assert_int_eq(ini_load(&ini, path, NULL, 0, &d), ERR_LIMIT);
-    close(fd);
-    unlink(path);
-    ck_assert_int_eq(ini_load(&ini, path, NULL, 0, &d), ERR_NOTFOUND);
-}
-END_TEST
-
 START_TEST(without_memory_nothing_is_left)
 {
     const char *text = "[DEFAULT]\na = 1\n[app:main]\nk = %(a)s\nl = b\n  c\n";
@@ -307,7 +282,6 @@ static Suite *make_suite(void)
     tcase_add_test(tc, an_empty_file_has_no_entries);
     tcase_add_test(tc, interpolation_cannot_be_made_to_explode);
     tcase_add_test(tc, long_lines_are_whole);
-    tcase_add_test(tc, files_are_loaded);
     tcase_add_test(tc, without_memory_nothing_is_left);
     suite_add_tcase(s, tc);
     return s;
