@@ -250,6 +250,7 @@ static void forget(struct api_req *r)
     r->only_since = NULL;
     r->remembered = NULL;
     r->schema_steps = 0;
+    r->erased = (struct api_erased){0};
     r->invalid = NULL;
     r->out->nheaders = 0;
     r->out->status = 0;

@@ -287,7 +287,11 @@ struct api_req {
 
     struct api_batch *batch;     /* of POST /batch */
     struct api_erasure *erasure; /* how far that of a user has come; NULL: not begun */
-    uint64_t schema_steps;       /* that its schemas have taken, those of its parts included */
+    struct api_erased {
+        unsigned objects;
+        size_t bytes;      /* of their data */
+    } erased;              /* of the outermost: by erasures in this transaction */
+    uint64_t schema_steps; /* that its schemas have taken, those of its parts included */
     struct http_response *out;
     bool failed; /* the response is an error or a redirect */
 

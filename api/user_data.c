@@ -45,8 +45,6 @@
 /* How far it has come; lives as long as the request. */
 struct api_erasure {
     unsigned stage;        /* of stages[] */
-    unsigned done;         /* objects, in this transaction, */
-    size_t bytes;          /* and their data */
     unsigned round, depth; /* of the stages that see to objects: the list that is next */
     uint32_t number;
     size_t listener; /* that is next; */
@@ -58,15 +56,16 @@ struct erasure { /* in one transaction */
     str name;
     struct store_principals who; /* the one */
     struct api_erasure *at;
+    struct api_erased *spent; /* all parts of a batch have one transaction */
 };
 
 /* So much was done. MORE: enough for one transaction; DONE: too much for a batch. */
 static enum api_step spend(struct erasure *x, unsigned n)
 {
     struct api_req *r = x->r;
-    x->at->done += n;
-    if (x->at->done < (r->parent ? MOST_IN_BATCH : PORTION) &&
-        x->at->bytes < (r->parent ? MOST_BYTES_IN_BATCH : PORTION_BYTES))
+    x->spent->objects += n;
+    if (x->spent->objects < (r->parent ? MOST_IN_BATCH : PORTION) &&
+        x->spent->bytes < (r->parent ? MOST_BYTES_IN_BATCH : PORTION_BYTES))
         return STEP_NEXT;
     if (r->parent)
         return api_fail_told(r, API_ERR_TOO_LARGE,
@@ -120,7 +119,7 @@ static enum api_step see_to(struct erasure *x, struct store_list_id list, struct
     struct store_object tombstone;
     size_t n;
     o->id = arena_str(r->arena, o->id); /* it lies in the session, which is written to */
-    x->at->bytes += o->data.n;
+    x->spent->bytes += o->data.n;
     enum err e = str_none(o->id) ? ERR_NOMEM : store_acl_list(r->session, r->arena, o, &aces, &n);
     if (e == OK && !is_sole_writer(x, aces, n))
         e = drop_ace(x, list, o->id, aces, n);
@@ -255,7 +254,7 @@ static enum api_step leave_group(struct erasure *x, str uri)
     if (group)
         e = store_get(r->session, r->arena, api_place_end(&p)->list, api_place_end(&p)->id, &old);
     if (e == OK) {
-        x->at->bytes += old.data.n;
+        x->spent->bytes += old.data.n;
         return update_group(x, api_place_end(&p)->list, api_place_end(&p)->id, &old);
     }
     if (e == ERR_NOTFOUND) /* a group that is not there has no members */
@@ -329,9 +328,7 @@ static enum api_step erase(struct api_req *r, str name)
     /* Objects once more, for what listeners kept of the groups. */
     static enum api_step (*const stages[])(struct erasure * x) = {
         see_to_objects, leave_groups, see_to_objects, tell_plugins, forget_name};
-    struct erasure x = {.r = r, .name = name, .at = r->erasure};
-    x.at->done = 0;
-    x.at->bytes = 0;
+    struct erasure x = {.r = r, .name = name, .at = r->erasure, .spent = &api_outermost(r)->erased};
     enum err e = store_principals_resolve(r->session, r->arena, &x.name, 1, &x.who);
     if (e != OK)
         return api_fail_err(r, e);

@@ -600,14 +600,14 @@ START_TEST(an_erasure_with_a_listener)
 }
 END_TEST
 
-/* bob's records in C, so many; the target of his erasure. */
-static const char *many_of_bob(unsigned n)
+/* Somebody's records in C, so many; the target of his erasure. */
+static const char *many_of(const char *who, unsigned n)
 {
     want(200, "PATCH", C, "{\"permissions\":{\"record:create\":[\"system.Authenticated\"]}}");
-    user = "bob:x";
-    str bob = json_string(
+    user = who;
+    str id = json_string(
         json_get(json_get(want(200, "GET", "/v1/", NULL)->json, STR("user")), STR("id")));
-    const char *target = arena_printf(&keep, "/v1/__user_data__/" STR_FMT, STR_ARG(bob)).p;
+    const char *target = arena_printf(&keep, "/v1/__user_data__/" STR_FMT, STR_ARG(id)).p;
     for (unsigned i = 0; i < n; i++)
         want(201, "POST", C "/records", NULL);
     user = "alice:x";
@@ -623,7 +623,7 @@ static void left_in_c(const char *n)
 /* In portions of 500, each for itself: what one could not do leaves those before it. */
 START_TEST(an_erasure_of_many)
 {
-    const char *target = many_of_bob(1203);
+    const char *target = many_of("bob:x", 1203);
     want(201, "PUT", "/v1/buckets/b/groups/g",
          arena_printf(&keep, "{\"data\":{\"members\":[\"%s\"]}}",
                       target + strlen("/v1/__user_data__/"))
@@ -646,7 +646,7 @@ END_TEST
 /* A stop does not wait for all of it. */
 START_TEST(an_erasure_that_is_stopped)
 {
-    const char *target = many_of_bob(501);
+    const char *target = many_of("bob:x", 501);
     api_stop(server.api);
     struct fake_answer *a = want(503, "DELETE", target, NULL);
     ck_assert_ptr_nonnull(header_of(a, "Retry-After"));
@@ -659,7 +659,7 @@ END_TEST
 /* A batch is one transaction, but not however large that becomes. */
 START_TEST(an_erasure_in_a_batch)
 {
-    const char *target = many_of_bob(4999);
+    const char *target = many_of("bob:x", 4999);
     const char *batch = arena_printf(&keep,
                                      "{\"requests\":[{\"method\":\"DELETE\",\"path\":\"%s\"},"
                                      "{\"method\":\"PUT\",\"path\":\"" C "/records/r\"},"
@@ -671,13 +671,29 @@ START_TEST(an_erasure_in_a_batch)
     struct fake_answer *a = want(200, "POST", "/v1/batch", batch);
     ck_assert_str_is(at(a, "/responses/0/status"), "200");
     left_in_c("1");
-    many_of_bob(5001);
+    many_of("bob:x", 5001);
     a = want(413, "POST", "/v1/batch", batch);
     ck_assert_str_is(at(a, "/message"),
                      "\"There is more to erase than a batch may: ask for it alone.\"");
     left_in_c("5002");
     want(200, "DELETE", target, NULL);
     left_in_c("1");
+}
+END_TEST
+
+START_TEST(erasures_in_a_batch)
+{
+    const char *bob = many_of("bob:x", 2600), *carol = many_of("carol:x", 2600);
+    const char *batch = arena_printf(&keep,
+                                     "{\"defaults\":{\"method\":\"DELETE\"},\"requests\":["
+                                     "{\"path\":\"%s\"},{\"path\":\"%s\"}]}",
+                                     bob, carol)
+                            .p;
+    want(413, "POST", "/v1/batch", batch);
+    left_in_c("5200");
+    want(200, "DELETE", bob, NULL);
+    want(200, "POST", "/v1/batch", batch);
+    left_in_c("0");
 }
 END_TEST
 
@@ -789,6 +805,7 @@ static Suite *make_suite(void)
                                   an_erasure_of_many,
                                   an_erasure_that_is_stopped,
                                   an_erasure_in_a_batch,
+                                  erasures_in_a_batch,
                                   work_is_done_once_a_request,
                                   work_inside_a_transaction_leaves_nothing_behind,
                                   work_in_a_batch,
