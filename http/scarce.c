@@ -257,10 +257,15 @@ static bool has_slack(struct slack *s, size_t taken)
 /* One loop is enough. */
 static void see_to_heap(struct slack *s, size_t taken)
 {
-    if (atomic_exchange(&s->most, taken) < SLACK_BYTES || atomic_exchange(&s->at_work, true))
+    size_t most;
+
+    if (atomic_exchange(&s->at_work, true))
+        return; /* what has been released since it began is for the next time */
+    most = atomic_exchange(&s->most, taken);
+    if (most >= SLACK_BYTES && pool_submit(s->pool, &s->job, 0) == OK)
         return;
-    if (pool_submit(s->pool, &s->job, 0) != OK)
-        atomic_store(&s->at_work, false);
+    atomic_store(&s->most, most);
+    atomic_store(&s->at_work, false);
 }
 
 static void check_slack(struct loop *l)
