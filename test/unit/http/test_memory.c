@@ -125,6 +125,21 @@ START_TEST(a_connection_that_does_something)
 }
 END_TEST
 
+/* Whoever announces much and sends little gets little. */
+START_TEST(an_announced_body)
+{
+    long before, cost, most = WORK_BYTES + (long)(4 * KIB) + (long)BODY_FIRST_BYTES + (long)KIB;
+
+    f.o.max_body_bytes = MIB;
+    start_counted();
+    before = bytes();
+    open_many(1, MANY, STR("PUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nx"));
+    cost = cost_of(MANY, before, most / 10 * 9);
+    ck_assert_msg(cost <= most + IDLE_BYTES + SLACK, "%ld bytes", cost);
+    close_many(MANY);
+}
+END_TEST
+
 #define SESSIONS 40
 
 /* The promise is what the budget counts, so a session must not take more. */
@@ -426,6 +441,7 @@ static Suite *suite(void)
 
     tcase_add_test(t, an_idle_connection);
     tcase_add_loop_test(t, a_connection_that_does_something, 0, (int)ARRAY_LEN(costs));
+    tcase_add_test(t, an_announced_body);
     tcase_add_test(t, a_session_of_tls);
     tcase_add_test(t, a_session_that_begins);
     t = test_case(s, "failing", setup, tls_teardown, 60);
