@@ -9,6 +9,7 @@
 #include "api/private.h"
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
+#define NONCE  "pagination-token-" /* how the keys of nonces begin */
 
 /* A point in time that a client may name: from 0 to a day ahead of the clocks, the list's own included:
  * an ETag that was answered can always be asked from. */
@@ -379,6 +380,13 @@ static bool read_token(struct api_req *r, str token, struct api_page *page, stru
     return true;
 }
 
+/* Its token is used up. A token may be anybody's making: it takes nothing else out of the cache. */
+static bool take_nonce(struct api_req *r, const struct json *nonce)
+{
+    return json_is(nonce, JSON_STRING) && str_starts(json_string(nonce), STR(NONCE)) &&
+           store_cache_delete(r->api->store, json_string(nonce));
+}
+
 static enum api_step build_after(struct api_req *r, struct api_page *page)
 {
     const struct api_param *p = api_query_get(&r->q, "_token");
@@ -387,8 +395,7 @@ static enum api_step build_after(struct api_req *r, struct api_page *page)
     struct json *nonce;
     if (!read_token(r, json_string(p->value), page, &nonce))
         return api_fail_invalid(r, "querystring", STR_NONE, STR("_token has invalid content"));
-    if (r->method == METHOD_DELETE &&
-        !(json_is(nonce, JSON_STRING) && store_cache_delete(r->api->store, json_string(nonce))))
+    if (r->method == METHOD_DELETE && !take_nonce(r, nonce))
         return api_fail_invalid(r, "querystring", STR_NONE,
                                 STR("_token was already used or has expired."));
     return STEP_NEXT;
@@ -506,7 +513,7 @@ enum api_step api_page_next(struct api_req *r, struct api_page *page,
     if (r->method != METHOD_DELETE) /* what that has passed is gone */
         page->offset += (int64_t)found->count + 1;
     rand_uuid4(uuid);
-    str nonce = arena_printf(r->arena, "pagination-token-%s", uuid), token;
+    str nonce = arena_printf(r->arena, NONCE "%s", uuid), token;
     enum err e = write_token(r, page, found->objects[found->count - 1].data, nonce, &token);
     if (e == OK && r->method == METHOD_DELETE)
         e = store_cache_set(r->api->store, nonce, STR(""), (uint64_t)r->api->conf.token_ttl_ms);

@@ -260,12 +260,18 @@ static void release(struct checkpoint *c)
 }
 
 /* What was held for the checkpoint can go now; there may be no transaction for long that would see to
- * it. */
+ * it. In portions (pages_reclaim): others take their turns in between. */
 static void give_back(struct engine *e)
 {
-    pthread_mutex_lock(&e->writer.mutex);
-    writer_give_back(e);
-    pthread_mutex_unlock(&e->writer.mutex);
+    size_t before, left;
+
+    do {
+        pthread_mutex_lock(&e->writer.mutex);
+        before = ring_count(&e->pages.dropped);
+        writer_give_back(e);
+        left = ring_count(&e->pages.dropped);
+        pthread_mutex_unlock(&e->writer.mutex);
+    } while (left > 0 && left < before);
 }
 
 bool checkpoint_due(const struct engine *e)

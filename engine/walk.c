@@ -461,7 +461,8 @@ static void torn(struct log_walk *w)
     uint64_t bytes = w->f.size - w->f.at;
 
     finding_add(w->found, FINDING_NOTE, name.text, ENGINE_AT_OFFSET, w->f.at,
-                "a torn end of %llu bytes, none of them acknowledged: the next start cuts it off",
+                "a torn end of %llu bytes, as a write that was never acknowledged leaves it: the "
+                "next start cuts it off",
                 (ull)bytes);
     w->found->r->torn_bytes += bytes;
     leave(w);
