@@ -30,7 +30,8 @@
  *     UNTRUSTED    the certificate: the detail has the reason
  *     CLOSED       the peer ended before its answer did
  *     CORRUPT      the answer is not HTTP
- *     LIMIT        head or body larger than the call allows; too many redirects
+ *     LIMIT        head or body larger than the call allows; too many redirects; TLS records
+ *                  that lead to nothing, without end
  *     REFUSED      the proxy refuses to go on; a redirect leaves https
  *     AGAIN        http_cancel_now()
  *     NOFILES      no file descriptor is left

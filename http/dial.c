@@ -88,15 +88,31 @@ static int wait_for(int fd, short events, uint64_t deadline_ms, int cancel_fd)
     return r;
 }
 
-enum err dial_wait(struct dial *c, short events, const char *what, struct err_detail *d)
+/* What wait_for() came to. */
+static enum err waited(const struct dial *c, int r, const char *what, struct err_detail *d)
 {
-    int r = wait_for(c->fd, events, c->deadline_ms, c->cancel_fd);
-
     if (r > 0)
         return OK;
     if (r == 0)
         return err_set(d, ERR_TIMEOUT, 0, "%s: %s took too long", c->peer, what);
     return err_set(d, errno == ECANCELED ? ERR_AGAIN : ERR_IO, errno, "%s: %s", c->peer, what);
+}
+
+enum err dial_wait(struct dial *c, short events, const char *what, struct err_detail *d)
+{
+    return waited(c, wait_for(c->fd, events, c->deadline_ms, c->cancel_fd), what, d);
+}
+
+enum err dial_look(const struct dial *c, const char *what, struct err_detail *d)
+{
+    struct pollfd cancel = {.fd = c->cancel_fd, .events = POLLIN};
+
+    if (dial_left_ms(c->deadline_ms) == 0)
+        return waited(c, 0, what, d);
+    if (poll(&cancel, 1, 0) <= 0)
+        return OK;
+    errno = ECANCELED;
+    return waited(c, -1, what, d);
 }
 
 /* ---- connecting ------------------------------------------------------------------------------ */

@@ -8,6 +8,9 @@
  * Names are matched by mbedtls. It does not match addresses in every version, so that a host that is
  * one is looked for in the certificate here (RFC 9110, 4.3.5: among the iPAddress names only), and no
  * name is sent for it (RFC 6066, 3).
+ *
+ * A call of mbedtls goes on while the socket has something, so that input comes in turns (struct
+ * tls_intake), between which we look at the clock and at who cancels.
  */
 #include "base/os.h"
 #include "http/outbound.h"
@@ -19,6 +22,9 @@
 #include <poll.h>
 
 #define MAX_BUNDLE_BYTES (16 * MIB)
+/* From the peer: a chain of certificates and a list of authorities, each a message of at most 16 KiB in
+ * mbedtls, and what is small beside them. */
+#define HANDSHAKE_BYTES (64 * KIB)
 
 /* ---- whom to trust --------------------------------------------------------------------------- */
 
@@ -149,6 +155,7 @@ struct dial_tls {
     mbedtls_ssl_context ssl;
     mbedtls_ssl_config config;
     struct net_address ip; /* n = 0: the host is a name */
+    struct tls_intake intake;
     int fd;
     int sys_errno; /* of the socket's last failure */
     bool ready;    /* the handshake is done */
@@ -171,8 +178,15 @@ static int send_bytes(void *arg, const unsigned char *p, size_t n)
 static int recv_bytes(void *arg, unsigned char *p, size_t n)
 {
     struct dial_tls *t = arg;
+    int r;
 
-    return noted(t, tls_socket_recv(t->fd, p, n));
+    if (!tls_intake_call(&t->intake))
+        return MBEDTLS_ERR_SSL_WANT_READ;
+    if (tls_intake_full(&t->intake))
+        return MBEDTLS_ERR_SSL_INTERNAL_ERROR;
+    r = noted(t, tls_socket_recv(t->fd, p, n));
+    tls_intake_add(&t->intake, r);
+    return r;
 }
 
 /* Is the address one of the names of the certificate? */
@@ -231,13 +245,14 @@ static int configure(struct dial_tls *t, struct http_trust *trust, str host)
     return r;
 }
 
-/* What mbedtls holds already makes no socket readable. */
+/* Between two turns. What mbedtls holds already makes no socket readable. */
 static enum err wait_more(struct dial *c, int r, const char *what, struct err_detail *d)
 {
     bool pending = r == MBEDTLS_ERR_SSL_WANT_READ && mbedtls_ssl_check_pending(&c->tls->ssl) != 0;
 
-    if (pending && dial_left_ms(c->deadline_ms) > 0)
-        return OK;
+    tls_intake_new_turn(&c->tls->intake);
+    if (pending)
+        return dial_look(c, what, d);
     return dial_wait(c, r == MBEDTLS_ERR_SSL_WANT_WRITE ? POLLOUT : POLLIN, what, d);
 }
 
@@ -277,6 +292,9 @@ static enum err tls_failed(struct dial *c, int r, const char *what, struct err_d
     if (r == MBEDTLS_ERR_SSL_INTERNAL_ERROR && t->sys_errno != 0)
         return err_set(d, t->sys_errno == EPIPE || t->sys_errno == ECONNRESET ? ERR_CLOSED : ERR_IO,
                        t->sys_errno, "%s: %s", c->peer, what);
+    if (r == MBEDTLS_ERR_SSL_INTERNAL_ERROR && tls_intake_full(&t->intake))
+        return err_set(d, ERR_LIMIT, 0, "%s: %s: more than %zu bytes of TLS records without %s",
+                       c->peer, what, t->intake.most, t->ready ? "data" : "an end");
     if (r == MBEDTLS_ERR_SSL_CONN_EOF || r == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY || r == 0)
         return err_set(d, ERR_CLOSED, 0, "%s: %s: the connection was cut off", c->peer, what);
     mbedtls_strerror(r, text, sizeof text);
@@ -301,6 +319,7 @@ static enum err handshake(struct dial *c, struct err_detail *d)
     if (r != 0)
         return tls_failed(c, r, "the TLS handshake", d);
     c->tls->ready = true;
+    tls_intake_useful(&c->tls->intake);
     return OK;
 }
 
@@ -323,6 +342,7 @@ enum err dial_start_tls(struct dial *c, struct http_trust *trust, str host, stru
     if (t == NULL)
         return err_set(d, ERR_NOMEM, 0, "%s: TLS", c->peer);
     t->fd = c->fd;
+    tls_intake_begin(&t->intake, HANDSHAKE_BYTES);
     mbedtls_ssl_init(&t->ssl);
     mbedtls_ssl_config_init(&t->config);
     c->tls = t;
@@ -348,6 +368,7 @@ enum err dial_tls_read(struct dial *c, char *p, size_t n, size_t *got, struct er
         enum err e;
 
         if (r > 0 || r == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY) {
+            tls_intake_useful(&c->tls->intake);
             *got = r > 0 ? (size_t)r : 0;
             return OK;
         }

@@ -93,7 +93,8 @@ MUST_CHECK enum err dial_write(struct dial *c, str bytes, struct err_detail *d);
 
 /* What has come, at least one byte; waits for it if need be. It counts as taken, and is the caller's
  * to change until the next call. *n = 0: the peer has ended. CLOSED: it went without ending properly
- * (a reset; under TLS: no close_notify, so that what came may have been cut). TIMEOUT, IO. */
+ * (a reset; under TLS: no close_notify, so that what came may have been cut). LIMIT: TLS without
+ * data. TIMEOUT, IO. */
 MUST_CHECK enum err dial_read(struct dial *c, char **p, size_t *n, struct err_detail *d);
 
 /* The next line, without its LF or CR LF; valid until the next call. CLOSED: the peer ended before
@@ -102,6 +103,9 @@ MUST_CHECK enum err dial_line(struct dial *c, str *line, struct err_detail *d);
 
 /* For dial_tls.c: until the socket can be read (or written), or the deadline: TIMEOUT. */
 MUST_CHECK enum err dial_wait(struct dial *c, short events, const char *what, struct err_detail *d);
+
+/* Whether such a wait would end at once, without one: AGAIN, TIMEOUT. */
+MUST_CHECK enum err dial_look(const struct dial *c, const char *what, struct err_detail *d);
 
 /* Milliseconds to the deadline for poll(): 0 when it has passed. */
 int dial_left_ms(uint64_t deadline_ms);
@@ -114,13 +118,14 @@ void trust_places(http_place_fn *each, void *arg);
 /*
  * TLS 1.2 at least on an open connection; all that was received must have been taken. The
  * certificate must lead to one of `trust`, which must not be NULL, and be good for `host`, a name or
- * an address. UNTRUSTED: it does not, and why; CLOSED, TIMEOUT, IO; NOTFOUND, SYNTAX: the
- * trusted certificates could not be loaded.
+ * an address. UNTRUSTED: it does not, and why; LIMIT: the handshake has no end; CLOSED, TIMEOUT, IO;
+ * NOTFOUND, SYNTAX: the trusted certificates could not be loaded.
  */
 MUST_CHECK enum err dial_start_tls(struct dial *c, struct http_trust *trust, str host,
                                    struct err_detail *d);
 
-/* As recv and send on a TLS connection, blocking until the deadline: *got = 0 at the end. */
+/* As recv and send on a TLS connection, blocking until the deadline: *got = 0 at the end. LIMIT: the peer
+ * goes on sending what holds no data. */
 MUST_CHECK enum err dial_tls_read(struct dial *c, char *p, size_t n, size_t *got,
                                   struct err_detail *d);
 MUST_CHECK enum err dial_tls_write(struct dial *c, const char *p, size_t n, size_t *sent,

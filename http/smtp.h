@@ -22,8 +22,8 @@
  *     REFUSED      the server refuses (5yz)
  *     UNSUPPORTED  the server lacks what the settings ask for (STARTTLS, a way to log in)
  *     LIMIT        more recipients than SMTP_MAX_TO, a body of more than SMTP_MAX_BODY_BYTES, or a
- *                  mail larger than the server takes (SIZE); its answers are endless; there are too
- *                  many file descriptors
+ *                  mail larger than the server takes (SIZE); its answers, or its TLS, are endless;
+ *                  there are too many file descriptors
  *     CORRUPT      what answers is not a mail server
  *     NOTFOUND, IO, TIMEOUT, UNTRUSTED, CLOSED, NOMEM   as in http/client.h
  *

@@ -21,7 +21,8 @@
  * makes that one system call; what lies in it is why a transport has pending().
  *
  * A record need not hold data (alerts that mean nothing, refused wishes), and mbedtls reads on until one
- * does. So each read has a share of the loop's turn, and who sends nothing but such records is gone soon.
+ * does. So each read has a share of the loop's turn, and who sends nothing but such records is gone soon
+ * (struct tls_intake). A handshake has the thread for itself, and no turns: its bytes are its end.
  *
  * Writing: a record that was not taken whole stays inside mbedtls, which wants the same bytes shown
  * again until it is through; `retry_n` remembers how many. The queue of send.c brings the same
@@ -40,8 +41,6 @@
 #define RECORD_BYTES     (16 * KIB) /* the most that one record holds */
 #define RECORD_HANDSHAKE 0x16       /* the first byte of whoever speaks TLS (RFC 8446, 5.1) */
 #define HANDSHAKE_BYTES  (32 * KIB) /* from the peer; a ClientHello and what follows need a few */
-#define VAIN_BYTES       (49 * KIB) /* without data: 32 KiB, and a full record that has not come whole */
-#define CALLS_PER_READ   64         /* of mbedtls for input in one read: two or three a record */
 #define NICENESS         5          /* of handshakes: a third of a busy core, beside a loop */
 
 struct tls_conn {
@@ -55,9 +54,7 @@ struct tls_conn {
     bool waits_write;      /* in the handshake: for room in the socket, not for the peer's bytes */
     int result;            /* of the last job: 1 done, IO_AGAIN, IO_ERROR */
     unsigned turns;        /* of the handshake so far */
-    size_t shaken_n;       /* bytes of the handshake so far */
-    size_t vain_n;         /* bytes received since the last data */
-    unsigned calls_left;   /* in this read; 0: it is the others' turn */
+    struct tls_intake intake; /* of which a turn is one read; the handshake has none */
     struct pool_job job;
     struct arrival arrival;
     size_t retry_n; /* of an unfinished mbedtls_ssl_write; 0: none */
@@ -83,12 +80,12 @@ static int loop_recv(struct tls_conn *t, unsigned char *p, size_t n)
 {
     ssize_t r;
 
-    if (t->vain_n > VAIN_BYTES) {
-        log_event(LOG_DEBUG, "tls_no_data", "peer=%s bytes=%zu", t->conn->peer, t->vain_n);
+    if (tls_intake_full(&t->intake)) {
+        log_event(LOG_DEBUG, "tls_no_data", "peer=%s bytes=%zu", t->conn->peer, t->intake.vain_n);
         return MBEDTLS_ERR_SSL_INTERNAL_ERROR;
     }
     r = sock_read(t->conn, p, n);
-    t->vain_n += r > 0 ? (size_t)r : 0;
+    tls_intake_add(&t->intake, r);
     if (r == IO_AGAIN)
         return MBEDTLS_ERR_SSL_WANT_READ;
     return r < 0 ? MBEDTLS_ERR_SSL_INTERNAL_ERROR : (int)r;
@@ -99,11 +96,10 @@ static int pool_recv(struct tls_conn *t, unsigned char *p, size_t n)
 {
     int r;
 
-    if (t->shaken_n >
-        HANDSHAKE_BYTES) /* alerts without end, say, which mbedtls would read for ever */
+    if (tls_intake_full(&t->intake))
         return MBEDTLS_ERR_SSL_INTERNAL_ERROR;
     r = tls_socket_recv(t->fd, p, n);
-    t->shaken_n += (size_t)MAX_OF(r, 0);
+    tls_intake_add(&t->intake, r);
     return r;
 }
 
@@ -114,11 +110,8 @@ static int recv_ahead(void *arg, unsigned char *p, size_t n)
     size_t take;
 
     n = MIN_OF(n, (size_t)INT_MAX);
-    if (t->ready) {
-        if (t->calls_left == 0)
-            return MBEDTLS_ERR_SSL_WANT_READ;
-        t->calls_left--;
-    }
+    if (t->ready && !tls_intake_call(&t->intake))
+        return MBEDTLS_ERR_SSL_WANT_READ;
     if (t->ahead_at == t->ahead_n) {
         int r;
         if (n >= AHEAD_BYTES)
@@ -175,6 +168,8 @@ static void handshake_over(struct arrival *a)
     struct tls_conn *t = CONTAINER_OF(a, struct tls_conn, arrival);
 
     t->ready = t->result == 1;
+    if (t->ready)
+        tls_intake_useful(&t->intake);
     conn_shaken(t->conn, t->result);
 }
 
@@ -208,6 +203,7 @@ static bool open_session(struct conn *c)
     t->job.run = shake;
     t->arrival.arrive = handshake_over;
     t->context = tls_context_hold(c->loop->tls);
+    tls_intake_begin(&t->intake, HANDSHAKE_BYTES);
     c->tls = t;
     mbedtls_ssl_init(&t->ssl);
     if (tls_context_setup(t->context, &t->ssl) != 0)
@@ -291,18 +287,19 @@ static ssize_t tls_read(struct conn *c, void *p, size_t n)
     unsigned calls;
     int r;
 
-    t->calls_left = CALLS_PER_READ;
+    tls_intake_new_turn(&t->intake);
     /* A record without data for us ends the call; no event tells of what was read ahead behind it. */
     do {
-        calls = t->calls_left;
+        calls = t->intake.calls_left;
         r = mbedtls_ssl_read(&t->ssl, p, MIN_OF(n, (size_t)INT_MAX));
-    } while (r == MBEDTLS_ERR_SSL_WANT_READ && t->calls_left != calls && t->ahead_at < t->ahead_n);
+    } while (r == MBEDTLS_ERR_SSL_WANT_READ && t->intake.calls_left != calls &&
+             t->ahead_at < t->ahead_n);
     if (r > 0) {
-        t->vain_n = 0;
+        tls_intake_useful(&t->intake);
         return r;
     }
     if (tls_wants_more(r)) {
-        if (t->calls_left == 0)
+        if (t->intake.calls_left == 0)
             loop_make_ready(c); /* no event tells of what is there */
         return IO_AGAIN;
     }

@@ -57,6 +57,30 @@ int tls_socket_recv(int fd, unsigned char *p, size_t n);
 /* Was that what a call of mbedtls answered because the socket was not ready? */
 bool tls_wants_more(int r);
 
+/*
+ * What a connection receives, as whoever feeds mbedtls counts it. A record need not hold anything for its
+ * reader (alerts that mean nothing, refused wishes, tickets; before there are keys, anybody on the way can
+ * send some), and one call of mbedtls reads on until one does, while it looks at no clock. So each turn has
+ * so many calls for input, and there is an end to bytes that lead to nothing.
+ */
+struct tls_intake {
+    size_t vain_n;       /* bytes since the handshake began; behind it, since the last data */
+    size_t most;         /* of them */
+    unsigned calls_left; /* in this turn */
+};
+
+/* A handshake begins, which may take so many bytes; and its first turn. */
+void tls_intake_begin(struct tls_intake *in, size_t handshake_bytes);
+void tls_intake_new_turn(struct tls_intake *in);
+/* mbedtls calls for input. False: the turn is over, the answer is MBEDTLS_ERR_SSL_WANT_READ. */
+bool tls_intake_call(struct tls_intake *in);
+/* Bytes came (or r <= 0: none). */
+void tls_intake_add(struct tls_intake *in, ssize_t r);
+/* They led to something: data, or the end of the handshake. */
+void tls_intake_useful(struct tls_intake *in);
+/* More than `most` came: nothing more is to be received. */
+bool tls_intake_full(const struct tls_intake *in);
+
 /* Begins a session of that context's. 0, or mbedtls' error. */
 int tls_context_setup(const struct tls_context *t, mbedtls_ssl_context *ssl);
 

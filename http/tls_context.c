@@ -198,6 +198,44 @@ bool tls_wants_more(int r)
     return r == MBEDTLS_ERR_SSL_WANT_READ || r == MBEDTLS_ERR_SSL_WANT_WRITE;
 }
 
+#define CALLS_A_TURN 64         /* of mbedtls for input: two or three a record */
+#define VAIN_BYTES   (49 * KIB) /* without data: 32 KiB, and a full record that has not come whole */
+
+void tls_intake_begin(struct tls_intake *in, size_t handshake_bytes)
+{
+    *in = (struct tls_intake){.most = handshake_bytes};
+    tls_intake_new_turn(in);
+}
+
+void tls_intake_new_turn(struct tls_intake *in)
+{
+    in->calls_left = CALLS_A_TURN;
+}
+
+bool tls_intake_call(struct tls_intake *in)
+{
+    if (in->calls_left == 0)
+        return false;
+    in->calls_left--;
+    return true;
+}
+
+void tls_intake_add(struct tls_intake *in, ssize_t r)
+{
+    in->vain_n += r > 0 ? (size_t)r : 0;
+}
+
+void tls_intake_useful(struct tls_intake *in)
+{
+    in->vain_n = 0;
+    in->most = VAIN_BYTES;
+}
+
+bool tls_intake_full(const struct tls_intake *in)
+{
+    return in->vain_n > in->most;
+}
+
 bool tls_next_name(const mbedtls_x509_sequence **at, int kind, str *name)
 {
     for (; *at != NULL; *at = (*at)->next)

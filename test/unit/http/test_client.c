@@ -970,6 +970,116 @@ START_TEST(whom_to_trust)
 }
 END_TEST
 
+/* ---- TLS that says nothing ------------------------------------------------------------------- */
+
+#define ALERTS_MS    3000        /* then a peer ends by itself, so that nothing hangs */
+#define ALERTS_BYTES (256 * KIB) /* more than any limit */
+#define ALERT_BYTES  7           /* at least */
+
+/* A warning that nobody heeds. Before there are keys, anybody on the way can send it. */
+static bool say_nothing(struct side *s)
+{
+    static const unsigned char alert[ALERT_BYTES] = {0x15, 3, 3, 0, 2, 1, 0x5a};
+
+    return s->tls ? mbedtls_ssl_send_alert_message(&s->ssl, MBEDTLS_SSL_ALERT_LEVEL_WARNING,
+                                                   MBEDTLS_SSL_ALERT_MSG_USER_CANCELED) == 0
+                  : side_write(s, alert, sizeof alert);
+}
+
+/* Alerts instead of the ServerHello, or (arg) behind the handshake instead of an answer. */
+static void part_alerts(struct side *s, const void *arg)
+{
+    const bool *in_session = arg;
+    uint64_t start = clock_mono_ms();
+
+    if (*in_session ? !side_start_tls(s, CERT_GOOD) || !side_request(s)
+                    : side_read(s, s->in, sizeof s->in) <= 0)
+        return;
+    while (clock_mono_ms() - start < ALERTS_MS && say_nothing(s))
+        continue;
+}
+
+static const bool in_session[] = {false, true};
+
+START_TEST(alerts_without_end)
+{
+    struct peer *p = peer_start(part_alerts, &in_session[_i]);
+    uint64_t start = clock_mono_ms();
+
+    must(call_url((struct http_call){0}, "https", "localhost", p->port, "/"), ERR_LIMIT);
+    must_say(in_session[_i] ? "receiving: more than " : "the TLS handshake: more than ");
+    ck_assert_uint_lt(clock_mono_ms() - start, ALERTS_MS);
+    peer_free(p);
+}
+END_TEST
+
+struct heap_of_alerts {
+    bool in_session;
+    int lies_there; /* an eventfd: all was sent */
+};
+
+/* Sends more alerts than anybody should read, and the end behind them. */
+static void part_heap_of_alerts(struct side *s, const void *arg)
+{
+    const struct heap_of_alerts *h = arg;
+    struct pollfd room = {.fd = s->fd, .events = POLLOUT};
+
+    if (h->in_session && !side_start_tls(s, CERT_GOOD))
+        return;
+    for (size_t n = 0; n < ALERTS_BYTES && poll(&room, 1, 0) == 1; n += ALERT_BYTES)
+        if (!say_nothing(s))
+            return;
+    shutdown(s->fd, SHUT_WR);
+    ck_assert_int_eq(eventfd_write(h->lies_there, 1), 0);
+    side_wait_end(s);
+}
+
+enum hurry { HURRY_NONE, HURRY_TIME, HURRY_CANCEL };
+
+static const struct {
+    bool in_session;
+    enum hurry hurry;
+    enum err e;
+} heaps[] = {
+    {false, HURRY_NONE, ERR_LIMIT},   {true, HURRY_NONE, ERR_LIMIT},
+    {false, HURRY_TIME, ERR_TIMEOUT}, {true, HURRY_TIME, ERR_TIMEOUT},
+    {false, HURRY_CANCEL, ERR_AGAIN}, {true, HURRY_CANCEL, ERR_AGAIN},
+};
+
+static enum err read_heap(struct dial *c, bool is_in_session)
+{
+    size_t got;
+
+    return is_in_session ? dial_tls_read(c, c->in, sizeof c->in, &got, &detail)
+                         : dial_start_tls(c, trust, STR("localhost"), &detail);
+}
+
+/* The socket always has something to read: the clock and who cancels are looked at all the same, long
+ * before the heap's end. */
+START_TEST(alerts_do_not_hold_a_call)
+{
+    struct heap_of_alerts h = {heaps[_i].in_session, eventfd(0, EFD_CLOEXEC)};
+    struct peer *p = peer_start(part_heap_of_alerts, &h);
+    struct pollfd heap = {.fd = h.lies_there, .events = POLLIN};
+    struct dial c;
+
+    dial_init(&c, clock_mono_ms() + PEER_MS, &cancel);
+    must(dial_open(&c, STR("localhost"), p->port, &detail), OK);
+    if (h.in_session)
+        must(dial_start_tls(&c, trust, STR("localhost"), &detail), OK);
+    ck_assert_int_eq(poll(&heap, 1, PEER_MS), 1);
+    if (heaps[_i].hurry == HURRY_TIME)
+        c.deadline_ms = clock_mono_ms();
+    if (heaps[_i].hurry == HURRY_CANCEL)
+        http_cancel_now(&cancel);
+    must(read_heap(&c, h.in_session), heaps[_i].e);
+    must_say(h.in_session ? "receiving" : "the TLS handshake");
+    dial_close(&c);
+    peer_free(p);
+    close(h.lies_there);
+}
+END_TEST
+
 /* ---- threads --------------------------------------------------------------------------------- */
 
 #define THREADS 8
@@ -1165,6 +1275,8 @@ static Suite *client_suite(void)
     tcase_add_test(c, tls_with_who_does_not_speak_it);
     tcase_add_test(c, leaves_no_https);
     tcase_add_test(c, whom_to_trust);
+    tcase_add_loop_test(c, alerts_without_end, 0, ARRAY_LEN(in_session));
+    tcase_add_loop_test(c, alerts_do_not_hold_a_call, 0, ARRAY_LEN(heaps));
     tcase_add_test(c, many_threads_one_client);
     tcase_add_test(c, cancelled);
     tcase_add_test(c, out_of_memory);
