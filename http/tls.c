@@ -43,6 +43,10 @@
 #define HANDSHAKE_BYTES  (32 * KIB) /* from the peer; a ClientHello and what follows need a few */
 #define NICENESS         5          /* of handshakes: a third of a busy core, beside a loop */
 
+#ifndef MBEDTLS_PRIVATE /* around fields for which 3 has no function; 2 knows no such thing */
+#define MBEDTLS_PRIVATE(field) field
+#endif
+
 struct tls_conn {
     mbedtls_ssl_context ssl;
     struct tls_context *context; /* held */
@@ -53,7 +57,7 @@ struct tls_conn {
     bool ready;            /* the handshake is done */
     bool waits_write;      /* in the handshake: for room in the socket, not for the peer's bytes */
     int result;            /* of the last job: 1 done, IO_AGAIN, IO_ERROR */
-    unsigned turns;        /* of the handshake so far */
+    bool went_on;          /* its one turn before all others has been asked for */
     struct tls_intake intake; /* of which a turn is one read; the handshake has none */
     struct pool_job job;
     struct arrival arrival;
@@ -212,24 +216,56 @@ static bool open_session(struct conn *c)
     return true;
 }
 
+/* The first byte that waits in the socket, which stays there: 1, or as a transport reads. */
+static ssize_t peek(struct conn *c, unsigned char *first)
+{
+    ssize_t r;
+
+    do
+        r = recv(c->fd, first, 1, MSG_PEEK);
+    while (r < 0 && errno == EINTR);
+    if (r < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        c->readable = false;
+        return IO_AGAIN;
+    }
+    return r < 0 ? IO_ERROR : r;
+}
+
 /* What does the peer begin with? */
 static enum tls_turn first_byte(struct conn *c)
 {
     unsigned char first;
-    ssize_t r;
+    ssize_t r = peek(c, &first);
 
-    do
-        r = recv(c->fd, &first, 1, MSG_PEEK);
-    while (r < 0 && errno == EINTR);
-    if (r < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-        c->readable = false;
-        return TLS_WAIT;
-    }
     if (r <= 0)
-        return TLS_FAILED;
+        return r == IO_AGAIN ? TLS_WAIT : TLS_FAILED;
     if (first == RECORD_HANDSHAKE)
         return TLS_BEGUN;
     return first >= 'A' && first <= 'Z' ? TLS_NONE : TLS_FAILED;
+}
+
+/* Is there something for the next turn? What came while the last one waited for the thread that one has read,
+ * and an event told of it all the same. */
+static bool has_news(struct conn *c)
+{
+    unsigned char first;
+
+    if (c->tls->waits_write)
+        return c->writable;
+    return c->readable && peek(c, &first) != IO_AGAIN;
+}
+
+/*
+ * The keys of an answer have been computed, and are in vain without the peer's next message: its turn comes before
+ * others. But once: who means it needs no more of them. And not before, whatever he has sent: a message that
+ * comes in pieces, or (TLS 1.3) one that is asked for again, has cost next to nothing.
+ */
+static bool goes_on(struct tls_conn *t)
+{
+    if (t->went_on || t->ssl.MBEDTLS_PRIVATE(state) <= MBEDTLS_SSL_CLIENT_HELLO)
+        return false;
+    t->went_on = true;
+    return true;
 }
 
 enum tls_turn tls_handshake_begin(struct conn *c)
@@ -242,15 +278,13 @@ enum tls_turn tls_handshake_begin(struct conn *c)
             return turn;
         if (!open_session(c))
             return TLS_FAILED;
-    } else if (c->tls->waits_write ? !c->writable : !c->readable) {
+    } else if (!has_news(c)) {
         return TLS_WAIT;
     }
     /* Whatever the socket reports from here on may be news to the job. */
     c->readable = c->writable = false;
     atomic_store_explicit(&c->tls->begun, false, memory_order_relaxed);
-    /* The second turn is the last one of a peer who means it; whoever needs more of them gets no
-     * precedence. */
-    submit = c->tls->turns++ == 1 ? pool_go_on : pool_submit;
+    submit = goes_on(c->tls) ? pool_go_on : pool_submit;
     if (submit(c->loop->handshakes, &c->tls->job, c->network->number) != OK)
         return TLS_FAILED;
     return TLS_BEGUN;

@@ -238,13 +238,13 @@ static void begin_flood(void)
     buf_fini(&b);
 }
 
-/* The client's whole handshake: how many rounds it takes, when a round is one job of each lane. */
-static unsigned rounds_of(struct tls_client *t, size_t sessions)
+/* The rest of a handshake whose first message has been sent: how many rounds it takes, when a round is one
+ * job of each lane. */
+static unsigned rounds_to_go(struct tls_client *t, size_t sessions)
 {
     unsigned rounds = 0;
     int r;
 
-    tls_begin(t);
     while ((r = mbedtls_ssl_handshake(&t->ssl)) == MBEDTLS_ERR_SSL_WANT_READ) {
         wait_sessions(sessions);
         one_round();
@@ -256,6 +256,12 @@ static unsigned rounds_of(struct tls_client *t, size_t sessions)
     one_round(); /* with TLS 1.3 the last word is the client's */
     mbedtls_ssl_set_bio(&t->ssl, t, out_fd, in_fd, NULL);
     return rounds + 1;
+}
+
+static unsigned rounds_of(struct tls_client *t, size_t sessions)
+{
+    tls_begin(t);
+    return rounds_to_go(t, sessions);
 }
 
 static void flood_begin(unsigned most_connections)
@@ -312,6 +318,113 @@ START_TEST(floods_wait_behind_themselves)
     ck_assert_uint_eq(flood_answered(), rounds);
     tls_expect_alive(&t);
     tls_close(&t);
+}
+END_TEST
+
+/* As out_fd(), but there is room for `slice` bytes in all. */
+static int out_part(void *arg, const unsigned char *p, size_t n)
+{
+    struct tls_client *t = arg;
+    int r;
+
+    if (t->slice == 0)
+        return MBEDTLS_ERR_SSL_WANT_WRITE;
+    r = out_fd(t, p, n);
+    t->slice -= (size_t)MAX_OF(r, 0);
+    return r;
+}
+
+/* As tls_begin(), but only the first bytes of the message go out; mbedtls_ssl_handshake() sends the rest. */
+static void begin_with(struct tls_client *t, size_t bytes)
+{
+    ck_assert_int_eq(mbedtls_ssl_setup(&t->ssl, &t->config), 0);
+    ck_assert_int_eq(mbedtls_ssl_set_hostname(&t->ssl, "localhost"), 0);
+    mbedtls_ssl_set_bio(&t->ssl, t, out_part, in_nothing, NULL);
+    t->slice = bytes;
+    ck_assert_int_eq(mbedtls_ssl_handshake(&t->ssl), MBEDTLS_ERR_SSL_WANT_WRITE);
+    t->slice = SIZE_MAX;
+    mbedtls_ssl_set_bio(&t->ssl, t, out_fd, in_nothing, NULL);
+}
+
+static void go_on(struct tls_client *t)
+{
+    ck_assert_int_eq(mbedtls_ssl_handshake(&t->ssl), MBEDTLS_ERR_SSL_WANT_READ);
+    mbedtls_ssl_set_bio(&t->ssl, t, out_fd, in_now, NULL);
+}
+
+/* How the first message comes. */
+enum coming { WHOLE, IN_TWO_TURNS, IN_TWO_PIECES_BEFORE_ITS_TURN, COMINGS };
+
+static void say_hello(struct tls_client *t, enum coming how)
+{
+    if (how == WHOLE) {
+        tls_begin(t);
+        return;
+    }
+    begin_with(t, 100);
+    wait_sessions(1);
+    if (how == IN_TWO_TURNS)
+        one_round();
+    go_on(t);
+}
+
+/* A round in which nobody says anything more; what came of it is known to the loop. */
+static void idle_round(void)
+{
+    expect_alive(&other);
+    one_round();
+    expect_alive(&other); /* perhaps in the middle of the turn in which it hears of it */
+    expect_alive(&other);
+}
+
+/* What has been computed for an answer is not in vain: who was answered gets the rest before a hundred others of
+ * his own network, of whom each waits for the first turn. Be it that his first message came in pieces, or that he
+ * takes his time. */
+START_TEST(who_was_answered_goes_on)
+{
+    struct tls_client t;
+
+    gate_lane = lane_from(FLOOD_FROM) + 1;
+    one_round();
+    comes_from = FLOOD_FROM;
+    tls_prepare(&t);
+    say_at_once(t.fd);
+    say_hello(&t, (enum coming)_i);
+    wait_sessions(1);
+    begin_flood();
+    wait_sessions(FLOOD + 1);
+    idle_round();
+    idle_round();
+    ck_assert_uint_le(rounds_to_go(&t, FLOOD + 1), 4);
+    ck_assert_uint_lt(flood_answered(), FLOOD / 2);
+    tls_expect_alive(&t);
+    tls_close(&t);
+}
+END_TEST
+
+/* Who was not answered yet waits with all the others of his network, be it his second turn: one byte of a
+ * first message is for nothing. */
+START_TEST(a_byte_buys_no_precedence)
+{
+    struct client sly;
+    struct buf b;
+    str hello = hello_of(&b, &good);
+
+    gate_lane = lane_from(FLOOD_FROM) + 1;
+    one_round();
+    client_adopt(&sly, test_connect_from(f.port, FLOOD_FROM));
+    client_send(&sly, str_sub(hello, 0, 1));
+    wait_sessions(1);
+    one_round();
+    begin_flood();
+    wait_sessions(FLOOD + 1);
+    client_send(&sly, str_drop(hello, 1));
+    expect_alive(&other);
+    one_round();
+    ck_assert_uint_gt(flood_answered(), 0);
+    ck_assert_int_eq(poll(&(struct pollfd){sly.fd, POLLIN, 0}, 1, 0), 0);
+    client_close(&sly);
+    buf_fini(&b);
 }
 END_TEST
 
@@ -464,6 +577,8 @@ static Suite *suite(void)
     tcase_add_loop_test(t, weak_offers, 0, (int)ARRAY_LEN(offers));
     t = test_case(s, "floods", flood_setup, flood_teardown, 30);
     tcase_add_test(t, floods_wait_behind_themselves);
+    tcase_add_loop_test(t, who_was_answered_goes_on, 0, COMINGS);
+    tcase_add_test(t, a_byte_buys_no_precedence);
     tcase_add_test(t, requests_wait_for_no_handshake);
     tcase_add_test(t, a_handshake_for_nobody);
 #if !SANITIZED
