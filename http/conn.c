@@ -246,6 +246,7 @@ void conn_shaken(struct conn *c, int result)
     }
     if (result == 1) {
         c->state = CONN_IDLE;
+        loop_timer_stop(c); /* a head may begin in this very run, and has its time from then on */
         c->readable = c->writable = true; /* not known to be otherwise */
     }
     conn_run(c);

@@ -376,6 +376,77 @@ START_TEST(handshake_timeout)
 }
 END_TEST
 
+/* Takes tickets, also those of TLS 1.3, which come behind the handshake. */
+static void prepare_for_tickets(struct tls_client *t)
+{
+    tls_prepare(t);
+#ifdef MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED
+    mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
+        &t->config, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+#endif
+}
+
+/* A session to come back to. */
+static void take_ticket(mbedtls_ssl_session *session)
+{
+    struct tls_client t;
+
+    mbedtls_ssl_session_init(session);
+    prepare_for_tickets(&t);
+    ck_assert_int_eq(tls_shake(&t), 0);
+    tls_expect_alive(&t);
+    ck_assert_int_eq(mbedtls_ssl_get_session(&t.ssl, session), 0);
+    tls_close(&t);
+}
+
+/* As tls_begin(), of a client who comes back. */
+static void begin_again(struct tls_client *t, const mbedtls_ssl_session *session)
+{
+    ck_assert_int_eq(mbedtls_ssl_setup(&t->ssl, &t->config), 0);
+    ck_assert_int_eq(mbedtls_ssl_set_hostname(&t->ssl, "localhost"), 0);
+    ck_assert_int_eq(mbedtls_ssl_set_session(&t->ssl, session), 0);
+    mbedtls_ssl_set_bio(&t->ssl, t, out_fd, in_nothing, NULL);
+    ck_assert_int_eq(mbedtls_ssl_handshake(&t->ssl), MBEDTLS_ERR_SSL_WANT_READ);
+}
+
+/* Sends the last message of a handshake and these bytes at once. */
+static void finish_with(struct tls_client *t, str bytes)
+{
+    struct pollfd p = {t->fd, POLLIN, 0};
+    int on = 1, off = 0;
+
+    ck_assert_int_eq(poll(&p, 1, TEST_MS), 1); /* the server's answer */
+    setsockopt(t->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+    mbedtls_ssl_set_bio(&t->ssl, t, out_fd, in_fd, NULL);
+    ck_assert_int_eq(mbedtls_ssl_handshake(&t->ssl), 0);
+    tls_say(t, bytes);
+    setsockopt(t->fd, IPPROTO_TCP, TCP_CORK, &off, sizeof off);
+}
+
+/* A head has all its time, though it begins with the last bytes of a handshake that has used some up: those of
+ * a client who comes back (or of TLS 1.3) are his. */
+START_TEST(a_head_behind_a_slow_handshake)
+{
+    enum { HEAD_MS = 1000 };
+    mbedtls_ssl_session session;
+    struct tls_client t;
+    uint64_t begun;
+
+    f.o.head_timeout_ms = HEAD_MS;
+    test_start(&f);
+    take_ticket(&session);
+    prepare_for_tickets(&t);
+    let_pass(HEAD_MS / 2, "the connection is open, and waits for its handshake");
+    begin_again(&t, &session);
+    begun = clock_mono_ms();
+    finish_with(&t, STR("GET / HTTP/1.1\r\nHost"));
+    tls_expect_tail(&t, "The request's head did not come in time.");
+    ck_assert_uint_ge(clock_mono_ms() - begun, HEAD_MS / 10 * 9);
+    tls_close(&t);
+    mbedtls_ssl_session_free(&session);
+}
+END_TEST
+
 START_TEST(old_versions)
 {
 #if MBEDTLS_VERSION_MAJOR < 3
@@ -784,11 +855,7 @@ START_TEST(tickets)
     for (int i = 0; i < 20; i++) {
         struct tls_client t;
         bool resumed;
-        tls_prepare(&t);
-#ifdef MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED
-        mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
-            &t.config, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
-#endif
+        prepare_for_tickets(&t);
         ck_assert_int_eq(mbedtls_ssl_setup(&t.ssl, &t.config), 0);
         ck_assert_int_eq(mbedtls_ssl_set_hostname(&t.ssl, "localhost"), 0);
         if (i > 0)
@@ -896,6 +963,7 @@ static Suite *suite(void)
     tcase_add_test(t, stop_among_handshakes);
     tcase_add_loop_test(t, plain_bytes_on_the_tls_port, 0, (int)ARRAY_LEN(wrong_port));
     tcase_add_loop_test(t, handshake_timeout, 0, 2);
+    tcase_add_test(t, a_head_behind_a_slow_handshake);
     tcase_add_loop_test(t, old_versions, 0, 2);
     tcase_add_loop_test(t, weak_suites, 0, (int)ARRAY_LEN(weak));
     tcase_add_test(t, other_protocols);
