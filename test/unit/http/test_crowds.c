@@ -492,6 +492,44 @@ START_TEST(a_reader_that_goes_on)
 }
 END_TEST
 
+/* Requests, each together with the beginning of the next one, until the kernel takes no more of the answers:
+ * what is left of them is the server's then. */
+static void ask_without_reading(struct client *asker, struct client *other)
+{
+    uint64_t until = clock_mono_ms() + TEST_MS;
+
+    client_say(asker, "GET /");
+    do {
+        while (memory() == 0) {
+            ck_assert_uint_lt(clock_mono_ms(), until);
+            client_say(asker, "large?15000 HTTP/1.1\r\nHost: h\r\n\r\nGET /");
+            expect_alive(other); /* so that has been answered */
+        }
+        let_pass(SHORT_MS, "what is on its way may still leave room for more");
+    } while (memory() == 0);
+}
+
+/* For a client who does not read what he was answered nothing new begins, and the time that he has is that of a
+ * reader, not of one who has not said yet what he wants. */
+START_TEST(nothing_begins_for_who_does_not_read)
+{
+    f.o.send_timeout_ms = 10 * SHORT_MS;
+    f.o.head_timeout_ms = f.o.idle_timeout_ms = 10 * TEST_MS;
+    test_start(&f);
+    open_from(&cs[0], 2);
+    open_from(&cs[1], 3);
+    read_narrowly(cs[0].fd);
+    say_at_once(cs[0].fd); /* else two pieces may come together */
+    ask_without_reading(&cs[0], &cs[1]);
+    client_say(&cs[0], "smuggled HTTP/1.1\r\nHost: h\r\n\r\nGET /");
+    expect_alive(&cs[1]);
+    pthread_mutex_lock(&f.app.lock);
+    ck_assert_uint_eq(f.app.nsmuggled, 0);
+    pthread_mutex_unlock(&f.app.lock);
+    test_wait_open(&f, 1);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("http/crowds");
@@ -513,6 +551,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_body_that_goes_on);
     tcase_add_test(t, a_dripping_reader);
     tcase_add_loop_test(t, a_reader_that_goes_on, 0, 2);
+    tcase_add_test(t, nothing_begins_for_who_does_not_read);
     return s;
 }
 

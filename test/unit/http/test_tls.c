@@ -254,6 +254,40 @@ START_TEST(idle_sessions_make_room)
 }
 END_TEST
 
+/* Who has all the memory that one network may have makes room for himself: nobody else's session ends for it,
+ * though they have more connections, and lie idle as well. */
+START_TEST(own_sessions_make_room)
+{
+    static struct tls_client own[40], others[4];
+    static int plain[60];
+    struct http_stats s;
+
+    f.o.loops = 1;
+    f.o.max_total_bytes = 2 * MIB;
+    test_start(&f);
+    for (unsigned i = 0; i < ARRAY_LEN(plain); i++)
+        plain[i] = test_connect_from(http_server_port(f.server, 1), 3);
+    comes_from = 3;
+    for (unsigned i = 0; i < ARRAY_LEN(others); i++)
+        tls_open(&others[i]);
+    comes_from = 2;
+    for (unsigned i = 0; i < ARRAY_LEN(own); i++) {
+        tls_open(&own[i]);
+        tls_expect_alive(&own[i]);
+    }
+    http_server_stats(f.server, &s); /* some of his have gone */
+    ck_assert_uint_lt(s.open_connections, ARRAY_LEN(own) + ARRAY_LEN(others) + ARRAY_LEN(plain));
+    for (unsigned i = 0; i < ARRAY_LEN(others); i++) {
+        tls_expect_alive(&others[i]);
+        tls_close(&others[i]);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(own); i++)
+        tls_close(&own[i]);
+    for (unsigned i = 0; i < ARRAY_LEN(plain); i++)
+        close(plain[i]);
+}
+END_TEST
+
 START_TEST(many_at_once)
 {
     pthread_t threads[4];
@@ -958,6 +992,7 @@ static Suite *suite(void)
     tcase_add_test(t, both_ports);
     tcase_add_test(t, many_at_once);
     tcase_add_loop_test(t, idle_sessions_make_room, 0, 2);
+    tcase_add_test(t, own_sessions_make_room);
     tcase_add_test(t, stop_says_goodbye);
     tcase_add_test(t, all_are_admitted_first);
     tcase_add_test(t, stop_among_handshakes);
