@@ -403,20 +403,26 @@ struct full {
     int fd, fds[32];
 };
 
-static void full_open(struct full *f, const char *ip, uint16_t port)
+/* False: the port is somebody else's at that address. */
+static bool full_open(struct full *f, const char *ip, uint16_t port)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
     socklen_t n = sizeof a;
 
     ck_assert_int_eq(inet_pton(AF_INET, ip, &a.sin_addr), 1);
     f->fd = socket(AF_INET, SOCK_STREAM, 0);
-    ck_assert_int_eq(bind(f->fd, (struct sockaddr *)&a, n), 0);
+    if (bind(f->fd, (struct sockaddr *)&a, n) != 0) {
+        ck_assert_int_eq(errno, EADDRINUSE);
+        close(f->fd);
+        return false;
+    }
     ck_assert_int_eq(getsockname(f->fd, (struct sockaddr *)&a, &n), 0);
     ck_assert_int_eq(listen(f->fd, 0), 0);
     for (size_t i = 0; i < ARRAY_LEN(f->fds); i++) {
         f->fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
         (void)!connect(f->fds[i], (struct sockaddr *)&a, sizeof a);
     }
+    return true;
 }
 
 static void full_close(struct full *f)
@@ -429,11 +435,14 @@ static void full_close(struct full *f)
 START_TEST(connecting_has_a_deadline)
 {
     struct http_call call = {.connect_timeout_ms = 300};
-    uint64_t start = clock_mono_ms();
-    uint16_t port = free_port();
+    uint64_t start;
+    uint16_t port;
     struct full f;
 
-    full_open(&f, "127.0.0.1", port);
+    do
+        port = free_port();
+    while (!full_open(&f, "127.0.0.1", port));
+    start = clock_mono_ms();
     must(call_url(call, "http", "127.0.0.1", port, "/"), ERR_TIMEOUT);
     must_say("cannot connect to 127.0.0.1");
     ck_assert_uint_lt(clock_mono_ms() - start, 5000);
@@ -446,15 +455,16 @@ START_TEST(every_address_has_its_turn)
 {
     static const char hosts[] = "127.0.0.3 kinto.example\n127.0.0.2 kinto.example\n"
                                 "127.0.0.1 kinto.example\n";
-    struct peer *p = peer_start(part_text, GOOD);
     struct http_call call = {.connect_timeout_ms = 900};
+    struct peer *p;
     struct full f;
     char path[150];
 
     snprintf(path, sizeof path, "%s/hosts", certs_dir);
     cert_save(path, hosts);
     setenv("CARES_HOSTS", path, 1);
-    full_open(&f, "127.0.0.2", p->port);
+    while (p = peer_start(part_text, GOOD), !full_open(&f, "127.0.0.2", p->port))
+        peer_free(p);
     must(call_url(call, "http", "kinto.example", p->port, "/"), OK);
     ck_assert_str_is(answer.body, "hello");
     unlink(path);
