@@ -118,10 +118,12 @@ enum api_step api_fail_missing(struct api_req *r, enum api_error e, str id, cons
     return write_error(r, e, rows[e].status, STR_NONE, buf_str(&b));
 }
 
-static void log_failure(struct api_req *r, const char *event, enum err e)
+static void log_failure(struct api_req *r, enum log_level level, const char *event, enum err e)
 {
+    if (!log_enabled(level))
+        return;
     str path = api_logged_path(r);
-    log_event(LOG_ERROR, event, "error=\"%s\" path=\"" STR_FMT "\"", err_text(e), STR_ARG(path));
+    log_event(level, event, "error=\"%s\" path=\"" STR_FMT "\"", err_text(e), STR_ARG(path));
 }
 
 enum api_step api_fail_err(struct api_req *r, enum err e)
@@ -151,7 +153,8 @@ enum api_step api_fail_err(struct api_req *r, enum err e)
         if (e == ERR_AGAIN &&
             (api_work_dropped(r) || api_is_stopping(r->api))) /* as it should be */
             return api_fail(r, API_ERR_UNAVAILABLE);
-        log_failure(r, "backend", e);
+        /* Of those who are to come again there may be thousands: who refused them has told of it once. */
+        log_failure(r, e == ERR_AGAIN ? LOG_DEBUG : LOG_ERROR, "backend", e);
         return api_fail(r, API_ERR_UNAVAILABLE);
     case ERR_OK:
     case ERR_SYNTAX:
@@ -159,7 +162,7 @@ enum api_step api_fail_err(struct api_req *r, enum err e)
     case ERR_UNSUPPORTED:
         break;
     }
-    log_failure(r, "internal", e);
+    log_failure(r, LOG_ERROR, "internal", e);
     return api_fail(r, API_ERR_INTERNAL);
 }
 

@@ -828,6 +828,8 @@ struct queue {
     bool closing;
     bool failed;            /* the engine is FAILED */
     bool housekeeping_only; /* others are refused: NOSPACE */
+    bool late;              /* some were refused, as the disk does not keep up: said once */
+    uint64_t late_ms;       /* when the last one was */
 };
 /* Hands a commit over; the caller holds writer.mutex. False: its generation is gone, *why tells. */
 MUST_CHECK bool commit_enqueue(struct engine *e, struct commit *c, uint64_t generation,

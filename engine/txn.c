@@ -17,8 +17,14 @@
  * Everything that commit needs has been reserved by begin and by the operations: it cannot fail for
  * want of memory.
  */
+#include <inttypes.h>
+
+#include "base/clock.h"
 #include "base/crc.h"
+#include "base/log.h"
 #include "engine/private.h"
+
+#define LATE_MS 1000
 
 /* ---- begin ----------------------------------------------------------------------------------- */
 
@@ -26,6 +32,26 @@
 static bool over_cache(const struct engine *e)
 {
     return e->dir != NULL && atomic_load(&e->page_memory) > e->options.cache_bytes;
+}
+
+/* Of a transaction that was admitted, or refused (AGAIN). One line when they begin to be refused, and one when
+ * none has been for a while. queue.mutex is held. */
+static void say_late(struct engine *e, enum err err)
+{
+    struct queue *q = &e->queue;
+    bool late = err == ERR_AGAIN, was = q->late;
+    uint64_t now;
+
+    if (!late && !was)
+        return;
+    now = clock_mono_ms();
+    if (!late && now - q->late_ms < LATE_MS)
+        return;
+    q->late = late;
+    q->late_ms = now;
+    if (late != was)
+        log_event(late ? LOG_WARN : LOG_INFO, late ? "engine_disk_late" : "engine_disk_keeps_up",
+                  "queue_bytes=%" PRIu64 " page_bytes=%zu", q->cost, atomic_load(&e->page_memory));
 }
 
 /* May a transaction begin, and in which generation? Takes a commit from the spares if there is one.
@@ -45,6 +71,8 @@ static enum err admit(struct engine *e, enum txn_kind kind, uint64_t *generation
         err = ERR_NOSPACE;
     else if (q->cost > e->options.max_queue_bytes || over_cache(e))
         err = ERR_AGAIN;
+    if (err == OK || err == ERR_AGAIN)
+        say_late(e, err);
     if (err == OK) {
         struct list_node *node = list_pop(&q->spare);
         *commit = node == NULL ? NULL : LIST_ENTRY(node, struct commit, node);
