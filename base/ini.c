@@ -15,7 +15,6 @@
 #include "base/ini.h"
 
 #include "base/buf.h"
-#include "base/os.h"
 
 #define MAX_FILE          MIB
 #define MAX_VALUE         MIB

@@ -221,7 +221,7 @@ END_TEST
 START_TEST(memory_has_nothing_to_save)
 {
     char dir[160];
-    server_make_dir(dir, sizeof dir);
+    new_dir(dir, sizeof dir);
     setenv("KINTO_STORAGE_BACKEND", "kinto.core.storage.memory", 1);
     ck_assert_int_eq(server_run(dir, ARGS("backup", "b"), &out), 1);
     want_text(out, "kinto: memory: nothing to back up\n");

@@ -259,7 +259,7 @@ START_TEST(a_directory_that_is_not_there)
     ck_assert_int_eq(server_run(NULL, ARGS("check", "--data", "/nowhere/data"), &out), 1);
     want_text(out, "/nowhere/data");
     char dir[160];
-    server_make_dir(dir, sizeof dir);
+    new_dir(dir, sizeof dir);
     ck_assert_int_eq(server_run(NULL, ARGS("check", "--data", dir), &out), 1);
     want_text(out, "no store");
     ck_assert_msg(access(f("%s/00000001.log", dir), F_OK) != 0, "a store was made");

@@ -96,7 +96,7 @@ START_TEST(bad_usage_is_status_2)
 {
     const char *out;
     char dir[160];
-    server_make_dir(dir, sizeof dir);
+    new_dir(dir, sizeof dir);
     ck_assert_int_eq(server_run(dir, bad_usage[_i], &out), 2);
     want_text(out, "kinto: ");
     want_text(out, "--help");
@@ -119,7 +119,7 @@ START_TEST(init_writes_secrets_of_its_own)
 {
     const char *secrets[2][2], *out;
     char dir[160];
-    server_make_dir(dir, sizeof dir);
+    new_dir(dir, sizeof dir);
     for (int i = 0; i < 2; i++) {
         const char *path = f("%s/%d/deep/kinto.ini", dir, i);
         ck_assert_int_eq(server_run(NULL, ARGS("init", "--ini", path), &out), 0);
@@ -144,7 +144,7 @@ START_TEST(init_does_not_overwrite)
 {
     struct server s = {0};
     const char *out;
-    server_make_dir(s.dir, sizeof s.dir);
+    new_dir(s.dir, sizeof s.dir);
     server_write_file(s.dir, "kinto.ini", "precious\n");
     const char *path = f("%s/kinto.ini", s.dir);
     ck_assert_int_eq(server_run(NULL, ARGS("init", "--ini", path), &out), 1);
@@ -157,7 +157,7 @@ END_TEST
 START_TEST(init_takes_backend_host_and_place)
 {
     struct server s = {0};
-    server_make_dir(s.dir, sizeof s.dir);
+    new_dir(s.dir, sizeof s.dir);
     ck_assert_int_eq(
         server_run(s.dir, ARGS("init", "--backend", "memory", "--host", "0.0.0.0"), NULL), 0);
     const char *text = read_text(f("%s/config/kinto.ini", s.dir));
@@ -174,7 +174,7 @@ START_TEST(init_asks_on_a_terminal)
 {
     struct server s = {0};
     int status = 0;
-    server_make_dir(s.dir, sizeof s.dir);
+    new_dir(s.dir, sizeof s.dir);
     const char *path = f("%s/kinto.ini", s.dir);
     int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     ck_assert(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
@@ -211,7 +211,7 @@ START_TEST(create_user_is_interrupted)
 {
     struct server s = {0};
     int status = 0;
-    server_make_dir(s.dir, sizeof s.dir);
+    new_dir(s.dir, sizeof s.dir);
     ck_assert_int_eq(server_run(s.dir, ARGS("init", "--ini", f("%s/kinto.ini", s.dir)), NULL), 0);
     const char *path = f("%s/kinto.ini", s.dir), *data = f("%s/data", s.dir);
     int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -242,7 +242,7 @@ END_TEST
 START_TEST(what_init_writes_starts)
 {
     struct server s = {0};
-    server_make_dir(s.dir, sizeof s.dir);
+    new_dir(s.dir, sizeof s.dir);
     ck_assert_int_eq(server_run(s.dir, ARGS("init", "--ini", f("%s/kinto.ini", s.dir)), NULL), 0);
     server_restart(&s, &(struct server_options){.durable = true});
     api_use(s.url);
@@ -319,7 +319,7 @@ START_TEST(a_storage_url_that_is_no_directory_stops_the_start)
     static const char *const urls[] = {"postgresql://me@there/db", "file://relative"};
     struct server s = {0};
     const char *out;
-    server_make_dir(s.dir, sizeof s.dir);
+    new_dir(s.dir, sizeof s.dir);
     server_write_file(s.dir, "kinto.ini", f(APP "kinto.storage_url = %s\n", urls[_i]));
     ck_assert_int_eq(server_run(s.dir, ARGS("start", "--port", "0"), &out), 1);
     want_text(out, "kinto.ini:2: kinto.storage_url: ");
@@ -505,7 +505,7 @@ END_TEST
 START_TEST(a_unix_socket)
 {
     struct server s = {0};
-    server_make_dir(s.dir, sizeof s.dir);
+    new_dir(s.dir, sizeof s.dir);
     server_write_file(s.dir, "kinto.ini", APP "[server:main]\nunix_socket = %(here)s/kinto.sock\n");
     server_restart(&s, &(struct server_options){.no_port = true});
     ck_assert_str_eq(s.url, f("unix:%s/kinto.sock", s.dir));
@@ -530,7 +530,7 @@ static void make_certificate(const struct server *s)
 START_TEST(tls_by_two_files)
 {
     struct server s = {0};
-    server_make_dir(s.dir, sizeof s.dir);
+    new_dir(s.dir, sizeof s.dir);
     make_certificate(&s);
     server_write_file(s.dir, "kinto.ini",
                       APP "kinto.tls_certificate = %(here)s/cert.pem\n"
@@ -602,7 +602,7 @@ static void start_in(struct server *s, const char *const *args)
 START_TEST(nothing_given_is_durable_in_the_folder)
 {
     struct server s = {0};
-    server_make_dir(s.dir, sizeof s.dir);
+    new_dir(s.dir, sizeof s.dir);
     start_in(&s, ARGS("--port", "0"));
     want_text(s.line, "data=./kinto-data recovered ");
     ck_assert_uint_eq(mode_of(f("%s/kinto-data/secret", s.dir)), 0600);
@@ -643,7 +643,7 @@ END_TEST
 START_TEST(a_kinto_ini_in_the_folder_is_taken)
 {
     struct server s = {0};
-    server_make_dir(s.dir, sizeof s.dir);
+    new_dir(s.dir, sizeof s.dir);
     server_write_file(s.dir, "kinto.ini", APP "kinto.project_name = folder\n");
     start_in(&s, ARGS("--port", "0"));
     ck_assert_str_eq(hello(&s, "/project_name"), "folder");
@@ -664,7 +664,7 @@ END_TEST
 START_TEST(memory_means_the_same_in_every_folder)
 {
     struct server s = {0};
-    server_make_dir(s.dir, sizeof s.dir);
+    new_dir(s.dir, sizeof s.dir);
     server_write_file(s.dir, "kinto.ini", APP "kinto.project_name = folder\n");
     start_in(&s, ARGS("--memory", "--port", "0", "--data", "nowhere"));
     want_text(s.line, "kinto " KINTO_VERSION " at http://127.0.0.1:");
@@ -774,7 +774,7 @@ START_TEST(migrate_says_what_there_is_to_do)
 {
     struct server s = {0};
     const char *out;
-    server_make_dir(s.dir, sizeof s.dir);
+    new_dir(s.dir, sizeof s.dir);
     ck_assert_int_eq(server_run(s.dir, ARGS("migrate", "--data", "d", "--dry-run"), &out), 0);
     want_text(out, "d: not there yet");
     ck_assert_int_eq(access(f("%s/d", s.dir), F_OK), -1);
@@ -899,7 +899,7 @@ START_TEST(purge_deleted_makes_no_directory)
 {
     struct server s = {0};
     const char *out;
-    server_make_dir(s.dir, sizeof s.dir);
+    new_dir(s.dir, sizeof s.dir);
     ck_assert_int_eq(server_run(s.dir, ARGS("purge-deleted", "--data", "d", "record", "1"), &out),
                      1);
     want_text(out, "kinto: d: ");
@@ -924,7 +924,7 @@ START_TEST(commands_on_data_that_nobody_keeps)
     };
     struct server s = {0};
     const char *out;
-    server_make_dir(s.dir, sizeof s.dir);
+    new_dir(s.dir, sizeof s.dir);
     setenv("KINTO_STORAGE_BACKEND", "kinto.core.storage.memory", 1);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const char *const *a = cases[i].args;

@@ -76,7 +76,7 @@ static void start_in_dir(const char *settings, const char *sections)
 static void begin(void)
 {
     server = (struct server){0};
-    server_make_dir(server.dir, sizeof server.dir);
+    new_dir(server.dir, sizeof server.dir);
 }
 
 static struct http_conn *trusting(const char *pem)

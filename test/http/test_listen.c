@@ -17,7 +17,7 @@ static char keys[160]; /* a folder with cert.pem, key.pem and other.pem */
 
 static void make_keys(void)
 {
-    server_make_dir(keys, sizeof keys);
+    new_dir(keys, sizeof keys);
     const char *command =
         f("cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
           "-keyout key.pem -out cert.pem -days 2 -subj /CN=localhost "
@@ -267,7 +267,7 @@ END_TEST
 START_TEST(unix_socket)
 {
     char dir[160];
-    server_make_dir(dir, sizeof dir);
+    new_dir(dir, sizeof dir);
     const char *path = f("%s/socket", dir);
     server_start(&server, &(struct server_options){.no_port = true,
                                                    .sections = f("[server:main]\n"
@@ -292,7 +292,7 @@ END_TEST
 START_TEST(unix_socket_left_behind)
 {
     char dir[160];
-    server_make_dir(dir, sizeof dir);
+    new_dir(dir, sizeof dir);
     const char *path = f("%s/socket", dir);
     struct server_options o = {.no_port = true,
                                .sections = f("[server:main]\nunix_socket = %s\n", path)};

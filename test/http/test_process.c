@@ -38,7 +38,7 @@ static char data[200];
 static void setup(void)
 {
     server = (struct server){.out = -1};
-    server_make_dir(base, sizeof base);
+    new_dir(base, sizeof base);
     ck_assert_int_eq(chmod(base, 0711), 0);
     snprintf(data, sizeof data, "%s/data", base);
 }

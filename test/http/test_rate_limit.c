@@ -202,12 +202,18 @@ END_TEST
     "multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy\n"                       \
     "kinto.account_create_principals = system.Everyone\n"
 
+/* By nobody: who asks has no credentials. */
+static void alice_signs_up(const char *password)
+{
+    as(NULL);
+    call("PUT", "/accounts/alice", f("{'data':{'password':'%s'}}", password));
+    want(201);
+}
+
 START_TEST(wrong_passwords)
 {
     start(ACCOUNTS "kinto.rate_limit.failures = 1/day burst 5\n");
-    as(NULL);
-    call("PUT", "/accounts/alice", "{'data':{'password':'secret'}}");
-    want(201);
+    alice_signs_up("secret");
     as("alice");
     for (int i = 0; i < 20; i++) { /* whoever is right is not counted */
         call("GET", "/accounts/alice", NULL);
@@ -234,9 +240,7 @@ START_TEST(wrong_passwords_from_an_exempt_address)
 {
     start(ACCOUNTS "kinto.rate_limit.failures = 1/day burst 1\n"
                    "kinto.rate_limit.exempt = 127.0.0.0/8\n");
-    as(NULL);
-    call("PUT", "/accounts/alice", "{'data':{'password':'secret'}}");
-    want(201);
+    alice_signs_up("secret");
     as("mallory");
     for (int i = 0; i < 3; i++) {
         call("GET", "/buckets", NULL);
@@ -260,9 +264,7 @@ START_TEST(credentials_that_nobody_could_look_at)
           "multiauth.policy.id.client_secret = s3cret\n"
           "kinto.account_create_principals = system.Everyone\n"
           "kinto.rate_limit.failures = 1/day burst 3\n");
-    as(NULL);
-    call("PUT", "/accounts/alice", "{'data':{'password':'secret'}}");
-    want(201);
+    alice_signs_up("secret");
     for (int i = 0; i < 10; i++) {
         with("Authorization", f("Bearer token-%d", i));
         call("GET", "/", NULL);
@@ -298,9 +300,7 @@ START_TEST(right_passwords_at_once)
 {
     int counts[RAW_STATUSES];
     start(SLOW);
-    as(NULL);
-    call("PUT", "/accounts/alice", "{'data':{'password':'secret'}}");
-    want(201);
+    alice_signs_up("secret");
     raw_at_once(2 * MANY, as_alice, counts);
     ck_assert_int_eq(counts[429], 0);
     ck_assert_int_eq(counts[200] + counts[503], 2 * MANY);
@@ -384,9 +384,7 @@ END_TEST
 START_TEST(guesses_in_a_batch)
 {
     start(ACCOUNTS "kinto.rate_limit.failures = 2/day\n");
-    as(NULL);
-    call("PUT", "/accounts/alice", "{'data':{'password':'right'}}");
-    want(201);
+    alice_signs_up("right");
     const char *parts = "";
     for (int i = 0; i < 9; i++)
         parts = f("%s{'path':'/buckets','headers':{'Authorization':'Basic YWxpY2U6d3Jvbmc%d'}},",

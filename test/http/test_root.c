@@ -114,7 +114,7 @@ START_TEST(version_of_a_pipe_is_our_own)
 {
     struct server s = {.out = -1};
     char pipe[200], folder[160];
-    server_make_dir(folder, sizeof folder);
+    new_dir(folder, sizeof folder);
     snprintf(pipe, sizeof pipe, "%s/version.json", folder);
     ck_assert_int_eq(mkfifo(pipe, 0600), 0);
     server_start(&s, &(struct server_options){.settings = f("kinto.version_json_path = %s", pipe)});

@@ -356,7 +356,7 @@ START_TEST(no_command_tells_the_password_of_a_database)
                                        "postgresql://db.example.org/kinto?user=k&password=sekret"};
     static const char *const commands[] = {"start", "check", "migrate", "compact", "stats"};
     char dir[160];
-    server_make_dir(dir, sizeof dir);
+    new_dir(dir, sizeof dir);
     for (size_t u = 0; u < ARRAY_LEN(urls); u++) {
         server_write_file(dir, "kinto.ini", f("[app:main]\nkinto.storage_url = %s\n", urls[u]));
         for (size_t c = 0; c < ARRAY_LEN(commands); c++) {
@@ -380,7 +380,7 @@ START_TEST(no_address_tells_a_password)
     static const char *const args[] = {"start", "--ini", "kinto.ini", NULL};
     const char *output;
     char dir[160];
-    server_make_dir(dir, sizeof dir);
+    new_dir(dir, sizeof dir);
     server_write_file(dir, "kinto.ini",
                       f("[app:main]\nkinto.storage_backend = kinto.core.storage.memory\n"
                         "kinto.userid_hmac_secret = x\n[server:main]\n%s\n",
@@ -409,7 +409,7 @@ START_TEST(what_is_written_is_the_owners)
 {
     char dir[160];
     const char *output;
-    server_make_dir(dir, sizeof dir);
+    new_dir(dir, sizeof dir);
     mode_t before = umask(0);
     const char *const init[] = {"init", "--ini", "config/kinto.ini", "--backend", "engine", NULL};
     ck_assert_int_eq(server_run(dir, init, &output), 0);

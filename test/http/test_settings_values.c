@@ -293,7 +293,7 @@ END_TEST
 
 START_TEST(a_version_file_of_ones_own)
 {
-    server_make_dir(server.dir, sizeof server.dir);
+    new_dir(server.dir, sizeof server.dir);
     server_write_file(server.dir, "v.json", "{\"name\":\"mine\",\"version\":\"7\"}");
     char dir[sizeof server.dir];
     snprintf(dir, sizeof dir, "%s", server.dir);

@@ -19,6 +19,7 @@
 
 #include "test/support/http_client.h"
 #include "test/support/server.h"
+#include "test/support/unit.h"
 #include "test/support/wait.h"
 
 enum { START_MS = 20000, STOP_MS = 10000 };
@@ -57,13 +58,6 @@ const char *server_binary(void)
 }
 
 /* ---- folders --------------------------------------------------------------------------------- */
-
-void server_make_dir(char *out, size_t n)
-{
-    const char *tmp = getenv("TMPDIR");
-    snprintf(out, n, "%s/kinto-test-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-    must(mkdtemp(out), "no temporary folder %s: %s", out, strerror(errno));
-}
 
 void server_write_file(const char *dir, const char *name, const char *text)
 {
@@ -279,7 +273,7 @@ static void launch(struct server *s, const struct server_options *o)
 void server_start(struct server *s, const struct server_options *o)
 {
     *s = (struct server){.out = -1};
-    server_make_dir(s->dir, sizeof s->dir);
+    new_dir(s->dir, sizeof s->dir);
     write_ini(s, o);
     launch(s, o);
 }
@@ -397,7 +391,7 @@ int server_refuse(const struct server_options *o, const char **output)
 {
     struct server s = {.out = -1};
     const char *argv[32];
-    server_make_dir(s.dir, sizeof s.dir);
+    new_dir(s.dir, sizeof s.dir);
     write_ini(&s, o);
     build_args(&s, o, argv, ARRAY_LEN(argv));
     int status = run(NULL, argv, o->env, output);

@@ -59,8 +59,6 @@ int server_run(const char *dir, const char *const *args, const char **output);
 
 /* $KINTO_BIN, or the test fails. */
 const char *server_binary(void);
-/* A new folder under $TMPDIR; path into out. */
-void server_make_dir(char *out, size_t n);
 void server_write_file(const char *dir, const char *name, const char *text);
 
 #endif

@@ -554,6 +554,14 @@ START_TEST(a_header_of_a_listener)
 }
 END_TEST
 
+/* Requests are theirs from here on; who that is. */
+static str become(const char *who)
+{
+    user = who;
+    return json_string(
+        json_get(json_get(want(200, "GET", "/v1/", NULL)->json, STR("user")), STR("id")));
+}
+
 /* What listeners share with the principal while it is erased goes, too. */
 START_TEST(an_erasure_with_a_listener)
 {
@@ -565,9 +573,7 @@ START_TEST(an_erasure_with_a_listener)
     want(200, "PATCH", "/v1/buckets/b",
          "{\"permissions\":{\"group:create\":[\"system.Authenticated\"]}}");
     want(200, "PATCH", C, "{\"permissions\":{\"record:create\":[\"system.Authenticated\"]}}");
-    user = "bob:x";
-    str bob = json_string(
-        json_get(json_get(want(200, "GET", "/v1/", NULL)->json, STR("user")), STR("id")));
+    str bob = become("bob:x");
     for (size_t i = 0; i < ARRAY_LEN(own); i++)
         want(201, "PUT", own[i], "{\"data\":{\"members\":[]}}");
     user = "alice:x";
@@ -604,9 +610,7 @@ END_TEST
 static const char *many_of(const char *who, unsigned n)
 {
     want(200, "PATCH", C, "{\"permissions\":{\"record:create\":[\"system.Authenticated\"]}}");
-    user = who;
-    str id = json_string(
-        json_get(json_get(want(200, "GET", "/v1/", NULL)->json, STR("user")), STR("id")));
+    str id = become(who);
     const char *target = arena_printf(&keep, "/v1/__user_data__/" STR_FMT, STR_ARG(id)).p;
     for (unsigned i = 0; i < n; i++)
         want(201, "POST", C "/records", NULL);

@@ -436,8 +436,7 @@ static void take_ticket(mbedtls_ssl_session *session)
 /* As tls_begin(), of a client who comes back. */
 static void begin_again(struct tls_client *t, const mbedtls_ssl_session *session)
 {
-    ck_assert_int_eq(mbedtls_ssl_setup(&t->ssl, &t->config), 0);
-    ck_assert_int_eq(mbedtls_ssl_set_hostname(&t->ssl, "localhost"), 0);
+    tls_set_up(t);
     ck_assert_int_eq(mbedtls_ssl_set_session(&t->ssl, session), 0);
     mbedtls_ssl_set_bio(&t->ssl, t, out_fd, in_nothing, NULL);
     ck_assert_int_eq(mbedtls_ssl_handshake(&t->ssl), MBEDTLS_ERR_SSL_WANT_READ);
@@ -890,8 +889,7 @@ START_TEST(tickets)
         struct tls_client t;
         bool resumed;
         prepare_for_tickets(&t);
-        ck_assert_int_eq(mbedtls_ssl_setup(&t.ssl, &t.config), 0);
-        ck_assert_int_eq(mbedtls_ssl_set_hostname(&t.ssl, "localhost"), 0);
+        tls_set_up(&t);
         if (i > 0)
             ck_assert_int_eq(mbedtls_ssl_set_session(&t.ssl, &session), 0);
         mbedtls_ssl_set_bio(&t.ssl, &t, out_fd, in_fd, NULL);
