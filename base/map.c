@@ -9,70 +9,19 @@
 #include "base/map.h"
 
 #include "base/rand.h"
+#include "base/siphash.h"
 #include <pthread.h>
 
 #define FIRST_CAP ((size_t)8)
 
 static struct {
     pthread_once_t once;
-    uint64_t k[2];
+    struct siphash_key key;
 } process_key = {.once = PTHREAD_ONCE_INIT};
 
 static void draw_key(void)
 {
-    rand_bytes(process_key.k, sizeof process_key.k);
-}
-
-static uint64_t rotl(uint64_t x, int by)
-{
-    return x << by | x >> (64 - by);
-}
-
-static uint64_t load_le64(const char *p, size_t n)
-{
-    uint64_t v = 0;
-    for (size_t i = 0; i < n; i++)
-        v |= (uint64_t)(uint8_t)p[i] << (8 * i);
-    return v;
-}
-
-static void sip_rounds(uint64_t v[4], int rounds)
-{
-    while (rounds-- > 0) {
-        v[0] += v[1];
-        v[1] = rotl(v[1], 13) ^ v[0];
-        v[0] = rotl(v[0], 32);
-        v[2] += v[3];
-        v[3] = rotl(v[3], 16) ^ v[2];
-        v[0] += v[3];
-        v[3] = rotl(v[3], 21) ^ v[0];
-        v[2] += v[1];
-        v[1] = rotl(v[1], 17) ^ v[2];
-        v[2] = rotl(v[2], 32);
-    }
-}
-
-/* SipHash-2-4 as in Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012). */
-static uint64_t siphash(const uint64_t k[2], str s)
-{
-    uint64_t v[4] = {k[0] ^ UINT64_C(0x736f6d6570736575), k[1] ^ UINT64_C(0x646f72616e646f6d),
-                     k[0] ^ UINT64_C(0x6c7967656e657261), k[1] ^ UINT64_C(0x7465646279746573)};
-    uint64_t m;
-    size_t i;
-
-    for (i = 0; s.n - i >= 8; i += 8) {
-        m = load_le64(s.p + i, 8);
-        v[3] ^= m;
-        sip_rounds(v, 2);
-        v[0] ^= m;
-    }
-    m = load_le64(s.p + i, s.n - i) | (uint64_t)s.n << 56;
-    v[3] ^= m;
-    sip_rounds(v, 2);
-    v[0] ^= m;
-    v[2] ^= 0xff;
-    sip_rounds(v, 4);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    rand_bytes(&process_key.key, sizeof process_key.key);
 }
 
 /* "No value" and the empty key are one key; only the latter can lie in a slot. */
@@ -84,7 +33,7 @@ static str as_key(str key)
 uint64_t map_hash(str key)
 {
     pthread_once(&process_key.once, draw_key);
-    return siphash(process_key.k, as_key(key));
+    return siphash64(&process_key.key, as_key(key));
 }
 
 void map_init(struct map *m, struct arena *a_or_null)

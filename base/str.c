@@ -51,30 +51,6 @@ bool str_is_one_of_nocase(str s, const str *words, size_t n)
     return false;
 }
 
-bool str_starts(str s, str prefix)
-{
-    return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
-}
-
-bool str_ends(str s, str suffix)
-{
-    return s.n >= suffix.n &&
-           (suffix.n == 0 || memcmp(s.p + (s.n - suffix.n), suffix.p, suffix.n) == 0);
-}
-
-str str_drop(str s, size_t n)
-{
-    n = MIN_OF(n, s.n);
-    return (str){n > 0 ? s.p + n : s.p, s.n - n};
-}
-
-str str_sub(str s, size_t from, size_t n)
-{
-    s = str_drop(s, from);
-    s.n = MIN_OF(s.n, n);
-    return s;
-}
-
 str str_trim(str s)
 {
     while (s.n > 0 && is_space(s.p[0]))
@@ -82,12 +58,6 @@ str str_trim(str s)
     while (s.n > 0 && is_space(s.p[s.n - 1]))
         s.n--;
     return s;
-}
-
-size_t str_find(str s, char c)
-{
-    const char *hit = s.n > 0 ? memchr(s.p, c, s.n) : NULL;
-    return hit ? (size_t)(hit - s.p) : STR_NPOS;
 }
 
 size_t str_find_str(str s, str needle)
@@ -100,20 +70,6 @@ size_t str_find_str(str s, str needle)
         return STR_NPOS;
     hit = memmem(s.p, s.n, needle.p, needle.n);
     return hit ? (size_t)(hit - s.p) : STR_NPOS;
-}
-
-str str_cut(str *rest, char sep)
-{
-    size_t at = str_find(*rest, sep);
-    str part = *rest;
-
-    if (at == STR_NPOS) {
-        *rest = STR_NONE;
-        return part;
-    }
-    part.n = at;
-    *rest = str_drop(*rest, at + 1);
-    return part;
 }
 
 static str without_slashes_behind(str path)

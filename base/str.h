@@ -43,18 +43,59 @@ bool str_eq_nocase(str a, str b); /* ASCII only */
 int str_cmp(str a, str b);        /* by bytes (= by code point in UTF-8); <0, 0, >0 */
 bool str_is_one_of(str s, const str *words, size_t n);
 bool str_is_one_of_nocase(str s, const str *words, size_t n);
-bool str_starts(str s, str prefix);
-bool str_ends(str s, str suffix);
-str str_drop(str s, size_t n);             /* without the first n bytes (n may exceed s.n) */
-str str_sub(str s, size_t from, size_t n); /* clamped */
-str str_trim(str s);                       /* without leading and trailing SP HT CR LF */
+
+static inline bool str_starts(str s, str prefix)
+{
+    return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
+}
+
+static inline bool str_ends(str s, str suffix)
+{
+    return s.n >= suffix.n &&
+           (suffix.n == 0 || memcmp(s.p + (s.n - suffix.n), suffix.p, suffix.n) == 0);
+}
+
+/* Without the first n bytes (n may exceed s.n). */
+static inline str str_drop(str s, size_t n)
+{
+    if (n > s.n)
+        n = s.n;
+    return (str){n > 0 ? s.p + n : s.p, s.n - n};
+}
+
+static inline str str_sub(str s, size_t from, size_t n) /* clamped */
+{
+    s = str_drop(s, from);
+    if (s.n > n)
+        s.n = n;
+    return s;
+}
+
+str str_trim(str s); /* without leading and trailing SP HT CR LF */
 #define STR_NPOS SIZE_MAX
-size_t str_find(str s, char c); /* index or STR_NPOS */
+static inline size_t str_find(str s, char c) /* index or STR_NPOS */
+{
+    const char *hit = s.n > 0 ? (const char *)memchr(s.p, c, s.n) : NULL;
+
+    return hit ? (size_t)(hit - s.p) : STR_NPOS;
+}
 size_t str_find_str(str s, str needle);
 
 /* Cuts `*rest` at the first `sep`: returns what is before, leaves what is behind (none at the end).
  * Loop: while (!str_none(rest)) { str part = str_cut(&rest, ','); ... } */
-str str_cut(str *rest, char sep);
+static inline str str_cut(str *rest, char sep)
+{
+    size_t at = str_find(*rest, sep);
+    str part = *rest;
+
+    if (at == STR_NPOS) {
+        *rest = STR_NONE;
+        return part;
+    }
+    part.n = at;
+    *rest = str_drop(*rest, at + 1);
+    return part;
+}
 
 /* What is before the last part of a path, as one puts it before another name: "a/" of "a/b" and "a/b/", "/"
  * of "/b", "" of "b". */
