@@ -184,6 +184,14 @@ void engine_snap_end(struct engine_reader *r);
 
 /* The number of the transaction that a view shows (a transaction's own changes come after it). */
 uint64_t engine_view_version(const struct engine_view *v);
+/*
+ * What callers remember of what they have read, beyond the view: which transaction that was marked
+ * (engine_txn_mark) is the newest that the view shows. Views with the same number agree on all that
+ * marked transactions change. ENGINE_NO_MARK: this view is of a transaction that is marked itself, or stands on
+ * one that is not durable: nothing that is read in it may be remembered.
+ */
+#define ENGINE_NO_MARK UINT64_MAX
+uint64_t engine_view_mark(const struct engine_view *v);
 
 /* NOTFOUND, or CORRUPT: what is on disk is damaged. The value is borrowed from the view. */
 MUST_CHECK enum err engine_get(const struct engine_view *v, str key, str *value);
@@ -228,6 +236,8 @@ MUST_CHECK enum err engine_cursor_value(struct engine_cursor *c, str *value); /*
 MUST_CHECK enum err engine_txn_begin(struct engine *e, struct engine_txn **out);
 /* Sees the transaction's own changes, and what was committed before it, durable or not. */
 const struct engine_view *engine_txn_view(struct engine_txn *t);
+/* It changes what others may remember (engine_view_mark). */
+void engine_txn_mark(struct engine_txn *t);
 
 /* Puts or replaces. Copies both. LIMIT: key empty or over the maximum, value or frame too large; NOMEM;
  * NOSPACE and IO: the index file has no room for what changes; CORRUPT: a page of the index is damaged.

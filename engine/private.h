@@ -334,7 +334,8 @@ struct engine_view {
     struct engine *engine;
     uint64_t version;
     struct page_ref root;
-    bool writer; /* values may lie in frames that are not on disk yet */
+    uint64_t mark; /* as engine_view_mark() says it */
+    bool writer;   /* values may lie in frames that are not on disk yet */
 };
 void view_prefetch(const struct engine_view *v, const uint8_t *body); /* its value, soon */
 MUST_CHECK enum err view_value(const struct engine_view *v, const uint8_t *body, str *out);
@@ -498,6 +499,7 @@ struct version {
     uint64_t first;               /* segments before this one are not needed any more */
     uint64_t log_bytes, segments; /* all that there ever were since the opening */
     uint64_t pages, free_pages;
+    uint64_t mark; /* the newest marked transaction in it; 0: none since the opening */
 };
 
 /* ---- the index file (doc/format.md) ---------------------------------------------------------- */
@@ -673,6 +675,7 @@ struct engine_txn {
     uint64_t bytes;       /* of the frame so far; 0: nothing written */
     uint64_t made_before; /* pages: where the journal of made ones ended at begin */
     uint32_t trim;        /* 0, or what version.first becomes */
+    bool marked;
     bool has_put;
     struct value_ref put; /* of the last engine_put */
     uint8_t put_inline[INLINE_MAX_BYTES];

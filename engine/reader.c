@@ -114,6 +114,7 @@ void snap_hold(struct engine_reader *r, struct version *out)
     } while (atomic_load(&p->current) != current);
     r->view.version = out->txn;
     r->view.root = out->root;
+    r->view.mark = out->mark;
 }
 
 const struct engine_view *engine_snap_begin(struct engine_reader *r)
@@ -150,6 +151,11 @@ struct oldest readers_oldest(struct engine *e)
 uint64_t engine_view_version(const struct engine_view *v)
 {
     return v->version;
+}
+
+uint64_t engine_view_mark(const struct engine_view *v)
+{
+    return v->mark;
 }
 
 /* The bytes behind a reference: n of them from `off`, or NULL when the segment does not have them.

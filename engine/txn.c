@@ -173,6 +173,7 @@ enum err txn_begin(struct engine *e, enum txn_kind kind, struct engine_txn **out
     t->made_before = e->pages.made.tail;
     t->view = (struct engine_view){
         .pages = &e->pages, .engine = e, .version = w->now.txn, .writer = true};
+    t->view.mark = w->now.mark <= version_durable(&e->published) ? w->now.mark : ENGINE_NO_MARK;
     set_view(t);
     *out = t;
     return OK;
@@ -190,6 +191,12 @@ enum err engine_txn_begin(struct engine *e, struct engine_txn **out)
 const struct engine_view *engine_txn_view(struct engine_txn *t)
 {
     return &t->view;
+}
+
+void engine_txn_mark(struct engine_txn *t)
+{
+    t->marked = true;
+    t->view.mark = ENGINE_NO_MARK;
 }
 
 /* ---- operations ------------------------------------------------------------------------------ */
@@ -446,6 +453,7 @@ static struct version version_after(const struct engine_txn *t)
     v.first = t->trim != 0 ? t->trim : v.first;
     v.log_bytes += t->bytes + (new_segment ? SEGMENT_HEADER_BYTES : 0);
     v.segments += new_segment;
+    v.mark = t->marked ? v.txn : v.mark;
     v.free_pages = pages_free_count(&e->pages);
     v.pages = e->pages.next - PAGE_FIRST - v.free_pages;
     return v;

@@ -287,6 +287,58 @@ START_TEST(abort_leaves_nothing)
 }
 END_TEST
 
+static uint64_t mark_now(void)
+{
+    struct engine_reader *r;
+    uint64_t mark;
+
+    ck_assert_int_eq(engine_reader_new(e, &r), OK);
+    mark = engine_view_mark(engine_snap_begin(r));
+    engine_snap_end(r);
+    engine_reader_free(r);
+    return mark;
+}
+
+/* Puts a key; in a transaction that is marked, or not. */
+static struct engine_txn *begin_put(bool marked)
+{
+    struct engine_txn *t = kit_begin(e);
+
+    ck_assert_uint_eq(engine_view_mark(engine_txn_view(t)), mark_now());
+    if (marked)
+        engine_txn_mark(t);
+    ck_assert_int_eq(engine_put(t, STR("k"), STR("v")), OK);
+    ck_assert(!marked || engine_view_mark(engine_txn_view(t)) == ENGINE_NO_MARK);
+    return t;
+}
+
+START_TEST(a_mark_is_seen_with_its_transaction)
+{
+    struct engine_reader *r;
+    uint64_t first, second;
+
+    setup_with(_i == 0, 0);
+    first = mark_now();
+    ck_assert_int_eq(kit_commit(begin_put(false)), OK);
+    ck_assert_uint_eq(mark_now(), first);
+    engine_txn_abort(begin_put(true));
+    ck_assert_uint_eq(mark_now(), first);
+    ck_assert_int_eq(engine_reader_new(e, &r), OK);
+    const struct engine_view *old = engine_snap_begin(r);
+    ck_assert_int_eq(kit_commit(begin_put(true)), OK);
+    second = mark_now();
+    ck_assert_uint_ne(second, first);
+    ck_assert_uint_eq(engine_view_mark(old), first);
+    engine_snap_end(r);
+    engine_reader_free(r);
+    ck_assert_int_eq(kit_commit(begin_put(false)), OK);
+    ck_assert_uint_eq(mark_now(), second);
+    ck_assert_int_eq(kit_commit(begin_put(true)), OK);
+    ck_assert(mark_now() != second && mark_now() != first);
+    teardown();
+}
+END_TEST
+
 START_TEST(nothing_written_takes_no_space)
 {
     struct engine_txn *t;
@@ -729,6 +781,7 @@ static Suite *suite(void)
     tcase_add_loop_test(c, prefix_without_successor, 0, 2);
     tcase_add_loop_test(c, own_changes_are_seen, 0, 2);
     tcase_add_loop_test(c, abort_leaves_nothing, 0, 2);
+    tcase_add_loop_test(c, a_mark_is_seen_with_its_transaction, 0, 2);
     tcase_add_loop_test(c, nothing_written_takes_no_space, 0, 2);
     tcase_add_loop_test(c, commit_without_callback, 0, 2);
     tcase_add_loop_test(c, link_shares_the_value, 0, 2);
