@@ -123,22 +123,34 @@ enum err store_list_check(struct store_list_id id)
     return store_list_key(&k, id);
 }
 
-enum err store_list_find(struct store_session *s, struct store_list_id id, struct list **out)
+enum err store_list_number(struct store_session *s, struct store_list_id id, uint32_t *out)
 {
     struct reader r;
     struct key k;
-    uint32_t number;
     str value;
     enum err e;
 
+    *out = store_memo_number(s, id);
+    if (*out != 0)
+        return OK;
     e = store_list_key(&k, id);
     if (e == OK)
         e = store_db_get(s, &k, &value);
     if (e != OK)
         return e;
     r = store_reader(value);
-    number = store_dec_u32(&r);
+    *out = store_dec_u32(&r);
     e = store_dec_end(&r, false);
+    if (e == OK)
+        store_memo_add(s, id, *out);
+    return e;
+}
+
+enum err store_list_find(struct store_session *s, struct store_list_id id, struct list **out)
+{
+    uint32_t number;
+    enum err e = store_list_number(s, id, &number);
+
     return e == OK ? store_list_state(s, number, out) : e;
 }
 

@@ -45,11 +45,11 @@ static enum err get(struct store_session *s, struct arena *a, struct store_list_
                     bool deleted, struct store_object *out)
 {
     struct object ob;
-    struct list *l;
-    enum err e = store_list_find(s, list, &l);
+    uint32_t number;
+    enum err e = store_list_number(s, list, &number);
 
     if (e == OK)
-        e = object_load(s, a, l->number, id, &ob);
+        e = object_load(s, a, number, id, &ob);
     if (e == OK && ob.o.deleted != deleted)
         e = ERR_NOTFOUND;
     if (e == OK)

@@ -161,9 +161,11 @@ static inline void store_timing_end(const struct timing *t)
         store_timing_begin((store), STORE_TIMED_##name);                                           \
     (void)timing
 
+struct memo;
 struct store_thread {
     struct store *store;
     struct engine_reader *reader;
+    struct memo *memo;
 };
 
 /*
@@ -217,12 +219,21 @@ MUST_CHECK enum err store_db_count(struct store_session *s, const char *counter,
  * next write would take it away). NOMEM. */
 MUST_CHECK enum err store_keep(struct store_session *s, struct arena *a, str *bytes);
 
+/* ---- memo.c ---------------------------------------------------------------------------------- */
+
+struct memo *store_memo_new(void); /* NULL: no memory */
+void store_memo_free(struct memo *m);
+uint32_t store_memo_number(struct store_session *s, struct store_list_id id); /* 0: not known */
+void store_memo_add(struct store_session *s, struct store_list_id id, uint32_t number);
+
 /* ---- list.c ---------------------------------------------------------------------------------- */
 
 /* LIMIT: such a list cannot be. */
 MUST_CHECK enum err store_list_check(struct store_list_id id);
-/* The list's state, until the next call of either. NOTFOUND: never written, nor asked for its
- * clock. */
+/* NOTFOUND: never written, nor asked for its clock. */
+MUST_CHECK enum err store_list_number(struct store_session *s, struct store_list_id id,
+                                      uint32_t *out);
+/* The list's state, until the next call of either. NOTFOUND as above. */
 MUST_CHECK enum err store_list_find(struct store_session *s, struct store_list_id id,
                                     struct list **out);
 MUST_CHECK enum err store_list_make(struct store_session *s, struct store_list_id id,

@@ -160,8 +160,10 @@ enum err store_thread_new(struct store *s, struct store_thread **out)
     if (t == NULL)
         return ERR_NOMEM;
     t->store = s;
-    e = engine_reader_new(s->engine, &t->reader);
+    t->memo = store_memo_new();
+    e = t->memo != NULL ? engine_reader_new(s->engine, &t->reader) : ERR_NOMEM;
     if (e != OK) {
+        store_memo_free(t->memo);
         free(t);
         return e;
     }
@@ -174,6 +176,7 @@ void store_thread_free(struct store_thread *t)
     if (t == NULL)
         return;
     engine_reader_free(t->reader);
+    store_memo_free(t->memo);
     free(t);
 }
 
@@ -272,6 +275,11 @@ bool store_is_writing(const struct store_session *s)
     return s->txn != NULL;
 }
 
+uint64_t store_names_mark(const struct store_session *s)
+{
+    return engine_view_mark(s->view);
+}
+
 /* ---- to and from the engine ------------------------------------------------------------------ */
 
 enum err store_fail(struct store_session *s, enum err e)
@@ -306,26 +314,55 @@ enum err store_db_any(struct store_session *s, const struct key *k, bool *found)
     return engine_cursor_err(&c);
 }
 
-enum err store_db_put(struct store_session *s, const struct key *k, str value)
+/* Does it say what lists, principals or groups there are? (memo.c, and store_names_mark()) */
+static bool is_of_names(const struct key *k)
+{
+    switch ((enum key_tag)(uint8_t)k->b[0]) {
+    case KEY_PRINCIPAL:
+    case KEY_PRINCIPAL_NAME:
+    case KEY_LIST:
+    case KEY_LIST_NAME:
+    case KEY_MEMBER:
+    case KEY_GROUP:
+        return true;
+    case KEY_META:
+    case KEY_SHARED_LIST:
+    case KEY_NOTE:
+    case KEY_OBJECT:
+        break;
+    }
+    return false;
+}
+
+/* Before each write. */
+static void writes(struct store_session *s, const struct key *k)
 {
     CHECK(s->txn != NULL);
+    if (is_of_names(k))
+        engine_txn_mark(s->txn);
+}
+
+enum err store_db_put(struct store_session *s, const struct key *k, str value)
+{
+    writes(s, k);
     return s->err != OK ? s->err : store_fail(s, engine_put(s->txn, key_str(k), value));
 }
 
 enum err store_db_link(struct store_session *s, const struct key *k)
 {
+    writes(s, k);
     return s->err != OK ? s->err : store_fail(s, engine_link(s->txn, key_str(k)));
 }
 
 enum err store_db_del(struct store_session *s, const struct key *k)
 {
-    CHECK(s->txn != NULL);
+    writes(s, k);
     return s->err != OK ? s->err : store_fail(s, engine_del(s->txn, key_str(k)));
 }
 
 enum err store_db_del_prefix(struct store_session *s, const struct key *k)
 {
-    CHECK(s->txn != NULL);
+    writes(s, k);
     return s->err != OK ? s->err : store_fail(s, engine_del_prefix(s->txn, key_str(k), NULL));
 }
 

@@ -120,6 +120,11 @@ void store_commit(struct store_session *s, void (*done)(void *arg, enum err resu
 MUST_CHECK enum err store_commit_wait(struct store_session *s);
 void store_abort(struct store_session *s);
 bool store_is_writing(const struct store_session *s);
+/* For who remembers, beyond the session, what groups a principal is in and what number it has: sessions
+ * that have the same answer agree on that. STORE_NO_MARK: what this one has found may not be remembered, nor
+ * anything that is counts here. */
+#define STORE_NO_MARK UINT64_MAX
+uint64_t store_names_mark(const struct store_session *s);
 
 /* ---- permissions ----------------------------------------------------------------------------- */
 

@@ -149,6 +149,7 @@ static void break_key(str key, str value)
     struct engine_txn *t;
 
     ck_assert_ok(engine_txn_begin(store->engine, &t));
+    engine_txn_mark(t); /* as the store does for keys of names */
     if (str_none(value))
         ck_assert_ok(engine_del(t, key));
     else

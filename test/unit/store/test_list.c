@@ -340,6 +340,94 @@ START_TEST(many_lists_in_one_session)
 }
 END_TEST
 
+/* ---- what a thread remembers of lists ---- */
+
+static uint32_t number_of(struct store_thread *t, struct store_list_id l)
+{
+    struct store_session *s;
+    uint32_t number = 0;
+
+    ck_assert_ok(store_read_begin(t, &arena, &s));
+    enum err e = store_list_number(s, l, &number);
+    ck_assert(e == OK || (e == ERR_NOTFOUND && number == 0));
+    store_read_end(s);
+    return number;
+}
+
+static uint32_t number_in_session(struct store_list_id l)
+{
+    uint32_t number = 0;
+    enum err e = store_list_number(session, l, &number);
+
+    ck_assert(e == OK || (e == ERR_NOTFOUND && number == 0));
+    return number;
+}
+
+/* Each thread sees at once what the other one has changed, and a transaction what it has itself. */
+START_TEST(what_is_remembered_of_lists_is_true)
+{
+    static const struct store_list_id other = {STR_INIT("record"),
+                                               STR_INIT("/buckets/b/collections/d")};
+    struct store_thread *second;
+    uint32_t numbers[3];
+
+    ck_assert_ok(store_thread_new(store, &second));
+    for (int round = 0; round < 3; round++) {
+        ck_assert_uint_eq(number_of(thread, records), 0);
+        begin_write();
+        put("a", "{}");
+        numbers[round] = number_in_session(records);
+        ck_assert_uint_ne(numbers[round], 0);
+        ck_assert_uint_eq(number_of(second, records), 0); /* not yet */
+        commit();
+        ck_assert(round == 0 || numbers[round] != numbers[round - 1]);
+        for (int again = 0; again < 2; again++) {
+            ck_assert_uint_eq(number_of(second, records), numbers[round]);
+            ck_assert_uint_eq(number_of(thread, records), numbers[round]);
+            ck_assert_uint_eq(number_of(thread, other), 0);
+        }
+        begin_write();
+        ck_assert_uint_eq(number_in_session(records), numbers[round]);
+        ck_assert_ok(store_delete_below(session, STR("/buckets/b")));
+        ck_assert_uint_eq(number_in_session(records), 0);
+        store_abort(session);
+        ck_assert_uint_eq(number_of(thread, records), numbers[round]);
+        begin_write();
+        put("b", "{}"); /* changes no name */
+        ck_assert_uint_eq(number_in_session(records), numbers[round]);
+        ck_assert_ok(store_delete_below(session, STR("/buckets/b")));
+        commit();
+        ck_assert_uint_eq(number_of(second, records), 0);
+    }
+    store_thread_free(second);
+}
+END_TEST
+
+/* Far more lists than there are places, and names that are too long for one. */
+START_TEST(many_lists_are_told_apart)
+{
+    enum { LISTS = 500 };
+    static struct store_list_id all[LISTS];
+    uint32_t numbers[LISTS];
+
+    for (int i = 0; i < LISTS; i++) {
+        str parent = arena_printf(&arena, "/buckets/b/collections/%0*d", i % 7 == 0 ? 120 : 1, i);
+        all[i] = (struct store_list_id){i % 2 ? STR("record") : STR("note"), parent};
+        begin_write();
+        put_in(all[i], "a", "{}", NULL);
+        numbers[i] = number_in_session(all[i]);
+        commit();
+    }
+    for (int turn = 0; turn < 2; turn++)
+        for (int i = 0; i < LISTS; i++) {
+            struct store_list_id no = {i % 2 ? STR("note") : STR("record"), all[i].parent};
+            ck_assert_uint_eq(number_of(thread, all[i]), numbers[i]);
+            ck_assert_uint_eq(number_of(thread, all[i]), numbers[i]);
+            ck_assert_uint_eq(number_of(thread, no), 0);
+        }
+}
+END_TEST
+
 START_TEST(everything_is_there_after_a_restart)
 {
     struct store_query q = {.tombstones = true, .want_total = true};
@@ -371,7 +459,9 @@ static Suite *make_suite(void)
                                    long_names_have_cascades_too,
                                    lists_that_cannot_be_are_refused,
                                    flush_takes_everything,
-                                   many_lists_in_one_session};
+                                   many_lists_in_one_session,
+                                   what_is_remembered_of_lists_is_true,
+                                   many_lists_are_told_apart};
     Suite *s = suite_of("store/list", setup, teardown, memory, ARRAY_LEN(memory));
     TCase *loops = tcase_create("times"), *files = tcase_create("files");
 
