@@ -48,12 +48,6 @@ static void *with_room(struct api *a, void *list, size_t n, size_t size)
         (a)->list[(a)->n##list++] = (item);                                                        \
     } while (0)
 
-enum err api_add_route(struct api *a, const struct api_route *route)
-{
-    APPEND(a, extra, *route);
-    return OK;
-}
-
 static enum err add_permissions_endpoint(struct api *a)
 {
     enum err e =
@@ -124,6 +118,8 @@ enum err api_new(struct api **out, const struct api_options *o, struct err_detai
         e = api_config_load(a, d);
     if (e == OK)
         e = api_limits_load(a, d);
+    if (e == OK)
+        e = api_add_core_routes(a);
     if (e == OK)
         e = api_add_core_resources(a);
     if (e == OK)
@@ -258,6 +254,15 @@ struct store *api_store(struct api *a)
 
 /* ---- the face to the HTTP server ------------------------------------------------------------- */
 
+static void loop_stop(void *ctx)
+{
+    struct api_loop *loop = ctx;
+    store_thread_free(loop->thread);
+    api_callers_free(loop->callers);
+    auth_memory_free(loop->memory);
+    free(loop);
+}
+
 static void *loop_start(void *ctx, unsigned index)
 {
     (void)index;
@@ -265,18 +270,12 @@ static void *loop_start(void *ctx, unsigned index)
     if (loop == NULL)
         return NULL;
     loop->api = ctx;
-    if (store_thread_new(loop->api->store, &loop->thread) != OK) {
-        free(loop);
-        return NULL;
-    }
-    return loop;
-}
-
-static void loop_stop(void *ctx)
-{
-    struct api_loop *loop = ctx;
-    store_thread_free(loop->thread);
-    free(loop);
+    loop->memory = auth_memory_new();
+    loop->callers = api_callers_new();
+    if (loop->memory && loop->callers && store_thread_new(loop->api->store, &loop->thread) == OK)
+        return loop;
+    loop_stop(loop);
+    return NULL;
 }
 
 static void handle(void *ctx, struct http_req *req)

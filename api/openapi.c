@@ -193,8 +193,7 @@ static void add_info(struct buf *b, const struct api *a)
 static bool tag_is_known(const struct api *a, size_t i)
 {
     for (size_t k = 0; k < i; k++)
-        if (described_methods(a, api_route_at(a, k)) &&
-            same_tag(a, api_route_at(a, k), api_route_at(a, i)))
+        if (described_methods(a, &a->routes[k]) && same_tag(a, &a->routes[k], &a->routes[i]))
             return true;
     return false;
 }
@@ -202,9 +201,9 @@ static bool tag_is_known(const struct api *a, size_t i)
 static void add_tags(struct buf *b, const struct api *a)
 {
     bool first = true;
-    const struct api_route *route;
     buf_add_lit(b, ",\"tags\":[");
-    for (size_t i = 0; (route = api_route_at(a, i)) != NULL; i++) {
+    for (size_t i = 0; i < a->nroutes; i++) {
+        const struct api_route *route = &a->routes[i];
         if (!described_methods(a, route) || tag_is_known(a, i))
             continue;
         openapi_separate(b, &first);
@@ -238,9 +237,9 @@ static void add_path_item(struct buf *b, const struct api *a, const struct api_r
 static void add_paths(struct buf *b, const struct api *a)
 {
     bool first = true;
-    const struct api_route *route;
     buf_add_lit(b, ",\"paths\":{");
-    for (size_t i = 0; (route = api_route_at(a, i)) != NULL; i++) {
+    for (size_t i = 0; i < a->nroutes; i++) {
+        const struct api_route *route = &a->routes[i];
         if (!described_methods(a, route))
             continue;
         openapi_separate(b, &first);

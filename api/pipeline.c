@@ -11,7 +11,7 @@
  *                      body        is parsed, not yet judged                        validate.c
  *                      prepare     a batch: these steps for each of its parts       batch.c
  *   begin              a snapshot, or the write transaction                         store/
- *   in the session     principals  the user and its groups                          authorize.c
+ *   in the session     principals  the user and its groups                          principals.c
  *                      make        what an alias makes on the fly                   plugins/
  *                      resolve     an alias' own 404 and 405 come only now          here
  *                      list        that the request is on                           resource.c
@@ -70,6 +70,7 @@ static enum api_step identify(struct api_req *r)
     if (api_limit_before_identify(r) == STEP_DONE)
         return STEP_DONE;
     struct auth_request a = {.arena = r->arena,
+                             .memory = r->loop->memory,
                              .authorization = api_req_header(r, "Authorization"),
                              .peer = outer->http->peer,
                              .header = connection_header,

@@ -71,6 +71,13 @@ struct api_level {
 
 enum api_type { TYPE_UTILITY, TYPE_PLURAL, TYPE_OBJECT };
 
+/* A path cut at its slashes; of a longer one the first segments, with n larger than their number. */
+#define MAX_SEGMENTS 12
+struct api_segments {
+    unsigned n;
+    str at[MAX_SEGMENTS];
+};
+
 struct api_route {
     const char *path; /* without prefix; "{}" stands for one segment */
     enum api_type type;
@@ -88,6 +95,9 @@ struct api_route {
     api_handler prepare;
     bool (*writes_now)(const struct api_req *r);
     bool asks_who; /* a utility whose answer depends on the user */
+    /* Set by api_add_route(): its path in segments, and which of them stand for themselves (bits). */
+    struct api_segments segments;
+    unsigned plain;
 };
 
 /* ---- configuration (read once) --------------------------------------------------------------- */
@@ -140,8 +150,8 @@ struct api {
     } * fillers;
     size_t nfillers;
     struct json *hello_config;
-    struct api_route *extra;
-    size_t nextra;
+    struct api_route *routes; /* in the order in which they are looked for */
+    size_t nroutes;
     struct api_alias *aliases;
     size_t naliases;
     struct api_listener *listeners;
@@ -169,6 +179,8 @@ struct api {
 struct api_loop {
     struct api *api;
     struct store_thread *thread;
+    struct auth_memory *memory;
+    struct api_callers *callers;
 };
 
 /* A list of what is made for the answer: its objects have these fields and no time. */
@@ -297,10 +309,6 @@ struct api_req {
 
     uint64_t began_ns, took_ns; /* for observers */
 };
-
-/* ---- api.c ----------------------------------------------------------------------------------- */
-
-enum err api_add_route(struct api *a, const struct api_route *route); /* copied; NOMEM */
 
 /* ---- config.c -------------------------------------------------------------------------------- */
 
@@ -435,8 +443,8 @@ void api_route_lookup(struct api_req *r);             /* sets route, or NULL, an
 enum api_step api_route_not_found(struct api_req *r); /* a redirect or 404 */
 unsigned api_route_methods(const struct api_req *r);  /* without those that settings switch off */
 unsigned api_enabled_methods(const struct api *a, const struct api_route *route); /* the same */
-/* The endpoints, in the order in which they are looked for; NULL behind the last. */
-const struct api_route *api_route_at(const struct api *a, size_t i);
+enum err api_add_core_routes(struct api *a);                          /* routes.def; NOMEM */
+enum err api_add_route(struct api *a, const struct api_route *route); /* copied; NOMEM */
 /* The kinds of the objects whose ids the path holds, from the bucket down, and how many. */
 unsigned api_route_ids(const struct api *a, const struct api_route *route,
                        enum api_kind kinds[MAX_LEVELS]);
@@ -460,13 +468,18 @@ bool api_valid_id(str id);
 const char *api_id_pattern(const struct api *a, enum api_kind k);
 str api_new_id(struct api_req *r);
 
+/* ---- principals.c ---------------------------------------------------------------------------- */
+
+enum api_step api_find_principals(struct api_req *r); /* sets r->who and r->principal */
+struct api_callers *api_callers_new(void); /* what a loop remembers of them; NULL: no memory */
+void api_callers_free(struct api_callers *c);
+
 /* ---- resource.c, authorize.c ----------------------------------------------------------------- */
 
 str api_list_uri(struct api_req *r); /* of r->list: "/buckets/b/groups" */
 struct store_list_id api_list_of(const struct api_req *r, enum api_kind kind, unsigned nparents);
 /* Loads a level's object once. */
 enum err api_level_load(struct api_req *r, unsigned i);
-enum api_step api_find_principals(struct api_req *r);
 enum api_step api_find_list(struct api_req *r);
 enum api_step api_load_target(struct api_req *r);
 enum api_step api_authorize(struct api_req *r);

@@ -8,8 +8,6 @@
  */
 #include "api/private.h"
 
-#define MAX_SEGMENTS 8
-
 static const struct api_route core_routes[] = {
 #define X(route, set, function, says, ...)                                                         \
     {.path = route,                                                                                \
@@ -60,51 +58,95 @@ static bool segment_matches(str want, str have, str wanted, str *value)
     return false;
 }
 
-/* The next segment of the path; or all that is left, where that is what the last one stands for. (What
- * begins or ends with a slash is not: it is a URL with one too many.) */
-static str next_segment(const struct api_route *route, bool last, str *have)
+static struct api_segments cut(str path)
 {
-    str rest = *have;
-    if (!route->takes_rest || !last || str_starts(rest, STR("/")) || str_ends(rest, STR("/")))
-        return str_cut(have, '/');
-    *have = STR_NONE;
-    return rest;
+    struct api_segments s = {.n = 0};
+    while (!str_none(path) && s.n < MAX_SEGMENTS)
+        s.at[s.n++] = str_cut(&path, '/');
+    if (!str_none(path))
+        s.n++;
+    return s;
 }
 
-/* True if the path has the form of the route's. */
-static bool matches(const struct api_route *route, str path, str wanted, str *value)
+/* Of a path with as many segments as the route's, or more: the last one stands for all that is left. (What
+ * begins or ends with a slash is not stood for: it is a URL with one too many.) */
+static bool take_rest(const struct api_route *route, str path, struct api_segments *have)
 {
-    str want = str_from(route->path), have = path;
-    while (!str_none(want) && !str_none(have)) {
-        str segment = str_cut(&want, '/');
-        if (!segment_matches(segment, next_segment(route, str_none(want), &have), wanted, value))
+    unsigned n = route->segments.n;
+    if (have->n < n)
+        return false;
+    str *last = &have->at[n - 1];
+    str rest = str_drop(path, (size_t)(last->p - path.p));
+    if (!str_starts(rest, STR("/")) && !str_ends(rest, STR("/"))) {
+        *last = rest;
+        have->n = n;
+    }
+    return have->n == n;
+}
+
+/* Has the path, whose segments these are, the form of the route's? */
+static bool matches(const struct api_route *route, str path, const struct api_segments *segments,
+                    str wanted, str *value)
+{
+    struct api_segments longer;
+    if (route->takes_rest) {
+        longer = *segments;
+        segments = &longer;
+        if (!take_rest(route, path, &longer))
             return false;
     }
-    return str_none(want) && str_none(have);
+    if (segments->n != route->segments.n)
+        return false;
+    for (unsigned i = 0; i < segments->n; i++)
+        if ((route->plain & 1u << i) && !str_eq(route->segments.at[i], segments->at[i]))
+            return false;
+    for (unsigned i = 0; i < segments->n; i++)
+        if (!(route->plain & 1u << i) &&
+            !segment_matches(route->segments.at[i], segments->at[i], wanted, value))
+            return false;
+    return true;
 }
 
 str api_path_value(struct api_req *r, const char *name)
 {
+    struct api_segments segments = cut(r->path);
     str value = STR_NONE;
-    CHECK(matches(r->route, r->path, str_from(name), &value));
+    CHECK(matches(r->route, r->path, &segments, str_from(name), &value));
     return value;
 }
 
-const struct api_route *api_route_at(const struct api *a, size_t i)
+enum err api_add_route(struct api *a, const struct api_route *route)
 {
-    if (i < ARRAY_LEN(core_routes))
-        return &core_routes[i];
-    i -= ARRAY_LEN(core_routes);
-    return i < a->nextra ? &a->extra[i] : NULL;
+    size_t bytes = a->nroutes * sizeof *a->routes;
+    struct api_route *all = arena_extend(&a->arena, a->routes, bytes, bytes + sizeof *all);
+    if (all == NULL)
+        return ERR_NOMEM;
+    a->routes = all;
+    struct api_route *added = &all[a->nroutes++];
+    *added = *route;
+    added->segments = cut(str_from(route->path));
+    CHECK(added->segments.n <= MAX_SEGMENTS);
+    for (unsigned i = 0; i < added->segments.n; i++)
+        if (str_find(added->segments.at[i], '{') == STR_NPOS)
+            added->plain |= 1u << i;
+    return OK;
 }
 
-static const struct api_route *find(const struct api *a, str path)
+enum err api_add_core_routes(struct api *a)
 {
-    const struct api_route *route;
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < ARRAY_LEN(core_routes); i++)
+        e = api_add_route(a, &core_routes[i]);
+    return e;
+}
+
+static const struct api_route *find(const struct api *a, str path,
+                                    const struct api_segments *segments)
+{
     str none = STR_NONE;
-    for (size_t i = 0; (route = api_route_at(a, i)) != NULL; i++)
-        if (matches(route, path, none, &none))
-            return route;
+    for (size_t i = 0; i < a->nroutes; i++)
+        if (matches(&a->routes[i], path, segments, none, &none))
+            return &a->routes[i];
     return NULL;
 }
 
@@ -120,20 +162,18 @@ unsigned api_route_ids(const struct api *a, const struct api_route *route,
     return route->type == TYPE_PLURAL ? depth : depth + 1;
 }
 
-/* The objects that the path of a resource names: slices of it. */
-static void fill_levels(struct api_req *r)
+/* The objects that the path of a resource names, "/buckets/b/collections/c": slices of it. */
+static void fill_levels(struct api_req *r, const struct api_segments *segments)
 {
-    r->nlevels = 0;
     enum api_kind kinds[MAX_LEVELS];
-    unsigned named = api_route_ids(r->api, r->route, kinds);
-    size_t at = 0;
-    for (unsigned i = 0; i < named; i++) {
-        at = at + 1 + str_find(str_drop(r->path, at + 1), '/') + 1; /* behind "/buckets/" */
-        size_t n = str_find(str_drop(r->path, at), '/');
-        str id = str_sub(r->path, at, n);
-        at += id.n;
-        r->levels[r->nlevels++] =
-            (struct api_level){.kind = kinds[i], .id = id, .uri = str_sub(r->path, 0, at)};
+    r->nlevels = api_route_ids(r->api, r->route, kinds);
+    for (unsigned i = 0; i < r->nlevels; i++) {
+        str id = segments->at[2 * i + 2];
+        struct api_level *l = &r->levels[i];
+        l->kind = kinds[i];
+        l->id = id;
+        l->uri = str_sub(r->path, 0, (size_t)(id.p + id.n - r->path.p));
+        l->state = LEVEL_UNKNOWN;
     }
 }
 
@@ -231,9 +271,10 @@ enum api_step api_route_parse_target(struct api_req *r)
 
 void api_route_lookup(struct api_req *r)
 {
-    r->route = find(r->api, r->path);
+    struct api_segments segments = cut(r->path);
+    r->route = find(r->api, r->path, &segments);
     if (r->route && r->route->kind != KIND_NONE)
-        fill_levels(r);
+        fill_levels(r, &segments);
 }
 
 /* Which endpoint? An alias keeps its route until the user is known (pipeline.c). */

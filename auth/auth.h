@@ -27,10 +27,19 @@ MUST_CHECK enum err auth_new(struct auth **out, const struct settings *s,
                              struct err_detail *d);
 void auth_free(struct auth *a);
 
+/*
+ * What one thread remembers of credentials that it has seen, so that the same ones are not hashed for each
+ * request. They themselves are not kept, but tags that only this process can make. Of a fixed size.
+ */
+struct auth_memory;
+struct auth_memory *auth_memory_new(void); /* NULL: no memory */
+void auth_memory_free(struct auth_memory *m);
+
 /* What a policy looks at. */
 struct auth_request {
     struct arena *arena;
-    str authorization; /* the header, or none */
+    struct auth_memory *memory; /* of this thread; NULL: nothing is remembered */
+    str authorization;          /* the header, or none */
     /* The connection: who is at its other end ("192.0.2.1", "::1", "unix"), and its headers, not those
      * of a part of a batch. header() gives the value, none if it is absent or there twice. */
     str peer;

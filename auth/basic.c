@@ -6,6 +6,7 @@
  */
 #include "auth/private.h"
 #include "base/hash.h"
+#include "base/rand.h"
 
 /* The part behind "Basic ", or none. The scheme's case does not matter. */
 static str basic_credentials(str header)
@@ -38,32 +39,55 @@ bool auth_basic_credentials(struct auth_request *req, str *name, str *password, 
     return true;
 }
 
+struct basic {
+    str secret;
+    struct siphash_key tags; /* of what is remembered (memory.c): drawn anew at each start */
+};
+
+_Static_assert(AUTH_ANSWER_BYTES == 2 * (size_t)HASH_SHA256_LEN, "a user is an answer");
+
 static enum err load(struct arena *arena, struct auth_active *policy, const struct settings *s,
                      struct err_detail *d)
 {
-    str *secret = ARENA_NEW(arena, str);
-    if (secret == NULL)
+    struct basic *b = ARENA_NEW(arena, struct basic);
+    if (b == NULL)
         return ERR_NOMEM;
-    *secret = settings_str(s, "kinto.userid_hmac_secret");
-    policy->data = secret;
-    if (secret->n != 0)
+    b->secret = settings_str(s, "kinto.userid_hmac_secret");
+    rand_bytes(&b->tags, sizeof b->tags);
+    policy->data = b;
+    if (b->secret.n != 0)
         return OK;
     return err_set(d, ERR_SYNTAX, 0,
                    "kinto.userid_hmac_secret is not set, and Basic authentication needs it");
 }
 
+static enum err answer(struct auth_request *req, const char hex[AUTH_ANSWER_BYTES], str *user_id)
+{
+    *user_id = arena_str(req->arena, (str){hex, AUTH_ANSWER_BYTES});
+    return str_none(*user_id) ? ERR_NOMEM : OK;
+}
+
 static enum err authenticate(const struct auth_active *policy, struct auth_request *req,
                              str *user_id)
 {
+    const struct basic *b = policy->data;
+    struct siphash_tag tag;
     str name, password;
     enum err e;
+    if (str_none(req->authorization))
+        return OK;
+    tag = siphash128(&b->tags, req->authorization);
+    const char *known = req->memory ? auth_recall(req->memory, &tag) : NULL;
+    if (known)
+        return answer(req, known, user_id);
     if (!auth_basic_credentials(req, &name, &password, &e))
         return e;
     str credentials = {name.p, name.n + 1 + password.n}; /* as they came, with the colon */
     char hex[2 * HASH_SHA256_LEN + 1];
-    hash_hmac_sha256_hex(*(const str *)policy->data, credentials, hex);
-    *user_id = arena_str(req->arena, str_from(hex));
-    return str_none(*user_id) ? ERR_NOMEM : OK;
+    hash_hmac_sha256_hex(b->secret, credentials, hex);
+    if (req->memory)
+        auth_remember(req->memory, &tag, hex);
+    return answer(req, hex, user_id);
 }
 
 const struct auth_policy basic_policy = {

@@ -5,6 +5,7 @@
 #include "auth/auth.h"
 #include "auth/jwt.h"
 #include "base/native.h"
+#include "base/siphash.h"
 
 #define AUTH_MAX_POLICIES 16
 
@@ -16,6 +17,13 @@ struct auth {
 };
 
 extern const struct auth_policy basic_policy, proxy_policy;
+
+/* memory.c: a policy's own answers, by the header that they were given for. */
+#define AUTH_ANSWER_BYTES ((size_t)64)
+/* An answer of AUTH_ANSWER_BYTES, or NULL. Whoever asks makes the tag under a key of its own. */
+const char *auth_recall(const struct auth_memory *m, const struct siphash_tag *tag);
+void auth_remember(struct auth_memory *m, const struct siphash_tag *tag,
+                   const char answer[AUTH_ANSWER_BYTES]);
 
 /* jwks.c: did one of the keys sign that? */
 enum jwt_alg { JWT_RS256, JWT_ES256 };

@@ -254,6 +254,63 @@ START_TEST(no_memory)
 }
 END_TEST
 
+/* ---- what is remembered ---------------------------------------------------------------------- */
+
+static struct auth_user remembered(struct auth_memory *m, str header)
+{
+    struct auth_request req = {.arena = &keep, .memory = m, .authorization = header};
+    struct auth_user u;
+
+    ck_assert_ok(auth_authenticate(auth, &req, &u));
+    return u;
+}
+
+/* Many more than there are places, three times over. */
+START_TEST(memory_changes_no_answer)
+{
+    struct auth_memory *m = auth_memory_new();
+    enum { USERS = 600 };
+    str headers[USERS], ids[USERS];
+
+    ck_assert_ptr_nonnull(m);
+    start("multiauth.policies = basicauth\nkinto.userid_hmac_secret = secret\n");
+    for (int i = 0; i < USERS; i++) {
+        str encoded = hash_base64_encode(&keep, arena_printf(&keep, "user%d:secret", i));
+        headers[i] = ARENA_JOIN(&keep, STR("Basic "), encoded);
+        ids[i] = who_is(headers[i]).id;
+        ck_assert(i == 0 || !str_eq(ids[i], ids[i - 1]));
+    }
+    for (int turn = 0; turn < 3; turn++)
+        for (int i = 0; i < USERS; i++) {
+            ck_assert(str_eq(remembered(m, headers[i]).id, ids[i]));
+            ck_assert(str_eq(remembered(m, headers[i / 2]).id, ids[i / 2]));
+            ck_assert(str_eq(remembered(m, headers[i / 2]).id, ids[i / 2]));
+        }
+    ck_assert(str_none(remembered(m, STR_NONE).id));
+    ck_assert(str_none(remembered(m, STR("Basic YWxpY2U=")).id));
+    ck_assert(str_none(remembered(m, STR("Basic YWxpY2U=")).id));
+    stop();
+    auth_memory_free(m);
+}
+END_TEST
+
+/* What one policy has found out is nothing that another one, with another secret, would believe. */
+START_TEST(memory_belongs_to_a_policy)
+{
+    struct auth_memory *m = auth_memory_new();
+
+    ck_assert_ptr_nonnull(m);
+    start("multiauth.policies = basicauth\nkinto.userid_hmac_secret = one\n");
+    str id = remembered(m, STR(ALICE)).id;
+    stop();
+    start("multiauth.policies = basicauth\nkinto.userid_hmac_secret = other\n");
+    ck_assert(!str_eq(remembered(m, STR(ALICE)).id, id));
+    ck_assert(str_eq(remembered(m, STR(ALICE)).id, who_is(STR(ALICE)).id));
+    stop();
+    auth_memory_free(m);
+}
+END_TEST
+
 START_TEST(names_that_may_be_users)
 {
     char name[256];
@@ -281,6 +338,8 @@ static Suite *make_suite(void)
                                   an_empty_use_is_none,
                                   long_credentials_are_credentials,
                                   names_that_may_be_users,
+                                  memory_changes_no_answer,
+                                  memory_belongs_to_a_policy,
                                   no_memory};
     Suite *s = suite_create("auth/auth");
     TCase *c = tests_of(s, "auth", setup_bare, teardown_bare, tests, ARRAY_LEN(tests));

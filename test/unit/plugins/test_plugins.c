@@ -54,8 +54,8 @@ START_TEST(named_twice_is_loaded_once)
                              "  kinto.plugins.flush, kinto.plugins.default_bucket\n");
     ck_assert_uint_eq(server.api->naliases, 1);
     size_t flushes = 0;
-    for (size_t i = 0; i < server.api->nextra; i++)
-        flushes += strcmp(server.api->extra[i].path, "/__flush__") == 0;
+    for (size_t i = 0; i < server.api->nroutes; i++)
+        flushes += strcmp(server.api->routes[i].path, "/__flush__") == 0;
     ck_assert_uint_eq(flushes, 1);
     user = "alice:secret";
     struct fake_answer *a = want(200, "GET", "/v1/", NULL);
