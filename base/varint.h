@@ -35,6 +35,10 @@ static inline const uint8_t *varint_get(const uint8_t *at, const uint8_t *end, u
 {
     uint64_t v = 0;
 
+    if (LIKELY(at < end && *at < 0x80)) { /* most are small */
+        *out = *at;
+        return at + 1;
+    }
     for (unsigned shift = 0; at < end && shift < 64; shift += 7) {
         uint8_t byte = *at++;
         if (shift == 63 && byte > 1)

@@ -203,12 +203,12 @@ static void prefetch(const struct engine_cursor *c)
     int64_t slot = (int64_t)c->path[c->depth].slot + (int64_t)c->ahead * AHEAD;
 
     if (c->ahead != 0 && slot >= 0 && slot < at(c)->count)
-        view_prefetch(c->view, node_cell(at(c), (unsigned)slot).body);
+        view_prefetch(c->view, node_body(at(c), (unsigned)slot));
 }
 
 enum err engine_cursor_value(struct engine_cursor *c, str *value)
 {
     CHECK(c->depth >= 0);
     prefetch(c);
-    return view_value(c->view, node_cell(at(c), c->path[c->depth].slot).body, value);
+    return view_value(c->view, node_body(at(c), c->path[c->depth].slot), value);
 }

@@ -35,6 +35,10 @@ static const uint8_t *varint_take(const uint8_t *at, uint32_t *out)
         *out = *at;
         return at + 1;
     }
+    if (LIKELY(at[1] < 0x80)) {
+        *out = (*at & 0x7fu) | (uint32_t)at[1] << 7;
+        return at + 2;
+    }
     at = varint_get32(at, at + VARINT32_MAX_BYTES, out);
     CHECK(at != NULL);
     return at;
@@ -131,6 +135,14 @@ struct cell node_cell(const struct page *p, unsigned slot)
     c.body = c.suffix + n;
     c.body_n = (uint16_t)(p->level > 0 ? sizeof(struct page_ref) : body_decode(c.body, &ref));
     return c;
+}
+
+const uint8_t *node_body(const struct page *p, unsigned slot)
+{
+    uint32_t n;
+    const uint8_t *suffix = cell_suffix(p, slot, &n);
+
+    return suffix + n;
 }
 
 static size_t cell_bytes(const struct page *p, unsigned slot)

@@ -172,6 +172,7 @@ struct item {
 void node_init(struct page *p, unsigned level);
 void node_copy(struct page *to, const struct page *from); /* nothing but what the node has */
 struct cell node_cell(const struct page *p, unsigned slot);
+const uint8_t *node_body(const struct page *p, unsigned slot); /* of the cell: where it begins */
 struct page_ref node_child(const struct page *p, unsigned slot);
 void node_set_child(struct page *p, unsigned slot, struct page_ref child);
 unsigned node_child_slot(const struct page *p, str key);         /* branch: where key is below */

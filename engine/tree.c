@@ -46,7 +46,7 @@ enum err tree_find(struct pages *ps, struct page_ref root, str key, const uint8_
     slot = node_lower(p, key, &exact);
     if (!exact)
         return ERR_NOTFOUND;
-    *body = node_cell(p, slot).body;
+    *body = node_body(p, slot);
     return OK;
 }
 

@@ -38,20 +38,27 @@ static uint64_t load8(const char *p)
     return w;
 }
 
+/* The first quote or backslash, or `end`. */
+static inline const char *special_in_string(const char *p, const char *end)
+{
+    while (end - p >= 8) {
+        uint64_t w = load8(p), marks = zero_bytes(w ^ ONES * '"') | zero_bytes(w ^ ONES * '\\');
+        if (marks != 0) {
+            p += first_mark(marks);
+            break;
+        }
+        p += 8;
+    }
+    while (p < end && *p != '"' && *p != '\\')
+        p++;
+    return p;
+}
+
 /* p is behind the opening quote; returns the closing one, or `end`. */
 static const char *string_end(const char *p, const char *end)
 {
     for (;;) {
-        while (end - p >= 8) {
-            uint64_t w = load8(p), marks = zero_bytes(w ^ ONES * '"') | zero_bytes(w ^ ONES * '\\');
-            if (marks != 0) {
-                p += first_mark(marks);
-                break;
-            }
-            p += 8;
-        }
-        while (p < end && *p != '"' && *p != '\\')
-            p++;
+        p = special_in_string(p, end);
         if (p == end || *p == '"')
             return p;
         if (end - p < 2)
@@ -93,6 +100,15 @@ static const char *container_end(const char *p, const char *end)
 
 static const char *scalar_end(const char *p, const char *end)
 {
+    while (end - p >= 8) {
+        uint64_t w = load8(p), marks = zero_bytes(w ^ ONES * ',') | zero_bytes(w ^ ONES * '}') |
+                                       zero_bytes(w ^ ONES * ']');
+        if (marks != 0) {
+            p += first_mark(marks);
+            break;
+        }
+        p += 8;
+    }
     while (p < end && *p != ',' && *p != '}' && *p != ']')
         p++;
     return p;
@@ -229,9 +245,9 @@ str json_raw_string(struct arena *a, const struct json_raw *raw)
 
 /* ---- members and items ----------------------------------------------------------------------- */
 
-static bool name_is(str inside, str name)
+static bool name_is(str inside, bool escapes, str name)
 {
-    if (!has_escapes(inside))
+    if (!escapes)
         return str_eq(inside, name);
     struct decoder d = {.rest = inside};
     for (size_t i = 0; i < name.n; i++)
@@ -240,14 +256,18 @@ static bool name_is(str inside, str name)
     return decoder_next(&d) < 0;
 }
 
-/* p is on a name's opening quote: gives its inside, and where its value starts. NULL: it is not. */
-static const char *read_name(const char *p, const char *end, str *inside)
+/* p is on a name's opening quote: gives its inside, whether there are escapes in it, and where its value
+ * starts. NULL: it is not. */
+static const char *read_name(const char *p, const char *end, str *inside, bool *escapes)
 {
     const char *q;
 
     if (p == end || *p != '"')
         return NULL;
-    q = string_end(p + 1, end);
+    q = special_in_string(p + 1, end);
+    *escapes = q < end && *q == '\\';
+    if (*escapes)
+        q = string_end(q, end);
     if (end - q < 2 || q[1] != ':')
         return NULL;
     *inside = (str){p + 1, (size_t)(q - p - 1)};
@@ -257,16 +277,17 @@ static const char *read_name(const char *p, const char *end, str *inside)
 bool json_scan_member(str text, str name, struct json_raw *out)
 {
     const char *p = text.p, *end;
+    bool escapes;
     str inside;
 
     if (text.n == 0 || *p != '{')
         return false;
     end = text.p + text.n;
     do {
-        p = read_name(p + 1, end, &inside);
+        p = read_name(p + 1, end, &inside, &escapes);
         if (p == NULL)
             return false;
-        if (name_is(inside, name))
+        if (name_is(inside, escapes, name))
             return read_value(p, end, out);
         p = value_end(p, end);
     } while (p < end && *p == ',');
@@ -295,12 +316,13 @@ bool json_scan_item(str array_text, size_t *at, struct json_raw *out)
 bool json_scan_next(struct arena *a, str object_text, size_t *at, str *name, struct json_raw *out)
 {
     const char *p = next_element(object_text, *at, '{'), *end;
+    bool escapes;
     str inside;
 
     if (p == NULL)
         return false;
     end = object_text.p + object_text.n;
-    p = read_name(p, end, &inside);
+    p = read_name(p, end, &inside, &escapes);
     if (p == NULL || !read_value(p, end, out))
         return false;
     *name = decode(a, inside);

@@ -20,6 +20,8 @@
 #include "base/hash.h"
 #include "base/varint.h"
 
+#include <endian.h>
+
 void store_key_init(struct key *k, unsigned tag)
 {
     k->n = 0;
@@ -48,37 +50,28 @@ void store_key_add_u8(struct key *k, unsigned v)
     store_key_add(k, (str){&b, 1});
 }
 
-static void put_big_endian(char *p, uint64_t v, unsigned n)
-{
-    for (unsigned i = n; i-- > 0; v >>= 8)
-        p[i] = (char)(v & 0xff);
-}
-
 void store_key_add_u32(struct key *k, uint32_t v)
 {
-    char b[4];
+    uint32_t b = htobe32(v);
 
-    put_big_endian(b, v, sizeof b);
-    store_key_add(k, (str){b, sizeof b});
+    store_key_add(k, (str){(const char *)&b, sizeof b});
 }
 
 #define SIGN_BIT (UINT64_C(1) << 63)
 
 void store_key_add_ms(struct key *k, int64_t ms)
 {
-    char b[KEY_TIME_LEN];
+    uint64_t b = htobe64((uint64_t)ms ^ SIGN_BIT);
 
-    put_big_endian(b, (uint64_t)ms ^ SIGN_BIT, sizeof b);
-    store_key_add(k, (str){b, sizeof b});
+    store_key_add(k, (str){(const char *)&b, KEY_TIME_LEN});
 }
 
 int64_t store_time_ms(str time)
 {
-    uint64_t v = 0;
+    uint64_t b;
 
-    for (unsigned i = 0; i < KEY_TIME_LEN; i++)
-        v = v << 8 | (uint8_t)time.p[i];
-    return (int64_t)(v ^ SIGN_BIT);
+    memcpy(&b, time.p, KEY_TIME_LEN);
+    return (int64_t)(be64toh(b) ^ SIGN_BIT);
 }
 
 #define TEXT_MAX ((size_t)200)
@@ -260,9 +253,9 @@ uint32_t store_dec_u32(struct reader *r)
     str b = store_dec_bytes(r, 4);
     uint32_t v = 0;
 
-    for (size_t i = 0; i < b.n; i++)
-        v = v << 8 | (uint8_t)b.p[i];
-    return v;
+    if (b.n > 0)
+        memcpy(&v, b.p, sizeof v);
+    return be32toh(v);
 }
 
 enum err store_dec_end(const struct reader *r, bool whole)

@@ -57,27 +57,90 @@ static void tail_make(struct tail *t, int64_t last_modified, bool deleted)
 
 #define ID_HEAD "\"id\":"
 
-/* Finds the id and the time at the end of the text: ...[{,]"id":"x"<tail> */
+#define EACH_BYTE(b) (UINT64_MAX / 0xff * (b))
+
+/* Eight digits at once: pairs, fours, and all of them, each by one multiplication. *sum is nothing unless all of
+ * them are digits. */
+static bool eight_digits(const char *p, uint32_t *sum)
+{
+    uint64_t w, digits;
+
+    memcpy(&w, p, sizeof w);
+    digits = w - EACH_BYTE('0');
+    if ((((w + EACH_BYTE(0x46)) | digits) & EACH_BYTE(0x80)) != 0)
+        return false;
+    digits = digits * 10 + (digits >> 8);
+    digits = ((digits & UINT64_C(0x000000ff000000ff)) * (100 + (UINT64_C(1000000) << 32)) +
+              ((digits >> 16) & UINT64_C(0x000000ff000000ff)) * (1 + (UINT64_C(10000) << 32))) >>
+             32;
+    *sum = (uint32_t)digits;
+    return true;
+}
+
+#define TIME_DIGITS 13 /* of the milliseconds from 2001 to 2286 */
+#define TIME_FIRST  INT64_C(1000000000000)
+
+/* The same as the next for a time of today. */
+static bool is_recent_at_end(const char *p, size_t n, int64_t v)
+{
+    const char *at = p + n - TIME_DIGITS;
+    uint32_t high = 0, low;
+
+    if (n < TIME_DIGITS || !eight_digits(at + TIME_DIGITS - 8, &low) || v % 100000000 != low)
+        return false;
+    for (size_t i = 0; i < TIME_DIGITS - 8; i++) {
+        if (!str_is_digit(at[i]))
+            return false;
+        high = 10 * high + (uint32_t)(at[i] - '0');
+    }
+    return v / 100000000 == high;
+}
+
+/* The decimal number that the first n bytes end in, if it is v written as JSON does: how many characters it has;
+ * 0: it is not. (Read backwards, which takes no division: this is done for each object that a filter looks
+ * at.) */
+static size_t decimal_at_end(const char *p, size_t n, int64_t v)
+{
+    uint64_t sum = 0, power = 1, want = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    size_t digits = 0;
+
+    if (v >= TIME_FIRST && v < 10 * TIME_FIRST)
+        return is_recent_at_end(p, n, v) ? TIME_DIGITS : 0;
+    while (digits < 19 && digits < n && str_is_digit(p[n - 1 - digits])) {
+        sum += (uint64_t)(p[n - 1 - digits++] - '0') * power;
+        power *= 10;
+    }
+    if (digits == 0 || sum != want || (digits > 1 && p[n - digits] == '0'))
+        return 0;
+    return v >= 0 ? digits : digits < n && p[n - digits - 1] == '-' ? digits + 1 : 0;
+}
+
+/* Takes `end` off the end of the text. */
+static bool drop_end(str *text, str end)
+{
+    if (!str_ends(*text, end))
+        return false;
+    text->n -= end.n;
+    return true;
+}
+
+/* Finds the id and the time at the end of the text: ...[{,]"id":"x","last_modified":N} */
 static bool locate(struct object *ob, uint64_t id_n)
 {
-    str text = ob->o.data;
-    struct tail t;
-    size_t rest, at;
+    str rest = ob->o.data;
+    size_t time_n;
 
-    tail_make(&t, ob->o.last_modified, ob->o.deleted);
-    if (text.n < t.n || id_n > text.n - t.n)
+    if (!drop_end(&rest, ob->o.deleted ? STR(DELETED_END) : STR(LIVE_END)))
         return false;
-    rest = text.n - t.n - (size_t)id_n;
-    if (rest < sizeof(ID_HEAD) + 2 || memcmp(text.p + text.n - t.n, t.text, t.n) != 0)
+    time_n = decimal_at_end(rest.p, rest.n, ob->o.last_modified);
+    rest.n -= time_n;
+    ob->time = (struct json_raw){JSON_NUMBER, {rest.p + rest.n, time_n}};
+    if (time_n == 0 || !drop_end(&rest, STR("\"" TIME_HEAD)) || id_n > rest.n)
         return false;
-    at = rest - 1; /* of the id, behind its quote */
-    if (text.p[0] != '{' || text.p[at - 1] != '"' || text.p[at + id_n] != '"' ||
-        memcmp(text.p + at - sizeof(ID_HEAD), ID_HEAD, sizeof(ID_HEAD) - 1) != 0)
-        return false;
-    ob->o.id = (str){text.p + at, (size_t)id_n};
-    ob->id = (struct json_raw){JSON_STRING, {text.p + at - 1, (size_t)id_n + 2}};
-    ob->time = (struct json_raw){JSON_NUMBER, {text.p + text.n - t.n + t.time_at, t.time_n}};
-    return true;
+    rest.n -= (size_t)id_n;
+    ob->o.id = (str){rest.p + rest.n, (size_t)id_n};
+    ob->id = (struct json_raw){JSON_STRING, {ob->o.id.p - 1, (size_t)id_n + 2}};
+    return drop_end(&rest, STR(ID_HEAD "\"")) && rest.n > 0 && rest.p[0] == '{';
 }
 
 enum err store_value_decode(str value, struct object *out)

@@ -58,6 +58,47 @@ START_TEST(comes_back)
 }
 END_TEST
 
+/* Whatever else stands where the time is: a character more, less or other than it should be. */
+START_TEST(another_time_in_the_text_is_damage)
+{
+    static const int64_t times[] = {7,
+                                    -7,
+                                    999999999999,
+                                    1000000000000,
+                                    1234567890123,
+                                    1700000000000,
+                                    9999999999999,
+                                    10000000000000,
+                                    INT64_MAX,
+                                    INT64_MIN};
+
+    for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+        str value = encode("x", "{\"a\":12}", times[i], "", false);
+        struct object o;
+        ck_assert_ok(store_value_decode(value, &o));
+        size_t at = (size_t)(o.time.text.p - value.p), n = o.time.text.n;
+        char *broken = arena_alloc(&arena, value.n + 1);
+        for (size_t k = at; k < at + n; k++)
+            for (int c = 0; c < 256; c++) {
+                memcpy(broken, value.p, value.n);
+                broken[k] = (char)c;
+                enum err e = store_value_decode((str){broken, value.n}, &o);
+                ck_assert_int_eq(e, broken[k] == value.p[k] ? OK : ERR_CORRUPT);
+            }
+        for (size_t k = at; k <= at + n; k++) {
+            memcpy(broken, value.p, k);
+            broken[k] = '0';
+            memcpy(broken + k + 1, value.p + k, value.n - k);
+            ck_assert_err(store_value_decode((str){broken, value.n + 1}, &o), ERR_CORRUPT);
+            if (k == at + n)
+                break;
+            memcpy(broken + k, value.p + k + 1, value.n - k - 1);
+            ck_assert_err(store_value_decode((str){broken, value.n - 1}, &o), ERR_CORRUPT);
+        }
+    }
+}
+END_TEST
+
 START_TEST(a_small_record_costs_few_bytes_more)
 {
     str value =
@@ -155,6 +196,7 @@ END_TEST
 static Suite *make_suite(void)
 {
     const TTest *const tests[] = {comes_back,
+                                  another_time_in_the_text_is_damage,
                                   a_small_record_costs_few_bytes_more,
                                   the_text_can_be_kept,
                                   cut_values_are_corrupt,
