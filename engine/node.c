@@ -24,6 +24,8 @@
  */
 #include "engine/private.h"
 
+#include <endian.h>
+
 #define CELL_MAX_BYTES (2 + 2 + ENGINE_MAX_KEY_BYTES + BODY_MAX_BYTES)
 static_assert(4 * CELL_MAX_BYTES <= PAGE_BYTES - PAGE_HEADER_BYTES, "invariant 4");
 static_assert(NODE_MAX_ITEMS > (PAGE_BYTES - PAGE_HEADER_BYTES) / 5, "smallest cell: 5 bytes");
@@ -178,13 +180,33 @@ static int prefix_cmp(const struct page *p, str key)
     return key.n < p->prefix ? -1 : 0;
 }
 
+/* Eight bytes as a number that has their order. */
+static inline uint64_t load_order(const void *p)
+{
+    uint64_t v;
+
+    memcpy(&v, p, sizeof v);
+    return be64toh(v);
+}
+
+/* Most keys differ in the first eight bytes behind the prefix, of which the suffix may have fewer: what it does
+ * not have is masked out. (What is read for it behind its end is the page's.) */
 static int suffix_cmp(str rest, const struct page *p, unsigned slot)
 {
     uint32_t n;
     const uint8_t *suffix = cell_suffix(p, slot, &n);
     size_t m = MIN_OF(rest.n, n);
-    int c = m > 0 ? memcmp(rest.p, suffix, m) : 0;
+    int c;
 
+    if (LIKELY(rest.n >= 8 && n > 0 && suffix + 8 <= (const uint8_t *)p + PAGE_BYTES)) {
+        uint64_t mask = n >= 8 ? UINT64_MAX : UINT64_MAX << (64 - 8 * n);
+        uint64_t a = load_order(rest.p) & mask, b = load_order(suffix) & mask;
+        if (a != b)
+            return a < b ? -1 : 1;
+        if (n < 8)
+            return 1;
+    }
+    c = m > 0 ? memcmp(rest.p, suffix, m) : 0;
     if (c != 0)
         return c;
     return rest.n < n ? -1 : rest.n > n;

@@ -50,39 +50,52 @@ enum err tree_find(struct pages *ps, struct page_ref root, str key, const uint8_
     return OK;
 }
 
-/* The page on a way down; those that are not the transaction's own are only looked at. */
-static enum err path_page(struct tree *t, struct page_ref ref, bool own, struct page **out)
-{
-    const struct page *page;
-
-    if (own)
-        return page_touch(t->pages, t->txn, ref, out);
-    page = page_get(t->pages, ref);
-    *out = (struct page *)page;
-    return page == NULL ? ERR_CORRUPT : OK;
-}
-
-/* Goes down to where key is or would be; the first `own` levels become the transaction's own. */
-static enum err descend(struct tree *t, str key, unsigned own, struct path *path)
+/* The way down to where key is or would be, which the leaf's slot says. Nothing on it is changed, nor may be
+ * before own_path(). CORRUPT. */
+static enum err descend(const struct tree *t, str key, struct path *path, bool *exact)
 {
     struct page_ref ref = t->root;
 
+    *exact = false;
     for (unsigned d = 0; d < t->depth; d++) {
-        struct page *page;
-        enum err err = path_page(t, ref, d < own, &page);
-        if (err != OK)
-            return err;
-        if (page->pgno != ref.pgno && d == 0)
-            t->root = page_ref_of(page);
-        else if (page->pgno != ref.pgno)
-            node_set_child(path->page[d - 1], path->slot[d - 1], page_ref_of(page));
-        path->page[d] = page;
-        if (page->level == 0)
+        const struct page *page = page_get(t->pages, ref);
+        if (page == NULL)
+            return ERR_CORRUPT;
+        path->page[d] = (struct page *)page;
+        if (page->level == 0) {
+            path->slot[d] = node_lower(page, key, exact);
             return OK;
+        }
         path->slot[d] = node_child_slot(page, key);
         ref = node_child(page, path->slot[d]);
     }
     return OK;
+}
+
+/* The first `levels` pages of a path become the transaction's own. NOMEM, CORRUPT. */
+static enum err own_path(struct tree *t, struct path *path, unsigned levels)
+{
+    for (unsigned d = 0; d < levels; d++) {
+        struct page_ref ref = page_ref_of(path->page[d]);
+        enum err err = page_touch(t->pages, t->txn, ref, &path->page[d]);
+        if (err != OK)
+            return err;
+        if (path->page[d]->pgno == ref.pgno)
+            continue;
+        if (d == 0)
+            t->root = page_ref_of(path->page[0]);
+        else
+            node_set_child(path->page[d - 1], path->slot[d - 1], page_ref_of(path->page[d]));
+    }
+    return OK;
+}
+
+/* Both, all the way down. */
+static enum err descend_own(struct tree *t, str key, struct path *path, bool *exact)
+{
+    enum err err = descend(t, key, path, exact);
+
+    return err == OK ? own_path(t, path, t->depth) : err;
 }
 
 /* ---- splitting ------------------------------------------------------------------------------- */
@@ -264,18 +277,16 @@ enum err tree_put(struct tree *t, str key, const struct body *body, struct body 
     enum err err = pages_reserve(t->pages);
     struct page *leaf;
     unsigned slot;
-    bool exact;
 
     if (err == OK && t->root.pgno == PAGE_NONE)
         err = first_leaf(t);
     if (err == OK)
-        err = descend(t, key, t->depth, &path);
+        err = descend_own(t, key, &path, replaced);
     if (err != OK)
         return err;
     leaf = path.page[t->depth - 1];
-    slot = node_lower(leaf, key, &exact);
-    *replaced = exact;
-    if (exact) {
+    slot = path.slot[t->depth - 1];
+    if (*replaced) {
         body_take(old, leaf, slot);
         if (node_overwrite(leaf, slot, body->p, body->n))
             return OK;
@@ -287,6 +298,15 @@ enum err tree_put(struct tree *t, str key, const struct body *body, struct body 
 }
 
 /* ---- deleting -------------------------------------------------------------------------------- */
+
+/* Can one page hold both? What they share of their prefixes is not longer than either, so that no cell becomes
+ * shorter; only a header and a prefix are saved. */
+static bool may_fit_one(const struct page *x, const struct page *y)
+{
+    size_t saved = PAGE_HEADER_BYTES + MAX_OF(x->prefix, y->prefix);
+
+    return node_used(x) + node_used(y) - saved <= MERGE_FITS;
+}
 
 /* The page at depth d has a neighbour to swallow: both become one page. AGAIN: they do not fit. */
 static enum err merge_with(struct tree *t, struct path *path, unsigned d, bool with_right)
@@ -300,6 +320,9 @@ static enum err merge_with(struct tree *t, struct path *path, unsigned d, bool w
 
     if (sibling == NULL)
         return ERR_CORRUPT;
+    if (!may_fit_one(page,
+                     sibling)) /* a thin page is asked at each deletion: before all is gathered */
+        return ERR_AGAIN;
     memcpy(&s->copy, page, PAGE_BYTES);
     first = n = node_gather(with_right ? &s->copy : sibling, s->items);
     n += node_gather(with_right ? sibling : &s->copy, s->items + n);
@@ -377,22 +400,18 @@ enum err tree_del(struct tree *t, str key, struct body *old, bool *found)
 {
     struct path path;
     struct page *leaf;
-    const uint8_t *body;
     unsigned slot;
-    enum err err = tree_find(t->pages, t->root, key, &body);
+    enum err err = descend(t, key, &path, found);
 
-    *found = err == OK;
-    if (err == ERR_NOTFOUND)
-        return OK;
+    if (err != OK || !*found)
+        return err;
+    err = pages_reserve(t->pages);
     if (err == OK)
-        err = pages_reserve(t->pages);
-    if (err == OK)
-        err = descend(t, key, t->depth, &path);
+        err = own_path(t, &path, t->depth);
     if (err != OK)
         return err;
     leaf = path.page[t->depth - 1];
-    slot = node_lower(leaf, key, found);
-    CHECK(*found);
+    slot = path.slot[t->depth - 1];
     body_take(old, leaf, slot);
     node_remove(leaf, slot, 1);
     t->keys--;
@@ -403,9 +422,10 @@ enum err tree_del(struct tree *t, str key, struct body *old, bool *found)
 enum err tree_renew(struct tree *t, str key)
 {
     struct path path;
+    bool exact;
     enum err err = pages_reserve(t->pages);
 
-    return err == OK ? descend(t, key, t->depth, &path) : err;
+    return err == OK ? descend_own(t, key, &path, &exact) : err;
 }
 
 /* The first key with the prefix, into `out`. NOTFOUND, CORRUPT. */
@@ -453,12 +473,14 @@ static enum err del_in_leaf(struct tree *t, str first, str prefix, tree_each_fn 
     CHECK(t->depth > 0); /* `first` is in a leaf */
 
     if (err == OK)
-        err = descend(t, first, d, &path);
+        err = descend(t, first, &path, &exact);
+    if (err == OK)
+        err = own_path(t, &path, d);
     if (err != OK)
         return err;
-    leaf = path.page[d];
-    from = node_lower(leaf, first, &exact);
     CHECK(exact);
+    leaf = path.page[d];
+    from = path.slot[d];
     to = node_prefix_end(leaf, from, prefix);
     for (unsigned i = from; i < to; i++) {
         struct cell c = node_cell(leaf, i);
@@ -468,7 +490,7 @@ static enum err del_in_leaf(struct tree *t, str first, str prefix, tree_each_fn 
     t->keys -= to - from;
     if (to - from == leaf->count)
         return drop_leaf(t, &path);
-    err = descend(t, first, t->depth, &path);
+    err = own_path(t, &path, t->depth);
     if (err != OK)
         return err;
     node_remove(path.page[d], from, to - from);
