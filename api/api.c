@@ -289,6 +289,11 @@ static void resume(void *ctx, struct http_req *req)
     api_request_resume(req);
 }
 
+static void turn_end(void *ctx)
+{
+    api_turn_end(ctx);
+}
+
 /* The server refused a request before it was one: the same form of error, the server's status. */
 static void refuse(void *ctx, struct http_req *req, const char *reason)
 {
@@ -308,6 +313,7 @@ struct http_app api_http_app(struct api *a)
         .admit = a->limits.address ? api_limit_admit : NULL,
         .handle = handle,
         .resume = resume,
+        .turn_end = turn_end,
         .refuse = refuse,
     };
 }

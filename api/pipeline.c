@@ -407,8 +407,41 @@ static enum outcome finish_write(struct api_req *r, enum api_step s)
         return s == STEP_WAIT ? NEEDS_WORK : ANSWERED;
     }
     r->parked = s == STEP_MORE ? AT_DISK_WITH_MORE : AT_DISK;
-    store_commit(r->session, committed, r);
+    if (r->loop->waiting++ == 0)
+        r->loop->waiting_since_ns = clock_mono_ns();
+    r->loop->at_disk++;
+    store_commit_soon(r->session, committed, r);
     return NEEDS_DISK;
+}
+
+/*
+ * What was written in one turn of a loop is synced together, and what comes while a group is being synced waits
+ * until it is as much, or the group is done: a sync costs as much as several requests. It waits no longer than
+ * WAIT_NS once another request comes, and not for what may take long.
+ *
+ * Nothing waits for ever: with no group at the disk at_disk is what waits, or less (somebody else's commit may
+ * have taken it along), and the turn in which that became so lets it go.
+ */
+#define WAIT_NS ((uint64_t)1000 * 1000)
+
+static void let_go(struct api_loop *loop)
+{
+    loop->waiting = 0;
+    store_commits_go(loop->thread);
+}
+
+void api_turn_end(struct api_loop *loop)
+{
+    if (loop->waiting > 0 && 2 * loop->waiting >= loop->at_disk)
+        let_go(loop);
+}
+
+static void let_go_in_time(struct api_req *r)
+{
+    struct api_loop *loop = r->loop;
+    bool is_short = r->route && r->route->type == TYPE_OBJECT;
+    if (loop->waiting > 0 && (!is_short || clock_mono_ns() - loop->waiting_since_ns >= WAIT_NS))
+        let_go(loop);
 }
 
 static enum api_step run_reading(struct api_req *r)
@@ -440,6 +473,7 @@ static enum outcome run_steps(struct api_req *r)
 {
     enum api_step s = r->is_prepared ? STEP_NEXT : api_run_before_session(r);
     r->is_prepared = s == STEP_NEXT;
+    let_go_in_time(r);
     if (s == STEP_NEXT)
         s = api_needs_write(r) ? STEP_WRITE : run_reading(r);
     if (s == STEP_WRITE)
@@ -472,6 +506,7 @@ void api_request_resume(struct http_req *http)
         proceed(r);
         return;
     }
+    r->loop->at_disk--;
     if (r->commit_result != OK)
         api_fail_err(r, r->commit_result);
     for (unsigned i = 0; r->commit_result == OK && i < r->nafters; i++)

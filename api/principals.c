@@ -105,6 +105,8 @@ static enum err recall(struct api_req *r, const struct caller *c)
     uint32_t *ids = ARENA_NEW_ARRAY(r->arena, uint32_t, c->nids);
     if (names == NULL || ids == NULL)
         return ERR_NOMEM;
+    store_groups_recalled(r->session); /* the user's, */
+    store_groups_recalled(r->session); /* and everybody's */
     for (size_t i = 0; i < c->ngroups; i++)
         names[3 + i] = arena_str(r->arena, c->groups[i]);
     memcpy(ids, c->ids, c->nids * sizeof *ids);

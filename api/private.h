@@ -181,6 +181,9 @@ struct api_loop {
     struct store_thread *thread;
     struct auth_memory *memory;
     struct api_callers *callers;
+    unsigned at_disk,
+        waiting; /* requests whose commit is not durable; those of them not let go yet, */
+    uint64_t waiting_since_ns; /* the first of which was made then */
 };
 
 /* A list of what is made for the answer: its objects have these fields and no time. */
@@ -354,6 +357,7 @@ void api_alert_deprecated(struct api_req *r, str message, str url);
 
 void api_request_handle(struct api_loop *loop, struct http_req *http);
 void api_request_resume(struct http_req *http);
+void api_turn_end(struct api_loop *loop);
 /* The steps before a session exists; a batch runs them for each of its parts first. */
 enum api_step api_run_before_session(struct api_req *r);
 enum api_step api_run_in_session(struct api_req *r);

@@ -27,24 +27,45 @@
 
 /* ---- the queue ------------------------------------------------------------------------------- */
 
-bool commit_enqueue(struct engine *e, struct commit *c, uint64_t generation, enum err *why)
+/* Lets the committer begin; true: it has to be woken. The mutex is held. */
+static bool let_go(struct queue *q)
+{
+    bool first = !q->go;
+
+    q->go = true;
+    return first;
+}
+
+bool commit_enqueue(struct engine *e, struct commit *c, uint64_t generation, bool go, enum err *why)
 {
     struct queue *q = &e->queue;
-    bool ok, was_empty;
+    bool ok, wake = false;
 
     pthread_mutex_lock(&q->mutex);
     ok = generation == q->generation;
-    was_empty = list_empty(&q->commits);
     if (ok) {
         list_push(&q->commits, &c->node);
         q->cost += c->cost;
+        wake = go && let_go(q);
     } else {
         *why = q->generation_err;
     }
     pthread_mutex_unlock(&q->mutex);
-    if (ok && was_empty)
+    if (wake)
         pthread_cond_signal(&q->wake);
     return ok;
+}
+
+void engine_commits_go(struct engine *e)
+{
+    struct queue *q = &e->queue;
+    bool wake;
+
+    pthread_mutex_lock(&q->mutex);
+    wake = !list_empty(&q->commits) && let_go(q);
+    pthread_mutex_unlock(&q->mutex);
+    if (wake)
+        pthread_cond_signal(&q->wake);
 }
 
 /* Moves all of `from` to the end of `to`. */
@@ -56,15 +77,19 @@ static void splice(struct list_node *to, struct list_node *from)
         list_push(to, node);
 }
 
-/* False: closing, and nothing is left to do. */
+/* False: closing, and nothing is left to do. (A batch may be empty: what made it begin was thrown away.) */
 static bool take_queued(struct queue *q, struct list_node *batch)
 {
+    bool more;
+
     pthread_mutex_lock(&q->mutex);
-    while (list_empty(&q->commits) && !q->closing)
+    while (!q->go && !q->closing)
         pthread_cond_wait(&q->wake, &q->mutex);
+    q->go = false;
     splice(batch, &q->commits);
+    more = !list_empty(batch) || !q->closing;
     pthread_mutex_unlock(&q->mutex);
-    return !list_empty(batch);
+    return more;
 }
 
 /* ---- frames ---------------------------------------------------------------------------------- */

@@ -263,7 +263,15 @@ MUST_CHECK enum err engine_del_prefix(struct engine_txn *t, str prefix, uint64_t
  * an abort, and done gets that error.
  */
 void engine_txn_commit(struct engine_txn *t, void (*done)(void *arg, enum err result), void *arg);
-/* The same, and waits for what done would be told. */
+/*
+ * The same, but the committer need not begin before engine_commits_go(), which must follow soon: who has several
+ * to commit gets one group of them, and one sync. (Another's commit makes it begin, too.) No thread may wait for
+ * what it has not let go.
+ */
+void engine_txn_commit_soon(struct engine_txn *t, void (*done)(void *arg, enum err result),
+                            void *arg);
+void engine_commits_go(struct engine *e);
+/* As engine_txn_commit, and waits for what done would be told. */
 MUST_CHECK enum err engine_txn_commit_wait(struct engine_txn *t);
 /* Ends it as if it had not been. */
 void engine_txn_abort(struct engine_txn *t);

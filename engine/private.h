@@ -824,6 +824,7 @@ struct queue {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     struct list_node commits; /* oldest first */
+    bool go;                  /* the committer shall take them */
     struct list_node spare;   /* struct commit, for use again */
     size_t spare_n;
     uint64_t cost;           /* of what is committed and not yet durable */
@@ -835,8 +836,9 @@ struct queue {
     bool late;              /* some were refused, as the disk does not keep up: said once */
     uint64_t late_ms;       /* when the last one was */
 };
-/* Hands a commit over; the caller holds writer.mutex. False: its generation is gone, *why tells. */
-MUST_CHECK bool commit_enqueue(struct engine *e, struct commit *c, uint64_t generation,
+/* Hands a commit over, and, with `go`, sets the committer to work; the caller holds writer.mutex. False: its
+ * generation is gone, *why tells. */
+MUST_CHECK bool commit_enqueue(struct engine *e, struct commit *c, uint64_t generation, bool go,
                                enum err *why);
 void commit_run(struct engine *e); /* memory only: makes what is queued visible, at once */
 void *commit_thread(void *engine);

@@ -468,7 +468,7 @@ static void begin_header(const struct engine_txn *t)
 }
 
 /* OK: the committer has it. */
-static enum err hand_over(struct engine_txn *t)
+static enum err hand_over(struct engine_txn *t, bool go)
 {
     struct engine *e = t->engine;
     struct writer *w = &e->writer;
@@ -487,7 +487,7 @@ static enum err hand_over(struct engine_txn *t)
         sizeof *t->commit + t->bytes + (e->pages.made.tail - t->made_before) * PAGE_BYTES;
     /* From the queue on the commit is the committer's, who may have given it back already. */
     const struct version after = t->commit->version;
-    if (!commit_enqueue(e, t->commit, t->generation, &why))
+    if (!commit_enqueue(e, t->commit, t->generation, go, &why))
         return why;
     w->now = after;
     note_memory(e);
@@ -495,7 +495,8 @@ static enum err hand_over(struct engine_txn *t)
     return OK;
 }
 
-void engine_txn_commit(struct engine_txn *t, void (*done)(void *arg, enum err result), void *arg)
+static void commit(struct engine_txn *t, bool go, void (*done)(void *arg, enum err result),
+                   void *arg)
 {
     struct engine *e = t->engine;
     enum err err = t->failed;
@@ -505,7 +506,7 @@ void engine_txn_commit(struct engine_txn *t, void (*done)(void *arg, enum err re
     t->commit->arg = arg;
     /* Nothing written, and all that was seen is durable: there is nothing to wait for. */
     if (err == OK && (t->bytes > 0 || t->view.version > version_durable(&e->published))) {
-        err = hand_over(t);
+        err = hand_over(t, go);
         wait = err == OK;
     }
     if (err != OK)
@@ -515,6 +516,17 @@ void engine_txn_commit(struct engine_txn *t, void (*done)(void *arg, enum err re
     finish(t, wait);
     if (!wait && done != NULL)
         done(arg, err);
+}
+
+void engine_txn_commit(struct engine_txn *t, void (*done)(void *arg, enum err result), void *arg)
+{
+    commit(t, true, done, arg);
+}
+
+void engine_txn_commit_soon(struct engine_txn *t, void (*done)(void *arg, enum err result),
+                            void *arg)
+{
+    commit(t, false, done, arg);
 }
 
 /* Waits for the end of a transaction. */

@@ -421,6 +421,8 @@ static void one_turn(struct loop *l)
     adopt_tls(l);
     run_events(l, events, n);
     run_ready(l);
+    if (l->server->opt.app.turn_end != NULL)
+        l->server->opt.app.turn_end(l->ctx);
     run_timers(l);
     scarce_check(l);
     check_stop(l);

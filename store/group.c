@@ -170,3 +170,8 @@ enum err store_groups_of(struct store_session *s, struct arena *a, str principal
     *n = count;
     return OK;
 }
+
+void store_groups_recalled(struct store_session *s)
+{
+    STORE_TIME(s->thread->store, GROUPS_OF);
+}

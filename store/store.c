@@ -236,19 +236,36 @@ enum err store_write_wait(struct store_thread *t, struct arena *arena, struct st
     }
 }
 
-void store_commit(struct store_session *s, void (*done)(void *arg, enum err result), void *arg)
+/* False: it was aborted, and done has been told. */
+static bool may_commit(struct store_session *s, void (*done)(void *arg, enum err result), void *arg)
 {
     enum err e = s->err;
 
     CHECK(s->txn != NULL);
     if (e == OK)
         e = store_lists_write(s);
-    if (e == OK) {
-        engine_txn_commit(s->txn, done, arg);
-        return;
-    }
+    if (e == OK)
+        return true;
     engine_txn_abort(s->txn);
     done(arg, e);
+    return false;
+}
+
+void store_commit(struct store_session *s, void (*done)(void *arg, enum err result), void *arg)
+{
+    if (may_commit(s, done, arg))
+        engine_txn_commit(s->txn, done, arg);
+}
+
+void store_commit_soon(struct store_session *s, void (*done)(void *arg, enum err result), void *arg)
+{
+    if (may_commit(s, done, arg))
+        engine_txn_commit_soon(s->txn, done, arg);
+}
+
+void store_commits_go(struct store_thread *t)
+{
+    engine_commits_go(t->store->engine);
 }
 
 enum err store_commit_wait(struct store_session *s)

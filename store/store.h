@@ -116,7 +116,12 @@ MUST_CHECK enum err store_write_wait(struct store_thread *t, struct arena *arena
 /* Ends it; done(arg, result) is called once all that it wrote or saw is durable (or will not be),
  * on another thread or before this returns. done must not block. The session is gone at return. */
 void store_commit(struct store_session *s, void (*done)(void *arg, enum err result), void *arg);
-/* The same for who can wait, and has no loop to go on with: returns the result. */
+/* The same, but it may wait for others of this thread until store_commits_go(), which must follow soon: then they
+ * are made durable together. */
+void store_commit_soon(struct store_session *s, void (*done)(void *arg, enum err result),
+                       void *arg);
+void store_commits_go(struct store_thread *t);
+/* As store_commit for who can wait, and has no loop to go on with: returns the result. */
 MUST_CHECK enum err store_commit_wait(struct store_session *s);
 void store_abort(struct store_session *s);
 bool store_is_writing(const struct store_session *s);
@@ -423,6 +428,8 @@ MUST_CHECK enum err store_group_set(struct store_session *s, str uri, const str 
 /* The groups that a principal is a member of (in the arena; *uris may be NULL when *n is 0). */
 MUST_CHECK enum err store_groups_of(struct store_session *s, struct arena *a, str principal,
                                     const str **uris, size_t *n);
+/* Of a look-up that its caller remembers the answer of (store_names_mark): the observer is told all the same. */
+void store_groups_recalled(struct store_session *s);
 
 /* ---- notes ----------------------------------------------------------------------------------- */
 

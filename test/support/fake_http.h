@@ -233,9 +233,11 @@ static inline struct fake_answer *fake_ask(const struct http_app *app, void *loo
     arena_test_fail_chunk(fake_memory.fail_chunk);
     app->handle(loop, &ex->req);
     while (!ex->responded) {
+        app->turn_end(loop);
         fake_wait_resumed(ex);
         app->resume(loop, &ex->req);
     }
+    app->turn_end(loop);
     arena_test_fail_chunk(0);
     str what = arena_printf(keep, "%s " STR_FMT, method, STR_ARG(target));
     struct fake_answer *a = fake_keep(ex, keep, what.p);
