@@ -5,17 +5,21 @@
  * snapshot that it lies in is given back before the answer has left.
  */
 #include "api/private.h"
+#include "base/decimal.h"
 
 void api_timestamp_headers(struct api_req *r, int64_t timestamp)
 {
-    char *date = arena_alloc(r->arena, 30);
-    if (date == NULL)
+    char *date = arena_alloc(r->arena, 30), *tag = arena_alloc(r->arena, DECIMAL_MAX_BYTES + 2);
+    if (date == NULL || tag == NULL)
         return;
     /* Rounded down, also before 1970. */
     int64_t seconds = timestamp / 1000 - (timestamp % 1000 < 0);
     clock_http_date(seconds, date);
     http_header_add(r->out, STR("Last-Modified"), str_from(date));
-    http_header_add(r->out, STR("ETag"), arena_printf(r->arena, "\"%lld\"", (long long)timestamp));
+    tag[0] = '"';
+    char *end = decimal_put_i64(tag + 1, timestamp);
+    *end++ = '"';
+    http_header_add(r->out, STR("ETag"), (str){tag, (size_t)(end - tag)});
 }
 
 /* ---- Cache-Control: only anonymous answers may be cached ------------------------------------- */
@@ -135,11 +139,13 @@ static enum err write_permissions(struct api_req *r, const struct store_object *
             for (size_t i = 0; i < n; i++) {
                 if (!(acl[i].perms & (1u << bit)))
                     continue;
-                if (listed++ == 0)
-                    buf_printf(b, "%s\"" STR_FMT "\":[", kinds++ ? "," : "",
-                               STR_ARG(store_perm_name((enum store_perm)(1u << bit))));
-                else
+                if (listed++ == 0) {
+                    buf_add_str(b, kinds++ ? STR(",\"") : STR("\""));
+                    buf_add_str(b, store_perm_name((enum store_perm)(1u << bit)));
+                    buf_add_lit(b, "\":[");
+                } else {
                     buf_add_char(b, ',');
+                }
                 json_write_string(b, acl[i].principal);
             }
             if (listed)

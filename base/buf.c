@@ -6,6 +6,8 @@
  */
 #include "base/buf.h"
 
+#include "base/decimal.h"
+
 #include <stdarg.h>
 
 #define FIRST_CAP ((size_t)64)
@@ -55,14 +57,12 @@ static enum err grow(struct buf *b, size_t need)
     return OK;
 }
 
-enum err buf_reserve(struct buf *b, size_t more)
+enum err buf_make_room(struct buf *b, size_t more)
 {
     size_t need;
 
     if (b->err != OK)
         return b->err;
-    if (LIKELY(more <= b->cap - b->n && b->p != NULL))
-        return OK;
     if (!size_add(b->n, more, &need) || need > b->max)
         b->err = ERR_LIMIT;
     else
@@ -70,35 +70,11 @@ enum err buf_reserve(struct buf *b, size_t more)
     return b->err;
 }
 
-void buf_add(struct buf *b, const void *p, size_t n)
-{
-    if (n == 0 || buf_reserve(b, n) != OK)
-        return;
-    memcpy(b->p + b->n, p, n);
-    b->n += n;
-}
-
-void buf_add_str(struct buf *b, str s)
-{
-    buf_add(b, s.p, s.n);
-}
-
-void buf_add_char(struct buf *b, char c)
-{
-    if (buf_reserve(b, 1) == OK)
-        b->p[b->n++] = c;
-}
-
 void buf_add_u64(struct buf *b, uint64_t v)
 {
-    char digits[20];
-    char *p = digits + sizeof digits;
+    char digits[DECIMAL_MAX_BYTES];
 
-    do {
-        *--p = (char)('0' + v % 10);
-        v /= 10;
-    } while (v != 0);
-    buf_add(b, p, (size_t)(digits + sizeof digits - p));
+    buf_add(b, digits, (size_t)(decimal_put_u64(digits, v) - digits));
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

@@ -25,10 +25,35 @@ void buf_init_arena(struct buf *b, struct arena *a, size_t max_bytes);
 void buf_fini(struct buf *b);  /* frees (malloc kind); the struct may be initialised again */
 void buf_clear(struct buf *b); /* n = 0, err = OK; memory is kept */
 
-MUST_CHECK enum err buf_reserve(struct buf *b, size_t more); /* room for `more` bytes behind n */
-void buf_add(struct buf *b, const void *p, size_t n);
-void buf_add_str(struct buf *b, str s);
-void buf_add_char(struct buf *b, char c);
+enum err buf_make_room(struct buf *b, size_t more); /* of buf_reserve(): where there is none yet */
+
+/* Room for `more` bytes behind n. NOMEM, LIMIT. */
+MUST_CHECK static inline enum err buf_reserve(struct buf *b, size_t more)
+{
+    if (LIKELY(b->err == OK && more <= b->cap - b->n && b->p != NULL))
+        return OK;
+    return buf_make_room(b, more);
+}
+
+static inline void buf_add(struct buf *b, const void *p, size_t n)
+{
+    if (n == 0 || buf_reserve(b, n) != OK)
+        return;
+    memcpy(b->p + b->n, p, n);
+    b->n += n;
+}
+
+static inline void buf_add_str(struct buf *b, str s)
+{
+    buf_add(b, s.p, s.n);
+}
+
+static inline void buf_add_char(struct buf *b, char c)
+{
+    if (buf_reserve(b, 1) == OK)
+        b->p[b->n++] = c;
+}
+
 void buf_add_u64(struct buf *b, uint64_t v); /* decimal */
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 #define buf_add_lit(b, lit) buf_add((b), "" lit, sizeof(lit) - 1)

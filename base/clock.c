@@ -67,7 +67,7 @@ static struct date date_of(int64_t days)
     return (struct date){year, (month + 2) % 12, day_of_year - (153 * month + 2) / 5 + 1};
 }
 
-static char *put_digits(char *p, unsigned v, unsigned width)
+static inline char *put_digits(char *p, unsigned v, unsigned width)
 {
     for (unsigned i = width; i-- > 0; v /= 10)
         p[i] = (char)('0' + v % 10);

@@ -39,6 +39,20 @@ static inline bool str_eq(str a, str b)
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
+/* Where in a table that has one place for each; by the end of the text, which is where names differ. Not for a
+ * table that grows with what strangers put into it: they could choose names that meet. */
+static inline uint64_t str_spread(str s)
+{
+    uint64_t w[2] = {0, 0};
+    size_t n = s.n < sizeof w ? s.n : sizeof w;
+
+    if (n > 0)
+        memcpy(w, s.p + s.n - n, n);
+    w[0] = (w[0] ^ s.n) * UINT64_C(0x9e3779b97f4a7c15);
+    w[1] = (w[1] ^ w[0] >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
+    return w[1] ^ w[1] >> 32;
+}
+
 bool str_eq_nocase(str a, str b); /* ASCII only */
 int str_cmp(str a, str b);        /* by bytes (= by code point in UTF-8); <0, 0, >0 */
 bool str_is_one_of(str s, const str *words, size_t n);

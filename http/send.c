@@ -17,6 +17,7 @@
  * and that is bounded (OUT_MAX_BYTES).
  */
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "http/private.h"
 
 #define COPIED_BODY_BYTES (16 * KIB) /* up to here copying is cheaper than a second iovec */
@@ -234,18 +235,6 @@ static char *put(char *p, str s)
     return p + s.n;
 }
 
-static char *put_u64(char *p, uint64_t v)
-{
-    char digits[20];
-    char *d = digits + sizeof digits;
-
-    do {
-        *--d = (char)('0' + v % 10);
-        v /= 10;
-    } while (v != 0);
-    return put(p, (str){d, (size_t)(digits + sizeof digits - d)});
-}
-
 static char *put_header(char *p, const struct http_header *f)
 {
     p = put(p, f->name);
@@ -281,7 +270,7 @@ static char *put_head(struct conn *c, char *p)
         p = put_header(p, &res->headers[i]);
     if (has_length(res->status)) {
         p = put(p, STR("Content-Length: "));
-        p = put_u64(p, res->body.n);
+        p = decimal_put_u64(p, res->body.n);
         p = put(p, STR("\r\n"));
     }
     if (c->close_after)

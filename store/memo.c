@@ -6,8 +6,6 @@
  * (engine_view_mark): every write of a key that has to do with names marks its transaction (store.c). Names
  * that are too long for a place are not remembered.
  */
-#include "base/rand.h"
-#include "base/siphash.h"
 #include "store/private.h"
 
 #define PLACES     128 /* a power of two */
@@ -21,17 +19,12 @@ struct memo_place {
 };
 
 struct memo {
-    struct siphash_key key; /* strangers choose the names */
     struct memo_place places[PLACES];
 };
 
 struct memo *store_memo_new(void)
 {
-    struct memo *m = calloc(1, sizeof *m);
-
-    if (m != NULL)
-        rand_bytes(&m->key, sizeof m->key);
-    return m;
+    return calloc(1, sizeof(struct memo));
 }
 
 void store_memo_free(struct memo *m)
@@ -43,11 +36,11 @@ void store_memo_free(struct memo *m)
 static struct memo_place *place_of(struct store_session *s, struct store_list_id id)
 {
     struct memo *m = s->thread->memo;
-    uint64_t hash = siphash64(&m->key, id.parent);
 
     if (id.resource.n == 0 || id.resource.n + id.parent.n > NAME_BYTES)
         return NULL;
-    return &m->places[(hash + (uint8_t)id.resource.p[0]) % PLACES]; /* neighbours have one parent */
+    return &m->places[(str_spread(id.parent) + (uint8_t)id.resource.p[0]) %
+                      PLACES]; /* neighbours have one parent */
 }
 
 static bool is_at(const struct memo_place *at, struct store_list_id id, uint64_t mark)

@@ -12,6 +12,7 @@
  * "id" and "last_modified" always end the text, so that both are found without a scan, and what
  * the header says of them is checked against the text at every decode.
  */
+#include "base/decimal.h"
 #include "store/private.h"
 
 #define LAYOUT         0x10
@@ -27,29 +28,14 @@ struct tail {
 #define LIVE_END    "}"
 #define DELETED_END ",\"deleted\":true}"
 
-static size_t put_decimal(char *out, int64_t v)
-{
-    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-    char digits[20];
-    size_t i = sizeof digits, n = 0;
-
-    do {
-        digits[--i] = (char)('0' + u % 10);
-        u /= 10;
-    } while (u != 0);
-    if (v < 0)
-        out[n++] = '-';
-    memcpy(out + n, digits + i, sizeof digits - i);
-    return n + sizeof digits - i;
-}
-
 static void tail_make(struct tail *t, int64_t last_modified, bool deleted)
 {
     str end = deleted ? STR(DELETED_END) : STR(LIVE_END);
 
     t->time_at = sizeof(TIME_HEAD) - 1;
     memcpy(t->text, TIME_HEAD, t->time_at);
-    t->time_n = put_decimal(t->text + t->time_at, last_modified);
+    t->time_n =
+        (size_t)(decimal_put_i64(t->text + t->time_at, last_modified) - t->text) - t->time_at;
     t->n = t->time_at + t->time_n;
     memcpy(t->text + t->n, end.p, end.n);
     t->n += end.n;
