@@ -17,8 +17,9 @@ PACKAGES   := gcc libc6-dev make pkg-config check openssl libmbedtls-dev libjsmn
 
 ifeq ($(SANITIZE),)
 VARIANT    := release
-OPT        := -O2 -g
-LINK       := -static-pie
+# Small: what nothing refers to is left out, and what only unwinding of exceptions would need.
+OPT        := -O2 -g -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
+LINK       := -static-pie -Wl,--gc-sections
 else ifeq ($(SANITIZE),thread)
 VARIANT    := tsan
 OPT        := -O1 -g -fsanitize=thread -DKINTO_DEBUG
@@ -37,6 +38,7 @@ OPT        := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno
 LINK       :=
 endif
 
+comma      := ,
 B          := $(BUILD_ROOT)/$(VARIANT)-$(notdir $(CC))
 VERSION    := $(shell cat VERSION 2>/dev/null || echo 0.0.0)
 WARN       := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
@@ -49,6 +51,13 @@ HARDEN     += $(if $(filter aarch64,$(MACHINE)),-mbranch-protection=standard)
 ifeq ($(SANITIZE),)
 HARDEN     += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(if $(findstring clang,$(CC)),2,3)
 LINK       += -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
+endif
+ifeq ($(SANITIZE),)
+# Relocations in a tenth of the space, where the linker can (x86-64 only, so far).
+LINK       += $(if $(filter x86_64,$(MACHINE)),-Wl$(comma)-z$(comma)pack-relative-relocs)
+# PCRE2's compiler to machine code is not called, so it is not linked (json/pcre2_jit.c).
+NO_JIT     := pcre2_jit_match_8 _pcre2_jit_check_exec_8 _pcre2_jit_free_8 _pcre2_jit_get_size_8
+LINK       += $(NO_JIT:%=-Wl$(comma)--wrap=%) -Wl,-u,__wrap_pcre2_jit_match_8
 endif
 LANGUAGE   := -std=gnu11 -I. -D_GNU_SOURCE -DKINTO_VERSION='"$(VERSION)"'
 CFLAGS     += $(OPT) $(WARN) $(HARDEN) -pthread $(LANGUAGE)
@@ -91,6 +100,11 @@ $(B)/kinto: $(B)/kinto.o $(B)/libkinto.a
 
 $(B)/libkinto.a: $(OBJ)
 	$(Q)rm -f $@ && ar rcs $@ $^
+
+# What runs for each request, and each record that it looks at, is worth more space.
+ifeq ($(SANITIZE),)
+$(foreach r,json engine http store,$(B)/$(r)/%.o): CFLAGS += -O3
+endif
 
 $(B)/%.o: %.c
 	@mkdir -p $(dir $@)

@@ -165,7 +165,7 @@ unsigned api_route_ids(const struct api *a, const struct api_route *route,
 /* The objects that the path of a resource names, "/buckets/b/collections/c": slices of it. */
 static void fill_levels(struct api_req *r, const struct api_segments *segments)
 {
-    enum api_kind kinds[MAX_LEVELS];
+    enum api_kind kinds[MAX_LEVELS] = {KIND_NONE};
     r->nlevels = api_route_ids(r->api, r->route, kinds);
     for (unsigned i = 0; i < r->nlevels; i++) {
         str id = segments->at[2 * i + 2];
