@@ -73,8 +73,9 @@ enum err buf_make_room(struct buf *b, size_t more)
 void buf_add_u64(struct buf *b, uint64_t v)
 {
     char digits[DECIMAL_MAX_BYTES];
+    const char *end = decimal_put_u64(digits, v);
 
-    buf_add(b, digits, (size_t)(decimal_put_u64(digits, v) - digits));
+    buf_add(b, digits, (size_t)(end - digits));
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

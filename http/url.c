@@ -24,9 +24,11 @@ str http_url_decode(struct arena *a, str in, bool plus)
         return STR_NONE;
     for (size_t i = 0; i < in.n; i++) {
         char c = in.p[i];
-        if (c == '%' && in.n - i > 2 && str_hex_digit(in.p[i + 1]) >= 0 &&
-            str_hex_digit(in.p[i + 2]) >= 0) {
-            c = (char)(str_hex_digit(in.p[i + 1]) << 4 | str_hex_digit(in.p[i + 2]));
+        bool coded = c == '%' && in.n - i > 2;
+        int high = coded ? str_hex_digit(in.p[i + 1]) : -1;
+        int low = coded ? str_hex_digit(in.p[i + 2]) : -1;
+        if (high >= 0 && low >= 0) {
+            c = (char)(high << 4 | low);
             i += 2;
         } else if (c == '+' && plus) {
             c = ' ';
