@@ -185,19 +185,28 @@ fuzz-coverage: ## which lines of the parsers the seeds reach
 
 fuzz-targets: $(FUZZ_NAMES:%=$(B)/test/fuzz/fuzz_%)
 
+# Without it the programs below skip, loudly.
+VENV       := python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || ./test/support/deps.sh python3 python3-venv || true
+
 # The stores that the engine is measured beside are needed here only.
-BENCH_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard test/bench/*.c))
-$(B)/test/bench/engine: $(BENCH_OBJ) $(B)/libkinto.a
+BENCH_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard test/bench/engine/*.c))
+$(B)/test/bench/engine/bench: $(BENCH_OBJ) $(B)/libkinto.a
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS) -llmdb -lsqlite3
 
 bench-engine: ## the engine beside LMDB and SQLite (installed when missing): BENCH="--records 1000000 ..."
 	$(Q)./test/support/deps.sh $(PACKAGES) liblmdb-dev libsqlite3-dev
-	$(Q)$(MAKE) --no-print-directory $(B)/test/bench/engine
-	$(Q)$(B)/test/bench/engine $(BENCH)
+	$(Q)$(MAKE) --no-print-directory $(B)/test/bench/engine/bench
+	$(Q)$(B)/test/bench/engine/bench $(BENCH)
 
-# Without it the programs below skip, loudly.
-VENV       := python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || ./test/support/deps.sh python3 python3-venv || true
+.PHONY: bench
+bench: ## kinto beside the reference, nginx and a loop of syncs, on one core (what is missing is installed): BENCH="--only get,put"
+	$(Q)./test/support/deps.sh $(PACKAGES) wrk strace || exit 1
+	$(Q)./test/support/deps.sh nginx-light postgresql || true
+	$(Q)$(VENV)
+	$(Q)$(MAKE) --no-print-directory kinto
+	$(Q)KINTO_BIN=$(abspath $(B)/kinto) python3 test/bench/bench.py --scratch $(BUILD_ROOT)/bench \
+	    --out $(BUILD_ROOT)/bench $(BENCH)
 
 .PHONY: parity parity-test openapi-test
 parity: kinto ## ours beside the reference (installed when missing): REQUESTS=10000 SEED=1 PROFILE=

@@ -1,5 +1,5 @@
 /*
- * test/bench/engine.c - our engine beside LMDB and SQLite (two layouts), doing the same work in one run.
+ * test/bench/engine/engine.c - our engine beside LMDB and SQLite (two layouts), doing the same work in one run.
  *
  *     engine [--records N] [--seconds S] [--rounds R] [--dir DIR] [--only STORE] [--json FILE]
  *
@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "test/bench/bench.h"
+#include "test/bench/engine/bench.h"
 
 #define PATH_BYTES 4096
 

@@ -1,5 +1,5 @@
 /*
- * test/bench/bench.h - the same work for our engine and for two others.
+ * test/bench/engine/bench.h - the same work for our engine and for two others.
  *
  * A store is a struct of function pointers; measure.c does the work through it and takes the time,
  * report.c prints and judges. The records are made here, so that every store gets the same ones and

@@ -1,11 +1,11 @@
 /*
- * test/bench/store_lmdb.c - LMDB as its manual has it used: one environment, synchronous commits
+ * test/bench/engine/store_lmdb.c - LMDB as its manual has it used: one environment, synchronous commits
  * (no NOSYNC, NOMETASYNC, WRITEMAP or MAPASYNC), writers that wait in mdb_txn_begin for one another,
  * and a read transaction a thread that is reset and renewed for each snapshot.
  */
 #include <lmdb.h>
 
-#include "test/bench/bench.h"
+#include "test/bench/engine/bench.h"
 
 #define MAP_BYTES ((size_t)64 << 30) /* address space, not disk */
 

@@ -1,5 +1,5 @@
 /*
- * test/bench/measure.c - the records, and the work whose time is taken.
+ * test/bench/engine/measure.c - the records, and the work whose time is taken.
  *
  * A round, in a new store: bulk puts; close; bytes on disk; open again to the first answer; gets;
  * scans; commits of 1, 16 and 64 writers. The keys asked for are the same for every store.
@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "test/bench/bench.h"
+#include "test/bench/engine/bench.h"
 
 #define SYNCS 201
 

@@ -1,5 +1,5 @@
 /*
- * test/bench/store_kinto.c - our engine. A writer waits for its own done(), which the committer
+ * test/bench/engine/store_kinto.c - our engine. A writer waits for its own done(), which the committer
  * calls when the transaction is on disk. Bulk puts do not wait between transactions: the next one
  * builds on what is not yet durable, and the end waits for all.
  */
@@ -8,7 +8,7 @@
 #include <semaphore.h>
 
 #include "engine/engine.h"
-#include "test/bench/bench.h"
+#include "test/bench/engine/bench.h"
 
 struct store {
     struct engine *engine;

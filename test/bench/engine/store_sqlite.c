@@ -1,5 +1,5 @@
 /*
- * test/bench/store_sqlite.c - SQLite: WAL, synchronous=FULL, prepared statements, a cache and a
+ * test/bench/engine/store_sqlite.c - SQLite: WAL, synchronous=FULL, prepared statements, a cache and a
  * memory map that hold everything. No layout is best at everything, so there are two, and the goals
  * are held against the better one: WITHOUT ROWID (one B-tree with the values in it, as LMDB has it:
  * faster scans) and an ordinary table (values in the order in which they came, beside an index of
@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
-#include "test/bench/bench.h"
+#include "test/bench/engine/bench.h"
 
 #define PATH_BYTES 4096
 #define SETTINGS                                                                                   \

@@ -1,10 +1,10 @@
 /*
- * test/bench/report.c - the table, the goals, and the same as JSON.
+ * test/bench/engine/report.c - the table, the goals, and the same as JSON.
  */
 #include <errno.h>
 #include <inttypes.h>
 
-#include "test/bench/bench.h"
+#include "test/bench/engine/bench.h"
 
 static const struct {
     const char *name, *key; /* for the table; for JSON */

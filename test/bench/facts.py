@@ -1,0 +1,148 @@
+"""What is told by one number: start, memory, sizes, and how much is lost with a hundred times the data."""
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import time
+
+import contestants
+import data
+import load
+import process
+import workloads
+
+STARTS = 11
+IDLE_CONNECTIONS = 10000
+MANY = 1000000
+LARGE_BATCH = 1000
+
+
+class Large(contestants.OursDurable):
+    settings = "kinto.batch_max_requests = %d" % LARGE_BATCH
+
+
+class Kept(contestants.OursDurable):
+    """On data that was written before."""
+
+
+def first_answer(server):
+    """Milliseconds from exec to the first 200."""
+    argv = [os.environ["KINTO_BIN"], "start", "--ini", os.path.join(server.dir, "kinto.ini"), "--port",
+            str(server.port), "-q", "--data", server.data]
+    begin = time.perf_counter()
+    child = subprocess.Popen(server.pinned(argv), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                             env=dict(os.environ, KINTO_INI=""))
+    while True:
+        try:
+            s = socket.create_connection(("127.0.0.1", server.port))
+            break
+        except OSError:
+            time.sleep(0.0002)
+    s.sendall(b"GET /v1/ HTTP/1.1\r\nHost: h\r\n\r\n")
+    ok = s.recv(64).startswith(b"HTTP/1.1 200")
+    took = (time.perf_counter() - begin) * 1000
+    s.close()
+    child.terminate()
+    child.wait()
+    if not ok:
+        raise SystemExit("bench: the first answer was no 200")
+    return took
+
+
+def starts(server, results, name, says):
+    results.add_fact(name, statistics.median(first_answer(server) for _ in range(STARTS)), says)
+
+
+def on_disk(folder):
+    return sum(os.stat(os.path.join(folder, f)).st_blocks * 512 for f in os.listdir(folder))
+
+
+def stop(server):
+    server.process.terminate()
+    server.process.wait(60)
+
+
+def binary(results, scratch):
+    stripped = os.path.join(scratch, "stripped")
+    shutil.copy(os.environ["KINTO_BIN"], stripped)
+    subprocess.run(["strip", stripped], check=True)
+    results.add_fact("binary", os.path.getsize(stripped) / 1e6, "MB, stripped")
+    os.unlink(stripped)
+
+
+def idle_connections(a, results):
+    """RSS with many connections that have asked once and say nothing."""
+    with contestants.OursDurable(a.scratch, "0") as server:
+        held = []
+        before = process.resident_bytes(server.pids())
+        results.add_fact("idle_rss", before / 2**20, "MiB, nothing stored, nobody connected")
+        for _ in range(IDLE_CONNECTIONS):
+            s = socket.create_connection(("127.0.0.1", server.port))
+            s.sendall(b"GET /v1/ HTTP/1.1\r\nHost: h\r\n\r\n")
+            if not s.recv(16):
+                raise SystemExit("bench: a connection was closed")
+            held.append(s)
+        results.add_fact("connections_rss", process.resident_bytes(server.pids()) / 2**20,
+                         "MiB with %d idle connections" % IDLE_CONNECTIONS)
+        for s in held:
+            s.close()
+
+
+def rate(server, a, name, records):
+    """Operations a CPU second at 64 connections, the median of the rounds."""
+    workload = next(w for w in workloads.ALL if w.name == name)
+    client = workloads.Client(server.port)
+    requests = workload.requests(client, records)
+    workload.prove(client, requests[0], records)
+    client.close()
+    script = os.path.join(a.scratch, "fact.lua")
+    load.write_script(script, requests)
+    found = []
+    for _ in range(a.rounds):
+        before = process.cpu_seconds(server.pids())
+        result = load.run("1", script, server.port, 64, a.seconds)
+        found.append(result.requests / (process.cpu_seconds(server.pids()) - before))
+    return statistics.median(found)
+
+
+def large(a, results):
+    """A million records beside ten thousand."""
+    few = {}
+    with contestants.OursDurable(a.scratch, "0") as server:
+        workloads.fill(server.port, a.records)
+        for name in ("get", "put"):
+            few[name] = rate(server, a, name, a.records)
+    with Large(a.scratch, "0") as server:
+        workloads.fill(server.port, MANY, LARGE_BATCH)
+        for name in ("get", "put"):
+            results.add_fact("many_" + name, rate(server, a, name, MANY) / few[name],
+                             "%s of %d records, by CPU time: times that of %d" % (name.upper(), MANY, a.records))
+        stop(server)
+        server.data = os.path.join(server.dir, "data")
+        results.add_fact("bytes", on_disk(server.data) / MANY,
+                         "bytes on disk for each record of %d, all files" % data.RECORD_BYTES)
+        starts(server, results, "start_many", "ms from exec to the first answer, %d records" % MANY)
+
+
+def two_loops(a, results):
+    """Twice as many loops: what an operation costs each of them."""
+    cost = {}
+    for loops in (1, 2):
+        kind = type("Loops", (contestants.OursDurable,), {"loops": loops})
+        with kind(a.scratch, "0,1") as server:
+            workloads.fill(server.port, a.records)
+            cost[loops] = 1 / rate(server, a, "get", a.records)
+    results.add_fact("two_loops", 2 * cost[1] / cost[2],
+                     "GET on two loops, by CPU time: times that of one (wrk shares the two cores)")
+
+
+def measure(a, results):
+    binary(results, a.scratch)
+    with contestants.OursDurable(a.scratch, "0") as server:
+        stop(server)
+        server.data = os.path.join(server.dir, "data")
+        starts(server, results, "start", "ms from exec to the first answer, nothing stored")
+    idle_connections(a, results)
+    two_loops(a, results)
+    large(a, results)
