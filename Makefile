@@ -208,6 +208,12 @@ bench: ## kinto beside the reference, nginx and a loop of syncs, on one core (wh
 	$(Q)KINTO_BIN=$(abspath $(B)/kinto) python3 test/bench/bench.py --scratch $(BUILD_ROOT)/bench \
 	    --out $(BUILD_ROOT)/bench $(BENCH)
 
+.PHONY: instructions
+instructions: ## do requests take as many instructions as they did? Under callgrind, so on any machine: UPDATE=1 records
+	$(Q)./test/support/deps.sh $(PACKAGES) valgrind binutils
+	$(Q)$(MAKE) --no-print-directory kinto
+	$(Q)KINTO_BIN=$(abspath $(B)/kinto) python3 test/bench/instructions.py $(if $(UPDATE),--update)
+
 .PHONY: parity parity-test openapi-test
 parity: kinto ## ours beside the reference (installed when missing): REQUESTS=10000 SEED=1 PROFILE=
 	$(Q)$(VENV)
