@@ -140,6 +140,7 @@ void api_free(struct api *a)
     if (a == NULL)
         return;
     api_pools_free(a);
+    api_readers_free(a);
     for (size_t i = 0; i < a->nservices; i++)
         if (a->services[i].join)
             a->services[i].join(a->services[i].ctx);
@@ -254,28 +255,38 @@ struct store *api_store(struct api *a)
 
 /* ---- the face to the HTTP server ------------------------------------------------------------- */
 
-static void loop_stop(void *ctx)
+enum err api_loop_init(struct api_loop *loop, struct api *a)
 {
-    struct api_loop *loop = ctx;
+    loop->api = a;
+    loop->memory = auth_memory_new();
+    loop->callers = api_callers_new();
+    if (loop->memory && loop->callers && store_thread_new(a->store, &loop->thread) == OK)
+        return OK;
+    api_loop_fini(loop);
+    return ERR_NOMEM;
+}
+
+void api_loop_fini(struct api_loop *loop)
+{
     store_thread_free(loop->thread);
     api_callers_free(loop->callers);
     auth_memory_free(loop->memory);
-    free(loop);
 }
 
 static void *loop_start(void *ctx, unsigned index)
 {
     (void)index;
     struct api_loop *loop = calloc(1, sizeof *loop);
-    if (loop == NULL)
-        return NULL;
-    loop->api = ctx;
-    loop->memory = auth_memory_new();
-    loop->callers = api_callers_new();
-    if (loop->memory && loop->callers && store_thread_new(loop->api->store, &loop->thread) == OK)
+    if (loop && api_loop_init(loop, ctx) == OK)
         return loop;
-    loop_stop(loop);
+    free(loop);
     return NULL;
+}
+
+static void loop_stop(void *ctx)
+{
+    api_loop_fini(ctx);
+    free(ctx);
 }
 
 static void handle(void *ctx, struct http_req *req)

@@ -469,6 +469,7 @@ bool api_is_text(struct api_req *r, const struct json *v, str name, const char *
 enum api_pool {
     POOL_COMPUTE, /* takes the processor */
     POOL_WAIT,    /* waits for the network, with a deadline */
+    POOL_READ,    /* reads much (aside.c) */
     POOL_COUNT
 };
 struct api_work;

@@ -315,6 +315,15 @@ enum api_step api_batch_prepare(struct api_req *r)
     return STEP_NEXT;
 }
 
+void api_batch_set_loop(struct api_batch *b, struct api_loop *loop)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        b->parts[i].req->loop = loop;
+        if (b->parts[i].then)
+            b->parts[i].then->loop = loop;
+    }
+}
+
 bool api_batch_writes(const struct api_req *r)
 {
     for (size_t i = 0; i < r->batch->count; i++) {

@@ -128,6 +128,8 @@ static void log_failure(struct api_req *r, enum log_level level, const char *eve
 
 enum api_step api_fail_err(struct api_req *r, enum err e)
 {
+    if (api_goes_aside(r, e))
+        return STEP_WAIT;
     switch (e) {
     case ERR_LIMIT:
         return api_fail(r, API_ERR_TOO_LARGE);

@@ -444,11 +444,12 @@ static void let_go_in_time(struct api_req *r)
         let_go(loop);
 }
 
-static enum api_step run_reading(struct api_req *r)
+enum api_step api_run_reading(struct api_req *r, uint64_t at_once)
 {
     enum err e = store_read_begin(r->loop->thread, r->arena, &r->session);
     if (e != OK)
         return api_fail_err(r, e);
+    store_work_at_most(r->session, at_once);
     enum api_step s = api_run_in_session(r);
     store_read_end(r->session);
     r->session = NULL;
@@ -475,7 +476,7 @@ static enum outcome run_steps(struct api_req *r)
     r->is_prepared = s == STEP_NEXT;
     let_go_in_time(r);
     if (s == STEP_NEXT)
-        s = api_needs_write(r) ? STEP_WRITE : run_reading(r);
+        s = api_needs_write(r) ? STEP_WRITE : api_read(r);
     if (s == STEP_WRITE)
         return run_writing(r);
     return s == STEP_WAIT ? NEEDS_WORK : ANSWERED;
@@ -484,15 +485,19 @@ static enum outcome run_steps(struct api_req *r)
 /* As far as it goes: to the answer, or until it is resumed. */
 static void proceed(struct api_req *r)
 {
-    enum outcome o = run_steps(r);
-    if (o == NEEDS_WORK) {
+    enum outcome o;
+    while ((o = run_steps(r)) == NEEDS_WORK) {
         r->parked = AT_WORK;
-        if (http_is_gone(r->http))
+        if (http_is_gone(r->http)) {
             api_fail(r, API_ERR_UNAVAILABLE); /* nobody is there to read it */
-        else if (api_work_submit(r) == OK)
+            break;
+        }
+        if (api_work_submit(r) == OK)
             return;
-        else
-            api_work_refuse(r);
+        if (api_aside_was_refused(r))
+            continue;
+        api_work_refuse(r);
+        break;
     }
     if (o != NEEDS_DISK)
         respond(r);

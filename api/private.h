@@ -169,6 +169,7 @@ struct api {
     size_t nobservers;
     pthread_mutex_t sharing; /* of the list of work that others may wait for */
     struct api_work *shared;
+    struct api_reader *readers;    /* that nobody uses now; under `sharing` */
     str exposed[EXPOSED_COUNT];    /* none: those of the core (cors.c) */
     _Atomic uint64_t told_full_ms; /* when the log was told that they are full; 0: never */
     struct api_limits limits;
@@ -361,6 +362,8 @@ void api_turn_end(struct api_loop *loop);
 /* The steps before a session exists; a batch runs them for each of its parts first. */
 enum api_step api_run_before_session(struct api_req *r);
 enum api_step api_run_in_session(struct api_req *r);
+/* In a snapshot, which gives up when it has looked at more than that (store_work_at_most). */
+enum api_step api_run_reading(struct api_req *r, uint64_t at_once);
 bool api_needs_write(const struct api_req *r);
 /* True for a part of a batch that an error stopped: it goes out barer than others, and is told by the
  * path that was asked for, as in the reference. */
@@ -382,6 +385,7 @@ MUST_CHECK enum err api_work_submit(struct api_req *r);
 bool api_work_dropped(struct api_req *r);         /* its last work was not done: the server stops */
 enum api_step api_work_refuse(struct api_req *r); /* 503 when it was not taken */
 /* First when it is resumed: its arena is the loop's again. */
+void api_work_forget(struct api_req *r, const struct api_work *w); /* as if it had not been done */
 void api_work_end(struct api_req *r);
 
 /* ---- limit.c --------------------------------------------------------------------------------- */
@@ -471,6 +475,23 @@ bool api_valid_id(str id);
 /* Which ids are valid, as a regular expression that JSON can hold as it is. */
 const char *api_id_pattern(const struct api *a, enum api_kind k);
 str api_new_id(struct api_req *r);
+
+/* ---- api.c ----------------------------------------------------------------------------------- */
+
+/* What a thread needs to handle requests; all 0 before. NOMEM. */
+MUST_CHECK enum err api_loop_init(struct api_loop *loop, struct api *a);
+void api_loop_fini(struct api_loop *loop);
+
+/* ---- aside.c --------------------------------------------------------------------------------- */
+
+struct api_reader;
+void api_readers_free(struct api *a);
+/* The steps in a snapshot, on the loop or aside: to an answer, or to WRITE or WAIT. */
+enum api_step api_read(struct api_req *r);
+/* Is that what happens when the session takes too long? Then the steps answer WAIT. */
+bool api_goes_aside(struct api_req *r, enum err e);
+/* The work that could not be submitted was that: the steps are to be run again. */
+bool api_aside_was_refused(struct api_req *r);
 
 /* ---- principals.c ---------------------------------------------------------------------------- */
 
@@ -604,6 +625,7 @@ enum api_step api_openapi(struct api_req *r); /* openapi.c */
 enum api_step api_batch(struct api_req *r);
 size_t api_batch_parts(const struct api_req *r); /* of a batch that has begun */
 /* Checks it, and runs its parts up to the session. */
+void api_batch_set_loop(struct api_batch *b, struct api_loop *loop); /* of all its parts */
 enum api_step api_batch_prepare(struct api_req *r);
 bool api_batch_writes(const struct api_req *r);
 /* The request that gave the answer of the i-th part; NULL: it has none. */

@@ -18,6 +18,9 @@
 /* Of the pools' threads: the loops come first, but do not starve them. With all cores busy a thread has a
  * quarter of one (sched(7)); at 10 it has a tenth, and a log-in of 0.2 s takes 3.5 s. */
 #define NICENESS 5
+/* Of those that read much: a loop that is woken takes the processor from them at once, so that who asks for little
+ * waits no longer than without them. What a busy loop leaves is theirs. */
+#define LOWEST 19
 
 struct api_work *api_work_done(struct api_req *r, api_work_fn run, str key)
 {
@@ -25,6 +28,14 @@ struct api_work *api_work_done(struct api_req *r, api_work_fn run, str key)
         if (w->run == run && str_eq(w->key, key))
             return w;
     return NULL;
+}
+
+void api_work_forget(struct api_req *r, const struct api_work *w)
+{
+    struct api_work **at = &api_outermost(r)->works;
+    while (*at != w)
+        at = &(*at)->next;
+    *at = w->next;
 }
 
 enum api_step api_work_begin(struct api_req *r, struct api_work *w, api_work_fn run, str key,
@@ -193,6 +204,10 @@ enum err api_pools_new(struct api *a)
                           .max_jobs = 1024,
                           .max_a_lane = 64,
                           .niceness = NICENESS},
+        [POOL_READ] = {.threads = os_cpu_count(),
+                       .max_jobs = 1024,
+                       .max_a_lane = 256,
+                       .niceness = LOWEST},
         [POOL_WAIT] = {.threads = 16, .max_jobs = 1024, .max_a_lane = 64, .niceness = NICENESS},
     };
     enum err e = OK;

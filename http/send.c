@@ -22,6 +22,7 @@
 
 #define COPIED_BODY_BYTES (16 * KIB) /* up to here copying is cheaper than a second iovec */
 #define MAX_HEAD_BYTES    (32 * KIB) /* of a response */
+#define SHARE_BYTES       (64 * KIB) /* of a large body in one turn */
 
 _Static_assert(OUT_BYTES >= MAX_HEAD_BYTES + COPIED_BODY_BYTES, "one response fits");
 
@@ -138,8 +139,8 @@ static bool spill(struct conn *c, size_t from)
     return !buf_failed(&c->out) && pay(c);
 }
 
-/* The parts of the queue in order; returns how many there are. */
-static int collect(const struct conn *c, size_t gathered_at, struct iovec v[3])
+/* The parts of the queue in order, of the body no more than `share`; returns how many there are. */
+static int collect(const struct conn *c, size_t gathered_at, size_t share, struct iovec v[3])
 {
     const struct loop *l = c->loop;
     int n = 0;
@@ -149,7 +150,8 @@ static int collect(const struct conn *c, size_t gathered_at, struct iovec v[3])
     if (l->out_n > gathered_at)
         v[n++] = (struct iovec){l->out + gathered_at, l->out_n - gathered_at};
     if (c->body_rest.n > 0)
-        v[n++] = (struct iovec){(void *)(uintptr_t)c->body_rest.p, c->body_rest.n};
+        v[n++] = (struct iovec){(void *)(uintptr_t)c->body_rest.p,
+                                MIN_OF(c->body_rest.n, MAX_OF(share, (size_t)1))};
     return n;
 }
 
@@ -169,14 +171,28 @@ static void consume(struct conn *c, size_t *gathered_at, size_t n)
     c->body_rest = str_drop(c->body_rest, n - part);
 }
 
+/* The kernel takes megabytes at once, which is a millisecond: then others get their turn. */
+static ssize_t write_share(struct conn *c, const struct iovec *v, int n, size_t *share)
+{
+    ssize_t r;
+
+    if (*share == 0) {
+        loop_make_ready(c);
+        return IO_AGAIN;
+    }
+    r = c->transport->write(c, v, n);
+    *share -= MIN_OF(*share, (size_t)MAX_OF(r, (ssize_t)0));
+    return r;
+}
+
 int send_flush(struct conn *c)
 {
-    size_t gathered_at = 0;
+    size_t gathered_at = 0, share = SHARE_BYTES;
     struct iovec v[3];
     int n;
 
-    while ((n = collect(c, gathered_at, v)) > 0) {
-        ssize_t r = c->transport->write(c, v, n);
+    while ((n = collect(c, gathered_at, share, v)) > 0) {
+        ssize_t r = write_share(c, v, n, &share);
         if (r == IO_AGAIN) {
             if (c->due == 0 && c->timer_kind == TIMER_SEND)
                 loop_timer_stop(c); /* enough went: the time-out begins anew */

@@ -175,6 +175,7 @@ struct store_thread {
  */
 struct work {
     uint64_t done, limit; /* limit: of the query that is being answered */
+    uint64_t most;        /* of the session: then it gives up; 0: none */
 };
 static inline bool work_over(const struct work *w)
 {

@@ -19,6 +19,10 @@
 
 static const str time_field = STR_INIT("last_modified");
 
+/* What it takes to come to one, beside looking into it. */
+#define OBJECT_WORK 64
+#define KEY_WORK    16
+
 /* ---- preparation ----------------------------------------------------------------------------- */
 
 /* Turns the filter into a bound: last_modified against an integer. */
@@ -143,7 +147,7 @@ bool store_run_visible(struct query_run *r, const struct object *o)
     const struct store_query *q = r->q;
 
     r->seen += o->o.data.n;
-    r->s->work.done += 64;
+    r->s->work.done += OBJECT_WORK;
     r->s->work.limit = r->before + MAX_OF(STORE_WORK_MAX, 10 * r->seen);
     if (o->o.last_modified < r->lo || o->o.last_modified > r->hi)
         return false;
@@ -161,6 +165,8 @@ enum err store_run_bounds(const struct query_run *r)
 {
     if (arena_failed(r->a))
         return ERR_NOMEM;
+    if (store_gave_up(r->s))
+        return ERR_TIMEOUT;
     return work_over(&r->s->work) ? ERR_LIMIT : OK;
 }
 
@@ -255,8 +261,12 @@ static enum err count_keys(struct query_run *r, uint64_t *total)
     enum err e = source_open(r, &src, false);
 
     *total = 0;
-    for (; e == OK; *total += e == OK)
+    for (; e == OK; *total += e == OK) {
         e = store_scan_next(&src.scan, NULL);
+        r->s->work.done += KEY_WORK;
+        if (e == OK)
+            e = store_run_bounds(r);
+    }
     return e == ERR_NOTFOUND ? OK : e;
 }
 
@@ -406,6 +416,16 @@ enum err store_run_prepare(struct query_run *r)
 uint64_t store_work(const struct store_session *s)
 {
     return s->work.done;
+}
+
+void store_work_at_most(struct store_session *s, uint64_t most)
+{
+    s->work.most = most;
+}
+
+bool store_gave_up(const struct store_session *s)
+{
+    return s->work.most > 0 && s->work.done > s->work.most;
 }
 
 enum err store_query(struct store_session *s, struct arena *a, struct store_list_id list,

@@ -137,6 +137,36 @@ def two_loops(a, results):
                      "GET on two loops, by CPU time: times that of one (wrk shares the two cores)")
 
 
+def light_p99(server, script, seconds):
+    """Of one connection, in ms, asked by a wrk that those of the same core do not hold up where it may say so."""
+    argv = ["chrt", "-f", "10"] if os.geteuid() == 0 else []
+    return load.run("1", script, server.port, 1, seconds, argv).p99
+
+
+def heavy_beside_light(a, results):
+    """What somebody who reads single records notices of one who lists all of them and one who filters, in a loop."""
+    with contestants.OursDurable(a.scratch, "0") as server:
+        workloads.fill(server.port, a.records)
+        scripts = {}
+        for name, requests in (("light", workloads.get_requests(None, a.records)),
+                               ("list", [("GET", data.RECORDS, {}, None)]),
+                               ("filter", workloads.filter_requests(None, a.records))):
+            scripts[name] = os.path.join(a.scratch, name + ".lua")
+            load.write_script(scripts[name], [(m, t, dict(data.HEADERS, **h), b) for m, t, h, b in requests])
+        alone, beside = [], []
+        for _ in range(a.rounds):
+            alone.append(light_p99(server, scripts["light"], a.seconds))
+            heavy = [load.start("1", scripts[name], server.port, 1, a.seconds + 2, ["nice", "-n", "19"])
+                     for name in ("list", "filter")]
+            time.sleep(1)
+            beside.append(light_p99(server, scripts["light"], a.seconds))
+            for child in heavy:
+                child.communicate()
+    results.add_fact("light_p99", statistics.median(alone), "ms, p99 of GET on one connection")
+    results.add_fact("heavy_beside", statistics.median(beside) / statistics.median(alone),
+                     "times that, while one lists all records in a loop and one filters")
+
+
 def measure(a, results):
     binary(results, a.scratch)
     with contestants.OursDurable(a.scratch, "0") as server:
@@ -145,4 +175,5 @@ def measure(a, results):
         starts(server, results, "start", "ms from exec to the first answer, nothing stored")
     idle_connections(a, results)
     two_loops(a, results)
+    heavy_beside_light(a, results)
     large(a, results)

@@ -25,6 +25,7 @@ FACTS = [
     ("idle_rss", "<=", 5),
     ("connections_rss", "<=", 40),
     ("bytes", "<=", 450),
+    ("heavy_beside", "<=", 3),
     ("many_get", ">=", 0.85),
     ("many_put", ">=", 0.85),
     ("two_loops", ">=", 1.8),

@@ -56,13 +56,19 @@ class Result:
         self.failed = found["failed"]
 
 
-def run(core, script, port, connections, seconds):
-    argv = ["taskset", "-c", core, "wrk", "-t1", "-c%d" % connections, "-d%ds" % seconds, "--timeout", "30s",
+def start(core, script, port, connections, seconds, prefix=()):
+    """`prefix`: what is to run it (nice, chrt)."""
+    argv = [*prefix, "taskset", "-c", core, "wrk", "-t1", "-c%d" % connections, "-d%ds" % seconds, "--timeout", "30s",
             "-s", script, "http://127.0.0.1:%d" % port]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    lines = [line[5:] for line in done.stdout.splitlines() if line.startswith("DONE ")]
-    if done.returncode != 0 or not lines:
-        raise SystemExit("bench: wrk failed: %s%s" % (done.stdout, done.stderr))
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(core, script, port, connections, seconds, prefix=()):
+    child = start(core, script, port, connections, seconds, prefix)
+    out, err = child.communicate()
+    lines = [line[5:] for line in out.splitlines() if line.startswith("DONE ")]
+    if child.returncode != 0 or not lines:
+        raise SystemExit("bench: wrk failed: %s%s" % (out, err))
     return Result(json.loads(lines[0]))
 
 

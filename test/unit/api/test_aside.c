@@ -1,0 +1,153 @@
+/*
+ * Reads that take long are done by other threads: which ones, and that their answers are the same, whatever else
+ * happens meanwhile.
+ */
+#include "test/unit/api/api_test.h"
+
+#define C       "/v1/buckets/b/collections/c"
+#define RECORDS 1000
+
+static pthread_t loop_thread;
+static unsigned here, aside; /* lists that this thread looked at, and others */
+
+static void timed(void *ctx, enum store_timed what, uint64_t ns)
+{
+    (void)ctx;
+    (void)ns;
+    if (what != STORE_TIMED_LIST)
+        return;
+    unsigned *n = pthread_equal(pthread_self(), loop_thread) ? &here : &aside;
+    __atomic_add_fetch(n, 1, __ATOMIC_RELAXED);
+}
+
+/* So many lists were looked at since the last call, by the loop and by others. */
+static void want_looked(unsigned by_loop, unsigned by_others)
+{
+    ck_assert_uint_eq(here, by_loop);
+    ck_assert_uint_eq(aside, by_others);
+    here = aside = 0;
+}
+
+static void setup_records(void)
+{
+    setup();
+    user = "alice:x";
+    loop_thread = pthread_self();
+    want(201, "PUT", "/v1/buckets/b", NULL);
+    want(201, "PUT", C, NULL);
+    for (int i = 0; i < RECORDS; i += 25) {
+        struct buf b;
+        buf_init_arena(&b, &keep, MIB);
+        buf_add_lit(&b, "{\"defaults\":{\"method\":\"PUT\"},\"requests\":[");
+        for (int k = i; k < i + 25; k++)
+            buf_printf(&b, "%s{\"path\":\"" C "/records/r%d\",\"body\":{\"data\":{\"n\":%d}}}",
+                       k > i ? "," : "", k, k);
+        buf_add_lit(&b, "]}");
+        ck_assert_int_eq(ask_raw("POST", STR("/v1/batch"), NULL, buf_str(&b))->status, 200);
+    }
+    store_observe(server.store, &(struct store_observer){NULL, timed});
+    here = aside = 0;
+}
+
+static void teardown_records(void)
+{
+    teardown(); /* the observer goes with the store, when the pools' threads have ended */
+}
+
+static size_t count_at(const struct fake_answer *a, const char *pointer)
+{
+    struct json *v;
+    ck_assert_ok(json_pointer_get(&keep, a->json, str_from(pointer), &v));
+    return json_count(v);
+}
+
+static size_t listed(const char *query)
+{
+    const char *target = arena_printf(&keep, C "/records%s", query).p;
+    const struct fake_answer *a = want(200, "GET", target, NULL);
+    return count_at(a, "/data");
+}
+
+START_TEST(what_is_long_is_done_elsewhere)
+{
+    ck_assert_uint_eq(listed("?_limit=50"), 50);
+    want_looked(1, 0);
+    ck_assert_uint_eq(listed("?n=17"), 1);
+    want_looked(1, 1); /* begun here */
+    ck_assert_uint_eq(listed(""), RECORDS);
+    want_looked(1, 1);
+    ck_assert_uint_eq(listed("?min_n=500&_sort=-n&_limit=3"), 3);
+    want_looked(1, 1);
+    ck_assert_int_eq(ask("HEAD", C "/records?_since=1", NULL, NULL)->status, 200);
+    want_looked(1, 0); /* keys are counted quickly */
+    ck_assert_int_eq(ask("HEAD", C "/records?min_n=1", NULL, NULL)->status, 200);
+    want_looked(1, 1);
+    want(404, "GET", C "/records/none", NULL);
+    want_looked(0, 0);
+}
+END_TEST
+
+/* Nothing of the first run is left in the answer of the second. */
+START_TEST(answers_are_the_same)
+{
+    const struct fake_answer *a = want(200, "GET", C "/records?_sort=n&_limit=400", NULL);
+    unsigned seen = 0;
+    want_looked(1, 1);
+    for (unsigned i = 0; i < a->nheaders; i++)
+        for (unsigned k = 0; k < i; k++)
+            ck_assert(!str_eq_nocase(a->headers[i].name, a->headers[k].name));
+    for (unsigned i = 0; i < a->nheaders; i++)
+        seen +=
+            str_eq(a->headers[i].name, STR("Next-Page")) || str_eq(a->headers[i].name, STR("ETag"));
+    ck_assert_uint_eq(seen, 2);
+    for (int i = 0; i < 400; i++)
+        ck_assert_str_is(at(a, arena_printf(&keep, "/data/%d/n", i).p),
+                         arena_printf(&keep, "%d", i).p);
+    user = "bob:x";
+    want(403, "GET", C "/records", NULL);
+}
+END_TEST
+
+/* All of its parts share a session, which is long together. */
+START_TEST(a_batch_goes_as_a_whole)
+{
+    const struct fake_answer *a =
+        want(200, "POST", "/v1/batch",
+             "{\"requests\":[{\"path\":\"" C "/records/r1\"},{\"path\":\"" C
+             "/records?_limit=200\"},{\"path\":\"" C "/records?_limit=200&_sort=n\"},{\"path\":\"" C
+             "/records?n=3\"}]}");
+    ck_assert_str_is(at(a, "/responses/0/status"), "200");
+    ck_assert_uint_eq(count_at(a, "/responses/1/body/data"), 200);
+    ck_assert_uint_eq(count_at(a, "/responses/2/body/data"), 200);
+    ck_assert_str_is(at(a, "/responses/3/body/data/0/id"), "\"r3\"");
+    ck_assert_uint_gt(aside, 2);
+    here = aside = 0;
+    want(200, "POST", "/v1/batch",
+         "{\"requests\":[{\"path\":\"" C "/records?n=3\"},{\"method\":\"PUT\",\"path\":\"" C
+         "/records/new\"}]}");
+    want_looked(1, 0); /* writes stay where they are */
+}
+END_TEST
+
+/* When the pool takes nothing any more the loop does all of it. */
+START_TEST(the_loop_does_it_if_nobody_else_can)
+{
+    pool_stop(server.api->pools[POOL_READ]);
+    ck_assert_uint_eq(listed(""), RECORDS);
+    want_looked(2, 0);
+    ck_assert_uint_eq(listed("?min_n=990"), 10);
+    want_looked(2, 0);
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    const TTest *const tests[] = {what_is_long_is_done_elsewhere, answers_are_the_same,
+                                  a_batch_goes_as_a_whole, the_loop_does_it_if_nobody_else_can};
+    Suite *s = suite_create("api/aside");
+
+    tests_of(s, "aside", setup_records, teardown_records, tests, ARRAY_LEN(tests));
+    return s;
+}
+
+UNIT_MAIN(make_suite)
