@@ -200,13 +200,12 @@ static enum err part_headers(struct api_req *r, struct api_req *part, const stru
     return OK;
 }
 
-static enum err part_body(struct api_req *r, struct api_req *part, const struct json *body)
+static void part_body(struct api_req *part, const struct json *body)
 {
     if (body == NULL || json_count(body) == 0)
-        return OK;
-    part->body = json_text(r->arena, body);
+        return;
+    part->body_json = body;
     set_header(part, STR("Content-Type"), STR("application/json; charset=utf-8"));
-    return str_none(part->body) ? ERR_NOMEM : OK;
 }
 
 static str part_target(struct api_req *r, str path)
@@ -225,10 +224,11 @@ static enum err make_part(struct api_req *r, const struct json *spec, struct api
     if (part == NULL || str_none(target))
         return ERR_NOMEM;
     enum err e = part_headers(r, part, json_get(spec, STR("headers")));
-    if (e == OK)
-        e = part_body(r, part, json_get(spec, STR("body")));
+    if (e != OK)
+        return e;
+    part_body(part, json_get(spec, STR("body")));
     *out = part;
-    return e;
+    return OK;
 }
 
 /* The same request once more, where the answer `redirect` sends it. NULL: no memory. */
@@ -242,6 +242,7 @@ static struct api_req *redirected(struct api_req *r, const struct api_req *part,
     next->headers = part->headers;
     next->nheaders = part->nheaders;
     next->body = part->body;
+    next->body_json = part->body_json;
     return next;
 }
 

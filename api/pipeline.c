@@ -294,6 +294,7 @@ enum api_step api_handle_as(struct api_req *r, enum api_method method, str path,
     memcpy(r->levels, was.levels, sizeof r->levels);
     api_rewrite(r, was.path);
     api_set_body(r, was.body);
+    r->body_json = was.body_json;
     return s;
 }
 

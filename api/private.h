@@ -248,6 +248,8 @@ struct api_req {
     struct http_header *headers;
     unsigned nheaders;
     str body;
+    const struct json
+        *body_json; /* of a part of a batch, which has it there already; NULL: body is all */
 
     const struct api_route *route;
     const struct api_alias *alias;

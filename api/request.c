@@ -251,6 +251,8 @@ str api_query(struct api_req *r)
 
 str api_body(struct api_req *r)
 {
+    if (r->body_json && r->body.n == 0)
+        r->body = json_text(r->arena, r->body_json); /* none: the arena remembers */
     return r->body;
 }
 
@@ -343,6 +345,7 @@ void api_only_since(struct api_req *r, int64_t timestamp)
 void api_set_body(struct api_req *r, str body)
 {
     r->body = body;
+    r->body_json = NULL;
     r->body_state = BODY_UNREAD;
 }
 

@@ -257,19 +257,29 @@ static bool takes_body(const struct api_req *r)
     return r->method == METHOD_POST || r->method == METHOD_PUT || r->method == METHOD_PATCH;
 }
 
+static bool has_body(const struct api_req *r)
+{
+    return r->body.n > 0 || r->body_json;
+}
+
 /* A GET or DELETE means nothing by its body, but what calls itself JSON, or nothing, has to be some. */
 bool api_reads_body(struct api_req *r)
 {
-    return takes_body(r) || (r->body.n && api_is_json_type(api_req_header(r, "Content-Type")));
+    return takes_body(r) || (has_body(r) && api_is_json_type(api_req_header(r, "Content-Type")));
 }
 
 void api_body_parse(struct api_req *r)
 {
     if (r->body_state != BODY_UNREAD)
         return;
-    if (r->body.n == 0) {
+    if (!has_body(r)) {
         r->body_state = BODY_EMPTY;
         r->root = json_new_object(r->arena);
+        return;
+    }
+    if (r->body_json) { /* a copy, for it is changed on its way to the store, and may be asked for again */
+        r->body_state = BODY_JSON;
+        r->root = json_copy(r->arena, r->body_json);
         return;
     }
     enum err e = json_parse_flat(r->arena, r->body, API_BODY_DEPTH, &r->root, &r->body_error);

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How many instructions a request takes, which no other work of the machine changes. (make instructions)
 
-The server runs under callgrind, with data on disk; one client asks on one connection. What its loop executes for
-each workload, and nothing else, is counted and compared with what is recorded in instructions.json: more than
+The server runs under callgrind, with data on disk; one client asks on one connection. What the threads execute that
+handle requests, and nothing else, is counted and compared with what is recorded in instructions.json: more than
 5 % above it is a failure, and so is more than 5 % below, so that what was gained is recorded, too.
 
     instructions.py [--update] [WORKLOAD ...]
@@ -64,14 +64,17 @@ class Connection:
         return int(status)
 
 
-def of_loop(dumps):
-    """All that the loop's thread has executed: the one that has to do with connections."""
+def of_requests(dumps):
+    """All that the threads have executed that have to do with requests: the loop, and those that read for it."""
+    total = 0
     for name in dumps:
         with open(name, encoding="utf-8") as f:
             profile = f.read()
-        if "http/conn.c" in profile:
-            return int(re.search(r"^totals: (\d+)", profile, re.M).group(1))
-    raise SystemExit("instructions: no thread of %s has served a connection" % dumps)
+        if "api/pipeline.c" in profile:
+            total += int(re.search(r"^totals: (\d+)", profile, re.M).group(1))
+    if total == 0:
+        raise SystemExit("instructions: no thread of %s has served a request" % dumps)
+    return total
 
 
 def count(server, workload, number):
@@ -89,7 +92,7 @@ def count(server, workload, number):
             raise SystemExit("instructions: %s: a wrong answer" % workload.name)
     server.control("-i", "off")
     server.control("-d")
-    return of_loop(glob.glob("%s.%d-*" % (server.out, number))) / n / workload.operations
+    return of_requests(glob.glob("%s.%d-*" % (server.out, number))) / n / workload.operations
 
 
 def compiler():
