@@ -12,8 +12,9 @@
  *
  * Threads. api_new to api_start, the api_add_* functions, api_keep, api_stop and api_free belong to the main
  * thread; only api_stop() comes while requests are served. api_run_aside() and api_is_stopping() are
- * anybody's. Steps, handlers and hooks run on loop threads: of one request one at a time, of
- * several at once, unless they write (there is one write transaction). So what a plugin keeps is constant
+ * anybody's. Steps, handlers and hooks run on loop threads, those of reads that take long on threads
+ * of a pool (aside.c): of one request one at a time, of several at once, unless they write (there is one write
+ * transaction). So what a plugin keeps is constant
  * from its load on, atomic, or behind a lock that nobody holds for long. Works (struct api_work) run on
  * threads of a pool; store_timed() on whatever thread it was; services have threads of their own.
  *

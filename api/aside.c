@@ -23,7 +23,7 @@ struct api_reader {
     struct api_reader *next;
 };
 
-static const str key = STR_INIT("read");
+static const str reading = STR_INIT("read"); /* which work it is, of a request's */
 
 static struct api_reader *reader_new(struct api *a)
 {
@@ -89,14 +89,15 @@ static enum err run_aside(struct api_work *w)
 bool api_goes_aside(struct api_req *r, enum err e)
 {
     struct api_req *outer = api_outermost(r);
-    if (e != ERR_TIMEOUT || r->session == NULL || !store_gave_up(r->session))
+    if (e != ERR_TIMEOUT || r->session == NULL || !store_gave_up(r->session) ||
+        api_is_stopping(r->api))
         return false;
     if (outer->todo) /* another part has said it */
         return true;
     struct aside *x = ARENA_NEW(outer->arena, struct aside);
     if (x == NULL)
         return false;
-    api_work_begin(r, &x->work, run_aside, key, POOL_READ);
+    api_work_begin(r, &x->work, run_aside, reading, POOL_READ);
     return true;
 }
 
@@ -108,9 +109,11 @@ bool api_aside_was_refused(struct api_req *r)
 
 enum api_step api_read(struct api_req *r)
 {
-    struct api_work *w = api_work_done(r, run_aside, key);
+    struct api_work *w = api_work_done(r, run_aside, reading);
     if (w == NULL)
         return api_run_reading(r, AT_ONCE);
+    if (w->outcome == WORK_DROPPED || http_is_gone(r->http)) /* a stop waits for nobody */
+        return api_fail(r, API_ERR_UNAVAILABLE);
     if (w->result != OK) /* too many are there already, or there is no memory for one more */
         return api_run_reading(r, 0);
     api_work_forget(r, w); /* a session later on sees something else */

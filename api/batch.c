@@ -319,6 +319,7 @@ enum api_step api_batch_prepare(struct api_req *r)
 void api_batch_set_loop(struct api_batch *b, struct api_loop *loop)
 {
     for (size_t i = 0; i < b->count; i++) {
+        CHECK(b->parts[i].req); /* all are prepared before a session */
         b->parts[i].req->loop = loop;
         if (b->parts[i].then)
             b->parts[i].then->loop = loop;

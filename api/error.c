@@ -152,7 +152,7 @@ enum api_step api_fail_err(struct api_req *r, enum err e)
     case ERR_NOFILES:
         if (e == ERR_NOMEM && r->arena->over_budget) /* the request's own is used up */
             return api_fail(r, API_ERR_TOO_LARGE);
-        if (e == ERR_AGAIN &&
+        if ((e == ERR_AGAIN || e == ERR_TIMEOUT) &&
             (api_work_dropped(r) || api_is_stopping(r->api))) /* as it should be */
             return api_fail(r, API_ERR_UNAVAILABLE);
         /* Of those who are to come again there may be thousands: who refused them has told of it once. */

@@ -440,7 +440,8 @@ void api_turn_end(struct api_loop *loop)
 static void let_go_in_time(struct api_req *r)
 {
     struct api_loop *loop = r->loop;
-    bool is_short = r->route && r->route->type == TYPE_OBJECT;
+    bool is_short =
+        r->route && (r->route->type == TYPE_OBJECT || r->method == METHOD_POST) && r->batch == NULL;
     if (loop->waiting > 0 && (!is_short || clock_mono_ns() - loop->waiting_since_ns >= WAIT_NS))
         let_go(loop);
 }
@@ -451,6 +452,8 @@ enum api_step api_run_reading(struct api_req *r, uint64_t at_once)
     if (e != OK)
         return api_fail_err(r, e);
     store_work_at_most(r->session, at_once);
+    if (at_once == 0) /* nobody waits for it when the server stops */
+        store_work_until(r->session, &r->api->stopping);
     enum api_step s = api_run_in_session(r);
     store_read_end(r->session);
     r->session = NULL;

@@ -387,8 +387,8 @@ MUST_CHECK enum err api_work_submit(struct api_req *r);
 bool api_work_dropped(struct api_req *r);         /* its last work was not done: the server stops */
 enum api_step api_work_refuse(struct api_req *r); /* 503 when it was not taken */
 /* First when it is resumed: its arena is the loop's again. */
-void api_work_forget(struct api_req *r, const struct api_work *w); /* as if it had not been done */
 void api_work_end(struct api_req *r);
+void api_work_forget(struct api_req *r, const struct api_work *w); /* as if it had not been done */
 
 /* ---- limit.c --------------------------------------------------------------------------------- */
 
@@ -627,8 +627,8 @@ enum api_step api_openapi(struct api_req *r); /* openapi.c */
 enum api_step api_batch(struct api_req *r);
 size_t api_batch_parts(const struct api_req *r); /* of a batch that has begun */
 /* Checks it, and runs its parts up to the session. */
-void api_batch_set_loop(struct api_batch *b, struct api_loop *loop); /* of all its parts */
 enum api_step api_batch_prepare(struct api_req *r);
+void api_batch_set_loop(struct api_batch *b, struct api_loop *loop); /* of all its parts */
 bool api_batch_writes(const struct api_req *r);
 /* The request that gave the answer of the i-th part; NULL: it has none. */
 struct api_req *api_batch_answered(const struct api_req *r, size_t i);

@@ -56,16 +56,21 @@ bool commit_enqueue(struct engine *e, struct commit *c, uint64_t generation, boo
     return ok;
 }
 
+void commits_let_go(struct queue *q)
+{
+    if (!list_empty(&q->commits) && let_go(q))
+        pthread_cond_signal(&q->wake);
+}
+
 void engine_commits_go(struct engine *e)
 {
     struct queue *q = &e->queue;
-    bool wake;
 
+    if (e->log.dir == NULL) /* what was committed is there already */
+        return;
     pthread_mutex_lock(&q->mutex);
-    wake = !list_empty(&q->commits) && let_go(q);
+    commits_let_go(q);
     pthread_mutex_unlock(&q->mutex);
-    if (wake)
-        pthread_cond_signal(&q->wake);
 }
 
 /* Moves all of `from` to the end of `to`. */

@@ -198,7 +198,7 @@ static int suffix_cmp(str rest, const struct page *p, unsigned slot)
     size_t m = MIN_OF(rest.n, n);
     int c;
 
-    if (LIKELY(rest.n >= 8 && n > 0 && suffix + 8 <= (const uint8_t *)p + PAGE_BYTES)) {
+    if (LIKELY(rest.n >= 8 && n > 0 && (const uint8_t *)p + PAGE_BYTES - suffix >= 8)) {
         uint64_t mask = n >= 8 ? UINT64_MAX : UINT64_MAX << (64 - 8 * n);
         uint64_t a = load_order(rest.p) & mask, b = load_order(suffix) & mask;
         if (a != b)

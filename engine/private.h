@@ -840,7 +840,8 @@ struct queue {
  * generation is gone, *why tells. */
 MUST_CHECK bool commit_enqueue(struct engine *e, struct commit *c, uint64_t generation, bool go,
                                enum err *why);
-void commit_run(struct engine *e); /* memory only: makes what is queued visible, at once */
+void commits_let_go(struct queue *q); /* what waits in it; the mutex is held */
+void commit_run(struct engine *e);    /* memory only: makes what is queued visible, at once */
 void *commit_thread(void *engine);
 /* No write is accepted any more. */
 void engine_fail(struct engine *e, const char *why);

@@ -320,8 +320,8 @@ static enum err merge_with(struct tree *t, struct path *path, unsigned d, bool w
 
     if (sibling == NULL)
         return ERR_CORRUPT;
-    if (!may_fit_one(page,
-                     sibling)) /* a thin page is asked at each deletion: before all is gathered */
+    /* Before all is gathered: a thin page is asked at each deletion. */
+    if (!may_fit_one(page, sibling))
         return ERR_AGAIN;
     memcpy(&s->copy, page, PAGE_BYTES);
     first = n = node_gather(with_right ? &s->copy : sibling, s->items);

@@ -73,6 +73,8 @@ static enum err admit(struct engine *e, enum txn_kind kind, uint64_t *generation
         err = ERR_AGAIN;
     if (err == OK || err == ERR_AGAIN)
         say_late(e, err);
+    if (err == ERR_AGAIN) /* what was held back to go together is part of it */
+        commits_let_go(q);
     if (err == OK) {
         struct list_node *node = list_pop(&q->spare);
         *commit = node == NULL ? NULL : LIST_ENTRY(node, struct commit, node);

@@ -421,11 +421,11 @@ static void one_turn(struct loop *l)
     adopt_tls(l);
     run_events(l, events, n);
     run_ready(l);
-    if (l->server->opt.app.turn_end != NULL)
-        l->server->opt.app.turn_end(l->ctx);
     run_timers(l);
     scarce_check(l);
     check_stop(l);
+    if (l->server->opt.app.turn_end != NULL) /* behind all that may have handled a request */
+        l->server->opt.app.turn_end(l->ctx);
     if (l->accept_paused && l->now_ms >= l->accept_retry_ms)
         accept_again(l);
     conn_free_dead(l);

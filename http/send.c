@@ -176,7 +176,7 @@ static ssize_t write_share(struct conn *c, const struct iovec *v, int n, size_t 
 {
     ssize_t r;
 
-    if (*share == 0) {
+    if (*share == 0 && n == 1 && c->body_rest.n > 0) { /* only the body is left */
         loop_make_ready(c);
         return IO_AGAIN;
     }

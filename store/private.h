@@ -174,8 +174,9 @@ struct store_thread {
  * choose how many filters look through each object, and whether whole objects are compared.)
  */
 struct work {
-    uint64_t done, limit; /* limit: of the query that is being answered */
-    uint64_t most;        /* of the session: then it gives up; 0: none */
+    uint64_t done, limit;     /* limit: of the query that is being answered */
+    uint64_t most;            /* of the session: then it gives up; 0: none */
+    const _Atomic bool *stop; /* then, too; or NULL */
 };
 static inline bool work_over(const struct work *w)
 {

@@ -22,6 +22,7 @@ static const str time_field = STR_INIT("last_modified");
 /* What it takes to come to one, beside looking into it. */
 #define OBJECT_WORK 64
 #define KEY_WORK    16
+#define COPY_BYTES  32 /* that are copied while one is looked at */
 
 /* ---- preparation ----------------------------------------------------------------------------- */
 
@@ -264,8 +265,8 @@ static enum err count_keys(struct query_run *r, uint64_t *total)
     for (; e == OK; *total += e == OK) {
         e = store_scan_next(&src.scan, NULL);
         r->s->work.done += KEY_WORK;
-        if (e == OK)
-            e = store_run_bounds(r);
+        if (e == OK && store_gave_up(r->s))
+            e = ERR_TIMEOUT;
     }
     return e == ERR_NOTFOUND ? OK : e;
 }
@@ -313,6 +314,8 @@ static enum err deliver(struct query_run *r, const struct object *o, struct stor
     struct object kept;
     str value = o->value;
     enum err e = store_keep(r->s, r->a, &value);
+
+    r->s->work.done += value.n / COPY_BYTES;
 
     if (e == OK && value.p == o->value.p)
         *out = o->o;
@@ -423,9 +426,17 @@ void store_work_at_most(struct store_session *s, uint64_t most)
     s->work.most = most;
 }
 
+void store_work_until(struct store_session *s, const _Atomic bool *stop)
+{
+    s->work.stop = stop;
+}
+
 bool store_gave_up(const struct store_session *s)
 {
-    return s->work.most > 0 && s->work.done > s->work.most;
+    const struct work *w = &s->work;
+
+    return (w->most > 0 && w->done > w->most) ||
+           (w->stop != NULL && atomic_load_explicit(w->stop, memory_order_relaxed));
 }
 
 enum err store_query(struct store_session *s, struct arena *a, struct store_list_id list,

@@ -379,6 +379,8 @@ uint64_t store_work(const struct store_session *s); /* of all queries of the ses
 /* When that has become more, queries of this session answer TIMEOUT (store_gave_up): for who would rather have
  * them done elsewhere. 0: whatever it takes. */
 void store_work_at_most(struct store_session *s, uint64_t most);
+/* And when that becomes true. */
+void store_work_until(struct store_session *s, const _Atomic bool *stop);
 bool store_gave_up(const struct store_session *s);
 /* A list that does not exist is empty. LIMIT: too much work. */
 MUST_CHECK enum err store_query(struct store_session *s, struct arena *a, struct store_list_id list,

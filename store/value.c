@@ -69,10 +69,13 @@ static bool eight_digits(const char *p, uint32_t *sum)
 /* The same as the next for a time of today. */
 static bool is_recent_at_end(const char *p, size_t n, int64_t v)
 {
-    const char *at = p + n - TIME_DIGITS;
+    const char *at;
     uint32_t high = 0, low;
 
-    if (n < TIME_DIGITS || !eight_digits(at + TIME_DIGITS - 8, &low) || v % 100000000 != low)
+    if (n < TIME_DIGITS)
+        return false;
+    at = p + n - TIME_DIGITS;
+    if (!eight_digits(at + TIME_DIGITS - 8, &low) || v % 100000000 != low)
         return false;
     for (size_t i = 0; i < TIME_DIGITS - 8; i++) {
         if (!str_is_digit(at[i]))

@@ -4,6 +4,8 @@
  */
 #include "test/unit/api/api_test.h"
 
+#include "base/os.h"
+
 #define C       "/v1/buckets/b/collections/c"
 #define RECORDS 1000
 
@@ -129,21 +131,104 @@ START_TEST(a_batch_goes_as_a_whole)
 }
 END_TEST
 
-/* When the pool takes nothing any more the loop does all of it. */
+/* Jobs that hold the pool's threads, and fill the lane of the requests here, until they are let go. */
+static struct pool_job jobs[1024];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static bool may_end;
+static unsigned begun, ended;
+
+static void hold(struct pool_job *job, bool dropped)
+{
+    (void)job;
+    pthread_mutex_lock(&lock);
+    begun++;
+    pthread_cond_broadcast(&changed);
+    while (!may_end && !dropped)
+        pthread_cond_wait(&changed, &lock);
+    ended++;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+static unsigned submit_from(unsigned n)
+{
+    for (; n < ARRAY_LEN(jobs); n++) {
+        jobs[n].run = hold;
+        if (api_run_aside(server.api, POOL_READ, &jobs[n]) != OK)
+            break;
+    }
+    ck_assert_uint_lt(n, ARRAY_LEN(jobs));
+    return n;
+}
+
+/* Every thread has one, and as many wait as may. */
+static unsigned fill_lane(void)
+{
+    unsigned n = submit_from(0);
+    pthread_mutex_lock(&lock);
+    while (begun < os_cpu_count())
+        pthread_cond_wait(&changed, &lock);
+    pthread_mutex_unlock(&lock);
+    return submit_from(n);
+}
+
+/* When the pool takes no more the loop does all of it. */
 START_TEST(the_loop_does_it_if_nobody_else_can)
 {
-    pool_stop(server.api->pools[POOL_READ]);
+    unsigned n = fill_lane();
     ck_assert_uint_eq(listed(""), RECORDS);
     want_looked(2, 0);
     ck_assert_uint_eq(listed("?min_n=990"), 10);
     want_looked(2, 0);
+    pthread_mutex_lock(&lock);
+    may_end = true;
+    pthread_cond_broadcast(&changed);
+    while (ended < n)
+        pthread_cond_wait(&changed, &lock);
+    pthread_mutex_unlock(&lock);
+    ck_assert_uint_eq(listed("?min_n=990"), 10);
+    want_looked(1, 1);
+}
+END_TEST
+
+/* A stop waits for nothing that is long. */
+START_TEST(a_stop_does_not_read)
+{
+    api_stop(server.api);
+    want(503, "GET", C "/records", NULL);
+    want_looked(1, 0); /* begun, and given up */
+    ck_assert_uint_eq(listed("?_limit=50"), 50);
+    want_looked(1, 0);
+}
+END_TEST
+
+/* Large ones are long by their bytes. */
+START_TEST(bytes_count_too)
+{
+    struct buf b;
+    buf_init_arena(&b, &keep, MIB);
+    buf_add_lit(&b, "{\"data\":{\"text\":\"");
+    for (int i = 0; i < 100000; i++)
+        buf_add_char(&b, 'x');
+    buf_add_lit(&b, "\"}}");
+    for (int i = 0; i < 8; i++) {
+        str target = arena_printf(&keep, C "/records/large%d", i);
+        ck_assert_int_eq(ask_raw("PUT", target, NULL, buf_str(&b))->status, 201);
+    }
+    here = aside = 0;
+    ck_assert_uint_eq(listed("?_limit=3"), 3);
+    want_looked(1, 0);
+    ck_assert_uint_eq(listed("?_limit=8"), 8);
+    want_looked(1, 1);
 }
 END_TEST
 
 static Suite *make_suite(void)
 {
-    const TTest *const tests[] = {what_is_long_is_done_elsewhere, answers_are_the_same,
-                                  a_batch_goes_as_a_whole, the_loop_does_it_if_nobody_else_can};
+    const TTest *const tests[] = {
+        what_is_long_is_done_elsewhere,      answers_are_the_same, a_batch_goes_as_a_whole,
+        the_loop_does_it_if_nobody_else_can, a_stop_does_not_read, bytes_count_too};
     Suite *s = suite_create("api/aside");
 
     tests_of(s, "aside", setup_records, teardown_records, tests, ARRAY_LEN(tests));

@@ -339,6 +339,100 @@ START_TEST(a_mark_is_seen_with_its_transaction)
 }
 END_TEST
 
+/* Counts those that were done, and how. */
+struct told {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned n, failed;
+};
+
+static void tell_done(void *arg, enum err result)
+{
+    struct told *t = arg;
+
+    pthread_mutex_lock(&t->lock);
+    t->n++;
+    t->failed += result != OK;
+    pthread_cond_broadcast(&t->changed);
+    pthread_mutex_unlock(&t->lock);
+}
+
+static void want_told(struct told *t, unsigned n)
+{
+    pthread_mutex_lock(&t->lock);
+    while (t->n < n)
+        pthread_cond_wait(&t->changed, &t->lock);
+    ck_assert_uint_eq(t->failed, 0);
+    pthread_mutex_unlock(&t->lock);
+}
+
+static void commit_soon(struct told *t, const char *key, bool marked)
+{
+    struct engine_txn *txn = kit_begin(e);
+
+    if (marked)
+        engine_txn_mark(txn);
+    ck_assert_int_eq(engine_put(txn, str_from(key), STR("v")), OK);
+    engine_txn_commit_soon(txn, tell_done, t);
+}
+
+/* What is held back is synced together when it is let go, or goes along with another's commit; and is durable
+ * behind a close that nobody has let it go before. */
+START_TEST(commits_that_go_together)
+{
+    struct told t = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
+    uint64_t syncs;
+
+    setup_with(true, 0);
+    ck_assert_int_eq(kit_put(e, STR("first"), STR("")), OK);
+    syncs = stats_now().syncs;
+    for (int i = 0; i < 10; i++)
+        commit_soon(&t, (const char[]){(char)('a' + i), '\0'}, false);
+    ck_assert(has_now("a", NULL)); /* nobody sees it before it is durable */
+    ck_assert_uint_eq(stats_now().syncs, syncs);
+    engine_commits_go(e);
+    want_told(&t, 10);
+    ck_assert_uint_eq(stats_now().syncs, syncs + 1);
+    ck_assert(has_now("j", "v"));
+    engine_commits_go(e); /* nothing is there */
+    commit_soon(&t, "k", false);
+    ck_assert_int_eq(kit_put(e, STR("other"), STR("")), OK);
+    want_told(&t, 11);
+    ck_assert_uint_eq(stats_now().syncs, syncs + 2);
+    commit_soon(&t, "last", false);
+    engine_close(e);
+    want_told(&t, 12);
+    e = kit_open(dir.path, 0);
+    ck_assert(has_now("last", "v"));
+    teardown();
+}
+END_TEST
+
+/* What a transaction sees of a marked one that is not durable yet may be remembered by nobody. */
+START_TEST(a_mark_that_is_not_durable_is_none)
+{
+    struct told t = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
+    struct engine_txn *txn;
+    uint64_t before;
+
+    setup_with(true, 0);
+    before = mark_now();
+    commit_soon(&t, "a", true);
+    txn = kit_begin(e);
+    ck_assert(has(engine_txn_view(txn), "a", "v"));
+    ck_assert_uint_eq(engine_view_mark(engine_txn_view(txn)), ENGINE_NO_MARK);
+    engine_txn_abort(txn);
+    ck_assert_uint_eq(mark_now(), before);
+    engine_commits_go(e);
+    want_told(&t, 1);
+    ck_assert_uint_ne(mark_now(), before);
+    txn = kit_begin(e);
+    ck_assert_uint_eq(engine_view_mark(engine_txn_view(txn)), mark_now());
+    engine_txn_abort(txn);
+    teardown();
+}
+END_TEST
+
 START_TEST(nothing_written_takes_no_space)
 {
     struct engine_txn *t;
@@ -782,6 +876,8 @@ static Suite *suite(void)
     tcase_add_loop_test(c, own_changes_are_seen, 0, 2);
     tcase_add_loop_test(c, abort_leaves_nothing, 0, 2);
     tcase_add_loop_test(c, a_mark_is_seen_with_its_transaction, 0, 2);
+    tcase_add_test(c, commits_that_go_together);
+    tcase_add_test(c, a_mark_that_is_not_durable_is_none);
     tcase_add_loop_test(c, nothing_written_takes_no_space, 0, 2);
     tcase_add_loop_test(c, commit_without_callback, 0, 2);
     tcase_add_loop_test(c, link_shares_the_value, 0, 2);
