@@ -467,6 +467,8 @@ bool api_is_text(struct api_req *r, const struct json *v, str name, const char *
  *     if (w->result != OK) ...                            AGAIN: too much to do, or a stop
  *     struct check *c = CONTAINER_OF(w, struct check, work);
  */
+#define API_READS_WAITING      1024 /* of POOL_READ; behind them the loops read */
+#define API_READS_OF_A_NETWORK 256
 enum api_pool {
     POOL_COMPUTE, /* takes the processor */
     POOL_WAIT,    /* waits for the network, with a deadline */

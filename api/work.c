@@ -205,8 +205,8 @@ enum err api_pools_new(struct api *a)
                           .max_a_lane = 64,
                           .niceness = NICENESS},
         [POOL_READ] = {.threads = os_cpu_count(),
-                       .max_jobs = 1024,
-                       .max_a_lane = 256,
+                       .max_jobs = API_READS_WAITING,
+                       .max_a_lane = API_READS_OF_A_NETWORK,
                        .niceness = LOWEST},
         [POOL_WAIT] = {.threads = 16, .max_jobs = 1024, .max_a_lane = 64, .niceness = NICENESS},
     };
