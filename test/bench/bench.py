@@ -28,7 +28,8 @@ FRAME_BYTES = 400  # about what a PUT of a record adds to the log
 
 
 def measure(server, workload, script, connections, seconds):
-    """One run: rate, p50, p99 (ms), CPU (us) an operation, memory behind it (bytes)."""
+    """One run: rate, p50, p99 (ms), CPU (us) an operation, memory behind it (bytes). The server is idle behind it: a
+    slow one still answers what it was asked at the end, on the core that the next one is measured on."""
     pids = server.pids()
     before = process.cpu_seconds(pids)
     result = load.run(LOAD_CORE, script, server.port, connections, seconds)
@@ -38,6 +39,7 @@ def measure(server, workload, script, connections, seconds):
         if not server.may_fail:
             raise SystemExit("bench: " + told)
         print(told, flush=True)
+    process.wait_idle(pids)
     operations = max(1, result.requests * workload.operations)
     return {"rate": result.rate * workload.operations, "p50": result.p50, "p99": result.p99,
             "cpu": cpu / operations * 1e6, "rss": process.resident_bytes(pids)}

@@ -37,6 +37,16 @@ def cpu_seconds(pids):
     return total * TICK
 
 
+def wait_idle(pids, seconds=60):
+    """Until they have used no CPU time for a while."""
+    end, quiet, before = time.monotonic() + seconds, 0, cpu_seconds(pids)
+    while quiet < 4 and time.monotonic() < end:
+        time.sleep(0.05)
+        now = cpu_seconds(pids)
+        quiet = quiet + 1 if now - before <= TICK else 0
+        before = now
+
+
 def resident_bytes(pids):
     """Pages that processes share count for each of them but for the proportional share (PSS), where the kernel tells it."""
     total = 0

@@ -48,6 +48,8 @@ class Results:
         if OURS not in figures or other not in figures:
             return None
         ours, theirs = figures[OURS][what], figures[other][what]
+        if not ours or not theirs:  # it has answered nothing in that time
+            return None
         return ours / theirs if what == "rate" else theirs / ours
 
     def ratios(self):
@@ -55,7 +57,7 @@ class Results:
         for workload, by_connections in self.figures.items():
             for connections, figures in by_connections.items():
                 for other in figures:
-                    if other != OURS:
+                    if other != OURS and self.ratio(workload, connections, other):
                         self.say("%-12s %3s %-24s %8.2f %8.2f" % (
                             workload, connections, other, self.ratio(workload, connections, other),
                             self.ratio(workload, connections, other, "cpu")))
