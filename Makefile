@@ -51,8 +51,6 @@ HARDEN     += $(if $(filter aarch64,$(MACHINE)),-mbranch-protection=standard)
 ifeq ($(SANITIZE),)
 HARDEN     += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(if $(findstring clang,$(CC)),2,3)
 LINK       += -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
-endif
-ifeq ($(SANITIZE),)
 # Relocations in a tenth of the space, where the linker can (x86-64 only, so far).
 LINK       += $(if $(filter x86_64,$(MACHINE)),-Wl$(comma)-z$(comma)pack-relative-relocs)
 # PCRE2's compiler to machine code is not called, so it is not linked (json/pcre2_jit.c).
@@ -201,7 +199,7 @@ bench-engine: ## the engine beside LMDB and SQLite (installed when missing): BEN
 
 .PHONY: bench
 bench: ## kinto beside the reference, nginx and a loop of syncs, on one core (what is missing is installed): BENCH="--only get,put"
-	$(Q)./test/support/deps.sh $(PACKAGES) wrk strace || exit 1
+	$(Q)./test/support/deps.sh $(PACKAGES) wrk strace
 	$(Q)./test/support/deps.sh nginx-light postgresql || true
 	$(Q)$(VENV)
 	$(Q)$(MAKE) --no-print-directory kinto

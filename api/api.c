@@ -32,8 +32,7 @@ static enum err load_hello_config(struct api *a, const struct api_options *o)
     return e;
 }
 
-/* A list in the API's arena, with room for one more than the n that it has; NULL: no memory. */
-static void *with_room(struct api *a, void *list, size_t n, size_t size)
+void *api_with_room(struct api *a, void *list, size_t n, size_t size)
 {
     return arena_extend(&a->arena, list, n * size, (n + 1) * size);
 }
@@ -41,7 +40,7 @@ static void *with_room(struct api *a, void *list, size_t n, size_t size)
 /* Puts a copy of the item behind the last one of a->list. */
 #define APPEND(a, list, item)                                                                      \
     do {                                                                                           \
-        void *all_ = with_room((a), (a)->list, (a)->n##list, sizeof *(a)->list);                   \
+        void *all_ = api_with_room((a), (a)->list, (a)->n##list, sizeof *(a)->list);               \
         if (all_ == NULL)                                                                          \
             return ERR_NOMEM;                                                                      \
         (a)->list = all_;                                                                          \
@@ -162,7 +161,7 @@ void api_free(struct api *a)
 
 enum err api_keep(struct api *a, void *what, void (*release)(void *what))
 {
-    void *all = with_room(a, a->kept, a->nkept, sizeof *a->kept);
+    void *all = api_with_room(a, a->kept, a->nkept, sizeof *a->kept);
     if (all == NULL) {
         release(what);
         return ERR_NOMEM;

@@ -483,6 +483,8 @@ str api_new_id(struct api_req *r);
 /* What a thread needs to handle requests; all 0 before. NOMEM. */
 MUST_CHECK enum err api_loop_init(struct api_loop *loop, struct api *a);
 void api_loop_fini(struct api_loop *loop);
+/* A list in the API's arena, with room for one more than the n that it has; NULL: no memory. */
+void *api_with_room(struct api *a, void *list, size_t n, size_t size);
 
 /* ---- aside.c --------------------------------------------------------------------------------- */
 

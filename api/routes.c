@@ -117,8 +117,7 @@ str api_path_value(struct api_req *r, const char *name)
 
 enum err api_add_route(struct api *a, const struct api_route *route)
 {
-    size_t bytes = a->nroutes * sizeof *a->routes;
-    struct api_route *all = arena_extend(&a->arena, a->routes, bytes, bytes + sizeof *all);
+    struct api_route *all = api_with_room(a, a->routes, a->nroutes, sizeof *all);
     if (all == NULL)
         return ERR_NOMEM;
     a->routes = all;

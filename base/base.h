@@ -21,10 +21,13 @@
 #define MUST_CHECK        __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 #define NORETURN          __attribute__((noreturn))
-#define LIKELY(x)         __builtin_expect(!!(x), 1)
-#define UNLIKELY(x)       __builtin_expect(!!(x), 0)
-#define KIB               ((size_t)1024)
-#define MIB               ((size_t)1024 * 1024)
+/* That byte in each of the eight of a word, to look at all of them at once. */
+#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
+
+#define LIKELY(x)   __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define KIB         ((size_t)1024)
+#define MIB         ((size_t)1024 * 1024)
 
 /* Arguments are evaluated once: another thread may change what is read, a recursion would be exponential. */
 #ifdef __cppcheck__ /* (test/lint/analyze.sh) stumbles at the other form in an initializer */

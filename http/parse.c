@@ -241,8 +241,6 @@ static enum parse_status parse_request_line(struct cursor *c, size_t max_target,
 
 /* ---- header lines ------------------------------------------------------------------------ */
 
-#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
-
 /* May one of the eight bytes be below 0x20, or 0x7f? (False alarms are allowed, misses are not.) */
 static bool suspicious(uint64_t w)
 {

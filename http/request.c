@@ -123,8 +123,6 @@ str http_header_get(struct http_req *req, str name)
     return found;
 }
 
-#define EACH_BYTE(b) (UINT64_MAX / 0xff * (b))
-
 /* Is one of eight bytes below 0x10, as line ends and NUL are? The least of them is always found. */
 static bool has_low_byte(const char *p)
 {

@@ -10,13 +10,10 @@
  */
 #include "json/private.h"
 
-#define ONES UINT64_C(0x0101010101010101)
-#define TOPS (ONES << 7)
-
 /* Marks the bytes of w that are zero; exact up to and including the lowest one marked. */
 static uint64_t zero_bytes(uint64_t w)
 {
-    return (w - ONES) & ~w & TOPS;
+    return (w - EACH_BYTE(1)) & ~w & EACH_BYTE(0x80);
 }
 
 /* Number of the lowest marked byte in memory order; 0 where the order is the other way round (the
@@ -42,7 +39,8 @@ static uint64_t load8(const char *p)
 static inline const char *special_in_string(const char *p, const char *end)
 {
     while (end - p >= 8) {
-        uint64_t w = load8(p), marks = zero_bytes(w ^ ONES * '"') | zero_bytes(w ^ ONES * '\\');
+        uint64_t w = load8(p),
+                 marks = zero_bytes(w ^ EACH_BYTE('"')) | zero_bytes(w ^ EACH_BYTE('\\'));
         if (marks != 0) {
             p += first_mark(marks);
             break;
@@ -76,9 +74,9 @@ static const char *container_end(const char *p, const char *end)
         char c;
         if (end - p >= 8) {
             /* '[' and '{', ']' and '}' differ in bit 5 only. */
-            uint64_t w = load8(p), folded = w | ONES * 0x20;
-            uint64_t marks = zero_bytes(w ^ ONES * '"') | zero_bytes(folded ^ ONES * '{') |
-                             zero_bytes(folded ^ ONES * '}');
+            uint64_t w = load8(p), folded = w | EACH_BYTE(0x20);
+            uint64_t marks = zero_bytes(w ^ EACH_BYTE('"')) | zero_bytes(folded ^ EACH_BYTE('{')) |
+                             zero_bytes(folded ^ EACH_BYTE('}'));
             if (marks == 0) {
                 p += 8;
                 continue;
@@ -101,8 +99,9 @@ static const char *container_end(const char *p, const char *end)
 static const char *scalar_end(const char *p, const char *end)
 {
     while (end - p >= 8) {
-        uint64_t w = load8(p), marks = zero_bytes(w ^ ONES * ',') | zero_bytes(w ^ ONES * '}') |
-                                       zero_bytes(w ^ ONES * ']');
+        uint64_t w = load8(p), marks = zero_bytes(w ^ EACH_BYTE(',')) |
+                                       zero_bytes(w ^ EACH_BYTE('}')) |
+                                       zero_bytes(w ^ EACH_BYTE(']'));
         if (marks != 0) {
             p += first_mark(marks);
             break;
@@ -325,7 +324,7 @@ bool json_scan_next(struct arena *a, str object_text, size_t *at, str *name, str
     p = read_name(p, end, &inside, &escapes);
     if (p == NULL || !read_value(p, end, out))
         return false;
-    *name = decode(a, inside);
+    *name = escapes ? decode(a, inside) : inside;
     *at = (size_t)(out->text.p + out->text.n - object_text.p);
     return true;
 }

@@ -292,6 +292,8 @@ bool store_is_writing(const struct store_session *s)
     return s->txn != NULL;
 }
 
+_Static_assert(STORE_NO_MARK == ENGINE_NO_MARK, "a session's mark is its view's");
+
 uint64_t store_names_mark(const struct store_session *s)
 {
     return engine_view_mark(s->view);

@@ -22,7 +22,7 @@
 /* What stands behind the id: `,"last_modified":N}`, or with `,"deleted":true}`. */
 struct tail {
     char text[64];
-    size_t n, time_at, time_n;
+    size_t n;
 };
 #define TIME_HEAD   ",\"last_modified\":"
 #define LIVE_END    "}"
@@ -32,18 +32,13 @@ static void tail_make(struct tail *t, int64_t last_modified, bool deleted)
 {
     str end = deleted ? STR(DELETED_END) : STR(LIVE_END);
 
-    t->time_at = sizeof(TIME_HEAD) - 1;
-    memcpy(t->text, TIME_HEAD, t->time_at);
-    t->time_n =
-        (size_t)(decimal_put_i64(t->text + t->time_at, last_modified) - t->text) - t->time_at;
-    t->n = t->time_at + t->time_n;
+    memcpy(t->text, TIME_HEAD, sizeof(TIME_HEAD) - 1);
+    t->n = (size_t)(decimal_put_i64(t->text + sizeof(TIME_HEAD) - 1, last_modified) - t->text);
     memcpy(t->text + t->n, end.p, end.n);
     t->n += end.n;
 }
 
 #define ID_HEAD "\"id\":"
-
-#define EACH_BYTE(b) (UINT64_MAX / 0xff * (b))
 
 /* Eight digits at once: pairs, fours, and all of them, each by one multiplication. *sum is nothing unless all of
  * them are digits. */
@@ -66,7 +61,8 @@ static bool eight_digits(const char *p, uint32_t *sum)
 #define TIME_DIGITS 13 /* of the milliseconds from 2001 to 2286 */
 #define TIME_FIRST  INT64_C(1000000000000)
 
-/* The same as the next for a time of today. */
+/* The same as the next for a time of today, without writing it down: this is done for each object that a filter
+ * looks at. */
 static bool is_recent_at_end(const char *p, size_t n, int64_t v)
 {
     const char *at;
@@ -85,23 +81,16 @@ static bool is_recent_at_end(const char *p, size_t n, int64_t v)
     return v / 100000000 == high;
 }
 
-/* The decimal number that the first n bytes end in, if it is v written as JSON does: how many characters it has;
- * 0: it is not. (Read backwards, which takes no division: this is done for each object that a filter looks
- * at.) */
-static size_t decimal_at_end(const char *p, size_t n, int64_t v)
+/* How many characters v has, if the text ends in it; 0: it does not. */
+static size_t decimal_at_end(str text, int64_t v)
 {
-    uint64_t sum = 0, power = 1, want = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-    size_t digits = 0;
+    char digits[DECIMAL_MAX_BYTES];
+    str want = {digits, 0};
 
     if (v >= TIME_FIRST && v < 10 * TIME_FIRST)
-        return is_recent_at_end(p, n, v) ? TIME_DIGITS : 0;
-    while (digits < 19 && digits < n && str_is_digit(p[n - 1 - digits])) {
-        sum += (uint64_t)(p[n - 1 - digits++] - '0') * power;
-        power *= 10;
-    }
-    if (digits == 0 || sum != want || (digits > 1 && p[n - digits] == '0'))
-        return 0;
-    return v >= 0 ? digits : digits < n && p[n - digits - 1] == '-' ? digits + 1 : 0;
+        return is_recent_at_end(text.p, text.n, v) ? TIME_DIGITS : 0;
+    want.n = (size_t)(decimal_put_i64(digits, v) - digits);
+    return str_ends(text, want) ? want.n : 0;
 }
 
 /* Takes `end` off the end of the text. */
@@ -121,7 +110,7 @@ static bool locate(struct object *ob, uint64_t id_n)
 
     if (!drop_end(&rest, ob->o.deleted ? STR(DELETED_END) : STR(LIVE_END)))
         return false;
-    time_n = decimal_at_end(rest.p, rest.n, ob->o.last_modified);
+    time_n = decimal_at_end(rest, ob->o.last_modified);
     rest.n -= time_n;
     ob->time = (struct json_raw){JSON_NUMBER, {rest.p + rest.n, time_n}};
     if (time_n == 0 || !drop_end(&rest, STR("\"" TIME_HEAD)) || id_n > rest.n)

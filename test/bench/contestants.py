@@ -16,6 +16,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.append(os.path.join(os.path.dirname(HERE), "parity"))
 
+from profiles import LOGGING  # noqa: E402
 from servers import REFERENCE, free_port, installed  # noqa: E402
 
 from names import FILES, MEMORY, OURS, POSTGRES  # noqa: E402
@@ -30,23 +31,11 @@ kinto.userid_hmac_secret = of-a-benchmark
 use = egg:waitress#main
 host = 127.0.0.1
 port = {port}
-[loggers]
-keys = root
-[handlers]
-keys = console
-[formatters]
-keys = generic
-[logger_root]
-level = ERROR
-handlers = console
-[handler_console]
-class = StreamHandler
-args = (sys.stderr,)
-level = NOTSET
-formatter = generic
-[formatter_generic]
-format = %(message)s
 """
+
+
+def ini_text(settings, port):
+    return SETTINGS.format(settings=settings, port=port) + LOGGING
 
 
 class Contestant:
@@ -122,7 +111,7 @@ class Ours(Contestant):
 
     def start(self):
         settings = "kinto.server.loops = %d\n%s" % (self.loops, self.settings)
-        ini = self.write("kinto.ini", SETTINGS.format(settings=settings, port=self.port))
+        ini = self.write("kinto.ini", ini_text(settings, self.port))
         where = ["--data", self.data or os.path.join(self.dir, "data")] if self.durable else ["--memory"]
         self.run([os.environ["KINTO_BIN"], "start", "--ini", ini, "--port", str(self.port), "-q"] + where)
 
@@ -143,7 +132,7 @@ class Reference(Contestant):
         return installed(os.path.join(scratch, "reference"), Reference.packages + ReferencePostgres.packages)
 
     def start(self):
-        ini = self.write("kinto.ini", SETTINGS.format(settings=self.settings, port=self.port))
+        ini = self.write("kinto.ini", ini_text(self.settings, self.port))
         program = os.path.join(self.programs(self.scratch), "kinto")
         if self.durable:
             subprocess.run([program, "migrate", "--ini", ini], check=True, stdout=subprocess.DEVNULL,

@@ -22,10 +22,6 @@ class Large(contestants.OursDurable):
     settings = "kinto.batch_max_requests = %d" % LARGE_BATCH
 
 
-class Kept(contestants.OursDurable):
-    """On data that was written before."""
-
-
 def first_answer(server):
     """Milliseconds from exec to the first 200."""
     argv = [os.environ["KINTO_BIN"], "start", "--ini", os.path.join(server.dir, "kinto.ini"), "--port",
