@@ -65,12 +65,15 @@ void commits_let_go(struct queue *q)
 void engine_commits_go(struct engine *e)
 {
     struct queue *q = &e->queue;
+    bool wake;
 
     if (e->log.dir == NULL) /* what was committed is there already */
         return;
     pthread_mutex_lock(&q->mutex);
-    commits_let_go(q);
+    wake = !list_empty(&q->commits) && let_go(q);
     pthread_mutex_unlock(&q->mutex);
+    if (wake)
+        pthread_cond_signal(&q->wake);
 }
 
 /* Moves all of `from` to the end of `to`. */

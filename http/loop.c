@@ -23,6 +23,7 @@
 #include "http/private.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -272,16 +273,20 @@ void loop_wake(struct loop *l)
     while (r < 0 && errno == EINTR);
 }
 
+/* The loop is woken with the lock free: on one processor it would run at once, only to wait for that. What was posted
+ * may be done with, and the loop at its end, before it is woken: it stays as long as anybody is in here. */
 void loop_post(struct loop *l, struct arrival *a)
 {
+    atomic_fetch_add(&l->posting, 1);
     pthread_mutex_lock(&l->lock);
     bool first = l->arrived_head == NULL;
     a->next = NULL;
     *l->arrived_tail = a;
     l->arrived_tail = &a->next;
+    pthread_mutex_unlock(&l->lock);
     if (first) /* else the loop has been woken and not yet been here */
         loop_wake(l);
-    pthread_mutex_unlock(&l->lock);
+    atomic_fetch_sub(&l->posting, 1);
 }
 
 static void spare_asked(struct arrival *a)
@@ -523,6 +528,8 @@ void loop_fini(struct loop *l)
 {
     close_listeners(l);
     free(l->listeners);
+    while (atomic_load(&l->posting) > 0)
+        sched_yield();
     run_arrivals(l); /* newcomers that came too late */
     conn_free_spares(l);
     exchange_free_spares(l);

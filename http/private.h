@@ -450,6 +450,7 @@ struct loop {
 
     pthread_mutex_t lock; /* guards the queue below */
     struct arrival *arrived_head, **arrived_tail;
+    atomic_uint posting; /* so many threads are in loop_post */
 
     struct arrival spare; /* others ask it to spare a connection: for which enum scarce, as bits */
     atomic_uint spare_for;
