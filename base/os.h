@@ -25,8 +25,9 @@ struct os_ops {
     int (*fsync)(int fd);
     int (*fdatasync)(int fd);
     int (*ftruncate)(int fd, uint64_t size);
-    int (*fallocate)(int fd, uint64_t off,
-                     uint64_t n); /* allocates without changing st_size (FALLOC_FL_KEEP_SIZE) */
+    /* There is space for these bytes, and the file is at least so long; what it gets is 0. When that fails, it
+     * may have got a part, and be longer. */
+    int (*fallocate)(int fd, uint64_t off, uint64_t n);
     int (*size)(int fd, uint64_t *out);
     int (*linked)(int fd); /* 1: the file still has a name, 0: it was removed; -1 */
     int (*rename)(const char *from, const char *to);

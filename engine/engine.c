@@ -18,8 +18,8 @@
 #include "base/thread.h"
 #include "engine/private.h"
 
-#define SEGMENT_BYTES_MEMORY MIB /* without files; with them: log_target */
 #define SEGMENT_BYTES_MIN    (4 * KIB)
+#define SEGMENT_BYTES_MEMORY MIB /* without files; with them: log_target */
 #define TXN_BYTES_DEFAULT    (256 * MIB)
 #define QUEUE_BYTES_DEFAULT  (64 * MIB)
 #define CACHE_BYTES_DEFAULT  (32 * MIB)

@@ -58,8 +58,9 @@ struct engine_view; /* what can be read from: a snapshot, or a transaction with 
 /* Zero is the default of each. */
 struct engine_options {
     const char *dir; /* made when missing (0700); NULL: no files */
-    /* Size at which a new segment is begun: 4 KiB to 1 GiB. Default: a thirty-second of what lives in the
-     * store, within 256 KiB and 64 MiB; without files 1 MiB. */
+    /* Size at which a new segment is begun: 4 KiB to 1 GiB. Default: a 64th of what lives in the store, within
+     * 1 MiB and 64 MiB; a quarter where less than 4 MiB live, but 256 KiB; without files
+     * 1 MiB. */
     uint64_t segment_bytes;
     size_t max_txn_bytes; /* largest frame of one transaction: up to 1 GiB, default 256 MiB */
     /* Memory held by what is not yet durable, frames and pages, over which begin says AGAIN; default

@@ -168,11 +168,27 @@ void frames_step(struct frames *f, const struct frame_header *h)
     f->link = h->head_crc;
 }
 
+uint64_t frames_written(const struct frames *f)
+{
+    uint64_t end = f->size, word = 0;
+
+    for (; end - f->at >= sizeof word; end -= sizeof word) {
+        memcpy(&word, f->map + end - sizeof word, sizeof word);
+        if (word != 0)
+            break;
+    }
+    while (end > f->at && f->map[end - 1] == 0)
+        end--;
+    return end;
+}
+
 bool frames_lost(const struct frames *f)
 {
     uint64_t missing = f->txn + 1;
+    uint64_t end =
+        MIN_OF(frames_written(f) + FRAME_HEADER_BYTES, f->size); /* a checksum may end with 0 */
 
-    for (uint64_t off = f->at; off + FRAME_HEADER_BYTES <= f->size; off++) {
+    for (uint64_t off = f->at; off + FRAME_HEADER_BYTES <= end; off++) {
         struct frame_header h = header_at(f, off);
         if (h.txn <= missing || h.txn - missing > UINT32_MAX || h.back >= h.txn - missing ||
             h.bytes == 0)

@@ -8,12 +8,12 @@
  * takes whole segments, works on small stores as on large ones.
  *
  * Invariants (the committer keeps them; recover.c relies on them):
- *   1. Before segment N+1 exists under its name, segment N is whole and synced and is never written
- *      again. The header of N+1 says how long N is.
+ *   1. Before segment N+1 exists under its name, segment N is whole, ends with its last frame, is synced
+ *      and never written again. The header of N+1 says how long N is.
  *   2. Before the first frame is written to a segment, its header and its name are synced. So a
  *      segment longer than its header has a good header.
- *   3. Frames are written at `end`, behind which the file has nothing; a failed write is cut off
- *      again and the cut synced before the next write.
+ *   3. Frames are written at `end`, behind which the file has nothing but zeros; a failed write is cut
+ *      off again and the cut synced before the next write.
  *   4. log.end, log.link and segment.bytes speak of what is synced, and only of that.
  *   5. After a failed sync, or a failed cut, log.broken is set and nothing is written any more.
  *
@@ -23,7 +23,8 @@
  * Without files a segment is memory that frames are copied into; the same code path, no sync.
  *
  * Space is asked for ahead of the write (fallocate), so that a full disk is known before anything
- * is written rather than from a sync that cannot be trusted afterwards.
+ * is written rather than from a sync that cannot be trusted afterwards. The file gets longer by it, and
+ * not by the write: its new length would be one more thing for each sync to bring to the disk.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,8 +35,10 @@
 #define LEAF_ENTRIES   ((size_t)1 << SEGMENT_LEAF_BITS)
 #define TOP_ENTRIES    ((size_t)1 << SEGMENT_TOP_BITS)
 #define ALLOCATE_BYTES ((uint64_t)MIB)
-#define TARGET_PART    32 /* of what lives; a compaction holds one or two of these more */
+#define TARGET_PART    64 /* of what lives; a compaction holds one or two of these more */
 #define TARGET_MAX     (64 * (uint64_t)MIB)
+#define SMALL_PART     4 /* the same up to */
+#define SMALL_MAX      ((uint64_t)MIB)
 
 /* ---- the table of segments ------------------------------------------------------------------- */
 
@@ -73,15 +76,11 @@ void log_segment_release(struct log *log, struct segment *seg)
     free(seg);
 }
 
-/* The active segment takes no more frames; what was allocated beyond its end is given back (also by a call
- * that failed: it may keep what it got). */
-static void seal(struct log *log)
+/* The active segment takes no more frames. */
+static void close_active(struct log *log)
 {
-    if (log->fd < 0)
-        return;
-    if (!log->broken)
-        (void)!os()->ftruncate(log->fd, log->end);
-    os()->close(log->fd);
+    if (log->fd >= 0)
+        os()->close(log->fd);
     log->fd = -1;
 }
 
@@ -96,7 +95,10 @@ void log_fini(struct log *log)
         free(log->top[i]);
     free(log->top);
     log->top = NULL;
-    seal(log);
+    /* What was allocated is given back (also by a call that failed: it may keep what it got). */
+    if (log->fd >= 0 && !log->broken)
+        (void)!os()->ftruncate(log->fd, log->end);
+    close_active(log);
     if (log->dir_fd >= 0)
         os()->close(log->dir_fd);
     log->dir_fd = -1;
@@ -155,12 +157,13 @@ void log_path(const char *dir, uint32_t number, char *out, size_t n)
     snprintf(out, n, "%s/%08x.log", dir, number);
 }
 
+/* Small ones go away soon, and little is kept for their copies (reserve.c); but to begin one takes some syncs. */
 uint64_t log_target(const struct log *log, uint64_t live_bytes)
 {
-    uint64_t part = live_bytes / TARGET_PART;
+    uint64_t few = MIN_OF(live_bytes / SMALL_PART, SMALL_MAX), many = live_bytes / TARGET_PART;
 
     return log->fixed_segments ? log->segment_bytes
-                               : MIN_OF(MAX_OF(part, (uint64_t)LOG_TARGET_MIN), TARGET_MAX);
+                               : MIN_OF(MAX_OF(MAX_OF(few, many), LOG_TARGET_MIN), TARGET_MAX);
 }
 
 /* ---- making a segment ------------------------------------------------------------------------ */
@@ -206,6 +209,12 @@ static enum err sync_failed(struct log *log)
     return ERR_IO;
 }
 
+/* Invariant 1: the active segment ends with its last frame. */
+static enum err seal(struct log *log)
+{
+    return log->fd < 0 || log->allocated == log->end ? OK : log_cut(log);
+}
+
 /* Invariant 2: header and name are synced. */
 static enum err write_header(struct log *log, int fd, const struct segment_header *h)
 {
@@ -244,7 +253,7 @@ static enum err create_file(struct log *log, struct segment *seg, const struct s
 }
 
 /* Begins segment `number` behind the active one and makes it the active one. Changes nothing when
- * it fails, but log.broken. */
+ * it fails, but log.broken, and what was allocated. */
 enum err log_create(struct log *log, uint32_t number, uint64_t first_txn)
 {
     struct segment *seg = log_segment(log, number);
@@ -263,7 +272,8 @@ enum err log_create(struct log *log, uint32_t number, uint64_t first_txn)
     memcpy(h.store, log->store, sizeof h.store);
     h.crc = segment_header_crc(&h);
     if (log->dir != NULL) {
-        err = create_file(log, seg, &h, &fd);
+        err = seal(log);
+        err = err == OK ? create_file(log, seg, &h, &fd) : err;
     } else {
         err = memory_grow(seg, (size_t)seg->target);
         if (err == OK)
@@ -271,7 +281,7 @@ enum err log_create(struct log *log, uint32_t number, uint64_t first_txn)
     }
     if (err != OK)
         return err;
-    seal(log);
+    close_active(log);
     seg->salt = h.salt;
     atomic_store(&seg->bytes, SEGMENT_HEADER_BYTES);
     log->active = seg;

@@ -397,7 +397,7 @@ void log_count_gone(struct log *log, const struct segment *seg); /* takes no roo
 void log_segment_release(struct log *log, struct segment *seg);
 #define LOG_PATH_MAX 4096
 void log_path(const char *dir, uint32_t number, char *out, size_t n);
-#define LOG_TARGET_MIN (256 * KIB)
+#define LOG_TARGET_MIN ((uint64_t)256 * KIB)
 uint64_t log_target(const struct log *log, uint64_t live_bytes); /* size for the next segment */
 MUST_CHECK enum err log_create(struct log *log, uint32_t number, uint64_t first_txn);
 /* `tight`: space is short, so none is asked for ahead of what is needed. */
@@ -442,6 +442,9 @@ MUST_CHECK enum err frames_follow(const struct frames *f, const struct segment_h
 bool frames_peek(const struct frames *f,
                  struct frame_header *out);                       /* the next is whole and right */
 void frames_step(struct frames *f, const struct frame_header *h); /* to behind it */
+/* Where what was written behind the place ends: all that follows is 0, as it was prepared for frames to come. The
+ * place itself: nothing was. */
+uint64_t frames_written(const struct frames *f);
 /* Is there, behind the bad frame at the place, the header of one that was written when the bad one
  * was durable? */
 bool frames_lost(const struct frames *f);

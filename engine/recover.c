@@ -24,7 +24,8 @@
  *      segment's salt, so neither a client's bytes nor another file's can pass for one). Such a frame
  *      says which transactions were durable when it was written (txn - back is the first that was not).
  *      If the missing one was among them, it has been lost: damage. If not, both were of one group whose
- *      sync never ended, of which a crash may leave any part: torn.
+ *      sync never ended, of which a crash may leave any part: torn. Zeros up to the end are nothing:
+ *      space that was prepared for frames to come.
  *      So damage in the last synced group alone looks like a torn end, but for what the index knows:
  *   4. A log that ends before the root's tail, or has another frame before it, has lost something.
  *   5. The row of segments begins with 1, or with one up to which a TRIM has said that they are not
@@ -51,6 +52,7 @@ struct scan { /* the whole of it */
     size_t first; /* index in names of the first segment that counts */
     uint64_t said_ms;
     bool unfinished;  /* the newest was being created */
+    bool longer;      /* the newest is, than its frames */
     size_t unwritten; /* pages in memory when the disk had no space for them; 0: it had */
 };
 
@@ -147,9 +149,9 @@ static enum err adopt(struct scan *s, int fd, bool newest)
     if (newest && os()->fdatasync(fd) != 0)
         return err_set(s->detail, ERR_IO, errno, "%s/%08x.log: cannot be synced", log->dir,
                        s->f.number);
-    seg->target = MAX_OF(log_target(log, s->e->writer.live_log_bytes), s->f.size);
+    seg->target = log_target(log, s->e->writer.live_log_bytes);
     if (newest)
-        bytes = (size_t)seg->target;
+        bytes = (size_t)MAX_OF(seg->target, s->f.size);
     if (log_map(seg, fd, bytes) != OK)
         return err_set(s->detail, ERR_NOMEM, 0, "%s/%08x.log: cannot be mapped", log->dir,
                        s->f.number);
@@ -191,6 +193,7 @@ static enum err find_start(struct scan *s)
 static enum err read_segment(struct scan *s, int fd, bool newest)
 {
     enum err err = log_segment_need(&s->e->log, s->f.number);
+    struct segment *seg;
 
     if (err == OK)
         err = adopt(s, fd, newest);
@@ -200,12 +203,15 @@ static enum err read_segment(struct scan *s, int fd, bool newest)
         err = replay_segment(s);
     if (err != OK)
         return err;
+    seg = log_segment(&s->e->log, s->f.number);
     if (s->f.at < s->f.size && !newest)
         return frames_damage(&s->f, s->f.at, "bad frame");
     if (s->f.at < s->f.size && frames_lost(&s->f))
         return frames_damage(&s->f, s->f.at, "bad frame before good ones");
-    atomic_store(&log_segment(&s->e->log, s->f.number)->bytes, (uint32_t)s->f.at);
-    s->r->torn_bytes += s->f.size - s->f.at;
+    atomic_store(&seg->bytes, (uint32_t)s->f.at);
+    seg->target = MAX_OF(seg->target, s->f.at);
+    s->longer = s->f.at < s->f.size;
+    s->r->torn_bytes += frames_written(&s->f) - s->f.at;
     return OK;
 }
 
@@ -340,14 +346,14 @@ static enum err reopen_newest(struct scan *s)
     return OK;
 }
 
-/* Cuts off the torn end and makes sure that all that was read is durable. */
+/* Cuts off the torn end, and what was prepared, and makes sure that all that was read is durable. */
 static enum err settle(struct scan *s)
 {
     struct log *log = &s->e->log;
 
     if (log->active == NULL)
         return OK;
-    if (s->r->torn_bytes > 0 && os()->ftruncate(log->fd, log->end) != 0)
+    if (s->longer && os()->ftruncate(log->fd, log->end) != 0)
         return err_set(s->detail, err_from_errno(errno), errno,
                        "%s/%08x.log: torn end cannot be cut off", log->dir, log->active->number);
     if (os()->fdatasync(log->fd) != 0 || log_sync_dir(log) != 0)

@@ -455,15 +455,18 @@ static void take(struct log_walk *w)
     w->found->r->txns++;
 }
 
+/* The end of the newest segment: what was prepared for frames to come is no finding. */
 static void torn(struct log_walk *w)
 {
     struct file_name name = file_name(w->f.number);
-    uint64_t bytes = w->f.size - w->f.at;
+    uint64_t bytes = frames_written(&w->f) - w->f.at;
 
-    finding_add(w->found, FINDING_NOTE, name.text, ENGINE_AT_OFFSET, w->f.at,
-                "a torn end of %llu bytes, as a write that was never acknowledged leaves it: the "
-                "next start cuts it off",
-                (ull)bytes);
+    if (bytes > 0)
+        finding_add(
+            w->found, FINDING_NOTE, name.text, ENGINE_AT_OFFSET, w->f.at,
+            "a torn end of %llu bytes, as a write that was never acknowledged leaves it: the "
+            "next start cuts it off",
+            (ull)bytes);
     w->found->r->torn_bytes += bytes;
     leave(w);
 }
@@ -472,15 +475,17 @@ static void torn(struct log_walk *w)
 static void stumble(struct log_walk *w)
 {
     struct frame_header h;
-    uint64_t off = 0, from = w->f.at;
+    uint64_t off = 0, from = w->f.at, end = w->f.size;
 
     if (is_newest(w) && !index_knows(w, w->f.number, w->f.at) && !frames_lost(&w->f)) {
         torn(w);
         return;
     }
+    if (is_newest(w))
+        end = frames_written(&w->f);
     w->f.txn = w->last;
     if (!frames_find(&w->f, &off, &h)) {
-        damaged(w, w->f.number, from, w->f.size - from, "bad frame");
+        damaged(w, w->f.number, from, end - from, "bad frame");
         w->f.at = w->f.size;
         w->joined = false;
         return;

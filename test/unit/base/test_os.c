@@ -88,9 +88,14 @@ START_TEST(bytes_written_are_read)
     ck_assert_int_eq(os()->ftruncate(fd, 4), 0);
     ck_assert_int_eq(os()->size(fd, &size), 0);
     ck_assert_uint_eq(size, 4);
-    ck_assert_int_eq(os()->fallocate(fd, 0, 65536), 0);
+    ck_assert_int_eq(os()->fallocate(fd, 2, 65536), 0);
     ck_assert_int_eq(os()->size(fd, &size), 0);
-    ck_assert_uint_eq(size, 4);
+    ck_assert_uint_eq(size, 65538);
+    ck_assert_int_eq(os()->fallocate(fd, 0, 16), 0);
+    ck_assert_int_eq(os()->size(fd, &size), 0);
+    ck_assert_uint_eq(size, 65538);
+    ck_assert_int_eq(os()->pread(fd, p, 16, 0), 16);
+    ck_assert_mem_eq(p, "\0\0\0h\0\0\0\0\0\0\0\0\0\0\0\0", 16);
     ck_assert_int_eq(os()->close(fd), 0);
     ck_assert_int_eq(os()->open(in_dir("a"), O_RDWR | O_CREAT | O_EXCL, 0600), -1);
     ck_assert_int_eq(errno, EEXIST);
