@@ -235,20 +235,28 @@ static int s_fdatasync(int fd)
     return 0;
 }
 
-static int s_ftruncate(int fd, uint64_t size)
+/* The file gets another size; `longer`: only if that is more. */
+static int resize(int fd, uint64_t size, bool longer)
 {
+    struct file *f = &disk->file[fd - 1000];
+
     pthread_mutex_lock(&mutex);
-    if (!dead) {
-        apply_cut(&disk->file[fd - 1000], size);
+    if (!dead && (!longer || size > f->size)) {
+        apply_cut(f, size);
         record((struct event){.what = CUT, .file = fd - 1000, .off = size});
     }
     pthread_mutex_unlock(&mutex);
     return 0;
 }
 
+static int s_ftruncate(int fd, uint64_t size)
+{
+    return resize(fd, size, false);
+}
+
 static int s_fallocate(int fd, uint64_t off, uint64_t n)
 {
-    return off + n > disk->file[fd - 1000].size ? s_ftruncate(fd, off + n) : 0;
+    return resize(fd, off + n, true);
 }
 
 static int s_size(int fd, uint64_t *out)
