@@ -104,6 +104,7 @@ struct cli_run {
     struct arena arena;       /* what lives as long as the run */
     struct cli_ini ini;
     struct settings *settings;
+    bool as_is;           /* the store is opened to be looked at (store_options) */
     const char *data_dir; /* of the open store; NULL: memory */
     struct store *store;
     struct store_opened opened;

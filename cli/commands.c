@@ -127,6 +127,7 @@ enum err cli_command_check(struct cli_run *r)
         .progress = progress_of(r),
     };
     bool sound = true;
+    r->as_is = true;
     e = process_become_owner(dir, &r->detail);
     if (e == OK)
         e = cli_check_run(&c, &sound, &r->detail);

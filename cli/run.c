@@ -139,6 +139,7 @@ static enum err open_store(struct cli_run *r, const char *dir, bool new_index)
             return ERR_NOMEM;
     }
     o.new_index = new_index;
+    o.as_is = r->as_is;
     return store_open(&r->store, &o, &r->opened, &r->detail);
 }
 

@@ -107,6 +107,8 @@ uint64_t json_hash(const struct json *v);
  */
 int json_compare(const struct json *a, const struct json *b);
 int json_number_compare(str a, str b); /* two JSON numbers as text, by exact value */
+double json_number_value(str s);       /* the double that is nearest to a JSON number */
+int json_type_rank(enum json_type t);  /* where a type has its place in that order, from 0 */
 
 /* ---- writing -------------------------------------------------------------------------------- */
 

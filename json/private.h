@@ -76,7 +76,6 @@ MUST_CHECK enum err json_object_finish(struct arena *a, struct json *object);
 
 /* number.c: would the JSON number `s` become infinite as a double (round to nearest)? */
 bool json_number_overflows(str s);
-double json_number_value(str s);
 uint64_t json_number_hash(str s); /* the same for equal numbers */
 #define JSON_EXACT_DIGITS 15      /* that many survive in a double */
 /*
@@ -89,7 +88,6 @@ bool json_number_digits(str s, char *digits, size_t max, int *exponent);
 bool json_is_pyint(const struct json *v);
 
 /* compare.c: the place of a type in the total order. */
-int json_type_rank(enum json_type t);
 
 /*
  * pointer.c: splits the first token off *rest, which begins with a slash; decoded into the arena

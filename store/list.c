@@ -151,7 +151,9 @@ enum err store_list_find(struct store_session *s, struct store_list_id id, struc
     uint32_t number;
     enum err e = store_list_number(s, id, &number);
 
-    return e == OK ? store_list_state(s, number, out) : e;
+    if (e == OK)
+        e = store_list_state(s, number, out);
+    return e == OK ? store_fields_find(s, id, *out) : e;
 }
 
 enum err store_list_name_decode(str value, uint32_t *number, struct store_list_id *id)
@@ -201,7 +203,7 @@ static enum err list_new(struct store_session *s, struct store_list_id id, struc
         return e;
     *place = (struct list){.number = number, .dirty = true};
     *out = place;
-    return OK;
+    return store_fields_begin(s, id, place);
 }
 
 enum err store_list_make(struct store_session *s, struct store_list_id id, struct list **out)
@@ -377,6 +379,8 @@ static enum err list_delete(struct store_session *s, str value)
         e = ERR_CORRUPT;
     if (e == OK)
         e = store_share_forget(s, number);
+    if (e == OK)
+        e = store_fields_forget(s, id, number);
     if (e != OK)
         return e;
     state_forget(s, number);
@@ -415,7 +419,7 @@ static enum err lists_delete_below(struct store_session *s, str uri)
 enum err store_delete_below(struct store_session *s, str uri)
 {
     STORE_TIME(s->thread->store, DELETE_BELOW);
-    enum err e = store_notes_changed(s);
+    enum err e = store_changes(s);
 
     if (e == OK)
         e = lists_delete_below(s, uri);
@@ -433,12 +437,14 @@ enum err store_delete_everything(struct store_session *s)
                                         KEY_SHARED_LIST, KEY_MEMBER,         KEY_GROUP,
                                         KEY_LIST_NAME,   KEY_NOTE,           KEY_OBJECT};
     struct key k;
-    enum err e = store_notes_changed(s);
+    enum err e = store_changes(s);
 
     s->nlists = s->evict = 0;
     for (size_t i = 0; i < ARRAY_LEN(tags) && e == OK; i++) {
         store_key_init(&k, tags[i]);
         e = store_db_del_prefix(s, &k);
     }
-    return e;
+    store_key_init(&k, KEY_META);
+    store_key_add(&k, STR(META_INDEX));
+    return e == OK ? store_db_del_prefix(s, &k) : e;
 }

@@ -26,6 +26,21 @@ enum err store_object_get(struct store_session *s, uint32_t list, str id, struct
     return e == OK ? store_value_decode(value, out) : e;
 }
 
+enum err store_object_at(struct store_session *s, uint32_t list, str time, struct object *out)
+{
+    int64_t ms = store_time_ms(time);
+    struct key k;
+    str value;
+    enum err e;
+
+    store_key_init_list(&k, list, SUB_TIME);
+    store_key_add(&k, time);
+    e = store_db_get(s, &k, &value);
+    if (e == OK)
+        e = store_value_decode(value, out);
+    return e == ERR_NOTFOUND || (e == OK && out->o.last_modified != ms) ? ERR_CORRUPT : e;
+}
+
 /* The object or tombstone, in the arena while writing. */
 static enum err object_load(struct store_session *s, struct arena *a, uint32_t list, str id,
                             struct object *out)
@@ -111,7 +126,9 @@ static enum err replace(struct store_session *s, struct list *l, const struct ob
     if (e == OK)
         e = store_db_link(s, &k);
     count(l, after, +1);
-    return e == OK ? store_share(s, l->number, before, after) : e;
+    if (e == OK)
+        e = store_share(s, l->number, before, after);
+    return e == OK ? store_fields_change(s, l, before, after) : e;
 }
 
 /* ---- equal times ----------------------------------------------------------------------------- */
@@ -214,7 +231,7 @@ static enum err write_object(struct store_session *s, struct arena *a, struct li
 {
     struct object after;
     struct buf b;
-    enum err e = store_notes_changed(s);
+    enum err e = store_changes(s);
 
     buf_init_arena(&b, a, ENGINE_MAX_VALUE_BYTES);
     if (e == OK)
@@ -367,7 +384,7 @@ enum err store_forget(struct store_session *s, struct arena *a, struct store_lis
     enum err e = find(s, a, list, id, &l, &before);
 
     if (e == OK)
-        e = store_notes_changed(s);
+        e = store_changes(s);
     if (e != OK)
         return e;
     store_time_key(&k, l->number, &before);
@@ -377,6 +394,8 @@ enum err store_forget(struct store_session *s, struct arena *a, struct store_lis
         e = store_db_del(s, &k);
     if (e == OK)
         e = store_share(s, l->number, &before, NULL);
+    if (e == OK)
+        e = store_fields_change(s, l, &before, NULL);
     if (e == OK)
         count(l, &before, -1);
     return store_fail(s, e);

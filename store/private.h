@@ -13,8 +13,10 @@
  *     acl.c      principals and permissions, and the index of what is shared with whom
  *     group.c    members of groups
  *     note.c     notes, and whether they are right
+ *     field.c    indexes of declared fields
  *     scan.c     ranges of objects in the order of time
  *     query.c    how a query is answered
+ *     plan.c     which index answers it, and the walk through that
  *     select.c   the same for rows that are made, and walks through whole lists
  *     match.c    one filter against one object       like.c  the `like` operator
  *     sort.c     order of objects, the best n of many
@@ -35,7 +37,7 @@
  *     10 list 01 ID                  -> object or tombstone
  *     10 list 02 TIME                -> the same value; objects only
  *     10 list 03 principal TIME      an object that the principal holds permissions on
- *     10 list 04                     left for indexes of declared fields
+ *     10 list 04 i F... TIME         an object with these values, in the i-th index (field.c)
  *     10 list 05 TIME                -> the value of 01; tombstones only
  * ID: 00 and the 16 bytes of a canonical UUID, or 01 TEXT(id). TIME: the milliseconds with the sign
  * turned over, and behind them the ID where two objects or tombstones of a list have the same time.
@@ -120,9 +122,12 @@ MUST_CHECK enum err store_dec_end(const struct reader *r, bool whole);
 
 /* ---- store.c --------------------------------------------------------------------------------- */
 
+struct fields;
 struct list { /* a list's state within a session */
     uint32_t number;
     bool dirty;
+    bool fields_known;           /* found by its name, so that it was looked for them */
+    const struct fields *fields; /* the indexes that it has; NULL: none */
     int64_t clock;
     uint64_t live, tombstones;
 };
@@ -136,7 +141,10 @@ struct store {
     struct store_observer observer; /* timed NULL: there is none */
     const char *claims[MAX_CLAIMS]; /* names of notes that this process keeps up */
     unsigned nclaims;
-    bool unclaimed; /* there are marks of others */
+    bool unclaimed;        /* there are marks of others */
+    struct fields *fields; /* what is declared */
+    unsigned nfields;
+    bool fields_stale; /* there may be indexes that are something else */
 };
 
 /* Tells the observer what the rest of the block takes. */
@@ -192,7 +200,8 @@ struct store_session {
     struct list lists[SESSION_LISTS];
     unsigned nlists, evict;
     struct work work;
-    bool notes_seen; /* the marks of others are gone */
+    bool notes_seen;  /* the marks of others are gone */
+    bool fields_seen; /* so are indexes that nobody keeps up here */
 };
 
 MUST_CHECK enum err store_db_get(struct store_session *s, const struct key *k, str *value);
@@ -211,6 +220,7 @@ MUST_CHECK enum err store_db_del_prefix(struct store_session *s, const struct ke
 enum err store_fail(struct store_session *s, enum err e);
 #define META_LAYOUT       "layout"
 #define META_NOTES        "notes:"
+#define META_INDEX        "index:"
 #define COUNTER_LIST      "list"
 #define COUNTER_PRINCIPAL "principal"
 #define LAYOUT_VERSION    1
@@ -268,6 +278,9 @@ MUST_CHECK enum err store_below_init(struct below *b, struct store_session *s, e
 /* OK and a value, borrowed; NOTFOUND at the end; CORRUPT. */
 MUST_CHECK enum err store_below_next(struct below *b, str *value);
 
+/* Before objects are changed: what follows from them, and this process does not keep up, goes. */
+MUST_CHECK enum err store_changes(struct store_session *s);
+
 /* ---- note.c ---------------------------------------------------------------------------------- */
 
 /* Has a name a mark? */
@@ -305,9 +318,64 @@ void store_key_add_time(struct key *k, const struct object *o);
 
 void store_id_key(struct key *k, uint32_t list, str id);                    /* 01 */
 void store_time_key(struct key *k, uint32_t list, const struct object *ob); /* 02 or 05 */
+/* The object with that TIME, borrowed from the view, for a key that leads there. CORRUPT: there is none. */
+MUST_CHECK enum err store_object_at(struct store_session *s, uint32_t list, str time,
+                                    struct object *out);
 /* The object or tombstone, borrowed from the view. NOTFOUND. */
 MUST_CHECK enum err store_object_get(struct store_session *s, uint32_t list, str id,
                                      struct object *out);
+
+/* ---- field.c --------------------------------------------------------------------------------- */
+
+struct field_index { /* fields of an object, in the order in which they sort */
+    str names[STORE_MAX_INDEX_FIELDS];
+    unsigned n;
+};
+struct fields { /* of a list */
+    struct store_list_id list;
+    str text; /* as it is kept */
+    struct field_index index[STORE_MAX_INDEXES];
+    unsigned n;
+    struct buf memory; /* of these strings */
+};
+
+/* index and n, borrowed from the text; nothing else. SYNTAX, LIMIT: *why. */
+MUST_CHECK enum err store_fields_parse(str text, struct fields *out, const char **why);
+/* Copied. SYNTAX, LIMIT, NOMEM. */
+MUST_CHECK enum err store_fields_declare(struct store *s, const struct store_declared *d,
+                                         unsigned n);
+void store_fields_free(struct store *s);
+/* Before others have sessions: makes what is missing, and takes away what is not declared. OK also when the disk
+ * is full: then queries do without. CORRUPT, IO, NOMEM. */
+MUST_CHECK enum err store_fields_open(struct store *s);
+
+/* l->fields, for a list of that name. CORRUPT. */
+MUST_CHECK enum err store_fields_find(struct store_session *s, struct store_list_id id,
+                                      struct list *l);
+/* The same for a list that is new. */
+MUST_CHECK enum err store_fields_begin(struct store_session *s, struct store_list_id id,
+                                       struct list *l);
+/* The list goes away, and its keys with it. */
+MUST_CHECK enum err store_fields_forget(struct store_session *s, struct store_list_id id,
+                                        uint32_t list);
+/* Before objects are changed: indexes that are not kept up here are gone. */
+MUST_CHECK enum err store_fields_changed(struct store_session *s);
+/* An object of the list changes: `before` and `after` as for store_share. */
+MUST_CHECK enum err store_fields_change(struct store_session *s, const struct list *l,
+                                        const struct object *before, const struct object *after);
+
+/* The key of an object in the i-th index. NOMEM. */
+MUST_CHECK enum err store_fields_key(struct arena *a, struct key *k, uint32_t list,
+                                     const struct fields *f, unsigned i, const struct object *o);
+void store_fields_prefix(struct key *k, uint32_t list, unsigned i); /* of all keys of an index */
+/* Adds F of a value (NULL: absent). NOMEM. */
+MUST_CHECK enum err store_fields_add(struct arena *a, struct key *k, const struct field_index *ix,
+                                     const struct json_raw *v);
+/* Where n values end that begin at `at`; 0: they do not. */
+size_t store_fields_skip(str key, size_t at, unsigned n);
+/* What is kept under 01 "index:" list. NOTFOUND; CORRUPT. */
+MUST_CHECK enum err store_fields_marked(struct store_session *s, uint32_t list, str *value);
+MUST_CHECK enum err store_fields_mark_decode(str value, bool *ready, str *text);
 
 /* ---- acl.c ----------------------------------------------------------------------------------- */
 
@@ -437,6 +505,41 @@ MUST_CHECK enum err store_best_init(struct best *b, struct arena *a, const struc
 MUST_CHECK enum err store_best_add(struct best *b, const struct object *o);
 void store_best_sort(struct best *b); /* heap[0..n) is in order; nothing can be added any more */
 
+/* ---- plan.c ---------------------------------------------------------------------------------- */
+
+/*
+ * How an index answers a query. Candidates are its keys with certain values in the first `given` fields, within
+ * bounds of what is behind these. Where the order is that of the index, they come in groups of equal F: what is in a
+ * later group comes later.
+ */
+struct query_run;
+struct plan {
+    const struct fields *fields;
+    unsigned index, given;
+    bool sorted;     /* by the field behind these */
+    bool descending; /* then: and in that direction */
+    struct key prefix, lo,
+        hi;        /* of the keys; lo, hi: empty, or what they are not before, or behind */
+    uint64_t most; /* keys, beyond which looking at everything is cheaper */
+};
+/* r->plan, once the query is prepared: in the arena, or NULL, where no index is of use. NOMEM. */
+MUST_CHECK enum err store_plan_make(struct query_run *r, const struct list *l);
+/* Nothing comes any more that lies before the end of the page before, where the order is that of the index. NOMEM. */
+MUST_CHECK enum err store_plan_behind(struct query_run *r);
+
+struct plan_walk {
+    struct query_run *r;
+    const struct plan *plan;
+    struct engine_cursor cursor;
+    bool started;
+    uint64_t seen, groups; /* keys; groups that were begun */
+    struct key group;
+};
+/* By r->plan; in the arena. NOMEM. */
+MUST_CHECK enum err store_plan_begin(struct query_run *r, struct plan_walk **out);
+/* OK; NOTFOUND at the end; AGAIN: there were too many; CORRUPT, IO. */
+MUST_CHECK enum err store_plan_next(struct plan_walk *w, struct object *out);
+
 /* ---- query.c --------------------------------------------------------------------------------- */
 
 struct query_run { /* a query that is being answered */
@@ -452,6 +555,7 @@ struct query_run { /* a query that is being answered */
     struct order order;
     bool has_after;
     struct entry after, probe; /* probe: the fields of the candidate that is compared with it */
+    struct plan *plan;         /* or NULL */
     uint64_t before, seen; /* work done before this query; bytes of the objects it went through */
 };
 
@@ -481,6 +585,9 @@ struct audit {
     uint64_t done, total;
     uint32_t highest_list, highest_principal; /* seen so far */
     struct list list; /* the one that is walked through (number 0: none): what its objects say */
+    struct fields fields; /* n = 0: it has no indexes, or they are not made yet */
+    bool fields_marked;   /* it has, or will have */
+    char fields_text[STORE_MAX_INDEX_TEXT];
 };
 
 /* Tells of a problem, with the name of the list before it. */

@@ -3,6 +3,7 @@
  *
  * Where candidates come from, the first that fits:
  *     a filter on id (EQ, IN)      one look-up an id
+ *     an index of declared fields  a part of it (plan.c), unless that turns out to be much
  *     shared_with                  the ranges of the principals, merged
  *     else                         the range of the objects, with that of the tombstones if wanted
  * Filters on last_modified that compare with an integer become bounds of the ranges; all others are
@@ -10,7 +11,8 @@
  *
  * In which order: where last_modified decides and the candidates come from ranges, they come in
  * order, and the walk begins behind `after` and stops one behind the limit. Everything else goes
- * through a heap of the best `limit` (sort.c).
+ * through a heap of the best `limit` (sort.c), but for an index in the order of which they come: it is left when the
+ * heap is full and another group begins.
  *
  * The total is O(1) out of the list's state when nothing narrows the query; else it is a walk of
  * its own, done only when it is asked for.
@@ -183,6 +185,7 @@ struct source {
     bool by_id;
     size_t at;
     struct scan scan;
+    struct plan_walk *walk; /* or NULL */
 };
 
 static enum err source_add(struct query_run *r, struct source *src, enum key_sub sub)
@@ -193,8 +196,7 @@ static enum err source_add(struct query_run *r, struct source *src, enum key_sub
     return store_scan_add(&src->scan, &prefix);
 }
 
-/* The scan's bounds and direction are set. */
-static enum err source_open(struct query_run *r, struct source *src, bool tombstones)
+static enum err scan_open(struct query_run *r, struct source *src, bool tombstones)
 {
     const struct store_principals *p = r->q->shared_with;
     enum err e;
@@ -209,6 +211,15 @@ static enum err source_open(struct query_run *r, struct source *src, bool tombst
     if (e == OK && tombstones)
         e = source_add(r, src, SUB_TOMBSTONE);
     return e;
+}
+
+/* The scan's bounds and direction are set. */
+static enum err source_open(struct query_run *r, struct source *src, bool tombstones)
+{
+    src->by_id = r->ids != NULL;
+    if (r->plan != NULL)
+        return store_plan_begin(r, &src->walk);
+    return src->by_id ? OK : scan_open(r, src, tombstones);
 }
 
 /* The object with the next id of the filter that is there. */
@@ -244,7 +255,9 @@ static enum err source_next(struct query_run *r, struct source *src, struct obje
 
     for (;;) {
         bool visible;
-        e = src->by_id ? next_by_id(r, src, out) : store_scan_next(&src->scan, out);
+        e = src->by_id          ? next_by_id(r, src, out)
+            : src->walk != NULL ? store_plan_next(src->walk, out)
+                                : store_scan_next(&src->scan, out);
         if (e != OK)
             return e;
         visible = store_run_visible(r, out);
@@ -259,7 +272,7 @@ static enum err source_next(struct query_run *r, struct source *src, struct obje
 static enum err count_keys(struct query_run *r, uint64_t *total)
 {
     struct source src = {.scan = {.lo = r->lo, .hi = r->hi}};
-    enum err e = source_open(r, &src, false);
+    enum err e = scan_open(r, &src, false);
 
     *total = 0;
     for (; e == OK; *total += e == OK) {
@@ -273,9 +286,9 @@ static enum err count_keys(struct query_run *r, uint64_t *total)
 
 static enum err count_matches(struct query_run *r, uint64_t *total)
 {
-    struct source src = {.by_id = r->ids != NULL, .scan = {.lo = r->lo, .hi = r->hi}};
+    struct source src = {.scan = {.lo = r->lo, .hi = r->hi}};
     struct object o;
-    enum err e = src.by_id ? OK : source_open(r, &src, false);
+    enum err e = source_open(r, &src, false);
 
     *total = 0;
     while (e == OK) {
@@ -379,19 +392,34 @@ static enum err page_in_order(struct query_run *r, struct store_result *out)
     return e == ERR_NOTFOUND ? OK : e;
 }
 
+/* Nothing that comes now can be better: what is there is of an earlier group. */
+static bool is_full(const struct source *src, const struct best *best, uint64_t group)
+{
+    return src->walk != NULL && src->walk->plan->sorted && best->limit > 0 &&
+           best->n == best->limit && src->walk->groups > group;
+}
+
 static enum err page_sorted(struct query_run *r, struct store_result *out)
 {
-    struct source src = {.by_id = r->ids != NULL, .scan = {.lo = r->lo, .hi = r->hi}};
+    struct source src = {.scan = {.lo = r->lo, .hi = r->hi}};
+    uint64_t group = 0;
     struct best best;
     struct object o;
     enum err e = store_best_init(&best, r->a, &r->order, r->q->limit);
 
-    if (e == OK && !src.by_id)
+    if (e == OK)
         e = source_open(r, &src, r->q->tombstones);
     while (e == OK) {
         e = source_next(r, &src, &o);
-        if (e == OK && store_run_behind(r, &o))
-            e = store_best_add(&best, &o);
+        if (e != OK || !store_run_behind(r, &o))
+            continue;
+        if (is_full(&src, &best, group)) {
+            best.more = true;
+            e = ERR_NOTFOUND;
+            break;
+        }
+        group = src.walk != NULL ? src.walk->groups : 0;
+        e = store_best_add(&best, &o);
     }
     if (e != ERR_NOTFOUND)
         return e;
@@ -439,6 +467,20 @@ bool store_gave_up(const struct store_session *s)
            (w->stop != NULL && atomic_load_explicit(w->stop, memory_order_relaxed));
 }
 
+/* AGAIN: not by this plan. */
+static enum err answer(struct query_run *r, struct store_result *out)
+{
+    bool in_order = r->order.n == 1 && str_eq(r->order.keys[0].field, time_field) &&
+                    r->ids == NULL && r->plan == NULL;
+    enum err e = r->q->want_total ? count(r, &out->total) : OK;
+
+    if (e == OK && r->plan != NULL)
+        e = store_plan_behind(r);
+    if (e == OK)
+        e = in_order ? page_in_order(r, out) : page_sorted(r, out);
+    return e == OK ? store_run_bounds(r) : e;
+}
+
 enum err store_query(struct store_session *s, struct arena *a, struct store_list_id list,
                      const struct store_query *q, struct store_result *out)
 {
@@ -446,7 +488,6 @@ enum err store_query(struct store_session *s, struct arena *a, struct store_list
     struct store_result result = {.count = 0};
     struct query_run r = {.s = s, .a = a, .q = q};
     struct list *l;
-    bool in_order;
     enum err e = store_list_find(s, list, &l);
 
     if (e == ERR_NOTFOUND) {
@@ -458,14 +499,15 @@ enum err store_query(struct store_session *s, struct arena *a, struct store_list
         r.live = l->live;
         e = store_run_prepare(&r);
     }
-    if (e == OK && q->want_total)
-        e = count(&r, &result.total);
-    if (e != OK)
-        return e;
-    in_order = r.order.n == 1 && str_eq(r.order.keys[0].field, time_field) && r.ids == NULL;
-    e = in_order ? page_in_order(&r, &result) : page_sorted(&r, &result);
     if (e == OK)
-        e = store_run_bounds(&r);
+        e = store_plan_make(&r, l);
+    if (e == OK)
+        e = answer(&r, &result);
+    if (e == ERR_AGAIN) { /* the index does not pay */
+        r.plan = NULL;
+        result = (struct store_result){.count = 0};
+        e = answer(&r, &result);
+    }
     if (e == OK)
         *out = result;
     return e;

@@ -399,6 +399,79 @@ static enum err rule_shared_list(struct audit *a, str key, str value)
     return e != OK || any ? e : store_audit_drop(a, key, "a principal that holds nothing here");
 }
 
+/* ---- indexes of declared fields: 10 list 04, 01 "index:" ------------------------------------- */
+
+/* What the list says of its indexes. */
+static enum err fields_begin(struct audit *a, uint32_t number)
+{
+    bool ready = false;
+    const char *why;
+    str value, text = STR("");
+    enum err e = store_fields_marked(a->s, number, &value);
+
+    a->fields.n = 0;
+    a->fields_marked = false;
+    if (e == OK)
+        e = store_fields_mark_decode(value, &ready, &text);
+    if (e != OK || text.n > sizeof a->fields_text)
+        return e == ERR_NOTFOUND || e == ERR_CORRUPT ? OK
+                                                     : e; /* rule_mark tells of what is damaged */
+    a->fields_marked = true;
+    memcpy(a->fields_text, text.p, text.n);
+    if (!ready || store_fields_parse((str){a->fields_text, text.n}, &a->fields, &why) != OK)
+        a->fields.n = 0;
+    return OK;
+}
+
+/* Each object has its keys; */
+static enum err fields_ensure(struct audit *a, const struct object *o)
+{
+    struct key k;
+    str value;
+    enum err e = OK;
+
+    for (unsigned i = 0; i < a->fields.n && !o->o.deleted && e == OK; i++) {
+        e = store_fields_key(a->s->arena, &k, a->list.number, &a->fields, i, o);
+        if (e == OK)
+            e = store_audit_get(a, &k, &value);
+        if (e != OK || (!str_none(value) && value.n == 0))
+            continue;
+        store_audit_problem(a, "object " STR_FMT " is not found by index %u", STR_ARG(o->o.id), i);
+        e = store_audit_put(a, &k, STR(""));
+    }
+    return e;
+}
+
+/* and each key its object. */
+static enum err rule_field(struct audit *a, str key, str value)
+{
+    static const size_t head = 1 + 4 + 1;
+    unsigned i = key.n > head ? (uint8_t)key.p[head] : UINT8_MAX;
+    size_t end = i < a->fields.n ? store_fields_skip(key, head + 1, a->fields.index[i].n) : 0;
+    struct object o;
+    struct key k;
+    str found;
+    enum err e;
+
+    if (!a->fields_marked)
+        return store_rule_stranger(a, key, value);
+    if (a->fields.n == 0) /* not made to the end */
+        return OK;
+    if (end == 0 || key.n - end < KEY_TIME_LEN || str_none(value) || value.n > 0)
+        return store_audit_drop(a, key, "a damaged key of an index");
+    store_key_init_list(&k, a->list.number, SUB_TIME);
+    store_key_add(&k, str_drop(key, end));
+    e = store_audit_get(a, &k, &found);
+    if (e != OK)
+        return e;
+    if (!str_none(found) && store_value_decode(found, &o) == OK) {
+        e = store_fields_key(a->s->arena, &k, a->list.number, &a->fields, i, &o);
+        if (e != OK || str_eq(key_str(&k), key))
+            return e;
+    }
+    return store_audit_drop(a, key, "an index that leads to another object");
+}
+
 /* ---- objects: 10 list 01 --------------------------------------------------------------------- */
 
 /* Puts the object anew, with other permissions or tied; `after` lies in the arena. */
@@ -480,6 +553,8 @@ static enum err others_tie(struct audit *a, const struct object *o, bool *tie)
             e = rewrite(a, &other, other.o.acl, true, &after);
         if (e == OK)
             e = shares_ensure(a, &after);
+        if (e == OK)
+            e = fields_ensure(a, &after);
     }
     return e;
 }
@@ -543,7 +618,9 @@ static enum err rule_object(struct audit *a, str key, str value)
     if (e == OK)
         e = time_ensure(a, &o, &k);
     tally(a, &o);
-    return e == OK ? shares_ensure(a, &o) : e;
+    if (e == OK)
+        e = shares_ensure(a, &o);
+    return e == OK ? fields_ensure(a, &o) : e;
 }
 
 /* ---- a list: 10 list ------------------------------------------------------------------------- */
@@ -606,7 +683,9 @@ enum err store_rule_list_begin(struct audit *a, uint32_t number, bool *reachable
     if (e != OK)
         return e;
     *reachable = name.number != 0;
-    return *reachable ? OK : nameless(a, number, reachable);
+    if (!*reachable)
+        e = nameless(a, number, reachable);
+    return e == OK ? fields_begin(a, number) : e;
 }
 
 /* Invariants 2 and 4. */
@@ -674,6 +753,26 @@ static enum err rule_note(struct audit *a, str key, str value)
 
 /* ---- counters and version: 01 ---------------------------------------------------------------- */
 
+static enum err rule_mark(struct audit *a, str key, str value)
+{
+    struct reader r = store_reader(str_drop(key, 1 + strlen(META_INDEX)));
+    struct list_name name;
+    uint32_t number = store_dec_u32(&r);
+    struct key k;
+    bool ready;
+    str text;
+    enum err e;
+
+    if (store_dec_end(&r, true) != OK || str_none(value) ||
+        store_fields_mark_decode(value, &ready, &text) != OK)
+        return store_audit_drop(a, key, "a damaged word on indexes");
+    list_name_key(&k, number);
+    e = list_name_get(a, &k, &name);
+    if (e == OK && name.number == 0)
+        e = store_audit_drop(a, key, "indexes of a list that is not there");
+    return e;
+}
+
 static enum err rule_meta(struct audit *a, str key, str value)
 {
     static const char *const names[] = {META_LAYOUT, COUNTER_LIST, COUNTER_PRINCIPAL};
@@ -683,6 +782,8 @@ static enum err rule_meta(struct audit *a, str key, str value)
             return OK; /* looked at in the end */
     if (str_starts(str_drop(key, 1), STR(META_NOTES)))
         return OK;
+    if (str_starts(str_drop(key, 1), STR(META_INDEX)))
+        return rule_mark(a, key, value);
     return store_rule_stranger(a, key, value);
 }
 
@@ -754,6 +855,6 @@ const size_t store_rules_count = ARRAY_LEN(store_rules);
  * an object's time is an object; shares come behind them, because objects may change theirs. */
 const struct store_list_rule_row store_list_rules[] = {
     {SUB_STATE, rule_state}, {SUB_TIME, rule_time},     {SUB_TOMBSTONE, rule_time},
-    {SUB_ID, rule_object},   {SUB_SHARED, rule_shared}, {SUB_FIELD, store_rule_stranger},
+    {SUB_ID, rule_object},   {SUB_SHARED, rule_shared}, {SUB_FIELD, rule_field},
 };
 const size_t store_list_rules_count = ARRAY_LEN(store_list_rules);

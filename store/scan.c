@@ -173,23 +173,15 @@ static enum err step(struct scan *sc)
 
 static enum err read_object(const struct scan *sc, struct scan_range *r, struct object *out)
 {
-    int64_t ms = store_time_ms(r->time);
-    struct key k;
     str value;
     enum err e;
 
-    if (sc->shared) {
-        store_key_init_list(&k, sc->list, SUB_TIME);
-        store_key_add(&k, r->time);
-        e = store_db_get(sc->s, &k, &value);
-        if (e == ERR_NOTFOUND)
-            e = ERR_CORRUPT;
-    } else {
-        e = engine_cursor_value(&r->cursor, &value);
-    }
+    if (sc->shared)
+        return store_object_at(sc->s, sc->list, r->time, out);
+    e = engine_cursor_value(&r->cursor, &value);
     if (e == OK)
         e = store_value_decode(value, out);
-    return e == OK && out->o.last_modified != ms ? ERR_CORRUPT : e;
+    return e == OK && out->o.last_modified != store_time_ms(r->time) ? ERR_CORRUPT : e;
 }
 
 enum err store_scan_next(struct scan *sc, struct object *out)

@@ -88,14 +88,72 @@ static const char *data_dir(const struct settings *s, struct err_detail *d)
     return NULL;
 }
 
+/* ---- indexes ---------------------------------------------------------------------------------- */
+
+#define INDEX_KEY "kinto.index."
+
+struct indexes { /* on their way out of the settings */
+    const struct settings *s;
+    struct err_detail *d;
+    struct store_options *o;
+    enum err err;
+};
+
+static bool is_id(str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!str_is_alnum(s.p[i]) && s.p[i] != '_' && s.p[i] != '-')
+            return false;
+    return s.n > 0;
+}
+
+static void index_take(void *arg, str key, str star, str value, str origin)
+{
+    struct indexes *x = arg;
+    struct store_declared one = {.fields = value};
+    const char *why;
+    char name[128];
+    str rest = star;
+
+    (void)origin;
+    if (x->err != OK)
+        return;
+    snprintf(name, sizeof name, STR_FMT, STR_ARG(str_sub(key, 0, sizeof name - 1)));
+    one.bucket = str_cut(&rest, '.');
+    one.collection = str_none(rest) ? STR("") : rest;
+    if (!is_id(one.bucket) || !is_id(one.collection))
+        x->err =
+            settings_refuse(x->s, name, ERR_SYNTAX, x->d, "it is " INDEX_KEY "BUCKET.COLLECTION");
+    else if (x->o->ndeclared == STORE_MAX_DECLARED)
+        x->err = settings_refuse(x->s, name, ERR_UNSUPPORTED, x->d, "more than 64 collections");
+    else if (store_declared_check(&one, &why) != OK)
+        x->err = settings_refuse(x->s, name, ERR_SYNTAX, x->d, "\"%s\": %s",
+                                 settings_quote(value).text, why);
+    else
+        x->o->declared[x->o->ndeclared++] = one;
+}
+
+static enum err load_indexes(struct store_options *o, const struct settings *s,
+                             struct err_detail *d)
+{
+    struct indexes x = {s, d, o, OK};
+
+    settings_each(s, INDEX_KEY "*", index_take, &x);
+    return x.err;
+}
+
+/* ---- all --------------------------------------------------------------------------------------- */
+
 enum err store_settings_check(const struct settings *s, struct err_detail *d)
 {
+    struct store_options unused = {.dir = NULL};
     for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
         enum err e = check_backend(s, &backends[i], d);
         if (e != OK)
             return e;
     }
-    return check_permissions_last(s, d);
+    enum err e = check_permissions_last(s, d);
+    return e == OK ? load_indexes(&unused, s, d) : e;
 }
 
 enum err store_options_load(struct store_options *o, const struct settings *s, struct err_detail *d)
@@ -110,6 +168,8 @@ enum err store_options_load(struct store_options *o, const struct settings *s, s
         if (!got.dir)
             return ERR_UNSUPPORTED;
     }
-    *o = got;
-    return OK;
+    enum err e = load_indexes(&got, s, d);
+    if (e == OK)
+        *o = got;
+    return e;
 }

@@ -83,6 +83,16 @@ static enum err layout_open(struct engine *engine, struct err_detail *detail, bo
     return e == ERR_NOTFOUND ? layout_mark(engine) : e;
 }
 
+/* What is in the engine. */
+static enum err look_open(struct store *s, const struct store_options *options,
+                          struct err_detail *detail)
+{
+    enum err e = layout_open(s->engine, detail, &s->unclaimed);
+
+    s->fields_stale = true;
+    return e == OK && !options->as_is ? store_fields_open(s) : e;
+}
+
 enum err store_open(struct store **out, const struct store_options *options,
                     struct store_opened *opened, struct err_detail *detail)
 {
@@ -98,16 +108,18 @@ enum err store_open(struct store **out, const struct store_options *options,
         return ERR_NOMEM;
     e = store_cache_new(options->cache_max_bytes ? options->cache_max_bytes : DEFAULT_CACHE_BYTES,
                         &s->cache);
+    if (e == OK && !options->as_is)
+        e = store_fields_declare(s, options->declared, options->ndeclared);
     if (e == OK)
         e = engine_open(&s->engine, &eo, &found, detail);
     if (e == OK)
-        e = layout_open(s->engine, detail, &s->unclaimed);
+        e = look_open(s, options, detail);
     if (e == ERR_CORRUPT && s->engine != NULL) { /* of the index, perhaps, which an opening mends */
         engine_close(s->engine);
         s->engine = NULL;
         e = engine_open(&s->engine, &eo, &found, detail);
         if (e == OK)
-            e = layout_open(s->engine, detail, &s->unclaimed);
+            e = look_open(s, options, detail);
     }
     if (e != OK) {
         store_close(s);
@@ -125,6 +137,7 @@ void store_close(struct store *s)
         return;
     if (s->engine != NULL)
         engine_close(s->engine);
+    store_fields_free(s);
     store_cache_free(s->cache);
     free(s);
 }
@@ -411,6 +424,13 @@ enum err store_db_count(struct store_session *s, const char *counter, uint32_t *
     if (e == OK)
         *out = last + 1;
     return e;
+}
+
+enum err store_changes(struct store_session *s)
+{
+    enum err e = store_notes_changed(s);
+
+    return e == OK ? store_fields_changed(s) : e;
 }
 
 enum err store_keep(struct store_session *s, struct arena *a, str *bytes)

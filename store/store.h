@@ -33,6 +33,22 @@ struct store_session;
 
 /* ---- the store ------------------------------------------------------------------------------- */
 
+/*
+ * Fields of the records of a collection that are kept in order, so that a query that asks for a few of many need
+ * not look at all of them: "a, b+c" is an index of a, and one of b and, where that is equal, of c. A query is
+ * answered by one when it gives the first fields of it (EQ), and perhaps bounds of the next one or the order
+ * by it; last_modified stands behind the last. The answer is the same with and without.
+ */
+struct store_declared {
+    str bucket, collection, fields; /* words with commas or white space between them */
+};
+#define STORE_MAX_DECLARED     64
+#define STORE_MAX_INDEXES      8 /* of a collection */
+#define STORE_MAX_INDEX_FIELDS 4
+#define STORE_MAX_INDEX_TEXT   1000 /* bytes of `fields` */
+/* SYNTAX, LIMIT: *why, static text. */
+MUST_CHECK enum err store_declared_check(const struct store_declared *d, const char **why);
+
 struct store_options {
     const char *dir;        /* NULL: memory, nothing is kept */
     size_t cache_max_bytes; /* of store_cache_*; 0: 512 KiB (kinto.cache_max_size_bytes) */
@@ -40,6 +56,12 @@ struct store_options {
     size_t page_memory_bytes;
     uint64_t checkpoint_bytes;
     bool new_index; /* as in engine_options */
+    /* Indexes that are missing are made before store_open comes back (a million records: some seconds), others
+     * that are there go. as_is: nothing of that, for who only looks. */
+    struct store_declared
+        declared[STORE_MAX_DECLARED]; /* what they point to is borrowed until then */
+    unsigned ndeclared;
+    bool as_is;
 };
 
 struct store_opened { /* for the line that start prints */

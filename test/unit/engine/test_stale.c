@@ -548,7 +548,7 @@ END_TEST
 
 static struct os_ops lying;
 static size_t lose, written; /* pages of the index */
-static int index_fd = -1;
+static _Atomic int index_fd = -1;
 
 static int note_index(const char *path, int flags, unsigned mode)
 {
