@@ -4,7 +4,7 @@
  *
  * An index is a row of fields. For each object of its list (no tombstones) it has the key
  *
- *     10 list 04 i F... TIME        -> empty
+ *     10 list 04 i F... TIME        -> the object, or empty
  *
  * where i is its place in what is declared, from 0, and each F one of the object's values:
  *
@@ -21,7 +21,8 @@
  * When does an index hold? A list whose indexes are complete says so, with the text of what is declared
  * (01 "index:" list). Nobody goes by that, or keeps it up, but a process with the same text; any other one
  * deletes it with the keys, in the first transaction that changes objects. So an index is either right, or not there, after a
- * crash, too. A list that is made when its indexes are declared has them from the beginning; for others they are made when
+ * crash, too. (The value is the object where the key was written with it; where it came later, or was mended, the object
+ * lies under its TIME.) A list that is made when its indexes are declared has them from the beginning; for others they are made when
  * the store is opened.
  */
 #include "store/private.h"
@@ -208,6 +209,22 @@ static void add_number(struct key *k, double d)
     store_key_add(k, (str){(const char *)&bits, sizeof bits});
 }
 
+bool store_fields_exact(const struct key *f, const struct json_raw *v)
+{
+    switch (v->type) {
+    case JSON_NULL:
+    case JSON_BOOL:
+        return true;
+    case JSON_STRING: /* not cut */
+        return f->n > 0 && f->b[f->n - 1] == 0;
+    case JSON_NUMBER:
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        break;
+    }
+    return false;
+}
+
 enum err store_fields_add(struct arena *a, struct key *k, const struct field_index *ix,
                           const struct json_raw *v)
 {
@@ -364,23 +381,28 @@ enum err store_fields_forget(struct store_session *s, struct store_list_id id, u
 
 /* ---- kept up --------------------------------------------------------------------------------- */
 
-enum err store_fields_change(struct store_session *s, const struct list *l,
-                             const struct object *before, const struct object *after)
+enum err store_fields_remove(struct store_session *s, const struct list *l, const struct object *o)
 {
     struct key k;
     enum err e = OK;
 
-    for (unsigned i = 0; l->fields != NULL && i < l->fields->n && e == OK; i++) {
-        if (before != NULL && !before->o.deleted) {
-            e = store_fields_key(s->arena, &k, l->number, l->fields, i, before);
-            if (e == OK)
-                e = store_db_del(s, &k);
-        }
-        if (e == OK && after != NULL && !after->o.deleted) {
-            e = store_fields_key(s->arena, &k, l->number, l->fields, i, after);
-            if (e == OK)
-                e = store_db_put(s, &k, STR(""));
-        }
+    for (unsigned i = 0; l->fields != NULL && !o->o.deleted && i < l->fields->n && e == OK; i++) {
+        e = store_fields_key(s->arena, &k, l->number, l->fields, i, o);
+        if (e == OK)
+            e = store_db_del(s, &k);
+    }
+    return e;
+}
+
+enum err store_fields_link(struct store_session *s, const struct list *l, const struct object *o)
+{
+    struct key k;
+    enum err e = OK;
+
+    for (unsigned i = 0; l->fields != NULL && !o->o.deleted && i < l->fields->n && e == OK; i++) {
+        e = store_fields_key(s->arena, &k, l->number, l->fields, i, o);
+        if (e == OK)
+            e = store_db_link(s, &k);
     }
     return e;
 }

@@ -117,6 +117,8 @@ static enum err replace(struct store_session *s, struct list *l, const struct ob
     if (before != NULL) {
         store_time_key(&k, l->number, before);
         e = store_db_del(s, &k);
+        if (e == OK)
+            e = store_fields_remove(s, l, before);
         count(l, before, -1);
     }
     store_id_key(&k, l->number, after->o.id);
@@ -125,10 +127,10 @@ static enum err replace(struct store_session *s, struct list *l, const struct ob
     store_time_key(&k, l->number, after);
     if (e == OK)
         e = store_db_link(s, &k);
-    count(l, after, +1);
     if (e == OK)
-        e = store_share(s, l->number, before, after);
-    return e == OK ? store_fields_change(s, l, before, after) : e;
+        e = store_fields_link(s, l, after);
+    count(l, after, +1);
+    return e == OK ? store_share(s, l->number, before, after) : e;
 }
 
 /* ---- equal times ----------------------------------------------------------------------------- */
@@ -395,7 +397,7 @@ enum err store_forget(struct store_session *s, struct arena *a, struct store_lis
     if (e == OK)
         e = store_share(s, l->number, &before, NULL);
     if (e == OK)
-        e = store_fields_change(s, l, &before, NULL);
+        e = store_fields_remove(s, l, &before);
     if (e == OK)
         count(l, &before, -1);
     return store_fail(s, e);

@@ -19,7 +19,7 @@ static const str time_field = STR_INIT("last_modified");
 /* ---- the choice ------------------------------------------------------------------------------ */
 
 /* A filter of that kind on the field; NULL: there is none. */
-static const struct match *find_match(const struct query_run *r, str field, enum store_op op)
+static struct match *find_match(const struct query_run *r, str field, enum store_op op)
 {
     for (size_t i = 0; i < r->nmatches; i++)
         if (r->matches[i].filter->op == op && str_eq(r->matches[i].filter->field, field))
@@ -36,12 +36,14 @@ static str next_field(const struct field_index *ix, unsigned at)
 /* The first fields that filters give go to the prefix. */
 static enum err give(struct query_run *r, const struct field_index *ix, struct plan *p)
 {
-    const struct match *m;
+    struct match *m;
     enum err e = OK;
 
     while (e == OK && p->given < ix->n &&
            (m = find_match(r, ix->names[p->given], STORE_EQ)) != NULL) {
         e = store_fields_add(r->a, &p->prefix, ix, &m->value);
+        if (store_fields_exact(&p->prefix, &m->value))
+            p->decided[p->ndecided++] = m;
         p->given++;
     }
     return e;
@@ -184,7 +186,17 @@ enum err store_plan_make(struct query_run *r, const struct list *l)
     if (l->fields == NULL || q->tombstones || q->shared_with != NULL || q->enough_bytes > 0 ||
         r->ids != NULL)
         return OK;
-    return choose(r, l);
+    enum err e = choose(r, l);
+    for (unsigned i = 0; e == OK && r->plan != NULL && i < r->plan->ndecided; i++)
+        r->plan->decided[i]->decided = true;
+    return e;
+}
+
+void store_plan_leave(struct query_run *r)
+{
+    for (unsigned i = 0; i < r->plan->ndecided; i++)
+        r->plan->decided[i]->decided = false;
+    r->plan = NULL;
 }
 
 /* ---- the walk -------------------------------------------------------------------------------- */
@@ -265,6 +277,18 @@ static enum err take_apart(struct plan_walk *w, str key, str *time)
     return OK;
 }
 
+static enum err read_object(struct plan_walk *w, str time, struct object *out)
+{
+    str value;
+    enum err e = engine_cursor_value(&w->cursor, &value);
+
+    if (e == OK && value.n == 0)
+        return store_object_at(w->r->s, w->r->list, time, out);
+    if (e == OK)
+        e = store_value_decode(value, out);
+    return e == OK && out->o.last_modified != store_time_ms(time) ? ERR_CORRUPT : e;
+}
+
 enum err store_plan_next(struct plan_walk *w, struct object *out)
 {
     str key, time;
@@ -280,5 +304,5 @@ enum err store_plan_next(struct plan_walk *w, struct object *out)
     if (is_beyond(w->plan, key))
         return ERR_NOTFOUND;
     e = take_apart(w, key, &time);
-    return e == OK ? store_object_at(w->r->s, w->r->list, time, out) : e;
+    return e == OK ? read_object(w, time, out) : e;
 }

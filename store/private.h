@@ -360,9 +360,12 @@ MUST_CHECK enum err store_fields_forget(struct store_session *s, struct store_li
                                         uint32_t list);
 /* Before objects are changed: indexes that are not kept up here are gone. */
 MUST_CHECK enum err store_fields_changed(struct store_session *s);
-/* An object of the list changes: `before` and `after` as for store_share. */
-MUST_CHECK enum err store_fields_change(struct store_session *s, const struct list *l,
-                                        const struct object *before, const struct object *after);
+/* The keys of an object that goes away, or changes. Not borrowed from the view, as below. */
+MUST_CHECK enum err store_fields_remove(struct store_session *s, const struct list *l,
+                                        const struct object *o);
+/* The keys of an object whose value was the last that was put. */
+MUST_CHECK enum err store_fields_link(struct store_session *s, const struct list *l,
+                                      const struct object *o);
 
 /* The key of an object in the i-th index. NOMEM. */
 MUST_CHECK enum err store_fields_key(struct arena *a, struct key *k, uint32_t list,
@@ -371,6 +374,8 @@ void store_fields_prefix(struct key *k, uint32_t list, unsigned i); /* of all ke
 /* Adds F of a value (NULL: absent). NOMEM. */
 MUST_CHECK enum err store_fields_add(struct arena *a, struct key *k, const struct field_index *ix,
                                      const struct json_raw *v);
+/* Have no other values the F that was added last, of v? */
+bool store_fields_exact(const struct key *f, const struct json_raw *v);
 /* Where n values end that begin at `at`; 0: they do not. */
 size_t store_fields_skip(str key, size_t at, unsigned n);
 /* What is kept under 01 "index:" list. NOTFOUND; CORRUPT. */
@@ -460,7 +465,8 @@ struct match { /* a filter made ready */
     struct json_raw value; /* the operand as text */
     struct json_raw *set;  /* IN, EXCLUDE, CONTAINS*: its items in order, each once */
     size_t nset;
-    bool *seen; /* of CONTAINS, as long as set */
+    bool *seen;   /* of CONTAINS, as long as set */
+    bool decided; /* by where candidates come from: it is not tested */
     const struct like *like;
     struct work *work; /* or NULL: nobody counts */
 };
@@ -516,14 +522,18 @@ struct query_run;
 struct plan {
     const struct fields *fields;
     unsigned index, given;
-    bool sorted;     /* by the field behind these */
-    bool descending; /* then: and in that direction */
-    struct key prefix, lo,
-        hi;        /* of the keys; lo, hi: empty, or what they are not before, or behind */
-    uint64_t most; /* keys, beyond which looking at everything is cheaper */
+    bool sorted;                                   /* by the field behind these */
+    bool descending;                               /* then: and in that direction */
+    struct match *decided[STORE_MAX_INDEX_FIELDS]; /* filters that hold for all of them */
+    unsigned ndecided;
+    struct key prefix; /* of the keys */
+    struct key lo, hi; /* empty, or what they are not before, or behind */
+    uint64_t most;     /* keys, beyond which looking at everything is cheaper */
 };
 /* r->plan, once the query is prepared: in the arena, or NULL, where no index is of use. NOMEM. */
 MUST_CHECK enum err store_plan_make(struct query_run *r, const struct list *l);
+/* There is none any more: everything is looked at. */
+void store_plan_leave(struct query_run *r);
 /* Nothing comes any more that lies before the end of the page before, where the order is that of the index. NOMEM. */
 MUST_CHECK enum err store_plan_behind(struct query_run *r);
 

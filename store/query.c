@@ -11,8 +11,8 @@
  *
  * In which order: where last_modified decides and the candidates come from ranges, they come in
  * order, and the walk begins behind `after` and stops one behind the limit. Everything else goes
- * through a heap of the best `limit` (sort.c), but for an index in the order of which they come: it is left when the
- * heap is full and another group begins.
+ * through a heap of the best `limit` (sort.c). An index may give them in order, but for groups in which they
+ * differ by something else: then each group goes through a heap of its own.
  *
  * The total is O(1) out of the list's state when nothing narrows the query; else it is a walk of
  * its own, done only when it is asked for.
@@ -159,7 +159,7 @@ bool store_run_visible(struct query_run *r, const struct object *o)
     if (q->shared_with != NULL && !store_acl_allows(&o->o, q->shared_with, q->shared_perms))
         return false;
     for (size_t i = 0; i < r->nmatches; i++)
-        if (!store_match_test(r->a, &r->matches[i], o))
+        if (!r->matches[i].decided && !store_match_test(r->a, &r->matches[i], o))
             return false;
     return true;
 }
@@ -356,6 +356,22 @@ static void walk_from(struct query_run *r, struct scan *scan)
     }
 }
 
+/* Room for one more. */
+static enum err result_grow(struct query_run *r, struct store_result *out, size_t *cap)
+{
+    size_t more = *cap == 0 ? 16 : 2 * *cap;
+    struct store_object *objects;
+
+    if (out->count < *cap)
+        return OK;
+    objects = arena_extend(r->a, out->objects, *cap * sizeof *objects, more * sizeof *objects);
+    if (objects == NULL)
+        return ERR_NOMEM;
+    out->objects = objects;
+    *cap = more;
+    return OK;
+}
+
 static enum err page_in_order(struct query_run *r, struct store_result *out)
 {
     bool descending = r->order.keys[0].descending;
@@ -376,33 +392,18 @@ static enum err page_in_order(struct query_run *r, struct store_result *out)
             out->more = true;
             break;
         }
-        if (out->count == cap) {
-            size_t more = cap == 0 ? 16 : 2 * cap;
-            struct store_object *objects =
-                arena_extend(r->a, out->objects, cap * sizeof *objects, more * sizeof *objects);
-            if (objects == NULL)
-                return ERR_NOMEM;
-            out->objects = objects;
-            cap = more;
-        }
-        e = deliver(r, &o, &out->objects[out->count]);
+        e = result_grow(r, out, &cap);
+        if (e == OK)
+            e = deliver(r, &o, &out->objects[out->count]);
         bytes += o.value.n;
         out->count += e == OK;
     }
     return e == ERR_NOTFOUND ? OK : e;
 }
 
-/* Nothing that comes now can be better: what is there is of an earlier group. */
-static bool is_full(const struct source *src, const struct best *best, uint64_t group)
-{
-    return src->walk != NULL && src->walk->plan->sorted && best->limit > 0 &&
-           best->n == best->limit && src->walk->groups > group;
-}
-
 static enum err page_sorted(struct query_run *r, struct store_result *out)
 {
     struct source src = {.scan = {.lo = r->lo, .hi = r->hi}};
-    uint64_t group = 0;
     struct best best;
     struct object o;
     enum err e = store_best_init(&best, r->a, &r->order, r->q->limit);
@@ -411,15 +412,8 @@ static enum err page_sorted(struct query_run *r, struct store_result *out)
         e = source_open(r, &src, r->q->tombstones);
     while (e == OK) {
         e = source_next(r, &src, &o);
-        if (e != OK || !store_run_behind(r, &o))
-            continue;
-        if (is_full(&src, &best, group)) {
-            best.more = true;
-            e = ERR_NOTFOUND;
-            break;
-        }
-        group = src.walk != NULL ? src.walk->groups : 0;
-        e = store_best_add(&best, &o);
+        if (e == OK && store_run_behind(r, &o))
+            e = store_best_add(&best, &o);
     }
     if (e != ERR_NOTFOUND)
         return e;
@@ -431,6 +425,88 @@ static enum err page_sorted(struct query_run *r, struct store_result *out)
         e = deliver(r, &best.heap[out->count].object, &out->objects[out->count]);
     out->more = best.more;
     return e;
+}
+
+/* ---- the page, group by group ---------------------------------------------------------------- */
+
+struct groups {
+    struct query_run *r;
+    struct store_result *out;
+    size_t cap;
+    struct object lone; /* the first of a group: most have no other */
+    bool has_lone;
+    struct best best; /* where there is another: all of them */
+};
+
+static enum err group_put(struct groups *g, const struct object *o)
+{
+    enum err e = result_grow(g->r, g->out, &g->cap);
+
+    if (e == OK)
+        e = deliver(g->r, o, &g->out->objects[g->out->count]);
+    g->out->count += e == OK;
+    return e;
+}
+
+/* The group is complete. */
+static enum err group_end(struct groups *g)
+{
+    enum err e = OK;
+
+    if (g->has_lone)
+        e = group_put(g, &g->lone);
+    g->has_lone = false;
+    store_best_sort(&g->best);
+    for (size_t i = 0; i < g->best.n && e == OK; i++)
+        e = group_put(g, &g->best.heap[i].object);
+    g->out->more = g->best.more;
+    g->best.n = 0;
+    if (g->best.limit > 0)
+        g->best.limit = g->r->q->limit - g->out->count;
+    return e;
+}
+
+static enum err group_add(struct groups *g, const struct object *o)
+{
+    enum err e = OK;
+
+    if (!g->has_lone && g->best.n == 0) {
+        g->lone = *o;
+        g->has_lone = true;
+        return OK;
+    }
+    if (g->has_lone)
+        e = store_best_add(&g->best, &g->lone);
+    g->has_lone = false;
+    return e == OK ? store_best_add(&g->best, o) : e;
+}
+
+static enum err page_grouped(struct query_run *r, struct store_result *out)
+{
+    struct source src = {.scan = {.lo = r->lo, .hi = r->hi}};
+    struct groups g = {.r = r, .out = out};
+    uint64_t group = 0;
+    struct object o;
+    enum err e = store_best_init(&g.best, r->a, &r->order, r->q->limit);
+
+    if (e == OK)
+        e = source_open(r, &src, false);
+    while (e == OK) {
+        e = source_next(r, &src, &o);
+        if (e != OK || !store_run_behind(r, &o))
+            continue;
+        DCHECK(src.walk != NULL);
+        if (src.walk->groups > group)
+            e = group_end(&g);
+        group = src.walk->groups;
+        if (e == OK && out->count == r->q->limit && r->q->limit > 0) {
+            out->more = true;
+            return OK;
+        }
+        if (e == OK)
+            e = group_add(&g, &o);
+    }
+    return e == ERR_NOTFOUND ? group_end(&g) : e;
 }
 
 enum err store_run_prepare(struct query_run *r)
@@ -472,12 +548,13 @@ static enum err answer(struct query_run *r, struct store_result *out)
 {
     bool in_order = r->order.n == 1 && str_eq(r->order.keys[0].field, time_field) &&
                     r->ids == NULL && r->plan == NULL;
+    bool grouped = r->plan != NULL && r->plan->sorted;
     enum err e = r->q->want_total ? count(r, &out->total) : OK;
 
     if (e == OK && r->plan != NULL)
         e = store_plan_behind(r);
     if (e == OK)
-        e = in_order ? page_in_order(r, out) : page_sorted(r, out);
+        e = in_order ? page_in_order(r, out) : grouped ? page_grouped(r, out) : page_sorted(r, out);
     return e == OK ? store_run_bounds(r) : e;
 }
 
@@ -504,7 +581,7 @@ enum err store_query(struct store_session *s, struct arena *a, struct store_list
     if (e == OK)
         e = answer(&r, &result);
     if (e == ERR_AGAIN) { /* the index does not pay */
-        r.plan = NULL;
+        store_plan_leave(&r);
         result = (struct store_result){.count = 0};
         e = answer(&r, &result);
     }

@@ -434,7 +434,7 @@ static enum err fields_ensure(struct audit *a, const struct object *o)
         e = store_fields_key(a->s->arena, &k, a->list.number, &a->fields, i, o);
         if (e == OK)
             e = store_audit_get(a, &k, &value);
-        if (e != OK || (!str_none(value) && value.n == 0))
+        if (e != OK || (!str_none(value) && (value.n == 0 || str_eq(value, o->value))))
             continue;
         store_audit_problem(a, "object " STR_FMT " is not found by index %u", STR_ARG(o->o.id), i);
         e = store_audit_put(a, &k, STR(""));
@@ -457,7 +457,7 @@ static enum err rule_field(struct audit *a, str key, str value)
         return store_rule_stranger(a, key, value);
     if (a->fields.n == 0) /* not made to the end */
         return OK;
-    if (end == 0 || key.n - end < KEY_TIME_LEN || str_none(value) || value.n > 0)
+    if (end == 0 || key.n - end < KEY_TIME_LEN || str_none(value))
         return store_audit_drop(a, key, "a damaged key of an index");
     store_key_init_list(&k, a->list.number, SUB_TIME);
     store_key_add(&k, str_drop(key, end));
@@ -466,7 +466,7 @@ static enum err rule_field(struct audit *a, str key, str value)
         return e;
     if (!str_none(found) && store_value_decode(found, &o) == OK) {
         e = store_fields_key(a->s->arena, &k, a->list.number, &a->fields, i, &o);
-        if (e != OK || str_eq(key_str(&k), key))
+        if (e != OK || (str_eq(key_str(&k), key) && (value.n == 0 || str_eq(value, found))))
             return e;
     }
     return store_audit_drop(a, key, "an index that leads to another object");

@@ -67,7 +67,7 @@ def samples(server, records):
     found = {}
     client = workloads.Client(server.port)
     for workload in workloads.ALL:
-        if workload.writes:
+        if workload.writes or workload.ours:
             continue
         first = workload.requests(client, records)[0]
         if workload.expect == 304:
@@ -88,7 +88,7 @@ def static_requests(client, workload):
 
 def prepare(server, workload, records, scratch):
     """The script for wrk; None: this is not for that contestant."""
-    if server.static and workload.writes:
+    if (server.static and workload.writes) or (workload.ours and server.name != contestants.OURS):
         return None
     client = workloads.Client(server.port)
     if server.static:

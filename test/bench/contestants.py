@@ -110,7 +110,7 @@ class Ours(Contestant):
     data = None  # a folder that is there already
 
     def start(self):
-        settings = "kinto.server.loops = %d\n%s" % (self.loops, self.settings)
+        settings = "kinto.server.loops = %d\nkinto.index.bench.indexed = group+rank\n%s" % (self.loops, self.settings)
         ini = self.write("kinto.ini", ini_text(settings, self.port))
         where = ["--data", self.data or os.path.join(self.dir, "data")] if self.durable else ["--memory"]
         self.run([os.environ["KINTO_BIN"], "start", "--ini", ini, "--port", str(self.port), "-q"] + where)

@@ -10,6 +10,7 @@ import uuid
 BUCKET = "/v1/buckets/bench"
 RECORDS = BUCKET + "/collections/records/records"
 NEW = BUCKET + "/collections/new/records"
+INDEXED = BUCKET + "/collections/indexed/records"  # the same records, where somebody has declared fields of them
 AUTH = "Basic " + base64.b64encode(b"bench:secret").decode()
 HEADERS = {"Authorization": AUTH, "Content-Type": "application/json"}
 RECORD_BYTES = 300
@@ -38,8 +39,8 @@ def body(value):
     return json.dumps(value, separators=(",", ":"))
 
 
-def batch(numbers, turn):
+def batch(numbers, turn, into=RECORDS):
     """A batch that stores these records."""
     return body({"defaults": {"method": "PUT", "headers": {"Authorization": AUTH}},
-                 "requests": [{"path": "%s/%s" % (RECORDS, record_id(i)), "body": {"data": record(i, turn)}}
+                 "requests": [{"path": "%s/%s" % (into, record_id(i)), "body": {"data": record(i, turn)}}
                               for i in numbers]})

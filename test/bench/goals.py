@@ -39,6 +39,10 @@ def found(results):
         ratios = [results.ratio(workload, connections, other, what) for what in ("rate", "cpu")]
         if None not in ratios:
             rows.append(("%s / %s" % (workload, other), ">= %g" % wanted, max(ratios), max(ratios) >= wanted))
+    indexed, asked = results.ours("indexed", "64"), results.figures.get("filter", {}).get("64", {}).get(MEMORY)
+    if indexed and asked:
+        times = max(indexed["rate"] / asked["rate"], asked["cpu"] / indexed["cpu"])
+        rows.append(("filter by an index / %s without" % MEMORY, ">= 1000", times, times >= 1000))
     ours = results.ours("filter", "64")
     if ours:
         rows.append(("filter, CPU ms", "<= 1.5", ours["cpu"] / 1000, ours["cpu"] <= 1500))

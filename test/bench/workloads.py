@@ -33,31 +33,36 @@ class Client:
         self.http.close()
 
 
+def fill_one(client, n, part, into):
+    """n records, batch by batch."""
+    for i in range(0, n, part):
+        _, content = client.ask("POST", "/v1/batch", data.batch(range(i, min(n, i + part)), 0, into))
+        if any(part["status"] not in (200, 201) for part in json.loads(content)["responses"]):
+            raise Wrong("a batch: %s" % content[:300])
+
+
 def fill(port, n, part=data.PART):
-    """The bucket, both collections, and n records, batch by batch."""
+    """The bucket, both collections that all have, and n records."""
     client = Client(port)
     for path in (data.BUCKET, data.RECORDS.rsplit("/", 1)[0], data.NEW.rsplit("/", 1)[0]):
         client.ask("PUT", path, "{}")
-    for i in range(0, n, part):
-        _, content = client.ask("POST", "/v1/batch", data.batch(range(i, min(n, i + part)), 0))
-        if any(part["status"] not in (200, 201) for part in json.loads(content)["responses"]):
-            raise Wrong("a batch: %s" % content[:300])
+    fill_one(client, n, part, data.RECORDS)
     client.close()
 
 
-def list_target(**query):
-    return data.RECORDS + "?" + urllib.parse.urlencode(query)
+def list_target(records=data.RECORDS, **query):
+    return records + "?" + urllib.parse.urlencode(query)
 
 
 class Workload:
     """name; operations: how many a request is; writes: does it change the data? items: how many objects are in an
-    answer, of n that there are."""
+    answer, of n that there are; ours: nobody else has what it takes."""
 
-    def __init__(self, name, title, requests, expect=200, operations=1, writes=False, items=None):
+    def __init__(self, name, title, requests, expect=200, operations=1, writes=False, items=None, ours=False):
         self.name, self.title = name, title
         self.make_requests = requests
         self.expect, self.operations, self.writes = expect, operations, writes
-        self.items = items
+        self.items, self.ours = items, ours
 
     def requests(self, client, n):
         """(method, target, headers, body) to be sent in turn, against n records."""
@@ -106,6 +111,15 @@ def filter_requests(_, __):
     return [("GET", list_target(group="g17", _sort="-rank", _limit=50), {}, None)]
 
 
+def indexed_requests(client, n):
+    """The same of a collection with an index, which is filled here the first time."""
+    collection = data.INDEXED.rsplit("/", 1)[0]
+    if client.ask("GET", collection, expect=(200, 404))[0].status == 404:
+        client.ask("PUT", collection, "{}")
+        fill_one(client, n, data.PART, data.INDEXED)
+    return [("GET", list_target(data.INDEXED, group="g17", _sort="-rank", _limit=50), {}, None)]
+
+
 def put_requests(_, n):
     return [("PUT", "%s/%s" % (data.RECORDS, data.record_id(i)), {}, data.body({"data": data.record(i, 1)}))
             for i in shuffled(n)]
@@ -132,6 +146,8 @@ ALL = [
     Workload("since", "poll, 10 changes", since_requests, items=lambda _: POLLED),
     Workload("unchanged", "poll, 304", unchanged_requests, expect=304),
     Workload("filter", "filter and sort", filter_requests,
+             items=lambda n: min(50, n // data.GROUPS)),
+    Workload("indexed", "filter and sort, by an index", indexed_requests, ours=True,
              items=lambda n: min(50, n // data.GROUPS)),
     Workload("put", "PUT a record", put_requests, writes=True),
     Workload("post", "POST a record", post_requests, expect=201, writes=True),
