@@ -162,19 +162,33 @@ static bool example(str line, str *key, str *value)
     return str_starts(rest, STR("=")) && str_find(*key, ',') == STR_NPOS;
 }
 
+/* A key of many: a row with a `*`, which stands for one or more characters. */
+static const struct setting_row *row_like(str key)
+{
+    for (size_t t = 0; t < ARRAY_LEN(tables); t++)
+        for (size_t i = 0; i < tables[t]->count; i++) {
+            str end = str_from(tables[t]->rows[i].key), begin = str_cut(&end, '*');
+            if (!str_none(end) && key.n > begin.n + end.n && str_starts(key, begin) &&
+                str_ends(key, end))
+                return &tables[t]->rows[i];
+        }
+    return NULL;
+}
+
 static const struct setting_row *row_in_section(str section, str key)
 {
     char full[128];
     if (str_eq(section, STR("[app:main]")))
-        return row_of(key);
+        return row_of(key) != NULL ? row_of(key) : row_like(key);
     snprintf(full, sizeof full, "kinto.server." STR_FMT, STR_ARG(key));
     return row_of(str_from(full));
 }
 
 START_TEST(the_ini_shows_real_settings_and_defaults)
 {
-    static const char *const without_default[] = {"unix_socket", "kinto.tls_certificate",
-                                                  "kinto.tls_key", "redirect_listen", "kinto.eos"};
+    static const char *const without_default[] = {"unix_socket",   "kinto.tls_certificate",
+                                                  "kinto.tls_key", "redirect_listen",
+                                                  "kinto.eos",     "kinto.index.blog.posts"};
     str ini = read_file("kinto.ini"), rest = ini, section = STR(""), key, value;
     unsigned seen = 0;
     while (rest.n > 0) {
