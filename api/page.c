@@ -7,6 +7,7 @@
  * On DELETE a token works once, within its time: the nonce is kept in the cache.
  */
 #include "api/private.h"
+#include "base/decimal.h"
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 #define NONCE  "pagination-token-" /* how the keys of nonces begin */
@@ -447,8 +448,11 @@ static enum err write_token(struct api_req *r, const struct api_page *page, str 
     }
     if (!by_id) /* so that objects which are equal in every sort field are neither skipped nor shown twice */
         add_sort_value(r, &b, last, STR("id"), n);
-    buf_printf(&b, "},\"offset\":%lld,\"nonce\":\"" STR_FMT "\"}", (long long)page->offset,
-               STR_ARG(nonce));
+    buf_add_lit(&b, "},\"offset\":");
+    buf_add_i64(&b, page->offset);
+    buf_add_lit(&b, ",\"nonce\":\"");
+    buf_add_str(&b, nonce);
+    buf_add_lit(&b, "\"}");
     if (buf_failed(&b))
         return b.err;
     *out = hash_base64_encode(r->arena, buf_str(&b));
@@ -468,7 +472,8 @@ static void write_next_query(struct api_req *r, const struct api_page *page, str
                              struct buf *b)
 {
     bool limited = false, continued = false;
-    str limit = arena_printf(r->arena, "%zu", page->limit);
+    char digits[DECIMAL_MAX_BYTES];
+    str limit = {digits, (size_t)(decimal_put_u64(digits, page->limit) - digits)};
     for (size_t i = 0; i < r->q.count; i++) {
         const struct api_param *p = &r->q.params[i];
         bool is_limit = str_eq(p->name, STR("_limit")), is_token = str_eq(p->name, STR("_token"));
@@ -507,13 +512,13 @@ static enum api_step add_next_page(struct api_req *r, const struct api_page *pag
 enum api_step api_page_next(struct api_req *r, struct api_page *page,
                             const struct store_result *found)
 {
-    char uuid[37];
+    char nonce_text[sizeof NONCE - 1 + 37] = NONCE;
     if (!found->more)
         return STEP_NEXT;
     if (r->method != METHOD_DELETE) /* what that has passed is gone */
         page->offset += (int64_t)found->count + 1;
-    rand_uuid4(uuid);
-    str nonce = arena_printf(r->arena, NONCE "%s", uuid), token;
+    rand_uuid4(nonce_text + sizeof NONCE - 1);
+    str nonce = str_from(nonce_text), token;
     enum err e = write_token(r, page, found->objects[found->count - 1].data, nonce, &token);
     if (e == OK && r->method == METHOD_DELETE)
         e = store_cache_set(r->api->store, nonce, STR(""), (uint64_t)r->api->conf.token_ttl_ms);

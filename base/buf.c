@@ -78,6 +78,14 @@ void buf_add_u64(struct buf *b, uint64_t v)
     buf_add(b, digits, (size_t)(end - digits));
 }
 
+void buf_add_i64(struct buf *b, int64_t v)
+{
+    char digits[DECIMAL_MAX_BYTES];
+    const char *end = decimal_put_i64(digits, v);
+
+    buf_add(b, digits, (size_t)(end - digits));
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
     va_list ap;

@@ -55,6 +55,7 @@ static inline void buf_add_char(struct buf *b, char c)
 }
 
 void buf_add_u64(struct buf *b, uint64_t v); /* decimal */
+void buf_add_i64(struct buf *b, int64_t v);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 #define buf_add_lit(b, lit) buf_add((b), "" lit, sizeof(lit) - 1)
 

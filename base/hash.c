@@ -85,11 +85,26 @@ bool hash_equal(str a, str b)
     return differ == 0;
 }
 
-str hash_base64_encode(struct arena *a, str in)
+/* Up to three bytes to four characters. */
+static char *encode_group(char *at, const uint8_t *in, size_t have)
 {
     static const char alphabet[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t n, bytes;
+    uint32_t v = (uint32_t)in[0] << 16;
+
+    v |= have > 1 ? (uint32_t)in[1] << 8 : 0u;
+    v |= have > 2 ? in[2] : 0u;
+    at[0] = alphabet[v >> 18];
+    at[1] = alphabet[v >> 12 & 63];
+    at[2] = have > 1 ? alphabet[v >> 6 & 63] : '=';
+    at[3] = have > 2 ? alphabet[v & 63] : '=';
+    return at + 4;
+}
+
+str hash_base64_encode(struct arena *a, str in)
+{
+    const uint8_t *from = (const uint8_t *)in.p;
+    size_t n, bytes, i = 0;
     char *p, *at;
 
     /* An overflow asks for what no arena can give, so that its failure is remembered there. */
@@ -98,15 +113,10 @@ str hash_base64_encode(struct arena *a, str in)
     p = at = arena_alloc(a, bytes);
     if (p == NULL)
         return STR_NONE;
-    for (size_t i = 0; i < in.n; i += 3) {
-        size_t have = MIN_OF(in.n - i, (size_t)3);
-        uint32_t v = 0;
-
-        for (size_t k = 0; k < 3; k++)
-            v = v << 8 | (k < have ? (uint8_t)in.p[i + k] : 0u);
-        for (size_t k = 0; k < 4; k++)
-            *at++ = k <= have ? alphabet[v >> (18 - 6 * k) & 63] : '=';
-    }
+    for (; in.n - i >= 3; i += 3)
+        at = encode_group(at, from + i, 3);
+    if (i < in.n)
+        at = encode_group(at, from + i, in.n - i);
     *at = '\0';
     return (str){p, (size_t)(at - p)};
 }

@@ -43,19 +43,26 @@ static bool is_unreserved(char c)
     return str_is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
+static bool is_kept(char c, const char *keep)
+{
+    return is_unreserved(c) || (c != '\0' && keep != NULL && strchr(keep, c) != NULL);
+}
+
 void http_url_encode(struct buf *b, str in, const char *keep)
 {
     static const char digits[] = "0123456789ABCDEF";
+    size_t plain = 0; /* from here on nothing has to be encoded so far */
 
     for (size_t i = 0; i < in.n; i++) {
         unsigned char c = (unsigned char)in.p[i];
-        if (is_unreserved((char)c) || (c != '\0' && keep != NULL && strchr(keep, c) != NULL)) {
-            buf_add_char(b, (char)c);
+        if (is_kept((char)c, keep))
             continue;
-        }
         char coded[3] = {'%', digits[c >> 4], digits[c & 15]};
+        buf_add(b, in.p + plain, i - plain);
         buf_add(b, coded, sizeof coded);
+        plain = i + 1;
     }
+    buf_add(b, in.p + plain, in.n - plain);
 }
 
 static bool is_separator(char c)

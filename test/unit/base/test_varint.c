@@ -34,6 +34,28 @@ START_TEST(there_and_back)
 }
 END_TEST
 
+/* The same whatever follows: numbers of every length, each bit of them, in the midst of other bytes. */
+START_TEST(in_the_midst_of_others)
+{
+    static const uint8_t fills[] = {0x00, 0x55, 0x7f, 0x80, 0xaa, 0xff};
+
+    for (unsigned bit = 0; bit < 64; bit++)
+        for (size_t i = 0; i < ARRAY_LEN(fills); i++)
+            for (unsigned room = 0; room < 10; room++) {
+                uint64_t all = UINT64_MAX >> (63 - bit), one = (uint64_t)1 << bit, back = 0;
+                uint8_t at[24];
+                memset(at, fills[i], sizeof at);
+                uint8_t *end = varint_put(at, all);
+                ck_assert_ptr_eq(varint_get(at, end + room, &back), end);
+                ck_assert_uint_eq(back, all);
+                memset(at, fills[i], sizeof at);
+                end = varint_put(at, one);
+                ck_assert_ptr_eq(varint_get(at, end + room, &back), end);
+                ck_assert_uint_eq(back, one);
+            }
+}
+END_TEST
+
 START_TEST(what_is_no_number)
 {
     static const uint8_t endless[11] = {0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
@@ -59,6 +81,7 @@ static Suite *make_suite(void)
     TCase *tc = tcase_create("varint");
 
     tcase_add_loop_test(tc, there_and_back, 0, ARRAY_LEN(sizes));
+    tcase_add_test(tc, in_the_midst_of_others);
     tcase_add_test(tc, what_is_no_number);
     suite_add_tcase(s, tc);
     return s;
