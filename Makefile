@@ -12,7 +12,7 @@ SANITIZE   ?=
 BUILD_ROOT ?= build
 PREFIX     ?= /usr/local
 ROOMS      := base process json engine http store auth api plugins cli
-PACKAGES   := gcc libc6-dev make pkg-config check openssl libmbedtls-dev libjsmn-dev libpcre2-dev libcrypt-dev libc-ares-dev \
+PACKAGES   := gcc libc6-dev make pkg-config check openssl libmbedtls-dev libjsmn-dev libpcre2-dev libcrypt-dev libc-ares-dev zlib1g-dev \
               $(filter clang%,$(CC))
 
 ifeq ($(SANITIZE),)
@@ -64,7 +64,7 @@ CFLAGS     += $(OPT) $(WARN) $(HARDEN) -pthread $(LANGUAGE)
 ifneq ($(MBEDTLS),)
 CFLAGS     += -I$(MBEDTLS)/include $(addprefix -L,$(wildcard $(MBEDTLS)/lib/*-linux-gnu*))
 endif
-LIBS       := -lmbedtls -lmbedx509 -lmbedcrypto -lcares -lpcre2-8 -lcrypt -lm -pthread
+LIBS       := -lmbedtls -lmbedx509 -lmbedcrypto -lcares -lpcre2-8 -lcrypt -lz -lm -pthread
 TESTLIBS   := $(shell pkg-config --libs check 2>/dev/null || echo -lcheck -lsubunit -lm -lrt)
 
 SRC        := $(foreach r,$(ROOMS),$(wildcard $(r)/*.c))

@@ -81,6 +81,8 @@ static enum err run_aside(struct api_work *w)
         return ERR_NOMEM;
     set_loop(r, &reader->loop);
     x->step = api_run_reading(r, 0);
+    if (x->step == STEP_DONE)
+        api_gzip_here(r); /* saves it a second way here */
     set_loop(r, loop);
     reader_give_back(r->api, reader);
     return OK;

@@ -1,5 +1,5 @@
 /*
- * api/negotiate.c - Accept and Content-Type (RFC 9110, 12.5.1 and 8.3): 406 and 415.
+ * api/negotiate.c - Accept and Content-Type (RFC 9110, 12.5.1 and 8.3): 406 and 415; Accept-Encoding (12.5.3).
  */
 #include "api/private.h"
 
@@ -148,6 +148,77 @@ int api_accept_quality(str accept, const char *type, const char *subtype)
         }
     }
     return best;
+}
+
+/* ---- content codings ------------------------------------------------------------------------- */
+
+/* What an Accept-Encoding header says of them, in thousandths; -1: nothing. */
+struct codings {
+    int gzip, identity, any;
+};
+
+/* `given` is named again: what refuses it counts. */
+static int lower(int given, int q)
+{
+    return given < 0 ? q : MIN_OF(given, q);
+}
+
+static void note_coding(struct codings *c, str name, int q)
+{
+    if (str_eq_nocase(name, STR("gzip")) ||
+        str_eq_nocase(name, STR("x-gzip"))) /* RFC 9110, 8.4.1.3 */
+        c->gzip = lower(c->gzip, q);
+    else if (str_eq_nocase(name, STR("identity")))
+        c->identity = lower(c->identity, q);
+    else if (str_eq(name, STR("*")))
+        c->any = lower(c->any, q);
+}
+
+/* "gzip", or "gzip;q=0.5", and the blanks behind it. */
+static bool take_coding(str *s, struct codings *c)
+{
+    str name, q, value;
+    int quality = 1000;
+    if (!take_token(s, &name))
+        return false;
+    skip_blanks(s);
+    if (take_char(s, ';')) {
+        skip_blanks(s);
+        if (!take_token(s, &q) || !str_eq_nocase(q, STR("q")) || !take_char(s, '=') ||
+            !take_token(s, &value))
+            return false;
+        quality = quality_value(value);
+        skip_blanks(s);
+    }
+    if (quality < 0)
+        return false;
+    note_coding(c, name, quality);
+    return true;
+}
+
+/* The list of one header, whose elements may be empty; false: malformed. */
+static bool take_codings(str s, struct codings *c)
+{
+    skip_blanks(&s);
+    while (s.n) {
+        if (!next_is(s, ',') && !take_coding(&s, c))
+            return false;
+        if (s.n && !take_char(&s, ','))
+            return false;
+        skip_blanks(&s);
+    }
+    return true;
+}
+
+bool api_takes_gzip(const struct http_header *headers, unsigned n)
+{
+    struct codings c = {-1, -1, -1};
+    for (unsigned i = 0; i < n; i++)
+        if (str_eq_nocase(headers[i].name, STR("Accept-Encoding")) &&
+            !take_codings(headers[i].value, &c))
+            return false;
+    int gzip = c.gzip >= 0 ? c.gzip : c.any;
+    return gzip > 0 && gzip >= c.identity;
 }
 
 /* ---- types ----------------------------------------------------------------------------------- */

@@ -25,7 +25,8 @@
  *                      validate    headers, query, body                             validate.c
  *                      handle      preconditions and the work         read.c, write.c, patch.c
  *   commit             writes: wait until it is durable                             store/
- *   respond            the headers that every answer has                            here
+ *   respond            compressed, for who asks                                     gzip.c
+ *                      the headers that every answer has                            here
  *                      observers are told                                           observe.c
  *
  * A step answers NEXT, DONE (a response stands), or WRITE: it has to change something (the first
@@ -362,7 +363,12 @@ void api_finish(struct api_req *r)
 
 static void respond(struct api_req *r)
 {
+    if (api_gzip(r)) {
+        r->parked = AT_GZIP;
+        return;
+    }
     api_finish(r);
+    api_gzip_finish(r);
     http_respond(r->http);
 }
 
@@ -513,6 +519,11 @@ void api_request_resume(struct http_req *http)
     if (r->parked == AT_WORK) {
         api_work_end(r);
         proceed(r);
+        return;
+    }
+    if (r->parked == AT_GZIP) {
+        api_work_end(r);
+        respond(r);
         return;
     }
     r->loop->at_disk--;

@@ -122,6 +122,8 @@ struct api_config {
     unsigned permissions_methods;              /* METHOD_BITs */
     struct api_names erasers;                  /* of user data */
     unsigned erase_methods;                    /* METHOD_BITs */
+    bool gzip;
+    size_t gzip_min_bytes;
 };
 
 /* The headers that pages of other origins may read. */
@@ -264,8 +266,13 @@ struct api_req {
 
     struct store_session *session;
     enum err commit_result;
-    enum { AT_WORK, AT_DISK, AT_DISK_WITH_MORE } parked; /* what it waits for, if it does */
-    bool is_prepared;                                    /* the steps before the session are done */
+    enum {
+        AT_WORK,
+        AT_DISK,
+        AT_DISK_WITH_MORE,
+        AT_GZIP
+    } parked;                            /* what it waits for, if it does */
+    bool is_prepared;                    /* the steps before the session are done */
     bool written;                        /* the steps in it ran in a write transaction before */
     struct api_after afters[MAX_AFTERS]; /* of the outermost: to be done behind the commit */
     unsigned nafters;
@@ -312,6 +319,11 @@ struct api_req {
     uint64_t schema_steps; /* that its schemas have taken, those of its parts included */
     struct http_response *out;
     bool failed; /* the response is an error or a redirect */
+
+    /* Of the outermost: its body as it was when that was looked at, and packed (none: it stays as it is). */
+    struct {
+        str plain, packed;
+    } gzip;
 
     uint64_t began_ns, took_ns; /* for observers */
 };
@@ -445,6 +457,20 @@ int api_accept_quality(str accept, const char *type, const char *subtype);
 enum api_step api_negotiate(struct api_req *r); /* 406, 415; sets r->patch */
 /* Is a body of that Content-Type JSON? Also without one. */
 bool api_is_json_type(str content_type);
+/* Do the headers of a request ask for the content coding gzip, and like it as much as none? Who sends no
+ * Accept-Encoding, or a malformed one, does not ask. */
+bool api_takes_gzip(const struct http_header *headers, unsigned n);
+
+/* ---- gzip.c ---------------------------------------------------------------------------------- */
+
+/*
+ * The answer stands: packs its body, if the client asks for that and it pays. True: that is done by a thread, and the
+ * request will be resumed, as with other work. False: it is done, or not to be done.
+ */
+bool api_gzip(struct api_req *r);
+void api_gzip_here(struct api_req *r); /* the same, at once: not on a loop */
+/* Last of all: what was packed takes the body's place, and the headers say so. */
+void api_gzip_finish(struct api_req *r);
 
 /* ---- routes.c -------------------------------------------------------------------------------- */
 

@@ -102,6 +102,13 @@ static inline bool arena_failed(const struct arena *a)
     return a->failed;
 }
 
+/* It need not be remembered: what failed since the arena was looked at (and had not failed) can be done
+ * without. */
+static inline void arena_forgive(struct arena *a)
+{
+    a->failed = a->over_budget = false;
+}
+
 /* Tests: the n-th chunk from now on fails (1 = the next); 0 switches it off. This thread only. */
 void arena_test_fail_chunk(unsigned nth);
 

@@ -55,7 +55,9 @@ struct http_response {
     unsigned nheaders;
     bool overflow; /* a header too many, or one with a line break: 500 is sent instead */
     str body;      /* borrowed until sent: the request's arena, or static */
-    bool close;    /* close the connection behind this response */
+    /* On HEAD: how long the body of a GET would be is not known (RFC 9110, 8.6). No Content-Length. */
+    bool length_unsaid;
+    bool close; /* close the connection behind this response */
 };
 
 struct http_req {
@@ -87,7 +89,8 @@ void http_header_add(struct http_response *res, str name, str value);
 
 /*
  * Sends req->res (the request's loop thread only; exactly once for each request). On HEAD, 204 and
- * 304 the body is left out; Content-Length is sent as for a GET on HEAD, never on 204 and 304.
+ * 304 the body is left out; Content-Length is sent as for a GET on HEAD (unless res says that it is not
+ * known), never on 204 and 304.
  * A handler may call it for other parked requests of its loop, too. Nothing is sent before the
  * calling handler has returned: until then the request is valid.
  */

@@ -52,7 +52,7 @@ static void exchange_clear(struct exchange *ex, struct conn *c)
     ex->req.app_data = NULL;
     ex->req.res.status = 0;
     ex->req.res.nheaders = 0;
-    ex->req.res.overflow = ex->req.res.close = false;
+    ex->req.res.overflow = ex->req.res.close = ex->req.res.length_unsaid = false;
     ex->req.res.body = STR("");
 }
 

@@ -275,6 +275,11 @@ static bool has_length(int status)
     return status != 204 && status != 304;
 }
 
+static bool is_unsaid(const struct http_req *req)
+{
+    return req->res.length_unsaid && str_eq(req->method, STR("HEAD"));
+}
+
 static char *put_head(struct conn *c, char *p)
 {
     const struct exchange *ex = c->ex;
@@ -284,7 +289,7 @@ static char *put_head(struct conn *c, char *p)
     p = put(p, status_line(res->status, space));
     for (unsigned i = 0; i < res->nheaders; i++)
         p = put_header(p, &res->headers[i]);
-    if (has_length(res->status)) {
+    if (has_length(res->status) && !is_unsaid(&ex->req)) {
         p = put(p, STR("Content-Length: "));
         p = decimal_put_u64(p, res->body.n);
         p = put(p, STR("\r\n"));

@@ -30,6 +30,17 @@ static void accept_header(str in)
     (void)api_is_json_type(in);
 }
 
+static void accept_encoding(str in)
+{
+    const struct http_header headers[] = {{STR("accept-encoding"), in},
+                                          {STR("Accept-Encoding"), in}};
+    bool takes = api_takes_gzip(headers, 1);
+
+    CHECK(api_takes_gzip(headers, 2) == takes); /* twice the same is the same */
+    CHECK(!takes || str_find(in, '*') != STR_NPOS || str_find(in, 'z') != STR_NPOS ||
+          str_find(in, 'Z') != STR_NPOS);
+}
+
 static void values(struct arena *a, str in)
 {
     int64_t n;
@@ -54,6 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_init(&a, NULL, 0, NULL, 4 * MIB);
     basic(&a, in);
     accept_header(in);
+    accept_encoding(in);
     values(&a, in);
     (void)jwt_looks_like(in);
     CHECK(!arena_failed(&a));

@@ -168,7 +168,7 @@ const char *raw_auth(void)
 static void check_always(const char *method)
 {
     const char *type = header("Content-Type");
-    bool json = type && strncmp(type, "application/json", 16) == 0;
+    bool json = type && strncmp(type, "application/json", 16) == 0 && !header("Content-Encoding");
     struct json_error error;
     self.json = NULL;
     if (!self.arena_ready)

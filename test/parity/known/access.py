@@ -174,3 +174,8 @@ def origin_patterns(look, d):
 @rule("Vary", "CORS", "an answer that depends on Origin says so to caches")
 def vary(look, d):
     return d.where == "header vary" and d.pair == (None, "Origin")
+
+
+@rule("Vary of what could be compressed", "Headers", "the same body may come compressed; so do a HEAD and a 304 say")
+def vary_of_gzip(look, d):
+    return d.where == "header vary" and d.pair in ((None, "Accept-Encoding"), (None, "Origin, Accept-Encoding"))

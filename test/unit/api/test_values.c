@@ -4,6 +4,69 @@
  */
 #include "test/unit/api/api_test.h"
 
+/* ---- Accept-Encoding (RFC 9110, 12.5.3) ------------------------------------------------------ */
+
+static const struct {
+    const char *lines[3]; /* up to NULL */
+    bool gzip;
+} encodings[] = {
+    {{NULL}, false},
+    {{""}, false},
+    {{"gzip"}, true},
+    {{"GZip"}, true},
+    {{"x-gzip"}, true},
+    {{"*"}, true},
+    {{"identity"}, false},
+    {{"deflate, br, zstd"}, false},
+    {{"gzipped"}, false},
+    {{"deflate, gzip"}, true},
+    {{"gzip, deflate, br"}, true},
+    {{"compress, gzip"}, true}, /* the RFC's own, up to the next comment */
+    {{"compress;q=0.5, gzip;q=1.0"}, true},
+    {{"gzip;q=1.0, identity; q=0.5, *;q=0"}, true},
+    {{"gzip;q=0"}, false}, /* weights */
+    {{"gzip;q=0.000"}, false},
+    {{"gzip;q=0.001"}, true},
+    {{"gzip ; Q=1.000\t,br"}, true},
+    {{"*;q=0"}, false},
+    {{"gzip, *;q=0"}, true},
+    {{"gzip;q=0, *"}, false},
+    {{"*;q=0.1, br"}, true},
+    {{"identity, gzip;q=0.5"}, false}, /* it would rather have it as it is */
+    {{"identity;q=0.5, gzip;q=0.5"}, true},
+    {{"identity;q=0, gzip;q=0.1"}, true},
+    {{"identity;q=0"}, false},
+    {{"gzip, x-gzip;q=0"}, false}, /* one thing said twice: no counts */
+    {{"br", "gzip"}, true},        /* several headers are one list */
+    {{"gzip;q=0", "gzip"}, false},
+    {{"br", "*;q=0.5"}, true},
+    {{", gzip ,, br ,"}, true},
+    {{"gzip br"}, false}, /* malformed, as all below */
+    {{"gzip;"}, false},
+    {{"gzip;q"}, false},
+    {{"gzip;q="}, false},
+    {{"gzip;q=1.1"}, false},
+    {{"gzip;q=-1"}, false},
+    {{"gzip;q=\"1\""}, false},
+    {{"gzip;q=0.1234"}, false},
+    {{"gzip;level=9"}, false},
+    {{"gzip;q=1;q=0"}, false},
+    {{"gzip/1"}, false},
+    {{"gzip", "br=1"}, false},
+};
+
+START_TEST(accept_encoding)
+{
+    struct http_header headers[4] = {{STR("Accept"), STR("gzip;q=0")}};
+    unsigned n = 1;
+    for (; encodings[_i].lines[n - 1]; n++)
+        headers[n] =
+            (struct http_header){STR("ACCEPT-encoding"), str_from(encodings[_i].lines[n - 1])};
+    ck_assert_msg(api_takes_gzip(headers, n) == encodings[_i].gzip, "%s",
+                  n > 1 ? encodings[_i].lines[0] : "none");
+}
+END_TEST
+
 /* ---- Accept (RFC 9110, 12.5.1) --------------------------------------------------------------- */
 
 static const struct {
@@ -290,6 +353,7 @@ static Suite *make_suite(void)
     Suite *s = suite_create("api/values");
     TCase *c = tests_of(s, "values", setup, teardown, tests, ARRAY_LEN(tests));
 
+    loop_of(c, accept_encoding, encodings);
     loop_of(c, accept_quality, accepts);
     loop_of(c, native_values, natives);
     loop_of(c, to_integer, integers);

@@ -283,7 +283,7 @@ static const struct {
      "newcomers on their way",
      NULL},
     /* http/tls.c, and endless_alerts_in_a_session in test/unit/http/test_tls.c */
-    {"reads that look at much, and wait for a thread",
+    {"reads that look at much, and answers to be compressed, that wait for a thread",
      AS_TEXT(API_READS_WAITING) ", of one network " AS_TEXT(API_READS_OF_A_NETWORK), NULL},
     {"TLS records in a row that hold no data", "32 KiB and one record", NULL},
     {"work of a schema with its patterns on one object",
