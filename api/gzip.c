@@ -29,11 +29,16 @@ static bool has_length(int status)
     return status >= 200 && status != 204 && status != 304;
 }
 
-/* Pictures, archives and their like are packed already. */
-static bool is_text(const struct http_response *out)
+/* Looked at for each large answer, among a dozen of headers: by the length first. */
+static bool is_named(const struct http_header *h, str name)
 {
-    str type = api_answer_header(out, "Content-Type");
-    return str_none(type) || api_is_json_type(type) || str_starts(type, STR("text/"));
+    return h->name.n == name.n && str_eq_nocase(h->name, name);
+}
+
+/* Pictures, archives and their like are packed already. */
+static bool is_text(str type)
+{
+    return api_is_json_type(type) || str_starts(type, STR("text/"));
 }
 
 /* Would a client that asks for it get it packed, if it gets smaller? A part of a body (206) is one of the body
@@ -41,9 +46,16 @@ static bool is_text(const struct http_response *out)
 static bool could_be_packed(const struct api_req *r)
 {
     const struct http_response *out = r->out;
-    return r->api->conf.gzip && out->body.n >= r->api->conf.gzip_min_bytes &&
-           has_length(out->status) && out->status != 206 && is_text(out) &&
-           str_none(api_answer_header(out, "Content-Encoding"));
+    if (!r->api->conf.gzip || out->body.n < r->api->conf.gzip_min_bytes ||
+        !has_length(out->status) || out->status == 206)
+        return false;
+    for (unsigned i = 0; i < out->nheaders; i++) {
+        const struct http_header *h = &out->headers[i];
+        if (is_named(h, STR("Content-Type")) ? !is_text(h->value)
+                                             : is_named(h, STR("Content-Encoding")))
+            return false;
+    }
+    return true;
 }
 
 static bool is_head(const struct api_req *r)
@@ -62,13 +74,16 @@ static bool is_known(const struct api_req *r)
     return r->gzip.plain.p == r->out->body.p && r->gzip.plain.n == r->out->body.n;
 }
 
+/* Each body is looked at once. */
 static bool is_to_be_packed(struct api_req *r)
 {
-    if (!could_be_packed(r) || is_head(r) || is_known(r) || !is_asked_for(r))
+    if (is_known(r))
         return false;
     r->gzip.plain = r->out->body;
     r->gzip.packed = STR_NONE;
-    return !arena_failed(r->arena) && !r->out->overflow && !http_is_gone(r->http);
+    r->gzip.could_be = could_be_packed(r);
+    return r->gzip.could_be && !is_head(r) && is_asked_for(r) && !arena_failed(r->arena) &&
+           !r->out->overflow && !http_is_gone(r->http);
 }
 
 /* ---- packing --------------------------------------------------------------------------------- */
@@ -136,7 +151,7 @@ static void add_vary(struct http_response *out)
 {
     for (unsigned i = 0; i < out->nheaders; i++) {
         struct http_header *h = &out->headers[i];
-        if (str_eq_nocase(h->name, STR("Vary")) && str_eq(h->value, STR("Origin"))) {
+        if (is_named(h, STR("Vary")) && str_eq(h->value, STR("Origin"))) {
             h->value = STR("Origin, Accept-Encoding");
             return;
         }
@@ -145,20 +160,21 @@ static void add_vary(struct http_response *out)
 }
 
 /* Of a HEAD on a list not even the length is known without packing, as it has no body. */
-static bool varies(const struct api_req *r)
+static bool varies(const struct api_req *r, bool could_be)
 {
     int status = r->out->status;
-    return could_be_packed(r) || status == 304 || (is_head(r) && has_length(status));
+    return could_be || status == 304 || (is_head(r) && has_length(status));
 }
 
 void api_gzip_finish(struct api_req *r)
 {
     struct http_response *out = r->out;
-    if (!r->api->conf.gzip || !varies(r))
+    bool could_be = is_known(r) && r->gzip.could_be;
+    if (!r->api->conf.gzip || !varies(r, could_be))
         return;
     add_vary(out);
-    out->length_unsaid = is_head(r) && could_be_packed(r) && is_asked_for(r);
-    if (str_none(r->gzip.packed) || !is_known(r))
+    out->length_unsaid = could_be && is_head(r) && is_asked_for(r);
+    if (!could_be || str_none(r->gzip.packed))
         return;
     out->body = r->gzip.packed;
     http_header_add(out, STR("Content-Encoding"), STR("gzip"));

@@ -323,6 +323,7 @@ struct api_req {
     /* Of the outermost: its body as it was when that was looked at, and packed (none: it stays as it is). */
     struct {
         str plain, packed;
+        bool could_be;
     } gzip;
 
     uint64_t began_ns, took_ns; /* for observers */
