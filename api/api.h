@@ -327,7 +327,7 @@ struct api_finished { /* valid during the call */
     bool own_id; /* the last of them is the object asked for */
     int status;
     uint64_t ns;         /* from the request being read to the answer, commit included */
-    size_t answer_bytes; /* of the body, as it would be to a GET */
+    size_t answer_bytes; /* of the body, as it would be to a GET, and before it is compressed */
     str policy, user;    /* who asked, without the prefix; none: nobody, or it did not matter */
 };
 

@@ -160,6 +160,9 @@ def read(alice):
     some = alice.get_records(_fields="n,meta.lang", id="r00007")[0]
     check("fields", sorted(some), ["id", "last_modified", "meta", "n"])
     check("fields inside", some["meta"], {"lang": "fr"})
+    body, headers = alice.session.request("get", f"/buckets/{BUCKET}/collections/{ARTICLES}/records")
+    check("lists come compressed", headers.get("Content-Encoding"), "gzip")
+    check("and are read all the same", len(body["data"]), RECORDS)
 
 
 def change(alice):
