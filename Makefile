@@ -56,8 +56,8 @@ LINK       += $(if $(filter x86_64,$(MACHINE)),-Wl$(comma)-z$(comma)pack-relativ
 # PCRE2's compiler to machine code is not called, so it is not linked (json/pcre2_jit.c).
 NO_JIT     := pcre2_jit_match_8 _pcre2_jit_check_exec_8 _pcre2_jit_free_8 _pcre2_jit_get_size_8
 LINK       += $(NO_JIT:%=-Wl$(comma)--wrap=%) -Wl,-u,__wrap_pcre2_jit_match_8
-# Nor are mbedtls' certificates for tests (http/mbedtls_certs.c).
-LINK       += -Wl,-u,mbedtls_test_ca_crt
+# Nor are mbedtls' certificates for tests (http/mbedtls_certs.c), and hashes other than bcrypt (auth/crypt_others.c).
+LINK       += -Wl,-u,mbedtls_test_ca_crt -Wl,-u,_crypt_crypt_descrypt_rn
 endif
 LANGUAGE   := -std=gnu11 -I. -D_GNU_SOURCE -DKINTO_VERSION='"$(VERSION)"'
 CFLAGS     += $(OPT) $(WARN) $(HARDEN) -pthread $(LANGUAGE)
