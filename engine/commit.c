@@ -56,9 +56,15 @@ bool commit_enqueue(struct engine *e, struct commit *c, uint64_t generation, boo
     return ok;
 }
 
+/* The same, if anything waits. */
+static bool let_any_go(struct queue *q)
+{
+    return !list_empty(&q->commits) && let_go(q);
+}
+
 void commits_let_go(struct queue *q)
 {
-    if (!list_empty(&q->commits) && let_go(q))
+    if (let_any_go(q))
         pthread_cond_signal(&q->wake);
 }
 
@@ -70,7 +76,7 @@ void engine_commits_go(struct engine *e)
     if (e->log.dir == NULL) /* what was committed is there already */
         return;
     pthread_mutex_lock(&q->mutex);
-    wake = !list_empty(&q->commits) && let_go(q);
+    wake = let_any_go(q);
     pthread_mutex_unlock(&q->mutex);
     if (wake)
         pthread_cond_signal(&q->wake);

@@ -212,7 +212,7 @@ static enum err sync_failed(struct log *log)
 /* Invariant 1: the active segment ends with its last frame. */
 static enum err seal(struct log *log)
 {
-    return log->fd < 0 || log->allocated == log->end ? OK : log_cut(log);
+    return log->fd < 0 || log->allocated <= log->end ? OK : log_cut(log);
 }
 
 /* Invariant 2: header and name are synced. */
@@ -312,6 +312,8 @@ static enum err allocate(struct log *log, uint64_t end, bool tight)
         from = log->allocated = log->end;
     }
     log->no_fallocate = true; /* a file system without it: the write will tell */
+    (void)!os()->ftruncate(log->fd, log->end);
+    log->allocated = log->end;
     return OK;
 }
 

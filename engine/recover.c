@@ -346,16 +346,30 @@ static enum err reopen_newest(struct scan *s)
     return OK;
 }
 
+/* It could not be cut off: zeros may stay, they are written over, or cut off with the segment's end. */
+static enum err keep_prepared(struct scan *s)
+{
+    struct log *log = &s->e->log;
+
+    if (s->r->torn_bytes > 0)
+        return err_set(s->detail, err_from_errno(errno), errno,
+                       "%s/%08x.log: torn end cannot be cut off", log->dir, log->active->number);
+    log->allocated = s->f.size;
+    return OK;
+}
+
 /* Cuts off the torn end, and what was prepared, and makes sure that all that was read is durable. */
 static enum err settle(struct scan *s)
 {
     struct log *log = &s->e->log;
+    enum err err = OK;
 
     if (log->active == NULL)
         return OK;
     if (s->longer && os()->ftruncate(log->fd, log->end) != 0)
-        return err_set(s->detail, err_from_errno(errno), errno,
-                       "%s/%08x.log: torn end cannot be cut off", log->dir, log->active->number);
+        err = keep_prepared(s);
+    if (err != OK)
+        return err;
     if (os()->fdatasync(log->fd) != 0 || log_sync_dir(log) != 0)
         return err_set(s->detail, ERR_IO, errno, "%s: cannot be synced", log->dir);
     return OK;

@@ -87,8 +87,6 @@ bool json_number_digits(str s, char *digits, size_t max, int *exponent);
 /* repr.c: an int to the reference? An integer as written that fits 64 bits, with or without sign. */
 bool json_is_pyint(const struct json *v);
 
-/* compare.c: the place of a type in the total order. */
-
 /*
  * pointer.c: splits the first token off *rest, which begins with a slash; decoded into the arena
  * when it holds escapes (a bad one stays as it is). NOMEM.

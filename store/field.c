@@ -20,10 +20,10 @@
  *
  * When does an index hold? A list whose indexes are complete says so, with the text of what is declared
  * (01 "index:" list). Nobody goes by that, or keeps it up, but a process with the same text; any other one
- * deletes it with the keys, in the first transaction that changes objects. So an index is either right, or not there, after a
- * crash, too. (The value is the object where the key was written with it; where it came later, or was mended, the object
- * lies under its TIME.) A list that is made when its indexes are declared has them from the beginning; for others they are made when
- * the store is opened.
+ * deletes it with the keys, in the first transaction that changes objects. So an index is either right, or
+ * not there, after a crash, too. (The value is the object where the key was written with it; where it came
+ * later, or was mended, the object lies under its TIME.) A list that is made when its indexes are declared
+ * has them from the beginning; for others they are made when the store is opened.
  */
 #include "store/private.h"
 
@@ -347,16 +347,15 @@ enum err store_fields_find(struct store_session *s, struct store_list_id id, str
 
     if (l->fields_known || s->thread->store->nfields == 0)
         return OK;
-    l->fields_known = true;
     f = declared_for(s->thread->store, id);
-    if (f == NULL)
-        return OK;
-    e = store_fields_marked(s, l->number, &value);
-    if (e == OK)
-        e = store_fields_mark_decode(value, &ready, &text);
-    if (e == OK && ready && str_eq(text, f->text))
+    e = f != NULL ? store_fields_marked(s, l->number, &value) : ERR_NOTFOUND;
+    if (e != OK && e != ERR_NOTFOUND)
+        return e;
+    if (e == OK && store_fields_mark_decode(value, &ready, &text) == OK && ready &&
+        str_eq(text, f->text))
         l->fields = f;
-    return e == ERR_NOTFOUND ? OK : e;
+    l->fields_known = true;
+    return OK;
 }
 
 enum err store_fields_begin(struct store_session *s, struct store_list_id id, struct list *l)
@@ -386,6 +385,7 @@ enum err store_fields_remove(struct store_session *s, const struct list *l, cons
     struct key k;
     enum err e = OK;
 
+    CHECK(l->fields_known || s->thread->store->nfields == 0);
     for (unsigned i = 0; l->fields != NULL && !o->o.deleted && i < l->fields->n && e == OK; i++) {
         e = store_fields_key(s->arena, &k, l->number, l->fields, i, o);
         if (e == OK)
@@ -399,6 +399,7 @@ enum err store_fields_link(struct store_session *s, const struct list *l, const 
     struct key k;
     enum err e = OK;
 
+    CHECK(l->fields_known || s->thread->store->nfields == 0);
     for (unsigned i = 0; l->fields != NULL && !o->o.deleted && i < l->fields->n && e == OK; i++) {
         e = store_fields_key(s->arena, &k, l->number, l->fields, i, o);
         if (e == OK)
@@ -407,62 +408,72 @@ enum err store_fields_link(struct store_session *s, const struct list *l, const 
     return e;
 }
 
-/* The first list at or behind *list that has indexes which are not what is declared here. NOTFOUND. */
-static enum err stale_find(struct store_session *s, struct arena *a, uint32_t *list)
+/* What the mark under the cursor says is what is declared here. */
+static bool is_current(struct store_session *s, struct arena *a, struct engine_cursor *c,
+                       uint32_t list)
 {
-    const struct store *store = s->thread->store;
+    const struct fields *f;
+    struct store_list_id id;
+    bool ready = false;
+    str value, text = STR("");
+
+    if (engine_cursor_value(c, &value) != OK ||
+        store_fields_mark_decode(value, &ready, &text) != OK ||
+        store_list_name(s, a, list, &id) != OK)
+        return false; /* what is damaged is made anew */
+    f = declared_for(s->thread->store, id);
+    return f != NULL && ready && str_eq(text, f->text);
+}
+
+/* The first mark at or behind `at`, which becomes its key, that is not right. *list: whose it is; 0: nobody knows.
+ * NOTFOUND. */
+static enum err stale_find(struct store_session *s, struct arena *a, struct key *at, uint32_t *list)
+{
     struct engine_cursor c;
-    struct key prefix, from;
+    struct key prefix;
 
     store_key_init(&prefix, KEY_META);
     store_key_add(&prefix, STR(META_INDEX));
-    mark_key(&from, *list);
     engine_cursor_init(&c, s->view, key_str(&prefix));
-    for (bool more = engine_cursor_seek(&c, key_str(&from)); more; more = engine_cursor_next(&c)) {
-        struct reader r = store_reader(str_drop(engine_cursor_key(&c), prefix.n));
-        const struct fields *f = NULL;
-        struct store_list_id id;
-        bool ready = false;
-        str value, text = STR("");
-        enum err e = engine_cursor_value(&c, &value);
+    for (bool more = engine_cursor_seek(&c, key_str(at)); more; more = engine_cursor_next(&c)) {
+        str key = engine_cursor_key(&c);
+        struct reader r = store_reader(str_drop(key, prefix.n));
         *list = store_dec_u32(&r);
-        if (e == OK)
-            e = store_fields_mark_decode(value, &ready, &text);
-        if (e == OK)
-            e = store_list_name(s, a, *list, &id);
-        if (e == OK)
-            f = declared_for(store, id);
-        if (e != OK && e != ERR_CORRUPT) /* what is damaged is made anew */
-            return e;
-        if (f == NULL || !ready || !str_eq(text, f->text))
-            return OK;
+        if (store_dec_end(&r, true) != OK)
+            *list = 0;
+        if (*list != 0 && is_current(s, a, &c, *list))
+            continue;
+        at->n = 0;
+        store_key_add(at, key);
+        return OK;
     }
     return engine_cursor_err(&c) != OK ? engine_cursor_err(&c) : ERR_NOTFOUND;
 }
 
-static enum err drop(struct store_session *s, uint32_t list)
+/* The indexes of a list, and their mark. */
+static enum err take_away(struct store_session *s, const struct key *mark, uint32_t list)
 {
     struct key k;
-    enum err e;
+    enum err e = store_db_del(s, mark);
 
-    mark_key(&k, list);
-    e = store_db_del(s, &k);
     store_key_init_list(&k, list, SUB_FIELD);
-    return e == OK ? store_db_del_prefix(s, &k) : e;
+    return e == OK && list != 0 ? store_db_del_prefix(s, &k) : e;
 }
 
 enum err store_fields_changed(struct store_session *s)
 {
+    struct key at;
     uint32_t list = 0;
     enum err e = OK;
 
     if (s->fields_seen || !s->thread->store->fields_stale)
         return OK;
     s->fields_seen = true;
+    mark_key(&at, 0);
     while (e == OK) {
-        e = stale_find(s, s->arena, &list);
+        e = stale_find(s, s->arena, &at, &list);
         if (e == OK)
-            e = drop(s, list);
+            e = take_away(s, &at, list);
     }
     return e == ERR_NOTFOUND ? OK : store_fail(s, e);
 }
@@ -537,12 +548,14 @@ static enum err make_some(struct store_session *s, uint32_t list, const struct f
 }
 
 /* Whatever there is goes; from here on it is begun. */
-static enum err begin(struct store_session *s, uint32_t list, const struct fields *f)
+static enum err begin_making(struct store_session *s, uint32_t list, const struct fields *f)
 {
+    struct key mark;
     enum err e = store_fields_changed(s);
 
+    mark_key(&mark, list);
     if (e == OK)
-        e = drop(s, list);
+        e = take_away(s, &mark, list);
     return e == OK ? mark_put(s, list, f, BEING_MADE) : e;
 }
 
@@ -559,7 +572,8 @@ static enum err is_missing(struct store_session *s, const struct fields *f, uint
     return e;
 }
 
-static enum err end(struct store_session *s, enum err e)
+/* Commits, or, where something failed, aborts. */
+static enum err end_session(struct store_session *s, enum err e)
 {
     if (e == OK)
         return store_commit_wait(s);
@@ -582,15 +596,17 @@ static enum err make(struct store_thread *t, struct arena *a, const struct field
         store_abort(s);
         return e == ERR_NOTFOUND ? OK : e;
     }
-    log_event(LOG_INFO, "store_index_made", "list=\"" STR_FMT "\" fields=\"" STR_FMT "\"",
+    log_event(LOG_INFO, "store_index_begun", "list=\"" STR_FMT "\" fields=\"" STR_FMT "\"",
               STR_ARG(f->list.parent), STR_ARG(f->text));
     store_key_init_list(&at, list, SUB_TIME);
-    for (e = end(s, begin(s, list, f)); e == OK && more;) {
+    for (e = end_session(s, begin_making(s, list, f)); e == OK && more;) {
         arena_reset(a);
         e = store_write_wait(t, a, &s);
         if (e == OK)
-            e = end(s, make_some(s, list, f, &at, &more));
+            e = end_session(s, make_some(s, list, f, &at, &more));
     }
+    if (e == OK)
+        log_event(LOG_INFO, "store_index_made", "list=\"" STR_FMT "\"", STR_ARG(f->list.parent));
     return e;
 }
 
@@ -600,24 +616,38 @@ static enum err settle(struct store_thread *t, struct arena *a)
     struct store_session *s;
     enum err e = store_write_wait(t, a, &s);
 
-    return e == OK ? end(s, store_fields_changed(s)) : e;
+    return e == OK ? end_session(s, store_fields_changed(s)) : e;
 }
 
 static enum err look(struct store_thread *t, struct arena *a)
 {
     struct store_session *s;
-    uint32_t list = 0;
+    struct key at;
+    uint32_t list;
     enum err e = store_read_begin(t, a, &s);
 
     if (e != OK)
         return e;
-    e = stale_find(s, a, &list);
+    mark_key(&at, 0);
+    e = stale_find(s, a, &at, &list);
     t->store->fields_stale = e != ERR_NOTFOUND;
     store_read_end(s);
     return e == ERR_NOTFOUND ? OK : e;
 }
 
-static enum err open_with(struct store_thread *t, struct arena *a)
+static void say_not_made(const struct fields *f, enum err e)
+{
+    log_event(LOG_WARN, "store_index_not_made", "list=\"" STR_FMT "\" error=\"%s\"",
+              STR_ARG(f->list.parent), err_text(e));
+}
+
+/* Where it cannot be, what there is can be read all the same. */
+static bool can_wait(enum err e, bool again)
+{
+    return e == ERR_NOSPACE || e == ERR_FAILED || (again && e == ERR_CORRUPT);
+}
+
+static enum err open_with(struct store_thread *t, struct arena *a, bool again)
 {
     struct store *s = t->store;
     enum err e = look(t, a);
@@ -627,12 +657,16 @@ static enum err open_with(struct store_thread *t, struct arena *a)
     for (unsigned i = 0; i < s->nfields && e == OK; i++) {
         arena_reset(a);
         e = make(t, a, &s->fields[i]);
+        if (!can_wait(e, again))
+            continue;
+        say_not_made(&s->fields[i], e);
+        e = OK;
     }
     arena_reset(a);
     return e == OK ? look(t, a) : e;
 }
 
-enum err store_fields_open(struct store *s)
+enum err store_fields_open(struct store *s, bool again)
 {
     struct store_thread *t;
     struct arena a;
@@ -641,9 +675,8 @@ enum err store_fields_open(struct store *s)
     if (e != OK)
         return e;
     arena_init(&a, NULL, 0, NULL, SIZE_MAX);
-    e = open_with(t, &a);
-    if (e == ERR_NOSPACE || e == ERR_FAILED) { /* what there is can be read all the same */
-        log_event(LOG_WARN, "store_index_not_made", "error=\"%s\"", err_text(e));
+    e = open_with(t, &a, again);
+    if (can_wait(e, again)) { /* then they go with the first change */
         s->fields_stale = true;
         e = OK;
     }

@@ -1,15 +1,19 @@
 /*
  * store/plan.c - which index of declared fields answers a query, and the walk through it.
  *
- * An index is of use for filters that give its first fields (EQ), for bounds of the field behind these, and for an order by
- * that field and those that follow; behind the last stands last_modified. Whatever comes out is a candidate: the
- * query tests it as any other (query.c), for different values may have the same key (field.c).
+ * An index is of use for filters that give its first fields (EQ), for bounds of the field behind these, and for
+ * an order by that field; behind the last one stands last_modified. Whatever comes out is a candidate: the query
+ * tests it as any other (query.c), for different values may have the same key (field.c).
  *
  * Does it pay? To come to an object by an index takes some times as long as to come to the next one in the
  * order of time. So the walk ends at an eighth of the list, and everything is looked at instead: what was
- * done in vain is then less than that takes.
+ * done in vain is then less than that takes. In the order of time, which is not that of such an index, a page
+ * ends with its last object: if a share s of n objects match, after limit / s of them, and the index has s * n.
+ * Beyond the root of limit * n the order of time is the shorter way.
  */
 #include "store/private.h"
+
+#include <math.h>
 
 #define PART 8
 #define FEW  64
@@ -154,6 +158,17 @@ static enum err try_index(struct query_run *r, const struct list *l, unsigned i,
     return e;
 }
 
+/* So many keys may be looked at. */
+static uint64_t most_keys(const struct query_run *r, const struct list *l, const struct plan *p)
+{
+    uint64_t most = l->live / PART;
+    bool by_time = r->order.n == 1 && str_eq(r->order.keys[0].field, time_field);
+
+    if (by_time && !p->sorted && r->q->limit > 0)
+        most = MIN_OF(most, (uint64_t)sqrt((double)l->live * ((double)r->q->limit + 1)));
+    return most + FEW;
+}
+
 static enum err choose(struct query_run *r, const struct list *l)
 {
     unsigned best = 0;
@@ -172,7 +187,7 @@ static enum err choose(struct query_run *r, const struct list *l)
         if (r->plan == NULL)
             return ERR_NOMEM;
         best = value;
-        p.most = l->live / PART + FEW;
+        p.most = most_keys(r, l, &p);
         *r->plan = p;
     }
     return OK;
@@ -304,5 +319,7 @@ enum err store_plan_next(struct plan_walk *w, struct object *out)
     if (is_beyond(w->plan, key))
         return ERR_NOTFOUND;
     e = take_apart(w, key, &time);
-    return e == OK ? read_object(w, time, out) : e;
+    if (e == OK)
+        e = read_object(w, time, out);
+    return e == ERR_CORRUPT ? ERR_AGAIN : e; /* the objects themselves may be right */
 }

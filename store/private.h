@@ -346,8 +346,8 @@ MUST_CHECK enum err store_fields_declare(struct store *s, const struct store_dec
                                          unsigned n);
 void store_fields_free(struct store *s);
 /* Before others have sessions: makes what is missing, and takes away what is not declared. OK also when the disk
- * is full: then queries do without. CORRUPT, IO, NOMEM. */
-MUST_CHECK enum err store_fields_open(struct store *s);
+ * is full: then queries do without; and, with `again`, when an object of the list is damaged. CORRUPT, IO, NOMEM. */
+MUST_CHECK enum err store_fields_open(struct store *s, bool again);
 
 /* l->fields, for a list of that name. CORRUPT. */
 MUST_CHECK enum err store_fields_find(struct store_session *s, struct store_list_id id,
@@ -547,7 +547,7 @@ struct plan_walk {
 };
 /* By r->plan; in the arena. NOMEM. */
 MUST_CHECK enum err store_plan_begin(struct query_run *r, struct plan_walk **out);
-/* OK; NOTFOUND at the end; AGAIN: there were too many; CORRUPT, IO. */
+/* OK; NOTFOUND at the end; AGAIN: there were too many, or one leads nowhere; CORRUPT, IO. */
 MUST_CHECK enum err store_plan_next(struct plan_walk *w, struct object *out);
 
 /* ---- query.c --------------------------------------------------------------------------------- */

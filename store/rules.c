@@ -758,13 +758,16 @@ static enum err rule_mark(struct audit *a, str key, str value)
     struct reader r = store_reader(str_drop(key, 1 + strlen(META_INDEX)));
     struct list_name name;
     uint32_t number = store_dec_u32(&r);
+    struct fields fields;
+    const char *why;
     struct key k;
     bool ready;
     str text;
     enum err e;
 
     if (store_dec_end(&r, true) != OK || str_none(value) ||
-        store_fields_mark_decode(value, &ready, &text) != OK)
+        store_fields_mark_decode(value, &ready, &text) != OK ||
+        store_fields_parse(text, &fields, &why) != OK)
         return store_audit_drop(a, key, "a damaged word on indexes");
     list_name_key(&k, number);
     e = list_name_get(a, &k, &name);

@@ -83,14 +83,14 @@ static enum err layout_open(struct engine *engine, struct err_detail *detail, bo
     return e == ERR_NOTFOUND ? layout_mark(engine) : e;
 }
 
-/* What is in the engine. */
-static enum err look_open(struct store *s, const struct store_options *options,
+/* What is in the engine. `again`: it was opened twice, which mends what an opening can mend. */
+static enum err look_open(struct store *s, const struct store_options *options, bool again,
                           struct err_detail *detail)
 {
     enum err e = layout_open(s->engine, detail, &s->unclaimed);
 
     s->fields_stale = true;
-    return e == OK && !options->as_is ? store_fields_open(s) : e;
+    return e == OK && !options->as_is ? store_fields_open(s, again) : e;
 }
 
 enum err store_open(struct store **out, const struct store_options *options,
@@ -113,13 +113,13 @@ enum err store_open(struct store **out, const struct store_options *options,
     if (e == OK)
         e = engine_open(&s->engine, &eo, &found, detail);
     if (e == OK)
-        e = look_open(s, options, detail);
+        e = look_open(s, options, false, detail);
     if (e == ERR_CORRUPT && s->engine != NULL) { /* of the index, perhaps, which an opening mends */
         engine_close(s->engine);
         s->engine = NULL;
         e = engine_open(&s->engine, &eo, &found, detail);
         if (e == OK)
-            e = look_open(s, options, detail);
+            e = look_open(s, options, true, detail);
     }
     if (e != OK) {
         store_close(s);
