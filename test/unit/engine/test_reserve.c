@@ -117,6 +117,22 @@ static void set_limit(uint64_t bytes)
     pthread_mutex_unlock(&disk.mutex);
 }
 
+static uint64_t used(void)
+{
+    pthread_mutex_lock(&disk.mutex);
+    uint64_t bytes = disk.used;
+    pthread_mutex_unlock(&disk.mutex);
+    return bytes;
+}
+
+static uint64_t limit(void)
+{
+    pthread_mutex_lock(&disk.mutex);
+    uint64_t bytes = disk.limit;
+    pthread_mutex_unlock(&disk.mutex);
+    return bytes;
+}
+
 /* ---- the store ------------------------------------------------------------------------------- */
 
 static struct kit_dir dir;
@@ -238,7 +254,7 @@ static void others_fill_the_disk(void)
 {
     pthread_mutex_lock(&e->keeper.work);
     if (!atomic_load(&e->reserve.given))
-        set_limit(disk.used);
+        set_limit(used());
     pthread_mutex_unlock(&e->keeper.work);
 }
 
@@ -304,7 +320,7 @@ START_TEST(full_of_the_dead)
         ck_assert_int_eq(put(i, 1), OK);
     ck_assert_int_eq(engine_checkpoint(e), OK);
     wait_for_reserve();
-    set_limit(disk.used + 1500 * KIB);
+    set_limit(used() + 1500 * KIB);
     for (int round = 0; round < 12; round++) {
         overwrite_until_full(&seed, keys[_i]);
         others_fill_the_disk();
@@ -327,12 +343,12 @@ START_TEST(the_reserve_is_taken)
     for (uint32_t i = 0; i < 800; i++)
         ck_assert_int_eq(put(i, 1), OK);
     wait_for_reserve();
-    set_limit(disk.used + MIB);
+    set_limit(used() + MIB);
     while (!given) {
         (void)!put(kit_rand(&seed) % 800, 1);
         pthread_mutex_lock(&e->keeper.work);
         given = atomic_load(&e->reserve.given);
-        set_limit(given ? disk.used : disk.limit);
+        set_limit(given ? used() : limit());
         pthread_mutex_unlock(&e->keeper.work);
     }
     for (int i = 0; i < 200; i++)
@@ -356,7 +372,7 @@ START_TEST(full_of_the_dead_with_much_in_memory)
             ck_assert_int_eq(engine_checkpoint(e), OK);
     ck_assert_int_eq(engine_checkpoint(e), OK);
     wait_for_reserve();
-    set_limit(disk.used + 8 * MIB);
+    set_limit(used() + 8 * MIB);
     for (int round = 0; round < 3; round++) {
         overwrite_until_full(&seed, KEYS);
         others_fill_the_disk();
@@ -378,11 +394,11 @@ START_TEST(left_while_given)
         ck_assert_int_eq(put(i, 1), OK);
     ck_assert_int_eq(engine_checkpoint(e), OK);
     wait_for_reserve();
-    set_limit(disk.used + MIB);
+    set_limit(used() + MIB);
     overwrite_until_full(&seed, 800);
     wait_for_space(&seed, 800);
     engine_close(e);
-    set_limit(disk.used);
+    set_limit(used());
     cut_reserve();
     open_store();
     for (int round = 0; round < 5; round++) {
@@ -404,14 +420,14 @@ START_TEST(it_is_known_after_a_start)
     for (uint32_t i = 0; i < 800; i++)
         ck_assert_int_eq(put(i, 1), OK);
     wait_for_reserve();
-    set_limit(disk.used + MIB);
+    set_limit(used() + MIB);
     overwrite_until_full(&seed, 800);
     wait_for_space(&seed, 800);
     wait_until_kept();
     engine_close(e);
     kept = reserve_bytes();
     ck_assert_uint_gt(kept, 64 * KIB);
-    set_limit(disk.used);
+    set_limit(used());
     open_store();
     pthread_mutex_lock(&e->keeper.work);
     ck_assert_uint_ge(e->reserve.bytes, kept);
@@ -456,16 +472,16 @@ START_TEST(at_once)
     for (uint32_t i = 0; i < 800; i++)
         ck_assert_int_eq(put(i, 1), OK);
     wait_for_reserve();
-    set_limit(disk.used + MIB);
+    set_limit(used() + MIB);
     for (uint32_t i = 0; put(kit_rand(&seed) % 800, i) == OK && i < 1000; i++)
         continue;
     engine_close(e);
     open_store();
     wait_for_reserve();
     others_fill_the_disk();
-    full = disk.used;
+    full = used();
     ck_assert_int_eq(engine_compact(e), OK);
-    ck_assert_uint_lt(disk.used, full);
+    ck_assert_uint_lt(used(), full);
     check_all();
     audit_engine(e);
 }
@@ -490,14 +506,14 @@ START_TEST(at_once_while_others_wait)
     ck_assert_int_ge(fd = os()->open(path, O_RDWR, 0), 0);
     ck_assert_int_eq(os()->ftruncate(fd, kept - 64 * KIB), 0);
     os()->close(fd);
-    set_limit(full = disk.used);
+    set_limit(full = used());
     open_store();
     while (!atomic_load(&e->reserve.given))
         wait_tick();
     ck_assert_uint_eq(reserve_bytes(), kept - 64 * KIB);
     ck_assert_int_eq(put(0, 3), ERR_NOSPACE);
     ck_assert_int_eq(engine_compact(e), OK);
-    ck_assert_uint_lt(disk.used, full);
+    ck_assert_uint_lt(used(), full);
     check_all();
     audit_engine(e);
 }
@@ -566,7 +582,7 @@ START_TEST(dead_in_the_newest_segment)
         ck_assert_int_eq(put(i % 20, i), OK);
     wait_for_reserve();
     for (int round = 0; round < 5; round++) {
-        set_limit(disk.used + 200 * KIB);
+        set_limit(used() + 200 * KIB);
         overwrite_until_full(&seed, 20);
         others_fill_the_disk();
         wait_for_space(&seed, 20);
@@ -589,7 +605,7 @@ START_TEST(a_start_without_index)
     snprintf(path, sizeof path, "%s/" INDEX_FILE, dir.path);
     ck_assert_int_eq(stat(path, &st), 0);
     ck_assert_int_eq(d_unlink(path), 0);
-    set_limit(disk.used);
+    set_limit(used());
     open_store();
     check_all();
     (void)!put(0, 2);
