@@ -38,25 +38,6 @@ enum state { BEING_MADE, READY };
 
 /* ---- what is declared ------------------------------------------------------------------------ */
 
-static bool separates(char c)
-{
-    return c == ',' || c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-/* STR_NONE: there is no more. */
-static str next_word(str *rest)
-{
-    size_t n = 0;
-
-    while (rest->n > 0 && separates(rest->p[0]))
-        *rest = str_drop(*rest, 1);
-    while (n < rest->n && !separates(rest->p[n]))
-        n++;
-    str word = str_sub(*rest, 0, n);
-    *rest = str_drop(*rest, n);
-    return n == 0 ? STR_NONE : word;
-}
-
 static enum err parse_index(str word, struct field_index *out, const char **why)
 {
     *out = (struct field_index){.n = 0};
@@ -88,7 +69,7 @@ enum err store_fields_parse(str text, struct fields *out, const char **why)
         *why = "more than 1000 bytes";
         return ERR_LIMIT;
     }
-    while (!str_none(word = next_word(&rest))) {
+    while (str_next_word(&rest, &word)) {
         enum err e;
         if (out->n == STORE_MAX_INDEXES) {
             *why = "more than 8 indexes of one collection";
@@ -380,7 +361,9 @@ enum err store_fields_forget(struct store_session *s, struct store_list_id id, u
 
 /* ---- kept up --------------------------------------------------------------------------------- */
 
-enum err store_fields_remove(struct store_session *s, const struct list *l, const struct object *o)
+/* For each key of an object. */
+static enum err write_keys(struct store_session *s, const struct list *l, const struct object *o,
+                           enum err (*write)(struct store_session *s, const struct key *k))
 {
     struct key k;
     enum err e = OK;
@@ -389,23 +372,19 @@ enum err store_fields_remove(struct store_session *s, const struct list *l, cons
     for (unsigned i = 0; l->fields != NULL && !o->o.deleted && i < l->fields->n && e == OK; i++) {
         e = store_fields_key(s->arena, &k, l->number, l->fields, i, o);
         if (e == OK)
-            e = store_db_del(s, &k);
+            e = write(s, &k);
     }
     return e;
 }
 
+enum err store_fields_remove(struct store_session *s, const struct list *l, const struct object *o)
+{
+    return write_keys(s, l, o, store_db_del);
+}
+
 enum err store_fields_link(struct store_session *s, const struct list *l, const struct object *o)
 {
-    struct key k;
-    enum err e = OK;
-
-    CHECK(l->fields_known || s->thread->store->nfields == 0);
-    for (unsigned i = 0; l->fields != NULL && !o->o.deleted && i < l->fields->n && e == OK; i++) {
-        e = store_fields_key(s->arena, &k, l->number, l->fields, i, o);
-        if (e == OK)
-            e = store_db_link(s, &k);
-    }
-    return e;
+    return write_keys(s, l, o, store_db_link);
 }
 
 /* What the mark under the cursor says is what is declared here. */

@@ -28,7 +28,6 @@ enum err store_object_get(struct store_session *s, uint32_t list, str id, struct
 
 enum err store_object_at(struct store_session *s, uint32_t list, str time, struct object *out)
 {
-    int64_t ms = store_time_ms(time);
     struct key k;
     str value;
     enum err e;
@@ -36,9 +35,9 @@ enum err store_object_at(struct store_session *s, uint32_t list, str time, struc
     store_key_init_list(&k, list, SUB_TIME);
     store_key_add(&k, time);
     e = store_db_get(s, &k, &value);
-    if (e == OK)
-        e = store_value_decode(value, out);
-    return e == ERR_NOTFOUND || (e == OK && out->o.last_modified != ms) ? ERR_CORRUPT : e;
+    if (e == ERR_NOTFOUND)
+        return ERR_CORRUPT;
+    return e == OK ? store_value_decode_at(value, time, out) : e;
 }
 
 /* The object or tombstone, in the arena while writing. */

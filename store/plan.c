@@ -66,7 +66,7 @@ static void look_at_order(const struct query_run *r, const struct field_index *i
 /* A bound takes the place of one that leaves more. */
 static void narrow(struct key *bound, const struct key *to, bool upper)
 {
-    int c = bound->n == 0 ? 1 : str_cmp(key_str(to), key_str(bound));
+    int c = str_cmp(key_str(to), key_str(bound));
 
     if (bound->n == 0 || (upper ? c < 0 : c > 0))
         *bound = *to;
@@ -299,9 +299,7 @@ static enum err read_object(struct plan_walk *w, str time, struct object *out)
 
     if (e == OK && value.n == 0)
         return store_object_at(w->r->s, w->r->list, time, out);
-    if (e == OK)
-        e = store_value_decode(value, out);
-    return e == OK && out->o.last_modified != store_time_ms(time) ? ERR_CORRUPT : e;
+    return e == OK ? store_value_decode_at(value, time, out) : e;
 }
 
 enum err store_plan_next(struct plan_walk *w, struct object *out)

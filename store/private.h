@@ -302,6 +302,13 @@ struct object { /* a decoded value */
 };
 
 MUST_CHECK enum err store_value_decode(str value, struct object *out);
+/* What lies under a key with that TIME. CORRUPT also when it has another. */
+MUST_CHECK static inline enum err store_value_decode_at(str value, str time, struct object *out)
+{
+    enum err e = store_value_decode(value, out);
+
+    return e == OK && out->o.last_modified != store_time_ms(time) ? ERR_CORRUPT : e;
+}
 struct value_parts {
     str id, acl;
     int64_t last_modified;

@@ -179,9 +179,7 @@ static enum err read_object(const struct scan *sc, struct scan_range *r, struct 
     if (sc->shared)
         return store_object_at(sc->s, sc->list, r->time, out);
     e = engine_cursor_value(&r->cursor, &value);
-    if (e == OK)
-        e = store_value_decode(value, out);
-    return e == OK && out->o.last_modified != store_time_ms(r->time) ? ERR_CORRUPT : e;
+    return e == OK ? store_value_decode_at(value, r->time, out) : e;
 }
 
 enum err store_scan_next(struct scan *sc, struct object *out)

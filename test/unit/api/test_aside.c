@@ -2,9 +2,7 @@
  * Reads that take long are done by other threads: which ones, and that their answers are the same, whatever else
  * happens meanwhile.
  */
-#include "test/unit/api/api_test.h"
-
-#include "base/os.h"
+#include "test/unit/api/full_pool.h"
 
 #define C       "/v1/buckets/b/collections/c"
 #define RECORDS 1000
@@ -131,48 +129,6 @@ START_TEST(a_batch_goes_as_a_whole)
 }
 END_TEST
 
-/* Jobs that hold the pool's threads, and fill the lane of the requests here, until they are let go. */
-static struct pool_job jobs[1024];
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static bool may_end;
-static unsigned begun, ended;
-
-static void hold(struct pool_job *job, bool dropped)
-{
-    (void)job;
-    pthread_mutex_lock(&lock);
-    begun++;
-    pthread_cond_broadcast(&changed);
-    while (!may_end && !dropped)
-        pthread_cond_wait(&changed, &lock);
-    ended++;
-    pthread_cond_broadcast(&changed);
-    pthread_mutex_unlock(&lock);
-}
-
-static unsigned submit_from(unsigned n)
-{
-    for (; n < ARRAY_LEN(jobs); n++) {
-        jobs[n].run = hold;
-        if (api_run_aside(server.api, POOL_READ, &jobs[n]) != OK)
-            break;
-    }
-    ck_assert_uint_lt(n, ARRAY_LEN(jobs));
-    return n;
-}
-
-/* Every thread has one, and as many wait as may. */
-static unsigned fill_lane(void)
-{
-    unsigned n = submit_from(0);
-    pthread_mutex_lock(&lock);
-    while (begun < os_cpu_count())
-        pthread_cond_wait(&changed, &lock);
-    pthread_mutex_unlock(&lock);
-    return submit_from(n);
-}
-
 /* When the pool takes no more the loop does all of it. */
 START_TEST(the_loop_does_it_if_nobody_else_can)
 {
@@ -181,12 +137,7 @@ START_TEST(the_loop_does_it_if_nobody_else_can)
     want_looked(2, 0);
     ck_assert_uint_eq(listed("?min_n=990"), 10);
     want_looked(2, 0);
-    pthread_mutex_lock(&lock);
-    may_end = true;
-    pthread_cond_broadcast(&changed);
-    while (ended < n)
-        pthread_cond_wait(&changed, &lock);
-    pthread_mutex_unlock(&lock);
+    empty_lane(n);
     ck_assert_uint_eq(listed("?min_n=990"), 10);
     want_looked(1, 1);
 }

@@ -1,9 +1,8 @@
 /*
  * Answers as gzip, where the threads that make them, or the memory, are not to be had: then they go out as they are.
  */
-#include "test/unit/api/api_test.h"
+#include "test/unit/api/full_pool.h"
 
-#include "base/os.h"
 #include "test/support/gunzip.h"
 
 #define C    "/v1/buckets/b/collections/c"
@@ -70,60 +69,13 @@ START_TEST(a_stop_packs_nothing)
 }
 END_TEST
 
-/* Jobs that hold the pool's threads, and fill the lane of the requests here, until they are let go. */
-static struct pool_job jobs[1024];
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static bool may_end;
-static unsigned begun, ended;
-
-static void hold(struct pool_job *job, bool dropped)
-{
-    (void)job;
-    pthread_mutex_lock(&lock);
-    begun++;
-    pthread_cond_broadcast(&changed);
-    while (!may_end && !dropped)
-        pthread_cond_wait(&changed, &lock);
-    ended++;
-    pthread_cond_broadcast(&changed);
-    pthread_mutex_unlock(&lock);
-}
-
-static unsigned submit_from(unsigned n)
-{
-    for (; n < ARRAY_LEN(jobs); n++) {
-        jobs[n].run = hold;
-        if (api_run_aside(server.api, POOL_READ, &jobs[n]) != OK)
-            break;
-    }
-    ck_assert_uint_lt(n, ARRAY_LEN(jobs));
-    return n;
-}
-
-/* Every thread has one, and as many wait as may. */
-static unsigned fill_lane(void)
-{
-    unsigned n = submit_from(0);
-    pthread_mutex_lock(&lock);
-    while (begun < os_cpu_count())
-        pthread_cond_wait(&changed, &lock);
-    pthread_mutex_unlock(&lock);
-    return submit_from(n);
-}
-
 START_TEST(nobody_waits_behind_many)
 {
     unsigned n = fill_lane();
     ck_assert(asked(paths[0])); /* its loop does it */
     ck_assert(!asked(paths[1]));
     ck_assert(!asked(paths[2]));
-    pthread_mutex_lock(&lock);
-    may_end = true;
-    pthread_cond_broadcast(&changed);
-    while (ended < n)
-        pthread_cond_wait(&changed, &lock);
-    pthread_mutex_unlock(&lock);
+    empty_lane(n);
     ck_assert(asked(paths[1]));
 }
 END_TEST
