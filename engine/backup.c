@@ -450,12 +450,12 @@ static void remove_all(struct job *j)
 
 static enum err check_ops(struct job *j, const struct frame_header *h)
 {
-    struct ops o = ops_of(&j->f, j->f.at, h);
+    struct ops o;
 
+    ops_begin(&o, &j->f, j->f.at, h);
     while (ops_more(&o)) {
-        uint64_t at = (uint64_t)(o.at - o.base);
         if (ops_next(&o) != OK)
-            return frames_damage(&j->f, at, "operation that makes no sense");
+            return frames_damage(&j->f, (uint64_t)(o.at - o.base), "operation that makes no sense");
         if (o.op == OP_TRIM && o.number >= j->piece[0].number)
             j->proven = true;
     }

@@ -33,14 +33,15 @@
 #define PAUSE_MAX_MS 10
 
 struct found { /* a key that the index still has here, and its value */
-    str key, value;
-    uint32_t off; /* of the value */
+    str key;
+    struct value_ref value;
 };
 
 struct step {
-    struct found found[STEP_KEYS];
     size_t n;
     uint64_t live, scanned;
+    struct found found[STEP_KEYS];
+    uint8_t keys[STEP_KEYS][ENGINE_MAX_KEY_BYTES]; /* of those found */
 };
 
 /* ---- when, and which ------------------------------------------------------------------------- */
@@ -131,23 +132,33 @@ static void begin_segment(struct compaction *c, const struct engine *e, const st
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
-enum err op_is_live(const struct engine_view *v, const struct ops *o, bool *live)
+enum err op_is_live(const struct engine_view *v, str key, const struct value_ref *value, bool *live)
 {
     const uint8_t *body;
     struct value_ref ref;
-    enum err err = tree_find(v->pages, v->root, o->key, &body);
+    enum err err = tree_find(v->pages, v->root, key, &body);
 
     *live = false;
     if (err != OK)
         return err == ERR_NOTFOUND ? OK : err;
     body_decode(body, &ref);
-    if (ref.seg != o->seg || ref.bytes != o->value.bytes)
+    if (ref.seg != value->seg || ref.bytes != value->bytes)
         return OK;
     /* A short value lies in the index, which does not say where in the segment it was put. Equal
      * ones are as good as each other. */
-    *live = ref.kind & VALUE_INLINE ? memcmp(ref.data, o->value.data, ref.bytes) == 0
-                                    : ref.off == o->value.off;
+    *live = ref.kind & VALUE_INLINE ? memcmp(ref.data, value->data, ref.bytes) == 0
+                                    : ref.off == value->off;
     return OK;
+}
+
+static void keep(struct step *s, const struct ops *o)
+{
+    struct found *f = &s->found[s->n];
+
+    memcpy(s->keys[s->n], o->key.p, o->key.n);
+    f->key = (str){(const char *)s->keys[s->n], o->key.n};
+    f->value = o->value;
+    s->n++;
 }
 
 static enum err look_at(const struct engine_view *v, struct step *s, const struct ops *o)
@@ -156,11 +167,10 @@ static enum err look_at(const struct engine_view *v, struct step *s, const struc
     enum err err = OK;
 
     if (o->op == OP_PUT || o->op == OP_LINK)
-        err = op_is_live(v, o, &live);
+        err = op_is_live(v, o->key, &o->value, &live);
     if (err != OK || !live)
         return err;
-    s->found[s->n++] =
-        (struct found){o->key, {(const char *)o->value.data, o->value.bytes}, o->value.off};
+    keep(s, o);
     s->live += o->key.n + o->value.bytes;
     return OK;
 }
@@ -174,7 +184,7 @@ static enum err next_frame(struct compaction *c)
         return ERR_NOTFOUND;
     if (!frames_peek(&c->frames, &h))
         return frames_damage(&c->frames, c->frames.at, "bad frame");
-    c->ops = ops_of(&c->frames, c->frames.at, &h);
+    ops_begin(&c->ops, &c->frames, c->frames.at, &h);
     c->in_frame = true;
     frames_step(&c->frames, &h);
     return OK;
@@ -198,7 +208,7 @@ static bool is_full(const struct step *s)
 /* Another key of the same value comes next: both go in one step, or the value would be put twice. */
 static bool more_of_value(const struct compaction *c)
 {
-    return c->in_frame && ops_more(&c->ops) && *c->ops.at == OP_LINK;
+    return c->in_frame && ops_link_is_next(&c->ops);
 }
 
 /* Collects what lives in the next stretch. NOTFOUND: the segment is at an end. */
@@ -219,19 +229,14 @@ static enum err look(struct compaction *c, const struct engine_view *v, struct s
 
 /* ---- copying --------------------------------------------------------------------------------- */
 
-/* Is it still what the index has? */
-static enum err still_live(struct engine_txn *t, const struct found *f, uint32_t seg, bool *live)
+enum err copy_value(struct engine_txn *t, str key, const struct value_ref *value, uint32_t last)
 {
-    const struct ops as_op = {
-        .seg = seg,
-        .key = f->key,
-        .value = {.bytes = (uint32_t)f->value.n, .off = f->off, .data = (const void *)f->value.p}};
-
-    return op_is_live(engine_txn_view(t), &as_op, live);
+    if (value->off == last)
+        return engine_link(t, key);
+    return engine_put(t, key, (str){(const char *)value->data, value->bytes});
 }
 
-/* Keys of one value stay keys of one value. */
-static enum err copy_found(struct engine_txn *t, const struct step *s, uint32_t seg)
+static enum err copy_found(struct engine_txn *t, const struct step *s)
 {
     uint32_t last = 0; /* where the value lay that was put last */
     enum err err = OK;
@@ -239,11 +244,11 @@ static enum err copy_found(struct engine_txn *t, const struct step *s, uint32_t 
 
     for (size_t i = 0; err == OK && i < s->n; i++) {
         const struct found *f = &s->found[i];
-        err = still_live(t, f, seg, &live);
-        if (err != OK || !live)
+        err = op_is_live(engine_txn_view(t), f->key, &f->value, &live);
+        if (err != OK || !live) /* not any more */
             continue;
-        err = f->off == last ? engine_link(t, f->key) : engine_put(t, f->key, f->value);
-        last = f->off;
+        err = copy_value(t, f->key, &f->value, last);
+        last = f->value.off;
     }
     return err;
 }
@@ -260,14 +265,14 @@ static enum err begin_in(struct engine *e, struct engine_txn **t)
     return ERR_AGAIN;
 }
 
-static enum err copy(struct engine *e, const struct step *s, uint32_t seg)
+static enum err copy(struct engine *e, const struct step *s)
 {
     struct engine_txn *t;
     enum err err = begin_in(e, &t);
 
     if (err != OK)
         return err;
-    err = copy_found(t, s, seg);
+    err = copy_found(t, s);
     if (err != OK) {
         engine_txn_abort(t);
         return err;
@@ -373,7 +378,7 @@ enum err compact_step(struct engine *e)
     struct compaction *c = &e->keeper.compaction, before = *c;
     struct err_detail d = {.text = ""};
     const struct engine_view *v = NULL;
-    struct step s = {.n = 0};
+    struct step s;
     enum err err, copied = OK;
 
     if (!hold_segment(e, &v))
@@ -381,9 +386,11 @@ enum err compact_step(struct engine *e)
     if (!before.active)
         before = *c;
     c->frames.detail = &d;
+    s.n = 0;
+    s.live = s.scanned = 0;
     err = look(c, v, &s);
     if (s.n > 0 && (err == OK || err == ERR_NOTFOUND))
-        copied = copy(e, &s, c->frames.number);
+        copied = copy(e, &s);
     engine_snap_end(&e->keeper.reader);
     if (copied != OK) { /* the same stretch again, later */
         *c = before;

@@ -1,6 +1,5 @@
 /*
- * engine/frame.c - segments read back: their headers, their frames, the operations in these
- * (doc/format.md). What a segment holds is the same question for whoever asks: recovery,
+ * engine/frame.c - segments read back: their headers, their frames (doc/format.md; what is in a frame: op.c). What a segment holds is the same question for whoever asks: recovery,
  * compaction, the check and the backup.
  *
  * Everything here comes from a disk and is believed only as far as its checksums go. Nothing
@@ -212,87 +211,4 @@ bool frames_find(const struct frames *f, uint64_t *off, struct frame_header *out
         return true;
     }
     return false;
-}
-
-/* ---- operations ------------------------------------------------------------------------------ */
-
-struct ops ops_of(const struct frames *f, uint64_t at, const struct frame_header *h)
-{
-    const uint8_t *payload = f->map + at + FRAME_HEADER_BYTES;
-
-    return (struct ops){.base = f->map, .at = payload, .end = payload + h->bytes, .seg = f->number};
-}
-
-static bool take_key(struct ops *o, str *key)
-{
-    uint32_t n;
-    const uint8_t *at = varint_get32(o->at, o->end, &n);
-
-    if (at == NULL || n == 0 || n > ENGINE_MAX_KEY_BYTES || n > (size_t)(o->end - at))
-        return false;
-    *key = (str){(const char *)at, n};
-    o->at = at + n;
-    return true;
-}
-
-static bool take_value(struct ops *o)
-{
-    uint32_t n;
-    const uint8_t *at = varint_get32(o->at, o->end, &n);
-
-    if (at == NULL || n > ENGINE_MAX_VALUE_BYTES || (size_t)(o->end - at) < (size_t)n + 4)
-        return false;
-    o->value = (struct value_ref){.bytes = n,
-                                  .kind = n <= INLINE_MAX_BYTES ? VALUE_INLINE : 0,
-                                  .seg = o->seg,
-                                  .off = (uint32_t)(at - o->base),
-                                  .data = at + 4};
-    o->has_value = true;
-    o->at = at + 4 + n;
-    return true;
-}
-
-/* A log trims what is behind it. */
-static bool take_number(struct ops *o)
-{
-    o->at = varint_get32(o->at, o->end, &o->number);
-    return o->at != NULL && o->number > 0 && o->number <= o->seg;
-}
-
-bool ops_more(const struct ops *o)
-{
-    return o->at < o->end;
-}
-
-enum err ops_next(struct ops *o)
-{
-    bool good = false;
-
-    o->op = *o->at++;
-    switch (o->op) {
-    case OP_PUT:
-        good = take_key(o, &o->key) && take_value(o);
-        break;
-    case OP_LINK:
-        good = take_key(o, &o->key) && o->has_value;
-        break;
-    case OP_DEL:
-    case OP_DELPREFIX:
-        good = take_key(o, &o->key);
-        break;
-    case OP_TRIM:
-        good = take_number(o);
-        break;
-    default: /* a byte from a disk */
-        break;
-    }
-    return good ? OK : ERR_CORRUPT;
-}
-
-bool ops_value_good(const struct ops *o)
-{
-    uint32_t crc;
-
-    memcpy(&crc, o->value.data - sizeof crc, sizeof crc);
-    return crc == crc32c(0, o->value.data, o->value.bytes);
 }

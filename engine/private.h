@@ -105,8 +105,6 @@ static_assert(sizeof(struct frame_header) == 28, "format");
 #define SEGMENT_HEADER_BYTES ((uint32_t)sizeof(struct segment_header))
 #define FRAME_HEADER_BYTES   ((uint32_t)sizeof(struct frame_header))
 
-enum op { OP_PUT = 1, OP_LINK = 2, OP_DEL = 3, OP_DELPREFIX = 4, OP_TRIM = 5 };
-
 /* A place in the log: comparable as a number. */
 typedef uint64_t logpos;
 #define LOGPOS(seg, off) (((uint64_t)(seg) << 32) | (uint32_t)(off))
@@ -449,22 +447,50 @@ uint64_t frames_written(const struct frames *f);
  * was durable? */
 bool frames_lost(const struct frames *f);
 
-struct ops { /* the operations of one frame */
-    const uint8_t *base, *at, *end;
-    uint32_t seg;
-    uint8_t op;             /* enum op, from here on what ops_next found */
-    str key;                /* of all but TRIM */
-    uint32_t number;        /* TRIM */
-    struct value_ref value; /* of the last PUT; `data` borrows from the segment */
-    bool has_value;
-};
-struct ops ops_of(const struct frames *f, uint64_t at, const struct frame_header *h);
-bool ops_more(const struct ops *o);
-MUST_CHECK enum err ops_next(struct ops *o); /* CORRUPT: it makes no sense */
-bool ops_value_good(const struct ops *o);    /* of a PUT: its checksum is right */
 /* The next place at or behind f's where a whole, right frame begins that is later than f's
  * transaction. False: there is none. */
 bool frames_find(const struct frames *f, uint64_t *off, struct frame_header *out);
+
+/* ---- operations, the payload of a frame -------------------------------------------------------- */
+
+enum op { OP_PUT = 1, OP_LINK = 2, OP_DEL = 3, OP_DELPREFIX = 4, OP_TRIM = 5 };
+
+#define OP_KEYS 8u /* kept; a power of two */
+struct op_keys {   /* the last keys of a frame, which later ones may begin like */
+    uint32_t n;    /* of all so far; key i lies in slot i % OP_KEYS */
+    uint16_t bytes[OP_KEYS];
+    uint8_t key[OP_KEYS][ENGINE_MAX_KEY_BYTES];
+};
+void op_keys_clear(struct op_keys *k); /* all that is needed before the first */
+
+struct op_head { /* how an operation with a key begins; borrows the key */
+    enum op op;
+    str key;
+    uint8_t back;    /* its key begins like that of so many keys before; 0: like none */
+    uint16_t shared; /* and this is how many bytes of it */
+    size_t bytes;    /* that it takes */
+};
+struct op_head op_head(const struct op_keys *k, enum op op, str key); /* as short as may be */
+/* Returns the byte behind. The key is one of the last from now on. */
+uint8_t *op_head_put(uint8_t *at, const struct op_head *h, struct op_keys *k);
+
+struct
+    ops { /* a place in a frame, and the operation before it. Large: begun where it is used, not copied about */
+    const uint8_t *base, *at, *end;
+    uint32_t seg;
+    uint8_t op;             /* enum op, from here on what ops_next found */
+    str key;                /* of all but TRIM; until OP_KEYS - 1 more were read */
+    uint32_t number;        /* TRIM */
+    struct value_ref value; /* of the last PUT; `data` borrows from the segment */
+    bool has_value;
+    struct op_keys keys;
+};
+/* The frame at offset `at` of f's segment, which is right. */
+void ops_begin(struct ops *o, const struct frames *f, uint64_t at, const struct frame_header *h);
+bool ops_more(const struct ops *o);
+bool ops_link_is_next(const struct ops *o);
+MUST_CHECK enum err ops_next(struct ops *o); /* CORRUPT: what is at the place makes no sense */
+bool ops_value_good(const struct ops *o);    /* of a PUT: its checksum is right */
 
 /* ---- pending frames -------------------------------------------------------------------------- */
 
@@ -695,6 +721,7 @@ struct writer {
     bool roll; /* the next transaction begins a segment */
     struct pending pending;
     struct engine_txn txn;
+    struct op_keys keys;   /* of its frame */
     struct list_node dead; /* segments that go when no reader sees them any more */
 };
 
@@ -892,10 +919,16 @@ MUST_CHECK enum err replay_relieve(struct engine *e, const struct frames *f);
 MUST_CHECK enum err engine_bare(struct engine **out, const struct engine_options *o,
                                 struct err_detail *d);
 void engine_release(struct engine *e); /* NULL is allowed */
-/* Bytes of log that a key's operation takes and keeps of use. */
+/* Bytes of log that a key's operation takes at most, and keeps of use. (How much of its key was shared with others
+ * nobody remembers.) */
 uint64_t ref_log_bytes(size_t key_bytes, const struct value_ref *ref);
-/* Does the index refer to the operation? CORRUPT. */
-MUST_CHECK enum err op_is_live(const struct engine_view *v, const struct ops *o, bool *live);
+/* Does the index refer to the key's value in that place, or to an equal short one of that segment? CORRUPT. */
+MUST_CHECK enum err op_is_live(const struct engine_view *v, str key, const struct value_ref *value,
+                               bool *live);
+/* Puts a key once more with a value of a segment, or links it if the value put before this lay at offset `last`
+ * of the same one: keys of one value stay keys of one value. */
+MUST_CHECK enum err copy_value(struct engine_txn *t, str key, const struct value_ref *value,
+                               uint32_t last);
 
 /* ---- the check --------------------------------------------------------------------------------- */
 

@@ -113,24 +113,24 @@ static enum err batch_end(struct copy *y)
 
 /* The keys of one frame, as compaction copies them: the first that lives of those that share a value
  * brings it. */
-static enum err copy_frame(struct copy *y, struct ops o)
+static enum err copy_frame(struct copy *y, const struct log_walk *w)
 {
     const struct engine_view v = {
         .pages = &y->c->made->pages, .engine = y->c->made, .root = y->c->made->writer.tree.root};
     uint32_t last = 0; /* where the value lay that was put last */
+    struct ops o;
     enum err err = batch_begin(y);
 
+    ops_begin(&o, &w->f, w->f.at, &w->h);
     while (err == OK && ops_more(&o)) {
         bool live = false;
         err = ops_next(&o);
         if (err == OK && (o.op == OP_PUT || o.op == OP_LINK))
-            err = op_is_live(&v, &o, &live);
+            err = op_is_live(&v, o.key, &o.value, &live);
         if (err != OK || !live)
             continue;
         y->bytes += o.key.n + o.value.bytes;
-        err = o.value.off == last
-                  ? engine_link(y->txn, o.key)
-                  : engine_put(y->txn, o.key, (str){(const char *)o.value.data, o.value.bytes});
+        err = copy_value(y->txn, o.key, &o.value, last);
         last = o.value.off;
     }
     return err;
@@ -169,7 +169,7 @@ static enum err copy_all(struct copy *y)
     while (err == OK) {
         err = walk_next(&w);
         if (err == OK)
-            err = copy_frame(y, ops_of(&w.f, w.f.at, &w.h));
+            err = copy_frame(y, &w);
         if (err == OK && y->bytes >= BATCH_BYTES) {
             err = batch_end(y);
             say_progress(c, &w);

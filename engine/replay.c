@@ -36,14 +36,14 @@ static enum err replay_op(struct engine *e, const struct ops *o)
 
 enum err replay_frame(struct engine *e, const struct frames *f, const struct frame_header *h)
 {
-    struct ops o = ops_of(f, f->at, h);
+    struct ops o;
     enum err err = OK;
 
+    ops_begin(&o, f, f->at, h);
     while (err == OK && ops_more(&o)) {
         err = ops_next(&o);
         if (err == ERR_CORRUPT)
-            return frames_damage(f, (uint64_t)(o.at == NULL ? 0 : o.at - o.base),
-                                 "operation that makes no sense");
+            return frames_damage(f, (uint64_t)(o.at - o.base), "operation that makes no sense");
         if (err == OK)
             err = replay_op(e, &o);
     }

@@ -168,6 +168,7 @@ enum err txn_begin(struct engine *e, enum txn_kind kind, struct engine_txn **out
     if (commit == NULL)
         commit = mem_alloc(sizeof *commit);
     *t = (struct engine_txn){.engine = e, .generation = generation, .commit = commit};
+    op_keys_clear(&w->keys);
     err = commit == NULL ? ERR_NOMEM : place_frame(e, &t->start);
     if (err != OK)
         goto out;
@@ -246,27 +247,14 @@ static enum err frame_reserve(struct engine_txn *t, size_t n, uint8_t **out)
     return OK;
 }
 
-/* Operation, key length, key: how every operation begins. */
-static uint8_t *put_op(uint8_t *at, enum op op, str key)
-{
-    *at++ = (uint8_t)op;
-    at = varint_put(at, (uint32_t)key.n);
-    memcpy(at, key.p, key.n);
-    return at + key.n;
-}
-
-static size_t op_bytes(str key)
-{
-    return 1 + varint_size((uint32_t)key.n) + key.n;
-}
-
 static enum err write_key_op(struct engine_txn *t, enum op op, str key)
 {
+    struct op_head head = op_head(&t->engine->writer.keys, op, key);
     uint8_t *at;
-    enum err err = frame_reserve(t, op_bytes(key), &at);
+    enum err err = frame_reserve(t, head.bytes, &at);
 
     if (err == OK)
-        put_op(at, op, key);
+        op_head_put(at, &head, &t->engine->writer.keys);
     return err;
 }
 
@@ -274,15 +262,16 @@ static enum err write_key_op(struct engine_txn *t, enum op op, str key)
  */
 static enum err write_put(struct engine_txn *t, str key, str value)
 {
-    size_t head = op_bytes(key) + varint_size((uint32_t)value.n);
+    struct op_head head = op_head(&t->engine->writer.keys, OP_PUT, key);
+    size_t before = head.bytes + varint_size((uint32_t)value.n);
     uint32_t crc = crc32c(0, value.p, value.n);
     bool is_inline = value.n <= INLINE_MAX_BYTES;
     uint8_t *at;
-    enum err err = frame_reserve(t, head + 4 + value.n, &at);
+    enum err err = frame_reserve(t, before + 4 + value.n, &at);
 
     if (err != OK)
         return err;
-    at = put_op(at, OP_PUT, key);
+    at = op_head_put(at, &head, &t->engine->writer.keys);
     at = varint_put(at, (uint32_t)value.n);
     memcpy(at, &crc, 4);
     if (value.n > 0)

@@ -428,10 +428,11 @@ static enum err enter(struct log_walk *w)
 /* What a right checksum does not say: the operations make sense, each value has its own checksum. */
 static bool is_sound(struct log_walk *w)
 {
-    struct ops o = ops_of(&w->f, w->f.at, &w->h);
+    struct ops o;
     uint64_t n = 0;
     uint32_t trim = w->trim;
 
+    ops_begin(&o, &w->f, w->f.at, &w->h);
     for (; ops_more(&o); n++) {
         if (ops_next(&o) != OK || (o.op == OP_PUT && !ops_value_good(&o)))
             return false;

@@ -111,13 +111,13 @@ def large(a, results):
             few[name] = rate(server, a, name, a.records)
     with Large(a.scratch, "0") as server:
         workloads.fill(server.port, MANY, LARGE_BATCH)
+        results.add_fact("bytes", on_disk(os.path.join(server.dir, "data")) / MANY,
+                         "bytes on disk for each record of %d, all files" % data.RECORD_BYTES)
         for name in ("get", "put"):
             results.add_fact("many_" + name, rate(server, a, name, MANY) / few[name],
                              "%s of %d records, by CPU time: times that of %d" % (name.upper(), MANY, a.records))
         stop(server)
         server.data = os.path.join(server.dir, "data")
-        results.add_fact("bytes", on_disk(server.data) / MANY,
-                         "bytes on disk for each record of %d, all files" % data.RECORD_BYTES)
         starts(server, results, "start_many", "ms from exec to the first answer, %d records" % MANY)
 
 

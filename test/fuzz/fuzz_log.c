@@ -80,7 +80,9 @@ static size_t make_ops(str *in, uint8_t *out, size_t room)
     for (unsigned i = 0; i < count && room - n > 700; i++) {
         uint8_t op = fuzz_byte(in), key_n = fuzz_byte(in);
         uint8_t *at = out + n;
-        *at++ = op % 8;
+        *at++ = op & 0x3f; /* code, and how far back the key is that this one begins like */
+        if (op & 0x38)
+            at = varint_put(at, fuzz_byte(in) % 4);
         if (op % 8 == OP_TRIM) {
             at = varint_put(at, key_n);
         } else {

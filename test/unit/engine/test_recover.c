@@ -539,6 +539,7 @@ START_TEST(operations_that_make_no_sense)
         {"\x01\x01k\x05", 4},                    /* without its checksum */
         {"\x02\x01k", 3},                        /* a link without a put */
         {"\x03\x01k\x01", 4},                    /* a good one, and half a one */
+        {"\x03\x01k\x13\x01\x01s", 7},           /* a key like one that there is not */
         {"\x05\x00", 2},                         /* gives up nothing */
         {"\x05\x02", 2},                         /* gives up the segment that it is in */
     };
@@ -551,7 +552,8 @@ START_TEST(operations_that_make_no_sense)
         expect_corrupt("00000001.log");
     }
     kit_write(&dir, "00000001.log", b.p, b.n);
-    append_frame("00000001.log", "\x03\x01k", 3); /* the same way, a good one is taken */
+    append_frame("00000001.log", "\x03\x01k\x0b\x01\x01s",
+                 7); /* the same way, good ones are taken */
     states[TXNS + 1] = model_copy(&states[TXNS]);
     struct engine *e;
     ck_assert_int_eq(try_open(&e, NULL, NULL), OK);
