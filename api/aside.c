@@ -6,12 +6,19 @@
  * priority is lower: what was done in vain is less than the way there costs. When too many wait for that already, the
  * loop does it after all.
  *
+ * A lower priority alone is not enough: schedulers let a thread that has the processor go on for a millisecond or more,
+ * whoever is woken meanwhile. So what takes long asks every now and then whether a loop has something to do, and
+ * lets it go first (api_make_way). With little else to do on the machine that costs it next to nothing; where loops never rest, it
+ * keeps its share.
+ *
  * A session belongs to a thread, so each thread of the pool takes a reader: a loop's context without a loop.
  */
 #include "api/private.h"
 
 /* As store_work() counts: some 300 objects that are only listed, some 80 that a filter looks through. */
 #define AT_ONCE ((uint64_t)20 * KIB)
+/* By the same measure, some 40 microseconds: how often it is looked whether a loop has something to do. */
+#define REST_EVERY ((uint64_t)8 * KIB)
 
 struct aside {
     struct api_work work;
@@ -63,6 +70,25 @@ void api_readers_free(struct api *a)
     }
 }
 
+void api_make_way(struct api_req *r)
+{
+    struct api_req *outer = api_outermost(r);
+    if (outer->aside)
+        http_make_way(outer->http);
+}
+
+static void rest(void *ctx)
+{
+    api_make_way(ctx);
+}
+
+void api_make_way_in_session(struct api_req *r)
+{
+    struct api_req *outer = api_outermost(r);
+    if (outer->aside)
+        store_work_rests(r->session, REST_EVERY, rest, outer);
+}
+
 static void set_loop(struct api_req *r, struct api_loop *loop)
 {
     r->loop = loop;
@@ -80,9 +106,11 @@ static enum err run_aside(struct api_work *w)
     if (reader == NULL)
         return ERR_NOMEM;
     set_loop(r, &reader->loop);
+    r->aside = true;
     x->step = api_run_reading(r, 0);
     if (x->step == STEP_DONE)
         api_gzip_here(r); /* saves it a second way here */
+    r->aside = false;
     set_loop(r, loop);
     reader_give_back(r->api, reader);
     return OK;

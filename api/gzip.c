@@ -90,7 +90,8 @@ static bool is_to_be_packed(struct api_req *r)
 
 static bool is_in_vain(void *ctx)
 {
-    const struct api_req *r = ctx;
+    struct api_req *r = ctx;
+    api_make_way(r);
     return http_is_gone(r->http) || api_is_stopping(r->api);
 }
 
@@ -119,7 +120,9 @@ void api_gzip_here(struct api_req *r)
 /* On a thread of the pool. */
 static enum err run_packing(struct api_work *w)
 {
+    w->req->aside = true;
     try_to_pack(w->req);
+    w->req->aside = false;
     return OK;
 }
 

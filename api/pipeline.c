@@ -460,6 +460,7 @@ enum api_step api_run_reading(struct api_req *r, uint64_t at_once)
     store_work_at_most(r->session, at_once);
     if (at_once == 0) /* nobody waits for it when the server stops */
         store_work_until(r->session, &r->api->stopping);
+    api_make_way_in_session(r);
     enum api_step s = api_run_in_session(r);
     store_read_end(r->session);
     r->session = NULL;

@@ -279,6 +279,7 @@ struct api_req {
     /* Of the outermost: what was done for it, and what is to be done next. */
     struct api_work *works, *todo;
     struct arena_spares *spares; /* its arena's, while that is with another thread */
+    bool aside;                  /* it is with one of those that take long (aside.c) */
 
     struct store_list_id list;
     str id;          /* of the object asked for: URL, or body of a POST; none */
@@ -519,6 +520,10 @@ struct api_reader;
 void api_readers_free(struct api *a);
 /* The steps in a snapshot, on the loop or aside: to an answer, or to WRITE or WAIT. */
 enum api_step api_read(struct api_req *r);
+/* Between two pieces of what takes long: on a thread of its own, loops that have something to do go first. */
+void api_make_way(struct api_req *r);
+void api_make_way_in_session(
+    struct api_req *r); /* the same in what its session does from here on */
 /* Is that what happens when the session takes too long? Then the steps answer WAIT. */
 bool api_goes_aside(struct api_req *r, enum err e);
 /* The work that could not be submitted was that: the steps are to be run again. */

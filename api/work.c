@@ -18,8 +18,8 @@
 /* Of the pools' threads: the loops come first, but do not starve them. With all cores busy a thread has a
  * quarter of one (sched(7)); at 10 it has a tenth, and a log-in of 0.2 s takes 3.5 s. */
 #define NICENESS 5
-/* Of those that read much: a loop that is woken takes the processor from them, so that who asks for little waits
- * hardly longer than without them. Not lower: meanwhile they hold a version of the data. */
+/* Of those that read much, beside which a loop that they let go first (aside.c) is put before them. Not lower:
+ * meanwhile they hold a version of the data. */
 #define LOWEST 10
 
 struct api_work *api_work_done(struct api_req *r, api_work_fn run, str key)

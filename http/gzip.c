@@ -10,7 +10,7 @@
 
 #include <zlib.h>
 
-#define PORTION  (128 * KIB) /* about a millisecond */
+#define PORTION  (8 * KIB) /* some 50 microseconds */
 #define MAX_STEP (64 * MIB)
 
 /* windowBits and memLevel of zlib.h. A window smaller than the input, and tables that stay in the processor's

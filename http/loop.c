@@ -418,7 +418,11 @@ static void adopt_tls(struct loop *l)
 static void one_turn(struct loop *l)
 {
     struct epoll_event events[EVENTS_PER_TURN];
-    int n = epoll_wait(l->epoll_fd, events, EVENTS_PER_TURN, next_turn_ms(l));
+    int n;
+
+    atomic_store_explicit(&l->asleep, true, memory_order_relaxed);
+    n = epoll_wait(l->epoll_fd, events, EVENTS_PER_TURN, next_turn_ms(l));
+    atomic_store_explicit(&l->asleep, false, memory_order_relaxed);
 
     CHECK(n >= 0 || errno == EINTR);
     l->now_ms = clock_mono_ms();

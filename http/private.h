@@ -423,6 +423,7 @@ struct loop {
     bool stopping, cut; /* cut: the time for stopping is over */
     uint64_t stop_deadline_ms;
     atomic_uint turned; /* server->asked, as of the last turn */
+    atomic_bool asleep; /* it waits for events */
     uint64_t now_ms;    /* monotonic, as of the last return of epoll_wait */
 
     struct list_node conns, ready, dead;
@@ -521,6 +522,8 @@ struct http_server {
 };
 
 void server_loop_started(struct http_server *s, bool ok);
+/* A loop has been woken and has not begun to run. */
+bool server_has_loop_due(struct http_server *s);
 
 /* ---- listen.c: addresses and sockets --------------------------------------------------------- */
 

@@ -10,6 +10,8 @@
  */
 #include "http/private.h"
 
+#include <sched.h>
+
 static struct exchange *exchange_new(struct loop *l)
 {
     const struct http_options *o = &l->server->opt;
@@ -170,6 +172,12 @@ void http_resume(struct http_req *req)
     struct exchange *ex = CONTAINER_OF(req, struct exchange, req);
 
     loop_post(ex->conn->loop, &ex->resumed);
+}
+
+void http_make_way(struct http_req *req)
+{
+    if (server_has_loop_due(CONTAINER_OF(req, struct exchange, req)->conn->loop->server))
+        sched_yield();
 }
 
 bool http_is_gone(const struct http_req *req)

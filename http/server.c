@@ -11,8 +11,11 @@
 #include "base/thread.h"
 #include "http/private.h"
 
+#include <poll.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#define SLEEPERS 64 /* loops that are looked at whether they are due */
 
 #define MAX_LOOPS       256
 #define MAX_SERVER_NAME 128
@@ -337,6 +340,18 @@ enum err http_server_start(struct http_server **out, const struct http_options *
     }
     *out = s;
     return OK;
+}
+
+bool server_has_loop_due(struct http_server *s)
+{
+    struct pollfd sleepers[SLEEPERS];
+    const struct timespec now = {0};
+    nfds_t n = 0;
+
+    for (unsigned i = 0; i < s->nloops && n < SLEEPERS; i++)
+        if (atomic_load_explicit(&s->loops[i].asleep, memory_order_relaxed))
+            sleepers[n++] = (struct pollfd){.fd = s->loops[i].epoll_fd, .events = POLLIN};
+    return n > 0 && ppoll(sleepers, n, &now, NULL) > 0;
 }
 
 bool http_server_turns(struct http_server *s)

@@ -185,7 +185,24 @@ struct work {
     uint64_t done, limit;     /* limit: of the query that is being answered */
     uint64_t most;            /* of the session: then it gives up; 0: none */
     const _Atomic bool *stop; /* then, too; or NULL */
+    void (*rest)(void *ctx);  /* see store_work_rests; or NULL */
+    void *rest_ctx;
+    uint64_t rest_every, rest_next; /* next: when `done` is that */
 };
+/* Between two pieces of work, of which there may be many. */
+static inline void work_rest(struct work *w)
+{
+    if (w->rest == NULL || w->done < w->rest_next)
+        return;
+    w->rest_next = w->done + w->rest_every;
+    w->rest(w->rest_ctx);
+}
+/* The same of work that does not count. */
+static inline void work_rest_now(const struct work *w)
+{
+    if (w != NULL && w->rest != NULL)
+        w->rest(w->rest_ctx);
+}
 static inline bool work_over(const struct work *w)
 {
     return w != NULL && w->done > w->limit;

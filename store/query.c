@@ -168,6 +168,7 @@ enum err store_run_bounds(const struct query_run *r)
 {
     if (arena_failed(r->a))
         return ERR_NOMEM;
+    work_rest(&r->s->work);
     if (store_gave_up(r->s))
         return ERR_TIMEOUT;
     return work_over(&r->s->work) ? ERR_LIMIT : OK;
@@ -278,6 +279,7 @@ static enum err count_keys(struct query_run *r, uint64_t *total)
     for (; e == OK; *total += e == OK) {
         e = store_scan_next(&src.scan, NULL);
         r->s->work.done += KEY_WORK;
+        work_rest(&r->s->work);
         if (e == OK && store_gave_up(r->s))
             e = ERR_TIMEOUT;
     }
@@ -533,6 +535,14 @@ void store_work_at_most(struct store_session *s, uint64_t most)
 void store_work_until(struct store_session *s, const _Atomic bool *stop)
 {
     s->work.stop = stop;
+}
+
+void store_work_rests(struct store_session *s, uint64_t every, void (*rest)(void *ctx), void *ctx)
+{
+    s->work.rest = rest;
+    s->work.rest_ctx = ctx;
+    s->work.rest_every = every;
+    s->work.rest_next = s->work.done + every;
 }
 
 bool store_gave_up(const struct store_session *s)

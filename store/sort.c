@@ -7,6 +7,8 @@
  */
 #include "store/private.h"
 
+#define REST_EVERY 32 /* entries that are sorted: some 20 microseconds */
+
 enum err store_entry_init(struct arena *a, const struct order *order, struct entry *e)
 {
     e->fields = ARENA_NEW_ARRAY(a, struct json_raw, order->n);
@@ -117,5 +119,7 @@ void store_best_sort(struct best *b)
     for (size_t n = b->n; n > 1; n--) {
         swap(&b->heap[0], &b->heap[n - 1]);
         sift_down(b, n - 1);
+        if (n % REST_EVERY == 0)
+            work_rest_now(b->order->work);
     }
 }

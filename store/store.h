@@ -404,6 +404,8 @@ void store_work_at_most(struct store_session *s, uint64_t most);
 /* And when that becomes true. */
 void store_work_until(struct store_session *s, const _Atomic bool *stop);
 bool store_gave_up(const struct store_session *s);
+/* And each time that so much was done, `rest` is called: for who lets others go first. */
+void store_work_rests(struct store_session *s, uint64_t every, void (*rest)(void *ctx), void *ctx);
 /* A list that does not exist is empty. LIMIT: too much work. */
 MUST_CHECK enum err store_query(struct store_session *s, struct arena *a, struct store_list_id list,
                                 const struct store_query *q, struct store_result *out);

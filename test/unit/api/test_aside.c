@@ -88,6 +88,33 @@ START_TEST(what_is_long_is_done_elsewhere)
 END_TEST
 
 /* Nothing of the first run is left in the answer of the second. */
+/* So many times at least loops could go first since the last call; 0: never. */
+static void want_ways(unsigned at_least)
+{
+    unsigned made = atomic_exchange(&fake_ways_made, 0);
+    ck_assert_uint_ge(made, at_least);
+    ck_assert(at_least > 0 || made == 0);
+}
+
+/* While objects are looked at, sorted and copied. */
+START_TEST(what_is_long_lets_loops_go_first)
+{
+    want_ways(0);
+    ck_assert_uint_eq(listed("?_limit=50"), 50);
+    want_ways(0);
+    ck_assert_uint_eq(listed("?min_n=2000"), 0);
+    want_ways(RECORDS / 100);
+    ck_assert_uint_eq(listed(""), RECORDS);
+    want_ways(RECORDS / 128 + RECORDS / 64);
+    ck_assert_uint_eq(listed("?_sort=-n"), RECORDS);
+    want_ways(RECORDS / 100 + RECORDS / 32 + RECORDS / 64);
+    unsigned n = fill_lane(); /* on the loop there is nobody to let go first */
+    ck_assert_uint_eq(listed("?min_n=990"), 10);
+    want_ways(0);
+    empty_lane(n);
+}
+END_TEST
+
 START_TEST(answers_are_the_same)
 {
     const struct fake_answer *a = want(200, "GET", C "/records?_sort=n&_limit=400", NULL);
@@ -177,9 +204,13 @@ END_TEST
 
 static Suite *make_suite(void)
 {
-    const TTest *const tests[] = {
-        what_is_long_is_done_elsewhere,      answers_are_the_same, a_batch_goes_as_a_whole,
-        the_loop_does_it_if_nobody_else_can, a_stop_does_not_read, bytes_count_too};
+    const TTest *const tests[] = {what_is_long_is_done_elsewhere,
+                                  what_is_long_lets_loops_go_first,
+                                  answers_are_the_same,
+                                  a_batch_goes_as_a_whole,
+                                  the_loop_does_it_if_nobody_else_can,
+                                  a_stop_does_not_read,
+                                  bytes_count_too};
     Suite *s = suite_create("api/aside");
 
     tests_of(s, "aside", setup_records, teardown_records, tests, ARRAY_LEN(tests));

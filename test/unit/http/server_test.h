@@ -291,8 +291,10 @@ static UNUSED unsigned test_release(struct test_app *app)
     memcpy(reqs, app->parked, n * sizeof reqs[0]);
     app->nparked = 0;
     pthread_mutex_unlock(&app->lock);
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
+        http_make_way(reqs[i]); /* of no consequence, but for when who runs */
         http_resume(reqs[i]);
+    }
     return n;
 }
 
