@@ -26,7 +26,7 @@ SYSTEM = re.compile(
     r"^(arpa|asm|linux|net|netinet|sanitizer|sys)/\w+\.h$"
     r"|^(arm_acle|assert|ctype|dirent|endian|errno|fcntl|float|ftw|grp|ifaddrs|inttypes|limits|malloc|math|netdb|nmmintrin|poll"
     r"|pthread|sched|signal|spawn|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings"
-    r"|termios|time|ucontext|unistd)\.h$"
+    r"|termios|time|ucontext|unistd|wmmintrin)\.h$"
 )
 
 # Libraries stay behind one of our headers: each is included by the files named here only.
