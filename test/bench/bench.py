@@ -19,6 +19,7 @@ import facts
 import load
 import process
 import report
+import tables
 import workloads
 
 SERVER_CORE, LOAD_CORE = "0", "1"
@@ -173,7 +174,7 @@ def arguments():
     p.add_argument("--only", help="workloads, with commas: " + " ".join(w.name for w in workloads.ALL))
     p.add_argument("--with", dest="with_", help="contestants beside ours, with commas: reference, nginx ...")
     p.add_argument("--scratch", help="where servers have their data; on the disk that is to be measured")
-    p.add_argument("--out", default=".", help="for bench.json, bench.txt and bench.svg")
+    p.add_argument("--out", default=".", help="for bench.json, bench.txt, bench.md and bench.svg")
     p.add_argument("--no-facts", dest="facts", action="store_false", help="no start, sizes, memory, million records")
     p.add_argument("--no-strace", dest="strace", action="store_false")
     a = p.parse_args()
@@ -200,6 +201,7 @@ def main():
             shutil.rmtree(a.scratch, ignore_errors=True)
     results.write(a.out)
     charts.write(os.path.join(a.out, "bench.svg"), results)
+    tables.write(os.path.join(a.out, "bench.md"), results)
     return 0
 
 

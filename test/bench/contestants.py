@@ -17,7 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.append(os.path.join(os.path.dirname(HERE), "parity"))
 
 from profiles import LOGGING  # noqa: E402
-from servers import REFERENCE, free_port, installed  # noqa: E402
+from servers import REFERENCE, end_process, free_port, installed  # noqa: E402
 
 from names import FILES, MEMORY, OURS, POSTGRES  # noqa: E402
 from process import family, wait_until  # noqa: E402
@@ -91,13 +91,7 @@ class Contestant:
         return family(self.process.pid)
 
     def __exit__(self, *_):
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end_process(self.process, 20)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 

@@ -57,9 +57,9 @@ class Result:
 
 
 def start(core, script, port, connections, seconds, prefix=()):
-    """`prefix`: what is to run it (nice, chrt)."""
-    argv = [*prefix, "taskset", "-c", core, "wrk", "-t1", "-c%d" % connections, "-d%ds" % seconds, "--timeout", "30s",
-            "-s", script, "http://127.0.0.1:%d" % port]
+    """A thread for each core that is named ("0,1"). `prefix`: what is to run it (nice, chrt)."""
+    argv = [*prefix, "taskset", "-c", core, "wrk", "-t%d" % len(core.split(",")), "-c%d" % connections,
+            "-d%ds" % seconds, "--timeout", "30s", "-s", script, "http://127.0.0.1:%d" % port]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

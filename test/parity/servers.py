@@ -7,7 +7,6 @@ and refuses some of the requests that the comparison needs. A connection is kept
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -152,6 +151,18 @@ def free_port():
         return s.getsockname()[1]
 
 
+def end_process(process, seconds):
+    """Asks it to stop, and insists after that time. None, or one that has ended, is left alone."""
+    if process is None or process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def environment(ini):
     """Nothing of the caller's settings; passwords that cost little; KINTO_INI is where the reference's root page looks for `config`."""
     found = {k: v for k, v in os.environ.items() if not k.startswith("KINTO_")}
@@ -199,13 +210,7 @@ class Server:
 
     def stop(self):
         self.client.close()
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(5)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end_process(self.process, 5)
 
 
 def start_reference(bin_dir, ini, folder, name="reference"):
