@@ -3,7 +3,8 @@
  *
  * Nothing is asked of whoever has the store open, because the log needs no help to be copied:
  *   1. A segment behind which there is another one is never written again.
- *   2. The newest only grows at its end, but for remains of failed writes, which are cut off.
+ *   2. Of the newest, whole frames only become more. Behind them there may be zeros, space for frames to come,
+ *      which go when it is finished; and remains of failed writes, which are cut off.
  *   3. Compaction takes the oldest segments away, each after a TRIM that says so is durable.
  *   4. An open descriptor outlives the name of its file.
  * So: list, open all, list again, and open what is new (open_row). A listing shows every name that
@@ -14,8 +15,8 @@
  * all begins anew. What was acknowledged before the begin lies below the size that a segment has
  * when it is copied.
  *
- * The newest is read while it grows. What is behind its last whole frame is left out, as recovery
- * would cut it off. If good frames lie behind a bad one, a write was cut off and another one came in
+ * The newest is read while it is written. What is behind its last whole frame is left out, zeros or not, as
+ * recovery would cut it off. If good frames lie behind a bad one, a write was cut off and another one came in
  * its place while it was read: it is read again, and only what stays so is damage. Then the
  * source's file is synced, and the last frame must still stand: no backup has what its store can
  * lose in a power cut. A frame may be copied that nobody has been told of yet, as after a crash.

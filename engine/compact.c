@@ -41,7 +41,8 @@ struct step {
     size_t n;
     uint64_t live, scanned;
     struct found found[STEP_KEYS];
-    uint8_t keys[STEP_KEYS][ENGINE_MAX_KEY_BYTES]; /* of those found */
+    size_t keys_n;
+    uint8_t keys[STEP_LIVE + 16 * KIB]; /* of those found, one behind the other */
 };
 
 /* ---- when, and which ------------------------------------------------------------------------- */
@@ -155,9 +156,10 @@ static void keep(struct step *s, const struct ops *o)
 {
     struct found *f = &s->found[s->n];
 
-    memcpy(s->keys[s->n], o->key.p, o->key.n);
-    f->key = (str){(const char *)s->keys[s->n], o->key.n};
+    memcpy(s->keys + s->keys_n, o->key.p, o->key.n);
+    f->key = (str){(const char *)s->keys + s->keys_n, o->key.n};
     f->value = o->value;
+    s->keys_n += o->key.n;
     s->n++;
 }
 
@@ -200,6 +202,11 @@ static enum err next_op(struct compaction *c)
     return ops_next(&c->ops);
 }
 
+static bool has_room(const struct step *s)
+{
+    return s->n < STEP_KEYS && sizeof s->keys - s->keys_n >= ENGINE_MAX_KEY_BYTES;
+}
+
 static bool is_full(const struct step *s)
 {
     return s->n >= STEP_KEYS / 2 || s->live >= STEP_LIVE || s->scanned >= STEP_SCANNED;
@@ -216,7 +223,7 @@ static enum err look(struct compaction *c, const struct engine_view *v, struct s
 {
     enum err err = OK;
 
-    while (s->n < STEP_KEYS && (!is_full(s) || more_of_value(c))) {
+    while (has_room(s) && (!is_full(s) || more_of_value(c))) {
         err = next_op(c);
         if (err == OK)
             err = look_at(v, s, &c->ops);
@@ -386,7 +393,7 @@ enum err compact_step(struct engine *e)
     if (!before.active)
         before = *c;
     c->frames.detail = &d;
-    s.n = 0;
+    s.n = s.keys_n = 0;
     s.live = s.scanned = 0;
     err = look(c, v, &s);
     if (s.n > 0 && (err == OK || err == ERR_NOTFOUND))

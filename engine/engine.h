@@ -114,7 +114,7 @@ enum engine_state engine_state(const struct engine *e);
 struct engine_stats {
     uint64_t version;                   /* number of its transaction; the first is 1 */
     uint64_t keys;                      /* in the index */
-    uint64_t log_bytes, live_log_bytes; /* on disk; of these, still of use */
+    uint64_t log_bytes, live_log_bytes; /* on disk; of these still of use, at most */
     uint64_t live_value_bytes, segments;
     uint64_t pages, free_pages;
     uint64_t commits, syncs, checkpoints;

@@ -1,6 +1,6 @@
 /*
- * engine/frame.c - segments read back: their headers, their frames (doc/format.md; what is in a frame: op.c). What a segment holds is the same question for whoever asks: recovery,
- * compaction, the check and the backup.
+ * engine/frame.c - segments read back: their headers, their frames (doc/format.md; what is in a frame: op.c). What a
+ * segment holds is the same question for whoever asks: recovery, compaction, the check and the backup.
  *
  * Everything here comes from a disk and is believed only as far as its checksums go. Nothing
  * allocates.

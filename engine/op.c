@@ -13,8 +13,13 @@
 
 #define CODE_BITS 3
 #define CODE_MASK 7u
-/* To name it takes up to two bytes. */
+/* To name it takes a byte or two, and both sides some time. */
 #define SHARED_MIN 3
+
+static_assert((OP_KEYS & (OP_KEYS - 1)) == 0, "keys are counted modulo 2^32, slots modulo OP_KEYS");
+static_assert(OP_KEYS - 1 <= UINT8_MAX >> CODE_BITS, "how far back: the rest of the byte");
+static_assert(OP_TRIM <= CODE_MASK, "code");
+static_assert(ENGINE_MAX_KEY_BYTES <= UINT16_MAX, "op_keys.bytes");
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 

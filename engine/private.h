@@ -7,7 +7,8 @@
  *     page.c       page numbers -> memory or file; allocate, copy, retire  (knows versions)
  *     tree.c       the B-tree over both; cursor.c walks it         (knows keys)
  *     log.c        segments on disk: create, append, sync, cut     (knows the file format)
- *     frame.c      segments read back: headers, frames, operations (knows the file format)
+ *     frame.c      segments read back: headers, frames             (knows the file format)
+ *     op.c         operations of a frame, written and read back    (knows the file format)
  *     index.c      the index file: roots, books, pages             (knows the file format)
  *     pending.c    frames on their way to the disk                 (memory of the writer)
  *     apply.c      what PUT, LINK, DEL, DELPREFIX do to the index  (shared by txn.c and recover.c)
@@ -474,8 +475,8 @@ struct op_head op_head(const struct op_keys *k, enum op op, str key); /* as shor
 /* Returns the byte behind. The key is one of the last from now on. */
 uint8_t *op_head_put(uint8_t *at, const struct op_head *h, struct op_keys *k);
 
-struct
-    ops { /* a place in a frame, and the operation before it. Large: begun where it is used, not copied about */
+/* A place in a frame, and the operation before it. Large: begun where it is used, not copied about. */
+struct ops {
     const uint8_t *base, *at, *end;
     uint32_t seg;
     uint8_t op;             /* enum op, from here on what ops_next found */
@@ -489,8 +490,9 @@ struct
 void ops_begin(struct ops *o, const struct frames *f, uint64_t at, const struct frame_header *h);
 bool ops_more(const struct ops *o);
 bool ops_link_is_next(const struct ops *o);
-MUST_CHECK enum err ops_next(struct ops *o); /* CORRUPT: what is at the place makes no sense */
-bool ops_value_good(const struct ops *o);    /* of a PUT: its checksum is right */
+MUST_CHECK enum err
+ops_next(struct ops *o); /* CORRUPT: what is there makes no sense; nobody goes on */
+bool ops_value_good(const struct ops *o); /* of a PUT: its checksum is right */
 
 /* ---- pending frames -------------------------------------------------------------------------- */
 

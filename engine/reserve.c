@@ -26,6 +26,9 @@
  * index_room.) So the segment comes to its end, and gives back more than was taken when anything was dead in
  * it; if nothing was, the next one is looked at.
  *
+ * What lives is known as what it takes at most (ref_log_bytes). So what is dead may be more than is known here: mostly a
+ * few in a hundred; where long keys that are much alike were written together, a third. Until that much is dead, it is waited.
+ *
  * Where space cannot be kept (no fallocate, or a limit to the size of files), compaction takes its chance
  * with what is there.
  */
@@ -71,10 +74,10 @@ static struct content look(struct engine *e)
     writer_give_back(e);
     for (uint64_t n = e->writer.now.first; n < POS_SEG(e->writer.now.tail); n++) {
         const struct segment *seg = log_segment(&e->log, (uint32_t)n);
-        uint64_t bytes = atomic_load(&seg->bytes), live = MIN_OF(seg->live_bytes, bytes);
+        uint64_t bytes = atomic_load(&seg->bytes);
         s.bytes += bytes;
-        s.dead += bytes - live;
-        s.most_live = MAX_OF(s.most_live, live);
+        s.dead += bytes - MIN_OF(seg->live_bytes, bytes);
+        s.most_live = MAX_OF(s.most_live, seg->live_bytes); /* what the copies take at most */
     }
     look_at_newest(e, &s);
     pthread_mutex_unlock(&e->writer.mutex);

@@ -136,6 +136,9 @@ static const struct {
     {"with the rest more than a key may have", "\x0b\x03\xfe\x03", 516, ERR_CORRUPT},
     {"with the rest as much as a key may have", "\x0b\x03\xfd\x03", 513, OK},
     {"a trim has no key", "\x0d\x01", 2, ERR_CORRUPT},
+    {"no code", "\x08\x01\x01s", 4, ERR_CORRUPT},
+    {"an unknown one", "\x0e\x01\x01s", 4, ERR_CORRUPT},
+    {"another", "\x0f\x01\x01s", 4, ERR_CORRUPT},
     {"a link before a put", "\x0a\x01\x01s", 4, ERR_CORRUPT},
 };
 
@@ -146,13 +149,53 @@ START_TEST(a_key_like_another)
 
     memset(at, 'r', 600);
     memcpy(at, GOOD_DEL, 5);
-    memcpy(at + 5, cases[_i].p, MIN_OF(cases[_i].n, (size_t)4));
+    memcpy(at + 5, cases[_i].p, MIN_OF(cases[_i].n, (size_t)4)); /* of a long one the beginning */
     if (cases[_i].n <= 8)
         memcpy(at + 5, cases[_i].p, cases[_i].n);
     begin_at(&o, 5 + cases[_i].n);
     ck_assert_int_eq(ops_next(&o), OK);
     ck_assert_msg(ops_next(&o) == cases[_i].is, "%s", cases[_i].what);
     ck_assert_ptr_eq(o.at, cases[_i].is == OK ? at + 5 + cases[_i].n : at + 5);
+}
+END_TEST
+
+/* What has no key is not counted. */
+START_TEST(a_trim_is_no_key)
+{
+    static const char payload[] = GOOD_DEL "\x05\x03"
+                                           "\x0b\x03\x01s";
+    struct ops o;
+
+    memcpy(segment + FRAME_HEADER_BYTES, payload, sizeof payload - 1);
+    begin_at(&o, sizeof payload - 1);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(ops_next(&o), OK);
+    ck_assert(str_eq(o.key, STR("keys")));
+    ck_assert(!ops_more(&o));
+}
+END_TEST
+
+/* Cut anywhere, and no byte behind the cut is looked at. */
+START_TEST(cut_anywhere)
+{
+    static const char payload[] = "\x01\x03key\x02"
+                                  "crc.vv"
+                                  "\x0a\x03\x01s"
+                                  "\x0b\x02\x02tt";
+
+    for (size_t n = 0; n < sizeof payload; n++) {
+        uint8_t *copy = malloc(FRAME_HEADER_BYTES + n); /* a sanitizer sees its end */
+        const struct frames f = {.map = copy, .number = 3};
+        const struct frame_header h = {.bytes = (uint32_t)n};
+        struct ops o;
+        ck_assert_ptr_nonnull(copy);
+        memcpy(copy + FRAME_HEADER_BYTES, payload, n);
+        ops_begin(&o, &f, 0, &h);
+        while (ops_more(&o) && ops_next(&o) == OK)
+            continue;
+        ck_assert(ops_more(&o) == (n != 0 && n != 12 && n != 16 && n != 21));
+        free(copy);
+    }
 }
 END_TEST
 
@@ -163,6 +206,8 @@ static Suite *suite(void)
 
     tcase_add_test(c, what_is_written_is_read);
     tcase_add_test(c, keys_that_are_alike_are_short);
+    tcase_add_test(c, a_trim_is_no_key);
+    tcase_add_test(c, cut_anywhere);
     tcase_add_loop_test(c, a_key_like_another, 0, (int)ARRAY_LEN(cases));
     suite_add_tcase(s, c);
     return s;

@@ -529,7 +529,8 @@ START_TEST(operations_that_make_no_sense)
         size_t n;
     } bad[] = {
         {"\x00\x01k", 3},                        /* no such operation */
-        {"\x09\x01k", 3},                        /* nor this */
+        {"\x06\x01k", 3},                        /* nor this */
+        {"\x07\x01k", 3},                        /* nor this */
         {"\x03", 1},                             /* no key */
         {"\x03\x00", 2},                         /* an empty one */
         {"\x03\x05key", 5},                      /* one that is longer than the frame */
