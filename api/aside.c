@@ -7,9 +7,9 @@
  * loop does it after all.
  *
  * A lower priority alone is not enough: schedulers let a thread that has the processor go on for a millisecond or more,
- * whoever is woken meanwhile. So what takes long asks every now and then whether a loop has something to do, and
- * lets it go first (api_make_way). With little else to do on the machine that costs it next to nothing; where loops never rest, it
- * keeps its share.
+ * whoever is woken meanwhile, and give it the share that is its own in such pieces. So what takes long asks every now and
+ * then whether a loop has something to do on its processor, and lets it go first (api_make_way). Where loops hardly ever rest
+ * that would leave it nothing: so after a while (PATIENT_MS) it takes what the scheduler gives it.
  *
  * A session belongs to a thread, so each thread of the pool takes a reader: a loop's context without a loop.
  */
@@ -17,8 +17,14 @@
 
 /* As store_work() counts: some 300 objects that are only listed, some 80 that a filter looks through. */
 #define AT_ONCE ((uint64_t)20 * KIB)
-/* By the same measure, some 40 microseconds: how often it is looked whether a loop has something to do. */
-#define REST_EVERY ((uint64_t)8 * KIB)
+/* By the same measure, some 25 microseconds of filtering or 80 of listing: how often it is looked whether a loop has
+ * something to do. */
+#define REST_EVERY ((uint64_t)40 * KIB)
+
+/* So long whoever does it gives way to a loop of its processor that is busy, and does as good as nothing meanwhile. Then, since it
+ * holds a version of the data, only to one that has just been woken, and while it has had half of the time all the same: on a
+ * crowded machine each time that it gives way costs it a turn. */
+#define PATIENT_MS 100
 
 struct aside {
     struct api_work work;
@@ -72,9 +78,18 @@ void api_readers_free(struct api *a)
 
 void api_make_way(struct api_req *r)
 {
-    struct api_req *outer = api_outermost(r);
-    if (outer->aside)
-        http_make_way(outer->http);
+    const struct api_req *outer = api_outermost(r);
+    if (outer->aside_since_ms == 0)
+        return;
+    uint64_t ms = clock_mono_ms() - outer->aside_since_ms;
+    if (ms < PATIENT_MS || (clock_thread_ns() - outer->aside_since_cpu_ns) / 1000000 >= ms / 2)
+        http_make_way(outer->http, ms < PATIENT_MS);
+}
+
+void api_set_aside(struct api_req *r, bool aside)
+{
+    r->aside_since_ms = aside ? MAX_OF(clock_mono_ms(), (uint64_t)1) : 0;
+    r->aside_since_cpu_ns = clock_thread_ns();
 }
 
 static void rest(void *ctx)
@@ -85,7 +100,7 @@ static void rest(void *ctx)
 void api_make_way_in_session(struct api_req *r)
 {
     struct api_req *outer = api_outermost(r);
-    if (outer->aside)
+    if (outer->aside_since_ms > 0)
         store_work_rests(r->session, REST_EVERY, rest, outer);
 }
 
@@ -106,11 +121,11 @@ static enum err run_aside(struct api_work *w)
     if (reader == NULL)
         return ERR_NOMEM;
     set_loop(r, &reader->loop);
-    r->aside = true;
+    api_set_aside(r, true);
     x->step = api_run_reading(r, 0);
     if (x->step == STEP_DONE)
         api_gzip_here(r); /* saves it a second way here */
-    r->aside = false;
+    api_set_aside(r, false);
     set_loop(r, loop);
     reader_give_back(r->api, reader);
     return OK;

@@ -120,9 +120,9 @@ void api_gzip_here(struct api_req *r)
 /* On a thread of the pool. */
 static enum err run_packing(struct api_work *w)
 {
-    w->req->aside = true;
+    api_set_aside(w->req, true);
     try_to_pack(w->req);
-    w->req->aside = false;
+    api_set_aside(w->req, false);
     return OK;
 }
 

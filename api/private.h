@@ -279,7 +279,8 @@ struct api_req {
     /* Of the outermost: what was done for it, and what is to be done next. */
     struct api_work *works, *todo;
     struct arena_spares *spares; /* its arena's, while that is with another thread */
-    bool aside;                  /* it is with one of those that take long (aside.c) */
+    uint64_t aside_since_ms; /* it is with a thread for what takes long (aside.c); 0: it is not */
+    uint64_t aside_since_cpu_ns; /* what that had computed by then */
 
     struct store_list_id list;
     str id;          /* of the object asked for: URL, or body of a POST; none */
@@ -520,10 +521,12 @@ struct api_reader;
 void api_readers_free(struct api *a);
 /* The steps in a snapshot, on the loop or aside: to an answer, or to WRITE or WAIT. */
 enum api_step api_read(struct api_req *r);
+/* The request is with such a thread from now on, or not any more. */
+void api_set_aside(struct api_req *r, bool aside);
 /* Between two pieces of what takes long: on a thread of its own, loops that have something to do go first. */
 void api_make_way(struct api_req *r);
-void api_make_way_in_session(
-    struct api_req *r); /* the same in what its session does from here on */
+/* The same in what its session does from here on. */
+void api_make_way_in_session(struct api_req *r);
 /* Is that what happens when the session takes too long? Then the steps answer WAIT. */
 bool api_goes_aside(struct api_req *r, enum err e);
 /* The work that could not be submitted was that: the steps are to be run again. */

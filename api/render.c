@@ -7,7 +7,7 @@
 #include "api/private.h"
 #include "base/decimal.h"
 
-#define REST_EVERY 64 /* objects of a list that are copied: some 20 microseconds */
+#define REST_EVERY (64 * KIB) /* bytes of a list that are copied: some 20 microseconds */
 
 void api_timestamp_headers(struct api_req *r, int64_t timestamp)
 {
@@ -212,7 +212,7 @@ enum api_step api_reply_list(struct api_req *r, const struct store_object *objec
 {
     struct buf b;
     buf_init_arena(&b, r->arena, SIZE_MAX / 2);
-    size_t total = 32;
+    size_t total = 32, rest = 0;
     for (size_t i = 0; i < n; i++)
         total += objects[i].data.n + 1; /* cannot overflow: all of it is in memory */
     enum err e = buf_reserve(&b, r->q.fields ? 32 : total);
@@ -220,8 +220,11 @@ enum api_step api_reply_list(struct api_req *r, const struct store_object *objec
         return api_fail_err(r, e);
     buf_add_lit(&b, "{\"data\":[");
     for (size_t i = 0; i < n; i++) {
-        if (i % REST_EVERY == 0)
+        rest += objects[i].data.n;
+        if (rest >= REST_EVERY) {
             api_make_way(r);
+            rest = 0;
+        }
         struct api_shown shown = {objects[i].data, STR_NONE};
         if (r->route->kind != KIND_NONE)
             e = show(r, &objects[i], true, &shown);

@@ -32,12 +32,22 @@ int64_t clock_wall_ms(void)
     return clock_wall_us() / 1000;
 }
 
-uint64_t clock_mono_ns(void)
+static uint64_t ns_of(clockid_t clock)
 {
     struct timespec t;
 
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    CHECK(clock_gettime(clock, &t) == 0);
     return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
+}
+
+uint64_t clock_mono_ns(void)
+{
+    return ns_of(CLOCK_MONOTONIC);
+}
+
+uint64_t clock_thread_ns(void)
+{
+    return ns_of(CLOCK_THREAD_CPUTIME_ID);
 }
 
 uint64_t clock_mono_ms(void)

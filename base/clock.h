@@ -11,6 +11,7 @@ int64_t clock_wall_ms(void);  /* milliseconds since 1970-01-01 UTC */
 int64_t clock_wall_us(void);  /* the same in microseconds */
 uint64_t clock_mono_ms(void); /* for time-outs and durations */
 uint64_t clock_mono_ns(void);
+uint64_t clock_thread_ns(void); /* that the calling thread has computed */
 
 /* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7), 29 characters and a NUL. Times before year 0
  * or after 9999 are clamped. */

@@ -102,10 +102,11 @@ void http_resume(struct http_req *req);
 /* The client of a request that is, or was, parked has gone: nobody is there to be answered. Any thread. */
 bool http_is_gone(const struct http_req *req);
 
-/* For a thread that computes for long: if a loop has been woken and does not run yet, perhaps since this thread has its
- * processor, it goes first. A microsecond; any thread that is no loop's. (Schedulers let a thread go on for some
- * milliseconds whoever is woken meanwhile, though it be of low priority: sched(7).) */
-void http_make_way(struct http_req *req);
+/* For a thread that computes for long, every now and then: a loop that was woken and would run on this thread's processor goes
+ * first. `awake`: so does one that had begun to run there, and was interrupted. (Schedulers let a thread go on for
+ * some milliseconds whoever is woken meanwhile, though it be of low priority: sched(7). But who lets others go first whenever
+ * they want has hardly anything where they always do.) A microsecond; any thread that is no loop's. */
+void http_make_way(struct http_req *req, bool awake);
 
 /* ---- the application ------------------------------------------------------------------------- */
 

@@ -423,6 +423,7 @@ static void one_turn(struct loop *l)
     atomic_store_explicit(&l->asleep, true, memory_order_relaxed);
     n = epoll_wait(l->epoll_fd, events, EVENTS_PER_TURN, next_turn_ms(l));
     atomic_store_explicit(&l->asleep, false, memory_order_relaxed);
+    atomic_store_explicit(&l->cpu, sched_getcpu(), memory_order_relaxed);
 
     CHECK(n >= 0 || errno == EINTR);
     l->now_ms = clock_mono_ms();

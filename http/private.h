@@ -424,6 +424,7 @@ struct loop {
     uint64_t stop_deadline_ms;
     atomic_uint turned; /* server->asked, as of the last turn */
     atomic_bool asleep; /* it waits for events */
+    atomic_int cpu;     /* that it ran on when it began its turn */
     uint64_t now_ms;    /* monotonic, as of the last return of epoll_wait */
 
     struct list_node conns, ready, dead;
@@ -522,8 +523,8 @@ struct http_server {
 };
 
 void server_loop_started(struct http_server *s, bool ok);
-/* A loop has been woken and has not begun to run. */
-bool server_has_loop_due(struct http_server *s);
+/* A loop of the caller's processor has been woken and has not begun to run; or, with `awake`, has not come to its end. */
+bool server_has_loop_due(const struct http_server *s, bool awake);
 
 /* ---- listen.c: addresses and sockets --------------------------------------------------------- */
 

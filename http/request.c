@@ -174,9 +174,9 @@ void http_resume(struct http_req *req)
     loop_post(ex->conn->loop, &ex->resumed);
 }
 
-void http_make_way(struct http_req *req)
+void http_make_way(struct http_req *req, bool awake)
 {
-    if (server_has_loop_due(CONTAINER_OF(req, struct exchange, req)->conn->loop->server))
+    if (server_has_loop_due(CONTAINER_OF(req, struct exchange, req)->conn->loop->server, awake))
         sched_yield();
 }
 

@@ -12,10 +12,9 @@
 #include "http/private.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-#define SLEEPERS 64 /* loops that are looked at whether they are due */
 
 #define MAX_LOOPS       256
 #define MAX_SERVER_NAME 128
@@ -342,16 +341,25 @@ enum err http_server_start(struct http_server **out, const struct http_options *
     return OK;
 }
 
-bool server_has_loop_due(struct http_server *s)
+static bool loop_is_due(const struct loop *l, bool awake)
 {
-    struct pollfd sleepers[SLEEPERS];
+    struct pollfd events = {.fd = l->epoll_fd, .events = POLLIN};
     const struct timespec now = {0};
-    nfds_t n = 0;
 
-    for (unsigned i = 0; i < s->nloops && n < SLEEPERS; i++)
-        if (atomic_load_explicit(&s->loops[i].asleep, memory_order_relaxed))
-            sleepers[n++] = (struct pollfd){.fd = s->loops[i].epoll_fd, .events = POLLIN};
-    return n > 0 && ppoll(sleepers, n, &now, NULL) > 0;
+    if (!atomic_load_explicit(&l->asleep, memory_order_relaxed))
+        return awake;
+    return ppoll(&events, 1, &now, NULL) > 0; /* looks only: the loop gets them all the same */
+}
+
+bool server_has_loop_due(const struct http_server *s, bool awake)
+{
+    int cpu = sched_getcpu();
+    bool due = false;
+
+    for (unsigned i = 0; i < s->nloops && !due; i++)
+        if (atomic_load_explicit(&s->loops[i].cpu, memory_order_relaxed) == cpu)
+            due = loop_is_due(&s->loops[i], awake);
+    return due;
 }
 
 bool http_server_turns(struct http_server *s)

@@ -137,6 +137,7 @@ static const int allowed[] = {
     __NR_set_tid_address,
     __NR_rseq,
     __NR_sched_yield,
+    __NR_getcpu,
     __NR_sched_getaffinity,
     __NR_sched_getparam,
     __NR_sched_getscheduler,

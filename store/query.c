@@ -24,7 +24,9 @@ static const str time_field = STR_INIT("last_modified");
 /* What it takes to come to one, beside looking into it. */
 #define OBJECT_WORK 64
 #define KEY_WORK    16
-#define COPY_BYTES  32 /* that are copied while one is looked at */
+
+#define REST_OBJECTS 128 /* that are taken: some 20 microseconds */
+#define COPY_BYTES   32  /* that are copied while one is looked at */
 
 /* ---- preparation ----------------------------------------------------------------------------- */
 
@@ -403,6 +405,13 @@ static enum err page_in_order(struct query_run *r, struct store_result *out)
     return e == ERR_NOTFOUND ? OK : e;
 }
 
+/* Objects of a sorted page are taken one behind the other, and nothing is looked at that would count. */
+static void rest_sometimes(const struct query_run *r, size_t taken)
+{
+    if (taken % REST_OBJECTS == 0)
+        work_rest_now(&r->s->work);
+}
+
 static enum err page_sorted(struct query_run *r, struct store_result *out)
 {
     struct source src = {.scan = {.lo = r->lo, .hi = r->hi}};
@@ -423,7 +432,7 @@ static enum err page_sorted(struct query_run *r, struct store_result *out)
     out->objects = ARENA_NEW_ARRAY(r->a, struct store_object, best.n);
     if (out->objects == NULL)
         return ERR_NOMEM;
-    for (e = OK; out->count < best.n && e == OK; out->count++)
+    for (e = OK; out->count < best.n && e == OK; rest_sometimes(r, ++out->count))
         e = deliver(r, &best.heap[out->count].object, &out->objects[out->count]);
     out->more = best.more;
     return e;
@@ -459,7 +468,7 @@ static enum err group_end(struct groups *g)
         e = group_put(g, &g->lone);
     g->has_lone = false;
     store_best_sort(&g->best);
-    for (size_t i = 0; i < g->best.n && e == OK; i++)
+    for (size_t i = 0; i < g->best.n && e == OK; rest_sometimes(g->r, ++i))
         e = group_put(g, &g->best.heap[i].object);
     g->out->more = g->best.more;
     g->best.n = 0;

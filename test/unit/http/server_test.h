@@ -292,7 +292,7 @@ static UNUSED unsigned test_release(struct test_app *app)
     app->nparked = 0;
     pthread_mutex_unlock(&app->lock);
     for (unsigned i = 0; i < n; i++) {
-        http_make_way(reqs[i]); /* of no consequence, but for when who runs */
+        http_make_way(reqs[i], i % 2); /* of no consequence, but for when who runs */
         http_resume(reqs[i]);
     }
     return n;
