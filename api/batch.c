@@ -7,6 +7,7 @@
  * 409, 413 and 5xx undo everything, and the batch itself answers with that error.
  */
 #include "api/private.h"
+#include "base/decimal.h"
 
 struct api_batch_part {
     struct api_req *req;
@@ -98,6 +99,14 @@ static void check_request(struct api_req *r, const struct json *v, str name, boo
         api_is_mapping(r, body, ARENA_JOIN(a, name, STR(".body")));
 }
 
+/* As errors name a request. */
+static str numbered(struct arena *a, size_t i)
+{
+    char digits[DECIMAL_MAX_BYTES];
+    return ARENA_JOIN(a, STR("requests."),
+                      (str){digits, (size_t)(decimal_put_u64(digits, i) - digits)});
+}
+
 static enum err check_requests(struct api_req *r, struct json *requests,
                                const struct json *defaults)
 {
@@ -114,7 +123,7 @@ static enum err check_requests(struct api_req *r, struct json *requests,
             e = merge_defaults(r->arena, v, defaults);
         if (e != OK)
             return e;
-        check_request(r, v, arena_printf(r->arena, "requests.%zu", i), false);
+        check_request(r, v, numbered(r->arena, i), false);
     }
     return OK;
 }
@@ -354,7 +363,9 @@ static void write_part(const struct api_batch_part *p, struct buf *b)
     struct http_response *out = part->out;
     bool has_body = part->method != METHOD_HEAD && out->status != 304;
     api_finish_headers(part);
-    buf_printf(b, "{\"status\":%d,\"path\":", out->status);
+    buf_add_lit(b, "{\"status\":");
+    buf_add_u64(b, (uint64_t)out->status);
+    buf_add_lit(b, ",\"path\":");
     json_write_string(b, answered_path(p));
     buf_add_lit(b, ",\"headers\":{");
     for (unsigned i = 0; i < out->nheaders; i++) {
@@ -363,7 +374,9 @@ static void write_part(const struct api_batch_part *p, struct buf *b)
         json_write_string(b, out->headers[i].value);
         buf_add_char(b, ',');
     }
-    buf_printf(b, "\"Content-Length\":\"%zu\"},\"body\":", out->body.n);
+    buf_add_lit(b, "\"Content-Length\":\"");
+    buf_add_u64(b, out->body.n);
+    buf_add_lit(b, "\"},\"body\":");
     if (has_body && str_eq(api_answer_header(out, "Content-Type"), STR("application/json")))
         buf_add_str(b, out->body);
     else
