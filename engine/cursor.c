@@ -10,7 +10,8 @@
  * anew.
  *
  * The keys with a prefix are one stretch of the tree: each move ends with a look at whether the key
- * it landed on still has the prefix, and if not the cursor stands nowhere (depth < 0).
+ * it landed on still has the prefix, and if not the cursor stands nowhere (depth < 0). Of most pages all keys have
+ * it, which the page's own prefix tells once.
  */
 #include "engine/private.h"
 
@@ -21,6 +22,7 @@ void engine_cursor_init(struct engine_cursor *c, const struct engine_view *v, st
     c->view = v;
     c->prefix = prefix;
     c->depth = -1;
+    c->inner = NULL;
     c->ahead = 0;
     c->err = OK;
 }
@@ -72,6 +74,7 @@ static bool down(struct engine_cursor *c, bool last)
 static bool start(struct engine_cursor *c)
 {
     c->depth = -1;
+    c->inner = NULL; /* who writes between two walks may have changed it */
     c->err = OK;
     return c->view->root.pgno != PAGE_NONE && push(c, c->view->root, 0);
 }
@@ -128,10 +131,21 @@ static bool place(struct engine_cursor *c, str key, bool before)
     return step_leaf(c, true);
 }
 
+/* Where the cursor stands. */
+static bool has_prefix(struct engine_cursor *c)
+{
+    if (at(c) == c->inner)
+        return true;
+    if (!node_shares_prefix(at(c), c->prefix))
+        return node_has_prefix(at(c), c->path[c->depth].slot, c->prefix);
+    c->inner = at(c);
+    return true;
+}
+
 /* Keeps the place if its key has the prefix. */
 static bool within(struct engine_cursor *c, bool placed)
 {
-    if (placed && node_has_prefix(at(c), c->path[c->depth].slot, c->prefix))
+    if (placed && has_prefix(c))
         return true;
     c->depth = -1;
     return false;

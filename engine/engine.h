@@ -208,7 +208,8 @@ struct engine_cursor {
         const void *page;
         uint32_t slot;
     } path[16];
-    int depth; /* < 0: before the first or behind the last key */
+    int depth;         /* < 0: before the first or behind the last key */
+    const void *inner; /* a page of which all keys have the prefix; or NULL */
     int ahead; /* values asked for from memory before they are wanted: 1 forward, -1 backward */
     enum err err;
     char key_buf[ENGINE_MAX_KEY_BYTES];

@@ -254,6 +254,12 @@ unsigned node_lower(const struct page *p, str key, bool *exact)
     return lo;
 }
 
+bool node_shares_prefix(const struct page *p, str prefix)
+{
+    return p->prefix >= prefix.n &&
+           (prefix.n == 0 || memcmp(prefix.p, prefix_of(p), prefix.n) == 0);
+}
+
 bool node_has_prefix(const struct page *p, unsigned slot, str prefix)
 {
     size_t n = MIN_OF(prefix.n, p->prefix);

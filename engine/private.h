@@ -179,6 +179,7 @@ unsigned node_lower(const struct page *p, str key, bool *exact); /* leaf: first 
 unsigned node_prefix_end(const struct page *p, unsigned from, str prefix); /* first without it */
 size_t node_key(const struct page *p, unsigned slot, uint8_t out[ENGINE_MAX_KEY_BYTES]);
 bool node_has_prefix(const struct page *p, unsigned slot, str prefix);
+bool node_shares_prefix(const struct page *p, str prefix); /* it is in what all keys share */
 size_t node_used(const struct page *p);
 void node_remove(struct page *p, unsigned slot, unsigned n);
 bool node_overwrite(struct page *p, unsigned slot, const uint8_t *body, size_t n);

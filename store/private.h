@@ -59,6 +59,7 @@
 
 #include "base/clock.h"
 #include "engine/engine.h"
+#include "store/reader.h"
 #include "store/store.h"
 
 /* ---- key.c ----------------------------------------------------------------------------------- */
@@ -105,20 +106,6 @@ void store_key_add_signed(struct key *k, int64_t v); /* zigzag varint */
 /* The order of ids where all else is equal: that of their keys. <0, 0, >0. */
 int store_id_compare(str x, str y);
 int64_t store_time_ms(str time); /* of a TIME of at least KEY_TIME_LEN bytes */
-
-/* Reading a value: every function gives zeros after the first one that ran over the end. */
-struct reader {
-    const uint8_t *at, *end;
-    bool bad;
-};
-struct reader store_reader(str value);
-uint64_t store_dec_varint(struct reader *r);
-int64_t store_dec_signed(struct reader *r);
-uint32_t store_dec_u32(struct reader *r);
-str store_dec_bytes(struct reader *r, uint64_t n);
-str store_dec_rest(struct reader *r);
-/* OK when all was there and, with `whole`, nothing is left; else CORRUPT. */
-MUST_CHECK enum err store_dec_end(const struct reader *r, bool whole);
 
 /* ---- store.c --------------------------------------------------------------------------------- */
 
