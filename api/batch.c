@@ -102,9 +102,8 @@ static void check_request(struct api_req *r, const struct json *v, str name, boo
 /* As errors name a request. */
 static str numbered(struct arena *a, size_t i)
 {
-    char digits[DECIMAL_MAX_BYTES];
-    return ARENA_JOIN(a, STR("requests."),
-                      (str){digits, (size_t)(decimal_put_u64(digits, i) - digits)});
+    char digits[DECIMAL_MAX_BYTES], *end = decimal_put_u64(digits, i);
+    return ARENA_JOIN(a, STR("requests."), (str){digits, (size_t)(end - digits)});
 }
 
 static enum err check_requests(struct api_req *r, struct json *requests,
