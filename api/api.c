@@ -100,6 +100,7 @@ enum err api_new(struct api **out, const struct api_options *o, struct err_detai
         return ERR_NOMEM;
     arena_init(&a->arena, NULL, 0, NULL, PROCESS_ARENA_BYTES);
     CHECK(pthread_mutex_init(&a->sharing, NULL) == 0);
+    a->patient_ms = API_PATIENT_MS;
     a->store = o->store;
     a->settings = o->settings;
     a->version = arena_str(&a->arena, o->version);

@@ -9,7 +9,7 @@
  * A lower priority alone is not enough: schedulers let a thread that has the processor go on for a millisecond or more,
  * whoever is woken meanwhile, and give it the share that is its own in such pieces. So what takes long asks every now and
  * then whether a loop has something to do on its processor, and lets it go first (api_make_way). Where loops hardly ever rest
- * that would leave it nothing: so after a while (PATIENT_MS) it takes what the scheduler gives it.
+ * that would leave it nothing: so after a while (API_PATIENT_MS) it takes what the scheduler gives it.
  *
  * A session belongs to a thread, so each thread of the pool takes a reader: a loop's context without a loop.
  */
@@ -20,11 +20,6 @@
 /* By the same measure, some 25 microseconds of filtering or 80 of listing: how often it is looked whether a loop has
  * something to do. */
 #define REST_EVERY ((uint64_t)40 * KIB)
-
-/* So long whoever does it gives way to a loop of its processor that is busy, and does as good as nothing meanwhile. Then, since it
- * holds a version of the data, only to one that has just been woken, and while it has had half of the time all the same: on a
- * crowded machine each time that it gives way costs it a turn. */
-#define PATIENT_MS 100
 
 struct aside {
     struct api_work work;
@@ -82,8 +77,9 @@ void api_make_way(struct api_req *r)
     if (outer->aside_since_ms == 0)
         return;
     uint64_t ms = clock_mono_ms() - outer->aside_since_ms;
-    if (ms < PATIENT_MS || (clock_thread_ns() - outer->aside_since_cpu_ns) / 1000000 >= ms / 2)
-        http_make_way(outer->http, ms < PATIENT_MS);
+    if (ms < outer->api->patient_ms ||
+        (clock_thread_ns() - outer->aside_since_cpu_ns) / 1000000 >= ms / 2)
+        http_make_way(outer->http, ms < outer->api->patient_ms);
 }
 
 void api_set_aside(struct api_req *r, bool aside)

@@ -174,6 +174,7 @@ struct api {
     struct api_reader *readers;    /* that nobody uses now; under `sharing` */
     str exposed[EXPOSED_COUNT];    /* none: those of the core (cors.c) */
     _Atomic uint64_t told_full_ms; /* when the log was told that they are full; 0: never */
+    uint64_t patient_ms;           /* API_PATIENT_MS; a test has more */
     struct api_limits limits;
     str version;
     str description; /* what /__api__ answers, from behind the host on (openapi.c) */
@@ -518,6 +519,10 @@ void *api_with_room(struct api *a, void *list, size_t n, size_t size);
 /* ---- aside.c --------------------------------------------------------------------------------- */
 
 struct api_reader;
+/* So long whoever does it gives way to a loop of its processor that is busy, and does as good as nothing meanwhile. Then, since it
+ * holds a version of the data, only to one that has just been woken, and while it has had half of the time all the same: on a
+ * crowded machine each time that it gives way costs it a turn. */
+#define API_PATIENT_MS 100
 void api_readers_free(struct api *a);
 /* The steps in a snapshot, on the loop or aside: to an answer, or to WRITE or WAIT. */
 enum api_step api_read(struct api_req *r);

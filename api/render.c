@@ -7,7 +7,8 @@
 #include "api/private.h"
 #include "base/decimal.h"
 
-#define REST_EVERY (64 * KIB) /* bytes of a list that are copied: some 20 microseconds */
+#define OBJECT_BYTES ((size_t)64) /* what one costs beside its bytes */
+#define REST_EVERY   (64 * KIB)   /* bytes of a list that are copied: some 20 microseconds */
 
 void api_timestamp_headers(struct api_req *r, int64_t timestamp)
 {
@@ -220,7 +221,7 @@ enum api_step api_reply_list(struct api_req *r, const struct store_object *objec
         return api_fail_err(r, e);
     buf_add_lit(&b, "{\"data\":[");
     for (size_t i = 0; i < n; i++) {
-        rest += objects[i].data.n;
+        rest += objects[i].data.n + OBJECT_BYTES;
         if (rest >= REST_EVERY) {
             api_make_way(r);
             rest = 0;

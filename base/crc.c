@@ -44,14 +44,6 @@ static inline uint64_t load_le64(const uint8_t *p)
     return le64toh(w);
 }
 
-static inline uint32_t load_le32(const uint8_t *p)
-{
-    uint32_t w;
-
-    memcpy(&w, p, sizeof w);
-    return le32toh(w);
-}
-
 /* These work on the register's contents; crc32c() inverts before and after. */
 typedef uint32_t way(uint32_t c, const uint8_t *p, size_t n);
 
@@ -68,6 +60,16 @@ static uint32_t by_table(uint32_t c, const uint8_t *p, size_t n)
         c = c >> 8 ^ tables[0][(c ^ *p) & 255];
     return c;
 }
+
+#if defined(__x86_64__) || defined(__aarch64__)
+static inline uint32_t load_le32(const uint8_t *p)
+{
+    uint32_t w;
+
+    memcpy(&w, p, sizeof w);
+    return le32toh(w);
+}
+#endif
 
 #if defined(__x86_64__)
 #define SSE   __attribute__((target("sse4.2")))
@@ -197,13 +199,13 @@ static _Atomic(way *) chosen = choose;
 static uint32_t choose(uint32_t c, const uint8_t *p, size_t n)
 {
     way *w = best();
-    atomic_store_explicit(&chosen, w, memory_order_relaxed);
+    atomic_store_explicit(&chosen, w, memory_order_release); /* with what it reads */
     return w(c, p, n);
 }
 
 uint32_t crc32c(uint32_t crc, const void *p, size_t n)
 {
-    way *w = atomic_load_explicit(&chosen, memory_order_relaxed);
+    way *w = atomic_load_explicit(&chosen, memory_order_acquire);
     return ~w(~crc, p, n);
 }
 

@@ -522,6 +522,7 @@ enum err loop_open(struct loop *l, struct err_detail *d)
     l->out = malloc(OUT_BYTES);
     if (l->out == NULL)
         return err_set(d, ERR_NOMEM, 0, "event loop");
+    l->cpu = -1; /* none yet */
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (l->epoll_fd < 0 || l->wake_fd < 0 || !watch_all(l))

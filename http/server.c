@@ -353,7 +353,7 @@ static bool loop_is_due(const struct loop *l, bool awake)
 
 bool server_has_loop_due(const struct http_server *s, bool awake)
 {
-    int cpu = sched_getcpu();
+    int cpu = sched_getcpu(); /* < 0: nobody knows; then whoever has run may be meant */
     bool due = false;
 
     for (unsigned i = 0; i < s->nloops && !due; i++)

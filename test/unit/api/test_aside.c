@@ -33,6 +33,8 @@ static void setup_records(void)
     setup();
     user = "alice:x";
     loop_thread = pthread_self();
+    server.api->patient_ms =
+        UINT64_MAX; /* what is counted does not depend on how crowded the machine is */
     want(201, "PUT", "/v1/buckets/b", NULL);
     want(201, "PUT", C, NULL);
     for (int i = 0; i < RECORDS; i += 25) {
