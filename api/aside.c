@@ -85,7 +85,7 @@ void api_make_way(struct api_req *r)
 void api_set_aside(struct api_req *r, bool aside)
 {
     r->aside_since_ms = aside ? MAX_OF(clock_mono_ms(), (uint64_t)1) : 0;
-    r->aside_since_cpu_ns = clock_thread_ns();
+    r->aside_since_cpu_ns = aside ? clock_thread_ns() : 0;
 }
 
 static void rest(void *ctx)

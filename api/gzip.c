@@ -24,11 +24,6 @@ static const str packing = STR_INIT("gzip"); /* which work it is, of a request's
 
 /* ---- what is packed -------------------------------------------------------------------------- */
 
-static bool has_length(int status)
-{
-    return status >= 200 && status != 204 && status != 304;
-}
-
 /* Looked at for each large answer, among a dozen of headers: by the length first. */
 static bool is_named(const struct http_header *h, str name)
 {
@@ -47,7 +42,7 @@ static bool could_be_packed(const struct api_req *r)
 {
     const struct http_response *out = r->out;
     if (!r->api->conf.gzip || out->body.n < r->api->conf.gzip_min_bytes ||
-        !has_length(out->status) || out->status == 206)
+        !http_has_length(out->status) || out->status == 206)
         return false;
     for (unsigned i = 0; i < out->nheaders; i++) {
         const struct http_header *h = &out->headers[i];
@@ -166,7 +161,7 @@ static void add_vary(struct http_response *out)
 static bool varies(const struct api_req *r, bool could_be)
 {
     int status = r->out->status;
-    return could_be || status == 304 || (is_head(r) && has_length(status));
+    return could_be || status == 304 || (is_head(r) && http_has_length(status));
 }
 
 void api_gzip_finish(struct api_req *r)

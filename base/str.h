@@ -69,6 +69,23 @@ static inline bool str_ends(str s, str suffix)
            (suffix.n == 0 || memcmp(s.p + (s.n - suffix.n), suffix.p, suffix.n) == 0);
 }
 
+/* How many bytes both begin with. */
+static inline size_t str_common(str a, str b)
+{
+    size_t n = 0, most = a.n < b.n ? a.n : b.n;
+    uint64_t x, y;
+
+    for (; most - n >= sizeof x; n += sizeof x) {
+        memcpy(&x, a.p + n, sizeof x);
+        memcpy(&y, b.p + n, sizeof y);
+        if (x != y)
+            break;
+    }
+    while (n < most && a.p[n] == b.p[n])
+        n++;
+    return n;
+}
+
 /* Without the first n bytes (n may exceed s.n). */
 static inline str str_drop(str s, size_t n)
 {

@@ -379,15 +379,13 @@ size_t node_gather(const struct page *p, struct item *out)
 static size_t common_prefix(const struct item *it, size_t n, unsigned level)
 {
     uint8_t a[ENGINE_MAX_KEY_BYTES], b[ENGINE_MAX_KEY_BYTES];
-    size_t first = level > 0 ? 1 : 0, an, bn, i = 0;
+    size_t first = level > 0 ? 1 : 0, an, bn;
 
     if (n <= first)
         return 0;
     an = item_key(&it[first], a);
     bn = item_key(&it[n - 1], b);
-    while (i < an && i < bn && a[i] == b[i])
-        i++;
-    return i;
+    return str_common((str){(const char *)a, an}, (str){(const char *)b, bn});
 }
 
 /* Slot 0 of a branch is written without a key, whatever its item says. */

@@ -28,25 +28,16 @@ static unsigned slot_back(const struct op_keys *k, unsigned back)
     return (k->n - back) % OP_KEYS;
 }
 
+static str key_back(const struct op_keys *k, unsigned back)
+{
+    unsigned slot = slot_back(k, back);
+
+    return (str){(const char *)k->key[slot], k->bytes[slot]};
+}
+
 static unsigned most_back(const struct op_keys *k)
 {
     return MIN_OF(k->n, OP_KEYS - 1u);
-}
-
-static size_t shared_bytes(const uint8_t *a, const uint8_t *b, size_t most)
-{
-    size_t n = 0;
-    uint64_t x, y;
-
-    for (; most - n >= sizeof x; n += sizeof x) {
-        memcpy(&x, a + n, sizeof x);
-        memcpy(&y, b + n, sizeof y);
-        if (x != y)
-            break;
-    }
-    while (n < most && a[n] == b[n])
-        n++;
-    return n;
 }
 
 void op_keys_clear(struct op_keys *k)
@@ -70,12 +61,10 @@ struct op_head op_head(const struct op_keys *k, enum op op, str key)
     struct op_head h = {.op = op, .key = key};
 
     for (unsigned back = 1; back <= most_back(k) && h.shared < key.n; back++) {
-        unsigned slot = slot_back(k, back);
-        size_t most = MIN_OF(key.n, (size_t)k->bytes[slot]);
-        const uint8_t *other = k->key[slot];
-        if (most <= h.shared || other[h.shared] != (uint8_t)key.p[h.shared])
+        str other = key_back(k, back);
+        if (other.n <= h.shared || other.p[h.shared] != key.p[h.shared])
             continue;
-        size_t shared = shared_bytes(other, (const uint8_t *)key.p, most);
+        size_t shared = str_common(other, key);
         if (shared > h.shared) {
             h.back = (uint8_t)back;
             h.shared = (uint16_t)shared;

@@ -87,6 +87,12 @@ str http_header_get(struct http_req *req, str name);
  * of more than 32 KiB is replaced by a 500. */
 void http_header_add(struct http_response *res, str name, str value);
 
+/* Does an answer with that status have a Content-Length, and, but to a HEAD, a body? RFC 9110, 8.6 and 6.4.1. */
+static inline bool http_has_length(int status)
+{
+    return status >= 200 && status != 204 && status != 304;
+}
+
 /*
  * Sends req->res (the request's loop thread only; exactly once for each request). On HEAD, 204 and
  * 304 the body is left out; Content-Length is sent as for a GET on HEAD (unless res says that it is not

@@ -270,11 +270,6 @@ static size_t head_bound(const struct http_response *res)
     return n;
 }
 
-static bool has_length(int status)
-{
-    return status != 204 && status != 304;
-}
-
 static bool is_unsaid(const struct http_req *req)
 {
     return req->res.length_unsaid && str_eq(req->method, STR("HEAD"));
@@ -289,7 +284,7 @@ static char *put_head(struct conn *c, char *p)
     p = put(p, status_line(res->status, space));
     for (unsigned i = 0; i < res->nheaders; i++)
         p = put_header(p, &res->headers[i]);
-    if (has_length(res->status) && !is_unsaid(&ex->req)) {
+    if (http_has_length(res->status) && !is_unsaid(&ex->req)) {
         p = put(p, STR("Content-Length: "));
         p = decimal_put_u64(p, res->body.n);
         p = put(p, STR("\r\n"));
@@ -322,7 +317,7 @@ bool send_response(struct conn *c)
 {
     struct exchange *ex = c->ex;
     struct http_response *res = &ex->req.res;
-    bool bodyless = str_eq(ex->req.method, STR("HEAD")) || !has_length(res->status);
+    bool bodyless = str_eq(ex->req.method, STR("HEAD")) || !http_has_length(res->status);
     size_t n;
     char *p;
 

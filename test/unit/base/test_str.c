@@ -50,6 +50,24 @@ START_TEST(folders)
 }
 END_TEST
 
+/* Ends wherever the first difference is: in a word, between two, behind the shorter one. */
+START_TEST(what_two_begin_with)
+{
+    const str text = STR("a row of more than sixteen bytes");
+    char other[64];
+
+    for (size_t n = 0; n <= text.n; n++) {
+        memcpy(other, text.p, text.n);
+        ck_assert_uint_eq(str_common(text, (str){other, n}), n);
+        ck_assert_uint_eq(str_common((str){other, n}, text), n);
+        if (n < text.n)
+            other[n] ^= 1;
+        ck_assert_uint_eq(str_common(text, (str){other, text.n}), n);
+    }
+    ck_assert_uint_eq(str_common(STR_NONE, text), 0);
+}
+END_TEST
+
 START_TEST(cutting)
 {
     str rest = STR("a,,b"), s = STR("abcdef");
@@ -281,6 +299,7 @@ static Suite *make_suite(void)
     Suite *s = suite_create("base/str");
     TCase *tc = tcase_create("str");
 
+    tcase_add_test(tc, what_two_begin_with);
     tcase_add_test(tc, comparing);
     tcase_add_test(tc, one_of_many);
     tcase_add_test(tc, cutting);
