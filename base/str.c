@@ -10,6 +10,18 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
+/* The same for eight bytes: those with the top bit set after one sum and not after the other are capitals. */
+static uint64_t lower_eight(const char *p)
+{
+    uint64_t w, low;
+
+    memcpy(&w, p, sizeof w);
+    low = w & EACH_BYTE(0x7f);
+    return w | (((low + EACH_BYTE(0x80 - 'A')) & ~(low + EACH_BYTE(0x7f - 'Z')) & ~w &
+                 EACH_BYTE(0x80)) >>
+                2);
+}
+
 static bool is_space(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
@@ -17,9 +29,18 @@ static bool is_space(char c)
 
 bool str_eq_nocase(str a, str b)
 {
+    size_t i = 0;
+
     if (a.n != b.n)
         return false;
-    for (size_t i = 0; i < a.n; i++)
+    for (; a.n - i >= 8; i += 8)
+        if (lower_eight(a.p + i) != lower_eight(b.p + i))
+            return false;
+    if (i > 0) { /* the rest by the last eight, some of them once more */
+        i = a.n - 8;
+        return lower_eight(a.p + i) == lower_eight(b.p + i);
+    }
+    for (; i < a.n; i++)
         if (lower(a.p[i]) != lower(b.p[i]))
             return false;
     return true;

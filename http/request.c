@@ -141,6 +141,8 @@ static bool has_line_break(str s)
 
     while (s.n - i >= sizeof(uint64_t) && !has_low_byte(s.p + i))
         i += sizeof(uint64_t);
+    if (i > 0 && s.n - i < sizeof(uint64_t) && !has_low_byte(s.p + s.n - sizeof(uint64_t)))
+        return false; /* the rest, with some of what was before it */
     for (; i < s.n; i++)
         if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == '\0')
             return true;

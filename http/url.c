@@ -6,10 +6,7 @@
 
 static bool needs_decoding(str in, bool plus)
 {
-    for (size_t i = 0; i < in.n; i++)
-        if (in.p[i] == '%' || (plus && in.p[i] == '+'))
-            return true;
-    return false;
+    return str_find(in, '%') != STR_NPOS || (plus && str_find(in, '+') != STR_NPOS);
 }
 
 str http_url_decode(struct arena *a, str in, bool plus)

@@ -115,6 +115,7 @@ int json_type_rank(enum json_type t);  /* where a type has its place in that ord
 /* Compact text: no white space, `"` `\` and controls escaped (shortest form), all else as UTF-8. */
 void json_write(struct buf *b, const struct json *v);
 void json_write_string(struct buf *b, str s);         /* with the quotes */
+bool json_is_plain(str s);                            /* would it be written as it is? */
 str json_text(struct arena *a, const struct json *v); /* STR_NONE when the arena fails */
 
 /*

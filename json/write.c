@@ -20,39 +20,68 @@ static void write_escape(struct buf *b, unsigned char c)
     buf_add(b, out, out[1] == 'u' ? 6 : 2);
 }
 
-/* How many bytes at p need no escape; eight at a time while none does. */
+/* Does none of eight bytes need an escape? (Those with the top bit never do.) */
+static bool are_plain(const char *p)
+{
+    uint64_t w, quote, slash, low;
+
+    memcpy(&w, p, sizeof w);
+    quote = w ^ EACH_BYTE('"');
+    slash = w ^ EACH_BYTE('\\');
+    low = (w - EACH_BYTE(0x20)) | (quote - EACH_BYTE(1)) | (slash - EACH_BYTE(1));
+    return (low & ~w & EACH_BYTE(0x80)) == 0;
+}
+
+/* How many bytes at p need no escape; eight at a time while none does, the last ones with some before them. */
 static size_t plain_run(const char *p, size_t n)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
     size_t i = 0;
 
-    for (; n - i >= 8; i += 8) {
-        uint64_t w, quote, slash, low;
-        memcpy(&w, p + i, 8);
-        quote = w ^ (ones * '"');
-        slash = w ^ (ones * '\\');
-        low = (w - ones * 0x20) | (quote - ones) | (slash - ones);
-        if ((low & ~w & tops) != 0) /* bytes with the top bit are never escaped */
-            break;
-    }
+    while (n - i >= 8 && are_plain(p + i))
+        i += 8;
+    if (i > 0 && n - i < 8 && are_plain(p + n - 8))
+        return n;
     while (i < n && escapes[(unsigned char)p[i]] == 0)
         i++;
     return i;
 }
 
-void json_write_string(struct buf *b, str s)
+/* The rest of a string from its first byte on that needs an escape, at `i`. */
+static void write_escaped(struct buf *b, str s, size_t i)
 {
-    size_t i = 0;
-
-    buf_add_char(b, '"');
     while (i < s.n) {
-        size_t n = plain_run(s.p + i, s.n - i);
+        size_t n;
+        write_escape(b, (unsigned char)s.p[i++]);
+        n = plain_run(s.p + i, s.n - i);
         buf_add(b, s.p + i, n);
         i += n;
-        if (i < s.n)
-            write_escape(b, (unsigned char)s.p[i++]);
     }
-    buf_add_char(b, '"');
+}
+
+bool json_is_plain(str s)
+{
+    return plain_run(s.p, s.n) == s.n;
+}
+
+void json_write_string(struct buf *b, str s)
+{
+    size_t n = plain_run(s.p, s.n);
+    char *at;
+
+    if (buf_reserve(b, n + 2) != OK)
+        return;
+    at = b->p + b->n;
+    *at++ = '"';
+    if (n > 0)
+        memcpy(at, s.p, n);
+    at[n] = '"';
+    b->n += n + 1;
+    if (UNLIKELY(n < s.n)) {
+        write_escaped(b, s, n);
+        buf_add_char(b, '"');
+    } else {
+        b->n++;
+    }
 }
 
 static void write_array(struct buf *b, const struct json *v)

@@ -22,6 +22,34 @@ START_TEST(comparing)
 }
 END_TEST
 
+static bool are_same_letters(unsigned x, unsigned y)
+{
+    bool letter = (x >= 'A' && x <= 'Z') || (x >= 'a' && x <= 'z');
+
+    return x == y || (letter && (x ^ y) == 0x20);
+}
+
+/* Any two bytes, at each place of texts that are compared eight bytes at a time, and shorter ones. */
+START_TEST(small_and_capital_letters)
+{
+    char a[20], b[20];
+
+    memset(a, 'q', sizeof a);
+    memset(b, 'Q', sizeof b);
+    for (size_t n = 1; n <= sizeof a; n++)
+        for (unsigned x = 0; x < 256; x++)
+            for (unsigned y = 0; y < 256; y++) {
+                size_t at = (x * 7 + y) % n;
+                a[at] = (char)x;
+                b[at] = (char)y;
+                ck_assert_msg(str_eq_nocase((str){a, n}, (str){b, n}) == are_same_letters(x, y),
+                              "%02x %02x at %zu of %zu", x, y, at, n);
+                a[at] = 'q';
+                b[at] = 'Q';
+            }
+}
+END_TEST
+
 START_TEST(one_of_many)
 {
     static const str words[] = {STR_INIT("a"), STR_INIT(""), STR_INIT("Bc")};
@@ -301,6 +329,7 @@ static Suite *make_suite(void)
 
     tcase_add_test(tc, what_two_begin_with);
     tcase_add_test(tc, comparing);
+    tcase_add_test(tc, small_and_capital_letters);
     tcase_add_test(tc, one_of_many);
     tcase_add_test(tc, cutting);
     tcase_add_loop_test(tc, folders, 0, ARRAY_LEN(FOLDERS));

@@ -176,6 +176,26 @@ START_TEST(unfit_responses)
 }
 END_TEST
 
+/* Each byte at each place of a value: it is looked at eight bytes at a time. */
+START_TEST(headers_that_would_be_two)
+{
+    char value[20];
+
+    memset(value, 'v', sizeof value);
+    for (size_t n = 1; n <= sizeof value; n++)
+        for (size_t at = 0; at < n; at++)
+            for (int byte = 0; byte < 256; byte++) {
+                struct http_response res = {.status = 200};
+                bool breaks = byte == '\r' || byte == '\n' || byte == '\0';
+                value[at] = (char)byte;
+                http_header_add(&res, STR("Name"), (str){value, n});
+                ck_assert_msg(res.overflow == breaks, "%02x at %zu of %zu", (unsigned)byte, at, n);
+                ck_assert_uint_eq(res.nheaders, breaks ? 0 : 1);
+                value[at] = 'v';
+            }
+}
+END_TEST
+
 START_TEST(as_many_headers_as_fit)
 {
     client_say(&c, "GET /headers?48 HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -800,6 +820,7 @@ static void requests_case(Suite *s)
     tcase_add_test(t, statuses);
     tcase_add_loop_test(t, unfit_responses, 0, (int)ARRAY_LEN(unfit));
     tcase_add_test(t, as_many_headers_as_fit);
+    tcase_add_test(t, headers_that_would_be_two);
     tcase_add_test(t, http_1_0);
     tcase_add_test(t, client_asks_for_close);
     tcase_add_test(t, application_asks_for_close);

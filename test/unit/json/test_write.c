@@ -27,6 +27,8 @@ START_TEST(escapes)
             str all;
             memset(text, 'x', 12);
             text[at] = (char)c;
+            ck_assert(json_is_plain((str){text, 12}) == (want[1] == '\0'));
+            ck_assert(json_is_plain((str){text, at}));
             all = written((str){text, 12});
             ck_assert_uint_eq(all.n, 11 + strlen(want) + 2);
             ck_assert_int_eq(memcmp(all.p + 1 + at, want, strlen(want)), 0);
