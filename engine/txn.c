@@ -321,19 +321,16 @@ enum err engine_link(struct engine_txn *t, str key)
 enum err engine_del(struct engine_txn *t, str key)
 {
     enum err err = t->failed;
-    const uint8_t *body;
-    bool found;
+    bool found = false;
 
     if (err == OK && !key_fits(key))
         err = ERR_LIMIT;
     if (err == OK)
-        err = tree_find(t->view.pages, t->view.root, key, &body);
-    if (err == ERR_NOTFOUND)
-        return OK; /* nothing changes, so the log need not say so */
-    if (err == OK)
-        err = write_key_op(t, OP_DEL, key);
-    if (err == OK)
+        err = index_room(t->engine);
+    if (err == OK) /* first: if nothing changes, the log need not say so */
         err = apply_del(t->engine, key, &found);
+    if (err == OK && found)
+        err = write_key_op(t, OP_DEL, key);
     set_view(t);
     return err == OK ? OK : fail(t, err);
 }

@@ -42,10 +42,14 @@ static enum err principal_find(struct store_session *s, str name, uint32_t *out)
 {
     struct reader r;
     struct key k;
-    uint32_t number;
+    uint32_t number = store_memo_principal(s, name);
     str value;
     enum err e;
 
+    if (number != 0) {
+        *out = number;
+        return OK;
+    }
     store_key_init(&k, KEY_PRINCIPAL);
     store_key_add_text(&k, name);
     e = store_db_get(s, &k, &value);
@@ -54,9 +58,11 @@ static enum err principal_find(struct store_session *s, str name, uint32_t *out)
     r = store_reader(value);
     number = store_dec_u32(&r);
     e = store_dec_end(&r, true);
-    if (e == OK)
-        *out = number;
-    return e;
+    if (e != OK)
+        return e;
+    store_memo_add_principal(s, name, number);
+    *out = number;
+    return OK;
 }
 
 static enum err principal_make(struct store_session *s, str name, uint32_t *out)
@@ -86,14 +92,20 @@ static enum err principal_make(struct store_session *s, str name, uint32_t *out)
 static enum err principal_name(struct store_session *s, struct arena *a, uint32_t number, str *out)
 {
     struct key k;
-    str name;
+    str name = store_memo_principal_name(s, number);
     enum err e;
 
+    if (!str_none(name)) {
+        *out = arena_str(a, name);
+        return str_none(*out) ? ERR_NOMEM : OK;
+    }
     store_key_init(&k, KEY_PRINCIPAL_NAME);
     store_key_add_u32(&k, number);
     e = store_db_get(s, &k, &name);
-    if (e == OK)
+    if (e == OK) {
+        store_memo_add_principal(s, name, number);
         e = store_keep(s, a, &name);
+    }
     if (e == OK)
         *out = name;
     return e == ERR_NOTFOUND ? ERR_CORRUPT : e;
@@ -337,8 +349,9 @@ void store_shared_key(struct key *k, uint32_t list, uint32_t who, const struct o
         store_key_add_time(k, o);
 }
 
+/* `held`: the principal held something on the object before, so it is known that it does in the list. */
 static enum err share_add(struct store_session *s, uint32_t list, uint32_t who,
-                          const struct object *o)
+                          const struct object *o, bool held)
 {
     struct key k;
     bool known;
@@ -346,6 +359,8 @@ static enum err share_add(struct store_session *s, uint32_t list, uint32_t who,
 
     store_shared_key(&k, list, who, o);
     e = store_db_put(s, &k, STR(""));
+    if (held)
+        return e;
     store_shared_list_key(&k, who, list);
     if (e == OK)
         e = store_db_has(s, &k, &known);
@@ -388,7 +403,7 @@ static enum err share_one(struct store_session *s, uint32_t list, uint32_t who,
     if (before != NULL)
         e = share_remove(s, list, who, before, after == NULL);
     if (e == OK && after != NULL)
-        e = share_add(s, list, who, after);
+        e = share_add(s, list, who, after, before != NULL);
     return e;
 }
 

@@ -116,11 +116,11 @@ enum err store_list_key(struct key *k, struct store_list_id id)
     return e;
 }
 
-enum err store_list_check(struct store_list_id id)
+enum err store_list_check(struct store_session *s, struct store_list_id id)
 {
     struct key k;
 
-    return store_list_key(&k, id);
+    return store_memo_number(s, id) != 0 ? OK : store_list_key(&k, id);
 }
 
 enum err store_list_number(struct store_session *s, struct store_list_id id, uint32_t *out)

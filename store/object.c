@@ -212,10 +212,7 @@ static enum err id_check(str id)
 {
     if (id.n > STORE_MAX_ID_BYTES)
         return ERR_LIMIT;
-    for (size_t i = 0; i < id.n; i++)
-        if ((uint8_t)id.p[i] < 0x20 || id.p[i] == '"' || id.p[i] == '\\')
-            return ERR_SYNTAX;
-    return str_utf8_valid(id) ? OK : ERR_SYNTAX;
+    return json_is_plain(id) && str_utf8_valid(id) ? OK : ERR_SYNTAX;
 }
 
 static enum err time_check(const int64_t *asked)
@@ -286,7 +283,7 @@ enum err store_put(struct store_session *s, struct arena *a, struct store_list_i
 {
     STORE_TIME(s->thread->store, CREATE);
     struct object after;
-    enum err e = store_list_check(list);
+    enum err e = store_list_check(s, list);
 
     CHECK(s->txn != NULL && json_is(p->data, JSON_OBJECT));
     if (e == OK)

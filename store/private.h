@@ -241,11 +241,15 @@ struct memo *store_memo_new(void); /* NULL: no memory */
 void store_memo_free(struct memo *m);
 uint32_t store_memo_number(struct store_session *s, struct store_list_id id); /* 0: not known */
 void store_memo_add(struct store_session *s, struct store_list_id id, uint32_t number);
+uint32_t store_memo_principal(struct store_session *s, str name); /* 0: not known */
+/* Until the next is added, to be copied. STR_NONE: not known. */
+str store_memo_principal_name(struct store_session *s, uint32_t number);
+void store_memo_add_principal(struct store_session *s, str name, uint32_t number);
 
 /* ---- list.c ---------------------------------------------------------------------------------- */
 
 /* LIMIT: such a list cannot be. */
-MUST_CHECK enum err store_list_check(struct store_list_id id);
+MUST_CHECK enum err store_list_check(struct store_session *s, struct store_list_id id);
 /* NOTFOUND: never written, nor asked for its clock. */
 MUST_CHECK enum err store_list_number(struct store_session *s, struct store_list_id id,
                                       uint32_t *out);

@@ -367,6 +367,53 @@ START_TEST(a_principal_is_forgotten)
 END_TEST
 
 /* Each once, also when what is found goes away meanwhile. */
+static str holder_of(const char *id)
+{
+    const struct store_ace *acl;
+    struct store_object o;
+    size_t n;
+
+    ck_assert_ok(store_get(session, &arena, records, str_from(id), &o));
+    ck_assert_ok(store_acl_list(session, &arena, &o, &acl, &n));
+    ck_assert_uint_eq(n, 1);
+    return acl[0].principal;
+}
+
+/* More principals than a thread remembers, of which some come and go. */
+START_TEST(names_and_numbers_stay_together)
+{
+    enum { N = 100 };
+    str names[N];
+    uint32_t numbers[N];
+
+    begin_write();
+    for (int i = 0; i < N; i++) {
+        names[i] = arena_printf(&arena, "user:%d", i);
+        put_shared(arena_printf(&arena, "r%d", i).p, names[i], STORE_PERM_READ);
+    }
+    commit();
+    for (int round = 0; round < 3; round++) {
+        begin_read();
+        for (int i = 0; i < N; i++) {
+            struct store_principals p = resolve(&names[i], 1);
+            ck_assert_uint_eq(p.nids, 1);
+            ck_assert(round == 0 || i == 0 || p.ids[0] == numbers[i]);
+            ck_assert(round == 0 || i > 0 || p.ids[0] != numbers[i]);
+            numbers[i] = p.ids[0];
+            ck_assert_str_is(holder_of(arena_printf(&arena, "r%d", i).p), names[i].p);
+        }
+        end_read();
+        begin_write();
+        ck_assert_ok(store_set_acl(session, &arena, records, STR("r0"), NULL, 0));
+        ck_assert_ok(store_principal_forget(session, names[0]));
+        commit();
+        begin_write();
+        put_shared("r0", names[0], STORE_PERM_READ);
+        commit();
+    }
+}
+END_TEST
+
 START_TEST(shared_lists_one_after_the_other)
 {
     const struct store_ace acl[] = {{me, STORE_PERM_READ}, {you, STORE_PERM_WRITE}};
@@ -539,6 +586,7 @@ static Suite *make_suite(void)
                                   lists_that_are_shared,
                                   a_big_acl,
                                   a_principal_is_forgotten,
+                                  names_and_numbers_stay_together,
                                   shared_lists_one_after_the_other,
                                   numbers_of_principals_are_in_order,
                                   the_next_of_the_numbers,
