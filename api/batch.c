@@ -18,9 +18,15 @@ struct api_batch_part {
     struct api_req *answered; /* one of the two, when the batch has run */
 };
 
+struct headers {
+    struct http_header *at;
+    unsigned n;
+};
+
 struct api_batch {
     struct api_batch_part *parts;
     size_t count;
+    struct headers own; /* of the batch: each part begins with them */
 };
 
 /* ---- what the batch must look like ----------------------------------------------------------- */
@@ -51,8 +57,11 @@ static bool is_given(const struct json *v)
 
 static void check_method(struct api_req *r, const struct json *v, str name)
 {
+    static const str methods[] = {STR_INIT("GET"),   STR_INIT("HEAD"), STR_INIT("DELETE"),
+                                  STR_INIT("TRACE"), STR_INIT("POST"), STR_INIT("PUT"),
+                                  STR_INIT("PATCH")};
     if (is_given(v))
-        api_is_choice(r, v, name, "method", STR("GET, HEAD, DELETE, TRACE, POST, PUT, PATCH"));
+        api_is_choice(r, v, name, "method", methods, ARRAY_LEN(methods));
 }
 
 /* As long as the server lets the target of a request be, by default. */
@@ -86,8 +95,9 @@ static void check_headers(struct api_req *r, const struct json *v, str name)
 
 static void check_request(struct api_req *r, const struct json *v, str name, bool is_default)
 {
-    static const char *const members[] = {"method", "path", "headers", "body", NULL};
-    if (!api_is_mapping(r, v, name) || !api_only_members(r, v, members, name))
+    static const str members[] = {STR_INIT("method"), STR_INIT("path"), STR_INIT("headers"),
+                                  STR_INIT("body")};
+    if (!api_is_mapping(r, v, name) || !api_only_members(r, v, members, ARRAY_LEN(members), name))
         return;
     struct arena *a = r->arena;
     const struct json *path = json_get(v, STR("path")), *body = json_get(v, STR("body"));
@@ -155,12 +165,12 @@ static void check_recursion(struct api_req *r, const struct json *requests)
 
 static enum api_step check_batch(struct api_req *r, struct json **requests)
 {
-    static const char *const members[] = {"defaults", "requests", NULL};
+    static const str members[] = {STR_INIT("defaults"), STR_INIT("requests")};
     if (r->parent != NULL)
         return api_fail_invalid(r, "body", STR("requests"), recursive);
     r->invalid = NULL;
     if (api_body_usable(r) && api_is_mapping(r, r->root, STR("")) &&
-        api_only_members(r, r->root, members, STR(""))) {
+        api_only_members(r, r->root, members, ARRAY_LEN(members), STR(""))) {
         struct json *defaults = json_get(r->root, STR("defaults"));
         *requests = json_get(r->root, STR("requests"));
         if (too_many(r, *requests))
@@ -180,40 +190,46 @@ static enum api_step check_batch(struct api_req *r, struct json **requests)
 
 /* ---- the parts ------------------------------------------------------------------------------- */
 
-static void set_header(struct api_req *part, str name, str value)
+static void set_header(struct headers *h, str name, str value)
 {
-    for (unsigned i = 0; i < part->nheaders; i++)
-        if (str_eq_nocase(part->headers[i].name, name)) {
-            part->headers[i].value = value;
+    for (unsigned i = 0; i < h->n; i++)
+        if (str_eq_nocase(h->at[i].name, name)) {
+            h->at[i].value = value;
             return;
         }
-    part->headers[part->nheaders++] = (struct http_header){name, value};
+    h->at[h->n++] = (struct http_header){name, value};
+}
+
+/* Each name once, with all that was said under it. */
+static enum err own_headers(struct api_req *r, struct headers *own)
+{
+    own->at = ARENA_NEW_ARRAY(r->arena, struct http_header, r->nheaders);
+    if (own->at == NULL)
+        return ERR_NOMEM;
+    for (unsigned i = 0; i < r->nheaders; i++)
+        if (!str_eq_nocase(r->headers[i].name, STR("Content-Length")))
+            set_header(own, r->headers[i].name, http_header_get(r->http, r->headers[i].name));
+    return OK;
 }
 
 /* The batch's own headers, with the part's over them. */
 static enum err part_headers(struct api_req *r, struct api_req *part, const struct json *headers)
 {
-    size_t most = r->nheaders + (headers ? json_count(headers) : 0) + 1;
-    part->headers = ARENA_NEW_ARRAY(r->arena, struct http_header, most);
-    if (part->headers == NULL)
+    const struct headers *own = &r->batch->own;
+    size_t most = own->n + (headers ? json_count(headers) : 0) + 1;
+    struct headers h = {ARENA_NEW_ARRAY(r->arena, struct http_header, most), own->n};
+    if (h.at == NULL)
         return ERR_NOMEM;
-    for (unsigned i = 0; i < r->nheaders; i++)
-        if (!str_eq_nocase(r->headers[i].name, STR("Content-Length")))
-            set_header(part, r->headers[i].name,
-                       api_req_header(r, arena_cstr(r->arena, r->headers[i].name)));
+    memcpy(h.at, own->at, own->n * sizeof *own->at);
     str name;
     struct json *value;
     for (size_t i = 0; headers && json_member(headers, i, &name, &value); i++)
-        set_header(part, name, json_string(value));
+        set_header(&h, name, json_string(value));
+    if (part->body_json)
+        set_header(&h, STR("Content-Type"), STR("application/json; charset=utf-8"));
+    part->headers = h.at;
+    part->nheaders = h.n;
     return OK;
-}
-
-static void part_body(struct api_req *part, const struct json *body)
-{
-    if (body == NULL || json_count(body) == 0)
-        return;
-    part->body_json = body;
-    set_header(part, STR("Content-Type"), STR("application/json; charset=utf-8"));
 }
 
 static str part_target(struct api_req *r, str path)
@@ -231,12 +247,11 @@ static enum err make_part(struct api_req *r, const struct json *spec, struct api
         api_req_part(r, is_given(method) ? json_string(method) : STR("GET"), target);
     if (part == NULL || str_none(target))
         return ERR_NOMEM;
-    enum err e = part_headers(r, part, json_get(spec, STR("headers")));
-    if (e != OK)
-        return e;
-    part_body(part, json_get(spec, STR("body")));
+    const struct json *body = json_get(spec, STR("body"));
+    if (body && json_count(body) > 0)
+        part->body_json = body;
     *out = part;
-    return OK;
+    return part_headers(r, part, json_get(spec, STR("headers")));
 }
 
 /* The same request once more, where the answer `redirect` sends it. NULL: no memory. */
@@ -312,16 +327,16 @@ enum api_step api_batch_prepare(struct api_req *r)
         return api_fail_err(r, ERR_NOMEM);
     b->count = json_count(requests);
     r->batch = b;
-    for (size_t i = 0; i < b->count; i++) {
-        enum err e = prepare_part(r, json_at(requests, i), &b->parts[i]);
-        if (e != OK)
-            return api_fail_err(r, e);
-        if (r->retry_seconds > 0) /* all or nothing */
+    enum err e = own_headers(r, &b->own);
+    for (size_t i = 0; e == OK && i < b->count; i++) {
+        struct api_batch_part *p = &b->parts[i];
+        e = prepare_part(r, json_at(requests, i), p);
+        if (e == OK && r->retry_seconds > 0) /* all or nothing */
             return api_limit_stop_batch(r);
-        if (b->parts[i].step == STEP_WAIT || b->parts[i].then_step == STEP_WAIT)
+        if (e == OK && (p->step == STEP_WAIT || p->then_step == STEP_WAIT))
             return STEP_WAIT; /* all of them are prepared anew */
     }
-    return STEP_NEXT;
+    return e == OK ? STEP_NEXT : api_fail_err(r, e);
 }
 
 void api_batch_set_loop(struct api_batch *b, struct api_loop *loop)

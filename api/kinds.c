@@ -210,10 +210,14 @@ static bool is_uuid(str id)
 
 bool api_valid_id(str id)
 {
+    static const bool in_id[256] = {
+        ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
+        ['_'] = true,         ['-'] = true,
+    };
     if (id.n == 0 || id.n > STORE_MAX_ID_BYTES || !str_is_alnum(id.p[0]))
         return false;
     for (size_t i = 1; i < id.n; i++)
-        if (!str_is_alnum(id.p[i]) && id.p[i] != '_' && id.p[i] != '-')
+        if (!in_id[(unsigned char)id.p[i]])
             return false;
     return true;
 }

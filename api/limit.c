@@ -125,16 +125,12 @@ bool api_limit_admit(void *loop_ctx, struct http_req *http)
 
 /* ---- credentials and users ------------------------------------------------------------------- */
 
-static bool is_own(struct api_req *r, str credentials)
-{
-    return r->parent == NULL ||
-           !str_eq(credentials, api_req_header(api_outermost(r), "Authorization"));
-}
-
 bool api_limit_is_try(struct api_req *r)
 {
+    if (r->api->limits.failures == NULL)
+        return false;
     str credentials = api_req_header(r, "Authorization");
-    return r->api->limits.failures != NULL && !str_none(credentials) && is_own(r, credentials) &&
+    return !str_none(credentials) && !api_is_identified(r, credentials) &&
            !is_exempt(r->api, api_outermost(r)->http);
 }
 

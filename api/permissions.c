@@ -6,35 +6,52 @@
  */
 #include "api/private.h"
 
+#define FEW ((size_t)8) /* they are looked through faster than hashed */
+
 struct acl_builder {
     struct api_req *r;
     struct store_ace *aces;
     size_t n, cap;
-    struct map index; /* principal -> entry, so that long lists stay cheap */
+    struct map
+        index; /* principal -> entry, so that long lists stay cheap: when cap is more than FEW */
     bool changed;
 };
 
+static enum err index_put(struct acl_builder *b, struct store_ace *ace)
+{
+    return b->cap > FEW ? map_put(&b->index, ace->principal, ace) : OK;
+}
+
+static struct store_ace *index_get(const struct acl_builder *b, str principal)
+{
+    if (b->cap > FEW)
+        return map_get(&b->index, principal);
+    for (size_t i = 0; i < b->n; i++)
+        if (str_eq(b->aces[i].principal, principal))
+            return &b->aces[i];
+    return NULL;
+}
+
 static enum err grow(struct acl_builder *b)
 {
-    size_t cap = b->cap ? b->cap * 2 : 16;
+    size_t cap = b->cap ? b->cap * 2 : FEW;
     struct store_ace *aces = ARENA_NEW_ARRAY(b->r->arena, struct store_ace, cap);
     if (aces == NULL)
         return ERR_NOMEM;
-    map_init(&b->index, b->r->arena);
-    for (size_t i = 0; i < b->n; i++) {
+    for (size_t i = 0; i < b->n; i++)
         aces[i] = b->aces[i];
-        enum err e = map_put(&b->index, aces[i].principal, &aces[i]);
-        if (e != OK)
-            return e;
-    }
     b->aces = aces;
     b->cap = cap;
-    return OK;
+    map_init(&b->index, b->r->arena);
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < b->n; i++)
+        e = index_put(b, &aces[i]);
+    return e;
 }
 
 static enum err allow(struct acl_builder *b, str principal, unsigned perms)
 {
-    struct store_ace *ace = map_get(&b->index, principal);
+    struct store_ace *ace = index_get(b, principal);
     if (ace) {
         b->changed = b->changed || (ace->perms & perms) != perms;
         ace->perms |= perms;
@@ -48,7 +65,7 @@ static enum err allow(struct acl_builder *b, str principal, unsigned perms)
     b->changed = true;
     ace = &b->aces[b->n++];
     *ace = (struct store_ace){principal, perms};
-    return map_put(&b->index, principal, ace);
+    return index_put(b, ace);
 }
 
 /* What the body says of one permission: a list of principals, or (JSON patch) an object of them. */

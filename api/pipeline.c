@@ -65,14 +65,24 @@ static str connection_header(void *ctx, str name)
     return found;
 }
 
+bool api_is_identified(struct api_req *r, str credentials)
+{
+    return r->parent && str_eq(credentials, api_req_header(api_outermost(r), "Authorization"));
+}
+
 static enum api_step identify(struct api_req *r)
 {
     struct api_req *outer = api_outermost(r);
     if (api_limit_before_identify(r) == STEP_DONE)
         return STEP_DONE;
+    str credentials = api_req_header(r, "Authorization");
+    if (api_is_identified(r, credentials)) {
+        r->user = outer->user;
+        return api_limit_after_identify(r);
+    }
     struct auth_request a = {.arena = r->arena,
                              .memory = r->loop->memory,
-                             .authorization = api_req_header(r, "Authorization"),
+                             .authorization = credentials,
                              .peer = outer->http->peer,
                              .header = connection_header,
                              .ctx = r};

@@ -383,6 +383,8 @@ enum api_step api_run_in_session(struct api_req *r);
 /* In a snapshot, which gives up when it has looked at more than that (store_work_at_most). */
 enum api_step api_run_reading(struct api_req *r, uint64_t at_once);
 bool api_needs_write(const struct api_req *r);
+/* Does a part of a batch bring the credentials of the batch, so that it is known who asks? */
+bool api_is_identified(struct api_req *r, str credentials);
 /* True for a part of a batch that an error stopped: it goes out barer than others, and is told by the
  * path that was asked for, as in the reference. */
 bool api_was_stopped(const struct api_req *r);
@@ -577,14 +579,16 @@ void api_validate_group(struct api_req *r, struct json *data, const char *prefix
 void api_validate_collection(struct api_req *r, struct json *data, const char *prefix);
 void api_check_permissions(struct api_req *r, const struct json *permissions);
 bool api_is_falsy(const struct json *v); /* as Python sees it: null, false, 0, "", [], {} */
-/* The reference's checks of a value of the body, as api_is_text(): text that is one of "a, b", text that
+/* The reference's checks of a value of the body, as api_is_text(): text that is one of n, text that
  * begins with a slash; NULL where there is none. */
 bool api_is_mapping(struct api_req *r, const struct json *v, str name);
 bool api_is_sequence(struct api_req *r, const struct json *v, str name);
-bool api_is_choice(struct api_req *r, const struct json *v, str name, const char *key, str choices);
+bool api_is_choice(struct api_req *r, const struct json *v, str name, const char *key,
+                   const str *choices, size_t n);
 bool api_is_path(struct api_req *r, const struct json *v, str name, const char *key);
-/* Of a mapping: has it no members but the known (up to NULL)? */
-bool api_only_members(struct api_req *r, const struct json *v, const char *const *known, str name);
+/* Of a mapping: has it no members but the n known? */
+bool api_only_members(struct api_req *r, const struct json *v, const str *known, size_t n,
+                      str name);
 str api_python_str(struct arena *a, const struct json *v); /* a value as messages show it */
 
 /* ---- schema.c -------------------------------------------------------------------------------- */

@@ -84,6 +84,11 @@ static bool take_rest(const struct api_route *route, str path, struct api_segmen
     return have->n == n;
 }
 
+static bool may_match(const struct api_route *route, const struct api_segments *segments)
+{
+    return route->takes_rest ? segments->n >= route->segments.n : segments->n == route->segments.n;
+}
+
 /* Has the path, whose segments these are, the form of the route's? */
 static bool matches(const struct api_route *route, str path, const struct api_segments *segments,
                     str wanted, str *value)
@@ -144,7 +149,8 @@ static const struct api_route *find(const struct api *a, str path,
 {
     str none = STR_NONE;
     for (size_t i = 0; i < a->nroutes; i++)
-        if (matches(&a->routes[i], path, segments, none, &none))
+        if (may_match(&a->routes[i], segments) &&
+            matches(&a->routes[i], path, segments, none, &none))
             return &a->routes[i];
     return NULL;
 }

@@ -59,16 +59,17 @@ bool api_is_text(struct api_req *r, const struct json *v, str name, const char *
     return false;
 }
 
-bool api_is_choice(struct api_req *r, const struct json *v, str name, const char *key, str choices)
+bool api_is_choice(struct api_req *r, const struct json *v, str name, const char *key,
+                   const str *choices, size_t n)
 {
     if (!api_is_text(r, v, name, key))
         return false;
-    for (str rest = choices; !str_none(rest);)
-        if (str_eq(str_trim(str_cut(&rest, ',')), json_string(v)))
-            return true;
-    api_invalid_add(
-        r, "body", name,
-        ARENA_JOIN(r->arena, STR("\""), json_string(v), STR("\" is not one of "), choices));
+    if (str_is_one_of(json_string(v), choices, n))
+        return true;
+    str told = ARENA_JOIN(r->arena, STR("\""), json_string(v), STR("\" is not one of "));
+    for (size_t i = 0; i < n; i++)
+        told = ARENA_JOIN(r->arena, told, i ? STR(", ") : STR(""), choices[i]);
+    api_invalid_add(r, "body", name, told);
     return false;
 }
 
@@ -92,20 +93,21 @@ bool api_is_sequence(struct api_req *r, const struct json *v, str name)
     return false;
 }
 
-bool api_only_members(struct api_req *r, const struct json *v, const char *const *known, str name)
+bool api_only_members(struct api_req *r, const struct json *v, const str *known, size_t n, str name)
 {
-    struct json *unknown = json_new_object(r->arena);
+    struct json *unknown = NULL;
     str member;
     struct json *value;
     for (size_t i = 0; json_member(v, i, &member, &value); i++) {
-        bool found = false;
-        for (size_t k = 0; known[k]; k++)
-            found = found || str_eq(member, str_from(known[k]));
-        if (!found && json_set(r->arena, unknown, member, json_copy(r->arena, value)) != OK)
-            return false;
+        if (str_is_one_of(member, known, n))
+            continue;
+        if (unknown == NULL)
+            unknown = json_new_object(r->arena);
+        if (json_set(r->arena, unknown, member, json_copy(r->arena, value)) != OK)
+            return false; /* no answer leaves: the arena remembers */
     }
-    if (unknown == NULL || json_count(unknown) == 0)
-        return unknown != NULL;
+    if (unknown == NULL)
+        return true;
     api_invalid_add(r, "body", name,
                     ARENA_JOIN(r->arena, STR("Unrecognized keys in mapping: \""),
                                api_python_str(r->arena, unknown), STR("\"")));
@@ -308,12 +310,15 @@ bool api_body_usable(struct api_req *r)
 
 static void check_patch_operation(struct api_req *r, struct json *op, size_t i)
 {
-    static const char *const members[] = {"op", "path", "from", "value", NULL};
-    str name = arena_printf(r->arena, "%zu", i);
-    if (!api_is_mapping(r, op, name) || !api_only_members(r, op, members, name))
+    static const str members[] = {STR_INIT("op"), STR_INIT("path"), STR_INIT("from"),
+                                  STR_INIT("value")};
+    static const str ops[] = {STR_INIT("test"),    STR_INIT("add"),  STR_INIT("remove"),
+                              STR_INIT("replace"), STR_INIT("move"), STR_INIT("copy")};
+    str name = number(r, i);
+    if (!api_is_mapping(r, op, name) || !api_only_members(r, op, members, ARRAY_LEN(members), name))
         return;
-    api_is_choice(r, json_get(op, STR("op")), ARENA_JOIN(r->arena, name, STR(".op")), "op",
-                  STR("test, add, remove, replace, move, copy"));
+    api_is_choice(r, json_get(op, STR("op")), ARENA_JOIN(r->arena, name, STR(".op")), "op", ops,
+                  ARRAY_LEN(ops));
     api_is_path(r, json_get(op, STR("path")), ARENA_JOIN(r->arena, name, STR(".path")), "path");
     const struct json *from = json_get(op, STR("from"));
     if (from == NULL || api_is_falsy(from))
@@ -340,8 +345,9 @@ static void check_patch(struct api_req *r)
 
 static void check_object_body(struct api_req *r)
 {
-    static const char *const members[] = {"data", "permissions", NULL};
-    if (!api_is_mapping(r, r->root, STR("")) || !api_only_members(r, r->root, members, STR("")))
+    static const str members[] = {STR_INIT("data"), STR_INIT("permissions")};
+    if (!api_is_mapping(r, r->root, STR("")) ||
+        !api_only_members(r, r->root, members, ARRAY_LEN(members), STR("")))
         return;
     r->data = json_get(r->root, STR("data"));
     r->permissions = json_get(r->root, STR("permissions"));
