@@ -82,9 +82,10 @@ struct api_req *api_req_new(struct api_loop *loop, struct http_req *http)
 struct api_req *api_req_part(struct api_req *parent, str method, str target)
 {
     struct api_req *r = ARENA_NEW(parent->arena, struct api_req);
-    struct http_response *out = ARENA_NEW(parent->arena, struct http_response);
+    struct http_response *out = arena_alloc(parent->arena, sizeof *out);
     if (r == NULL || out == NULL)
         return NULL;
+    http_response_init(out);
     r->api = parent->api;
     r->loop = parent->loop;
     r->arena = parent->arena;

@@ -60,6 +60,15 @@ struct http_response {
     bool close; /* close the connection behind this response */
 };
 
+/* Nothing is said yet. Places of headers that are not used stay as they are. */
+static inline void http_response_init(struct http_response *res)
+{
+    res->status = 0;
+    res->nheaders = 0;
+    res->overflow = res->length_unsaid = res->close = false;
+    res->body = STR("");
+}
+
 struct http_req {
     struct arena *arena;
     str method; /* as sent: upper case is not forced */

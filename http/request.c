@@ -52,10 +52,7 @@ static void exchange_clear(struct exchange *ex, struct conn *c)
     ex->req.network = c->network->number;
     ex->req.tls = c->use == USE_SERVE_TLS;
     ex->req.app_data = NULL;
-    ex->req.res.status = 0;
-    ex->req.res.nheaders = 0;
-    ex->req.res.overflow = ex->req.res.close = ex->req.res.length_unsaid = false;
-    ex->req.res.body = STR("");
+    http_response_init(&ex->req.res);
 }
 
 struct exchange *exchange_take(struct conn *c)
