@@ -10,6 +10,10 @@
  */
 #include "json/private.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 /* Marks the bytes of w that are zero; exact up to and including the lowest one marked. */
 static uint64_t zero_bytes(uint64_t w)
 {
@@ -35,9 +39,19 @@ static uint64_t load8(const char *p)
     return w;
 }
 
-/* The first quote or backslash, or `end`. */
+/* The first quote or backslash, or `end`; sixteen bytes at a time where the processor can. */
 static inline const char *special_in_string(const char *p, const char *end)
 {
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
+    for (; end - p >= 16; p += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i is = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash));
+        unsigned marks = (unsigned)_mm_movemask_epi8(is);
+        if (marks != 0)
+            return p + __builtin_ctz(marks);
+    }
+#endif
     while (end - p >= 8) {
         uint64_t w = load8(p),
                  marks = zero_bytes(w ^ EACH_BYTE('"')) | zero_bytes(w ^ EACH_BYTE('\\'));
@@ -204,13 +218,30 @@ static int decoder_next(struct decoder *d)
     return c;
 }
 
-/* As str_cmp of the decoded strings. */
+/* Where both end, or differ, is byte n: is there an escape before it, or there? */
+static bool has_escapes_to(str x, str y, size_t n)
+{
+    if ((n < x.n && x.p[n] == '\\') || (n < y.n && y.p[n] == '\\'))
+        return true;
+    if (n >= 8)
+        return has_escapes((str){x.p, n});
+    for (size_t i = 0; i < n; i++)
+        if (x.p[i] == '\\')
+            return true;
+    return false;
+}
+
+/* As str_cmp of the decoded strings. Most differ early: what is behind that is not looked at. */
 static int compare_inside(str x, str y)
 {
     struct decoder p = {.rest = x}, q = {.rest = y};
+    size_t n = str_common(x, y);
 
-    if (!has_escapes(x) && !has_escapes(y))
-        return str_cmp(x, y);
+    if (!has_escapes_to(x, y, n)) {
+        if (n == x.n || n == y.n)
+            return (x.n > y.n) - (x.n < y.n);
+        return (unsigned char)x.p[n] < (unsigned char)y.p[n] ? -1 : 1;
+    }
     for (;;) {
         int c = decoder_next(&p), d = decoder_next(&q);
         if (c != d)
