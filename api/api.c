@@ -300,9 +300,10 @@ static void resume(void *ctx, struct http_req *req)
     api_request_resume(req);
 }
 
-static void turn_end(void *ctx)
+static uint64_t turn_end(void *ctx)
 {
     api_turn_end(ctx);
+    return api_soon_ns(ctx);
 }
 
 /* The server refused a request before it was one: the same form of error, the server's status. */

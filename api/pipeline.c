@@ -444,6 +444,7 @@ static enum outcome finish_write(struct api_req *r, enum api_step s)
 static void let_go(struct api_loop *loop)
 {
     loop->waiting = 0;
+    api_soon_disk(loop);
     store_commits_go(loop->thread);
 }
 
@@ -546,6 +547,7 @@ void api_request_resume(struct http_req *http)
         return;
     }
     r->loop->at_disk--;
+    api_soon_answer(r->loop);
     if (r->commit_result != OK)
         api_fail_err(r, r->commit_result);
     for (unsigned i = 0; r->commit_result == OK && i < r->nafters; i++)
@@ -563,6 +565,7 @@ void api_request_resume(struct http_req *http)
 void api_request_handle(struct api_loop *loop, struct http_req *http)
 {
     struct api_req *r = api_req_new(loop, http);
+    api_soon_request(loop);
     if (r == NULL) {
         api_refuse_without_memory(http);
         http_respond(http);

@@ -180,6 +180,15 @@ struct api {
     str description; /* what /__api__ answers, from behind the host on (openapi.c) */
 };
 
+/* What a loop expects next (soon.c). */
+enum api_sooner { SOON_NOTHING, SOON_DISK, SOON_REQUEST };
+
+struct api_soon {
+    enum api_sooner what;
+    uint64_t since_ns;
+    uint64_t took_ns[SOON_REQUEST + 1]; /* the last time; 0: it never happened */
+};
+
 struct api_loop {
     struct api *api;
     struct store_thread *thread;
@@ -188,6 +197,7 @@ struct api_loop {
     unsigned at_disk,
         waiting; /* requests whose commit is not durable; those of them not let go yet, */
     uint64_t waiting_since_ns; /* the first of which was made then */
+    struct api_soon soon;
 };
 
 /* A list of what is made for the answer: its objects have these fields and no time. */
@@ -394,6 +404,15 @@ void api_finish(struct api_req *r);
 void api_refuse_without_memory(struct http_req *http); /* not even for its struct api_req */
 /* The headers that every answer has, also the parts of a batch. */
 void api_finish_headers(struct api_req *r);
+
+/* ---- soon.c ---------------------------------------------------------------------------------- */
+
+/* A write was handed to the committer; an answer that waited for the disk is about to be sent; a request has come. */
+void api_soon_disk(struct api_loop *loop);
+void api_soon_answer(struct api_loop *loop);
+void api_soon_request(struct api_loop *loop);
+/* For so long from now on the loop should look for events without sleeping. */
+uint64_t api_soon_ns(const struct api_loop *loop);
 
 /* ---- work.c ---------------------------------------------------------------------------------- */
 

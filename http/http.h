@@ -141,8 +141,10 @@ struct http_app {
     bool (*admit)(void *loop_ctx, struct http_req *req);
     void (*handle)(void *loop_ctx, struct http_req *req);
     void (*resume)(void *loop_ctx, struct http_req *req);
-    /* All that had come for the loop has been handled or resumed: it is about to wait for more. NULL: nothing. */
-    void (*turn_end)(void *loop_ctx);
+    /* All that had come for the loop has been handled or resumed: it is about to wait for more. Returns for how many
+     * nanoseconds something is so near that it should rather look for it again and again than sleep; 0: it may
+     * sleep. NULL: the same. */
+    uint64_t (*turn_end)(void *loop_ctx);
     /*
      * The server itself refuses a request: 400 malformed, 408 too slow, 413 body too large, 414
      * target too long, 417, 431 head too large, 501 unknown transfer coding, 503 no memory for the

@@ -415,14 +415,25 @@ static void adopt_tls(struct loop *l)
     l->tls = atomic_exchange(&l->next_tls, NULL);
 }
 
+static int wait_for_events(struct loop *l, struct epoll_event *events)
+{
+    int ms = next_turn_ms(l), n = 0;
+
+    if (l->look.ns > 0 && ms != 0)
+        n = look_for_events(&l->look, l->epoll_fd, events, EVENTS_PER_TURN);
+    if (n != 0)
+        return n;
+    atomic_store_explicit(&l->asleep, true, memory_order_relaxed);
+    n = epoll_wait(l->epoll_fd, events, EVENTS_PER_TURN, ms);
+    atomic_store_explicit(&l->asleep, false, memory_order_relaxed);
+    return n;
+}
+
 static void one_turn(struct loop *l)
 {
     struct epoll_event events[EVENTS_PER_TURN];
-    int n;
+    int n = wait_for_events(l, events);
 
-    atomic_store_explicit(&l->asleep, true, memory_order_relaxed);
-    n = epoll_wait(l->epoll_fd, events, EVENTS_PER_TURN, next_turn_ms(l));
-    atomic_store_explicit(&l->asleep, false, memory_order_relaxed);
     atomic_store_explicit(&l->cpu, sched_getcpu(), memory_order_relaxed);
 
     CHECK(n >= 0 || errno == EINTR);
@@ -435,7 +446,7 @@ static void one_turn(struct loop *l)
     scarce_check(l);
     check_stop(l);
     if (l->server->opt.app.turn_end != NULL) /* behind all that may have handled a request */
-        l->server->opt.app.turn_end(l->ctx);
+        l->look.ns = l->server->opt.app.turn_end(l->ctx);
     if (l->accept_paused && l->now_ms >= l->accept_retry_ms)
         accept_again(l);
     conn_free_dead(l);

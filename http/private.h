@@ -404,6 +404,19 @@ struct listener {
 
 struct conn_slab;
 
+/* ---- look.c ---------------------------------------------------------------------------------- */
+
+struct look {
+    uint64_t ns; /* so long there is a reason to; 0: there is none */
+    uint64_t paused_until_ns, pause_ns;
+};
+
+/* As epoll_wait(), for look->ns at most. 0: there were none, or it is no time to look. */
+struct epoll_event;
+int look_for_events(struct look *look, int epoll_fd, struct epoll_event *events, int most);
+
+/* ---- loop.c, its state ----------------------------------------------------------------------- */
+
 struct loop {
     struct http_server *server;
     unsigned index;
@@ -424,6 +437,7 @@ struct loop {
     uint64_t stop_deadline_ms;
     atomic_uint turned; /* server->asked, as of the last turn */
     atomic_bool asleep; /* it waits for events */
+    struct look look;   /* before that */
     atomic_int cpu;     /* that it ran on when it began its turn */
     uint64_t now_ms;    /* monotonic, as of the last return of epoll_wait */
 
