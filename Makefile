@@ -151,7 +151,7 @@ test-clients: deps ## the real clients, Python and JavaScript, and a SIGKILL bet
 	$(Q)$(MAKE) --no-print-directory kinto
 	$(Q)KINTO_BIN=$(abspath $(B)/kinto) ./test/clients/run.sh
 
-THREADED   := base/test_pool base/test_purse base/test_rate http/test_crowds http/test_handshakes http/test_memory unit/http/test_tls http/test_rate_limit engine/test_threads engine/test_index engine/test_reserve engine/test_backup http/test_server http/test_bind http/test_stop http/test_concurrency http/test_client store/test_cache auth/test_jwt api/test_aside api/test_gzip http/test_gzip api/test_extend plugins/test_series http/test_prometheus http/test_quotas plugins/test_openid plugins/test_outbox plugins/test_plugins http/test_accounts http/test_account_mail http/test_openid http/test_statsd http/test_process http/test_together
+THREADED   := http/test_look base/test_thread http/test_durability base/test_pool base/test_purse base/test_rate http/test_crowds http/test_handshakes http/test_memory unit/http/test_tls http/test_rate_limit engine/test_threads engine/test_index engine/test_reserve engine/test_backup http/test_server http/test_bind http/test_stop http/test_concurrency http/test_client store/test_cache auth/test_jwt api/test_aside api/test_gzip http/test_gzip api/test_extend plugins/test_series http/test_prometheus http/test_quotas plugins/test_openid plugins/test_outbox plugins/test_plugins http/test_accounts http/test_account_mail http/test_openid http/test_statsd http/test_process http/test_together
 test-threads: deps ## what has threads, under TSan
 	$(Q)$(MAKE) --no-print-directory SANITIZE=thread SUITE="$(THREADED)" check
 

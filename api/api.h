@@ -8,7 +8,10 @@
  *     api_new(&api, &options, &detail);
  *     plugins_load(api, settings, &detail);
  *     api_describe(api);
- *     http_options.app = api_http_app(api);
+ *     api_start(api);
+ *     app = api_http_app(api), http_server_run(server, &app, &detail);
+ *     ...
+ *     api_stop(api), http_server_stop(server), api_free(api);
  *
  * Threads. api_new to api_start, the api_add_* functions, api_keep, api_stop and api_free belong to the main
  * thread; only api_stop() comes while requests are served. api_run_aside() and api_is_stopping() are
@@ -544,10 +547,11 @@ enum api_step api_fail_titled(struct api_req *r, int status, const char *title);
 enum api_step api_fail_readonly(struct api_req *r); /* 405 of a read-only server */
 /* With "details" that name the kind of object and its id. */
 enum api_step api_fail_missing(struct api_req *r, enum api_error e, str id, const char *resource);
-/* A failure below: NOMEM, LIMIT, IO, ... -> 413, 503 or 500. */
+/* A failure below: LIMIT -> 413, CONFLICT and EXISTS 409, NOTFOUND 404, else 503 or 500. Or WAIT: it is a TIMEOUT, as the
+ * session has looked at more than a loop may, and the steps run again aside (aside.c). What it answers is to be returned. */
 enum api_step api_fail_err(struct api_req *r, enum err e);
 #ifdef __clang_analyzer__ /* as in base/err.h: it should know that nothing goes on behind it */
-#define api_fail_err(r, e) ((void)(api_fail_err)((r), (e)), STEP_DONE)
+#define api_fail_err(r, e) ((api_fail_err)((r), (e)) == STEP_WAIT ? STEP_WAIT : STEP_DONE)
 #endif
 bool api_is_invalid(const struct api_req *r); /* has api_invalid_add() added any? */
 /* One answer of all that api_invalid_add() added; status 400, 406 or 415. */

@@ -349,6 +349,19 @@ void api_batch_set_loop(struct api_batch *b, struct api_loop *loop)
     }
 }
 
+/* Of single objects, so many take a fifth of a millisecond. */
+#define FEW_PARTS 25
+
+bool api_batch_is_short(const struct api_req *r)
+{
+    bool is_short = r->batch->count <= FEW_PARTS;
+    for (size_t i = 0; is_short && i < r->batch->count; i++) {
+        const struct api_batch_part *p = &r->batch->parts[i];
+        is_short = api_is_short(p->req) && (p->then == NULL || api_is_short(p->then));
+    }
+    return is_short;
+}
+
 bool api_batch_writes(const struct api_req *r)
 {
     for (size_t i = 0; i < r->batch->count; i++) {

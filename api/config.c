@@ -133,6 +133,7 @@ enum err api_config_load(struct api *a, struct err_detail *d)
     c->schema_validation = settings_bool(s, "kinto.experimental_collection_schema_validation");
     c->batch_max = settings_int(s, "kinto.batch_max_requests", 25);
     c->paginate_by = settings_int(s, "kinto.paginate_by", 0);
+    c->stay_awake_ns = (uint64_t)settings_int(s, "kinto.stay_awake_us", 300) * 1000;
     c->gzip = settings_bool(s, "kinto.gzip");
     c->gzip_min_bytes = (size_t)settings_int(s, "kinto.gzip_min_bytes", 1400);
     c->max_fetch = settings_int(s, "kinto.storage_max_fetch_size", 10000);

@@ -395,7 +395,7 @@ void api_refuse_without_memory(struct http_req *http)
  * that waits for the disk. */
 enum outcome { ANSWERED, NEEDS_WORK, NEEDS_DISK };
 
-/* Called by the committer, or inside store_commit: the answer may leave, or has to be taken back.
+/* Called by the committer, or inside store_commit_soon: the answer may leave, or has to be taken back.
  */
 static void committed(void *arg, enum err result)
 {
@@ -427,7 +427,9 @@ static enum outcome finish_write(struct api_req *r, enum api_step s)
     if (r->loop->waiting++ == 0)
         r->loop->waiting_since_ns = clock_mono_ns();
     r->loop->at_disk++;
-    store_commit_soon(r->session, committed, r);
+    struct store_session *session = r->session;
+    r->session = NULL;
+    store_commit_soon(session, committed, r); /* which may have been told before this returns */
     return NEEDS_DISK;
 }
 
@@ -454,20 +456,18 @@ void api_turn_end(struct api_loop *loop)
         let_go(loop);
 }
 
-/* A batch of so many parts takes a fifth of the time. */
-#define FEW_PARTS 25
-
-static bool is_short(const struct api_req *r)
+bool api_is_short(const struct api_req *r)
 {
     if (r->batch)
-        return api_batch_parts(r) <= FEW_PARTS;
+        return api_batch_is_short(r);
     return r->route && (r->route->type == TYPE_OBJECT || r->method == METHOD_POST);
 }
 
 static void let_go_in_time(struct api_req *r)
 {
     struct api_loop *loop = r->loop;
-    if (loop->waiting > 0 && (!is_short(r) || clock_mono_ns() - loop->waiting_since_ns >= WAIT_NS))
+    if (loop->waiting > 0 &&
+        (!api_is_short(r) || clock_mono_ns() - loop->waiting_since_ns >= WAIT_NS))
         let_go(loop);
 }
 

@@ -1,5 +1,21 @@
 /*
  * api/private.h - what the files of api/ share. Plugins see api/api.h only.
+ *
+ *     api.c        the API as an object                  config.c      the settings, read once (settings.c: their rows)
+ *     pipeline.c   the life of a request: begin there    request.c     the making of a struct api_req
+ *     routes.c     from a target to an endpoint          resource.c    the objects that a URL names
+ *     kinds.c      the kinds of objects                  query.c       the query string
+ *     principals.c as whom the caller acts               authorize.c   may he?
+ *     negotiate.c  Accept and Content-Type               cors.c        pages of other origins
+ *     validate.c   headers, query and body               schema.c      JSON Schemas
+ *     precond.c    If-Match and If-None-Match            permissions.c those of an object after a request
+ *     read.c, write.c, patch.c  the methods              events.c      what follows from a change
+ *     page.c       filters, order, limit, pages          render.c      bodies and headers
+ *     batch.c      several requests in one               list_permissions.c, user_data.c, root.c, openapi.c and
+ *     error.c      every error response                                openapi_operation.c  other endpoints
+ *     limit.c      429                                   work.c        what takes long, on threads of a pool
+ *     aside.c      long reads, the same                  soon.c        what a loop does not sleep for
+ *     gzip.c       answers, compressed                   observe.c     who measures is told; logged.c: the log
  */
 #ifndef API_PRIVATE_H
 #define API_PRIVATE_H
@@ -124,6 +140,7 @@ struct api_config {
     unsigned erase_methods;                    /* METHOD_BITs */
     bool gzip;
     size_t gzip_min_bytes;
+    uint64_t stay_awake_ns; /* soon.c; 0: never */
 };
 
 /* The headers that pages of other origins may read. */
@@ -393,6 +410,8 @@ enum api_step api_run_in_session(struct api_req *r);
 /* In a snapshot, which gives up when it has looked at more than that (store_work_at_most). */
 enum api_step api_run_reading(struct api_req *r, uint64_t at_once);
 bool api_needs_write(const struct api_req *r);
+/* Does it take so little that a commit may wait for another one behind it? It is prepared. */
+bool api_is_short(const struct api_req *r);
 /* Does a part of a batch bring the credentials of the batch, so that it is known who asks? */
 bool api_is_identified(struct api_req *r, str credentials);
 /* True for a part of a batch that an error stopped: it goes out barer than others, and is told by the
@@ -695,6 +714,7 @@ size_t api_batch_parts(const struct api_req *r); /* of a batch that has begun */
 enum api_step api_batch_prepare(struct api_req *r);
 void api_batch_set_loop(struct api_batch *b, struct api_loop *loop); /* of all its parts */
 bool api_batch_writes(const struct api_req *r);
+bool api_batch_is_short(const struct api_req *r); /* as api_is_short() */
 /* The request that gave the answer of the i-th part; NULL: it has none. */
 struct api_req *api_batch_answered(const struct api_req *r, size_t i);
 

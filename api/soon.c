@@ -5,12 +5,10 @@
  * than on others: for one client that writes, waits for the answer and writes again that is as much as the rest. So
  * a loop with writes at the disk looks for their end again and again instead of sleeping, and behind the answer for
  * the client's next request; each of them for no longer than twice what it took the last time, and not at all if
- * that was more than a little. So a slow disk, or a client that has nothing more to say, costs nothing, and a fast
+ * that was more than a little (kinto.stay_awake_us). So a slow disk, or a client that has nothing more to say, costs nothing, and a fast
  * disk at most what it takes itself.
  */
 #include "api/private.h"
-
-#define MOST_NS ((uint64_t)300 * 1000)
 
 static void expect(struct api_soon *s, enum api_sooner what)
 {
@@ -25,9 +23,11 @@ static void met(struct api_soon *s)
     s->what = SOON_NOTHING;
 }
 
+/* Of several groups on their way the first one counts. */
 void api_soon_disk(struct api_loop *loop)
 {
-    expect(&loop->soon, SOON_DISK);
+    if (loop->soon.what != SOON_DISK)
+        expect(&loop->soon, SOON_DISK);
 }
 
 void api_soon_answer(struct api_loop *loop)
@@ -35,7 +35,7 @@ void api_soon_answer(struct api_loop *loop)
     if (loop->soon.what != SOON_DISK)
         return;
     met(&loop->soon);
-    expect(&loop->soon, SOON_REQUEST);
+    expect(&loop->soon, loop->at_disk > loop->waiting ? SOON_DISK : SOON_REQUEST);
 }
 
 void api_soon_request(struct api_loop *loop)
@@ -47,9 +47,9 @@ void api_soon_request(struct api_loop *loop)
 uint64_t api_soon_ns(const struct api_loop *loop)
 {
     const struct api_soon *s = &loop->soon;
-    if (s->what == SOON_NOTHING || s->took_ns[s->what] > MOST_NS)
+    uint64_t limit = loop->api->conf.stay_awake_ns;
+    if (s->what == SOON_NOTHING || s->took_ns[s->what] > limit)
         return 0;
-    uint64_t passed = clock_mono_ns() - s->since_ns,
-             most = MIN_OF(2 * s->took_ns[s->what], MOST_NS);
+    uint64_t passed = clock_mono_ns() - s->since_ns, most = MIN_OF(2 * s->took_ns[s->what], limit);
     return passed < most ? most - passed : 0;
 }

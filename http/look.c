@@ -6,7 +6,8 @@
  *
  * When somebody else takes the processor as soon as it is left to others for a moment, he shall not be disturbed,
  * and a loop that was asleep is run sooner than one that was not. (The thread that waits for the disk takes less.)
- * Then it is tried again after a pause, which becomes longer as long as that is in vain.
+ * Then it is tried again after a pause, which becomes longer as long as that is in vain: what is there at the first
+ * look, before anybody else could have the processor, says nothing of it.
  */
 #include "base/clock.h"
 #include "http/private.h"
@@ -27,17 +28,19 @@ static void pause_looking(struct look *look, uint64_t now)
 int look_for_events(struct look *look, int epoll_fd, struct epoll_event *events, int most)
 {
     uint64_t now = clock_mono_ns(), end = now + look->ns;
+    bool was_left = false; /* the processor, to others, who gave it back soon */
 
     while (now < end && now >= look->paused_until_ns) {
         uint64_t before = now;
         int n = epoll_wait(epoll_fd, events, most, 0);
-        if (n > 0)
+        if (n > 0 && was_left)
             look->pause_ns = 0;
         if (n != 0)
             return n;
         sched_yield();
         now = clock_mono_ns();
-        if (now - before > CROWDED_NS)
+        was_left = now - before <= CROWDED_NS;
+        if (!was_left)
             pause_looking(look, now);
     }
     return 0;

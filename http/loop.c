@@ -419,12 +419,12 @@ static int wait_for_events(struct loop *l, struct epoll_event *events)
 {
     int ms = next_turn_ms(l), n = 0;
 
+    atomic_store_explicit(&l->asleep, true, memory_order_relaxed);
     if (l->look.ns > 0 && ms != 0)
         n = look_for_events(&l->look, l->epoll_fd, events, EVENTS_PER_TURN);
-    if (n != 0)
-        return n;
-    atomic_store_explicit(&l->asleep, true, memory_order_relaxed);
-    n = epoll_wait(l->epoll_fd, events, EVENTS_PER_TURN, ms);
+    if (n == 0)
+        n = epoll_wait(l->epoll_fd, events, EVENTS_PER_TURN, ms);
+    CHECK(n >= 0 || errno == EINTR);
     atomic_store_explicit(&l->asleep, false, memory_order_relaxed);
     return n;
 }
@@ -436,7 +436,6 @@ static void one_turn(struct loop *l)
 
     atomic_store_explicit(&l->cpu, sched_getcpu(), memory_order_relaxed);
 
-    CHECK(n >= 0 || errno == EINTR);
     l->now_ms = clock_mono_ms();
     send_clock(l);
     adopt_tls(l);

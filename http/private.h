@@ -5,6 +5,7 @@
  *     server.c   options, start and stop
  *     listen.c   addresses, and the sockets that listen on them
  *     loop.c     one thread: epoll, time-outs, accepting, the queue of resumed requests
+ *     look.c     looking for events without sleeping
  *     conn.c     a connection's states, from its first byte to its close
  *     receive.c  bytes become a request: input buffers, head, body, refusals
  *     scarce.c   too little for all: who makes room, and who is ended
@@ -18,12 +19,15 @@
  *     tls_context.c  certificates and keys
  *     redirect.c http to https                       (pure)
  *     url.c      percent-encoding and queries        (pure)
+ *     gzip.c     the content coding                  (http/gzip.h)
+ *     mbedtls_certs.c  test certificates, left out of the library
  *
  * The files that call other servers share http/outbound.h.
  *
  * All of a connection's state is touched by its loop's thread alone, but a TLS session in the middle
- * of its handshake (tls.c). What crosses threads: the queue of arrivals (loop.lock), the stop flag, the
- * next TLS context and the counters (atomics), networks (networks.lock, atomics).
+ * of its handshake (tls.c). What crosses threads: the queue of arrivals (loop.lock), networks (networks.lock, atomics),
+ * and atomics: the stop flag, the next TLS context, the counters, what tells whether a loop turns (asked, turned) or is
+ * kept from running (asleep, cpu), and who posts to it.
  */
 #ifndef HTTP_PRIVATE_H
 #define HTTP_PRIVATE_H
@@ -436,7 +440,7 @@ struct loop {
     bool stopping, cut; /* cut: the time for stopping is over */
     uint64_t stop_deadline_ms;
     atomic_uint turned; /* server->asked, as of the last turn */
-    atomic_bool asleep; /* it waits for events */
+    atomic_bool asleep; /* it waits for events, or looks for them */
     struct look look;   /* before that */
     atomic_int cpu;     /* that it ran on when it began its turn */
     uint64_t now_ms;    /* monotonic, as of the last return of epoll_wait */

@@ -1,5 +1,5 @@
 /*
- * http/settings.c - the rows of http/settings.def, and what they mean for http_server_start.
+ * http/settings.c - the rows of http/settings.def, and what they mean for http_server_bind.
  *
  * Where to listen: kinto.server.listen, or kinto.server.unix_socket, or host and port; a host or
  * port from the command line wins over the first two.

@@ -68,7 +68,7 @@ static enum err leave_array(const struct forgetting *f, struct json *object, str
     return json_set(a, object, member, left);
 }
 
-/* As change_permissions() writes them: a permission that nobody holds is not there. */
+/* As add_principals() (change.c) writes them: a permission that nobody holds is not there. */
 static enum err leave_permissions(const struct forgetting *f, struct json *permissions, bool *found)
 {
     enum err e = OK;

@@ -20,7 +20,8 @@
  *     select.c   the same for rows that are made, and walks through whole lists
  *     match.c    one filter against one object       like.c  the `like` operator
  *     sort.c     order of objects, the best n of many
- *     cache.c    what may be forgotten
+ *     cache.c    what may be forgotten               settings.c the rows of settings.def
+ *     memo.c     what a thread remembers of names    reader.h   the codec of small values, inline
  *
  * Keys (doc/keys.md). Numbers are big-endian. No string makes a key
  * too long: TEXT and PATH end in a hash where one is over its bound (key.c).

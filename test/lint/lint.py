@@ -24,7 +24,7 @@ ALSO_PUBLIC = {"auth/jwt.h", "auth/password.h", "http/client.h", "http/gzip.h", 
 # Headers of the C library and the kernel: free for all.
 SYSTEM = re.compile(
     r"^(arpa|asm|linux|net|netinet|sanitizer|sys)/\w+\.h$"
-    r"|^(arm_acle|assert|ctype|dirent|endian|errno|fcntl|float|ftw|grp|ifaddrs|inttypes|limits|malloc|math|netdb|nmmintrin|poll"
+    r"|^(arm_acle|assert|ctype|dirent|emmintrin|endian|errno|fcntl|float|ftw|grp|ifaddrs|inttypes|limits|malloc|math|netdb|nmmintrin|poll"
     r"|pthread|sched|signal|spawn|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings"
     r"|termios|time|ucontext|unistd|wmmintrin)\.h$"
 )

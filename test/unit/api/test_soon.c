@@ -5,11 +5,13 @@
 
 #define US UINT64_C(1000)
 
+static struct api api;
 static struct api_loop loop;
 
 static void setup(void)
 {
-    loop = (struct api_loop){.at_disk = 0};
+    api.conf.stay_awake_ns = 300 * US;
+    loop = (struct api_loop){.api = &api};
 }
 
 /* As if it had been expected for so long. */
@@ -89,6 +91,33 @@ START_TEST(requests_that_do_not_write)
 }
 END_TEST
 
+/* A second group is let go while the first one is at the disk. */
+START_TEST(of_two_groups_one_after_the_other)
+{
+    loop.at_disk = 2;
+    api_soon_disk(&loop);
+    wait_us(100);
+    api_soon_disk(&loop);
+    loop.at_disk = 1;
+    api_soon_answer(&loop);
+    ck_assert_uint_ge(loop.soon.took_ns[SOON_DISK], 100 * US);
+    ck_assert_int_eq(loop.soon.what, SOON_DISK); /* the other one is still to come */
+    ck_assert_uint_gt(api_soon_ns(&loop), 0);
+    loop.waiting = 1; /* not, if it has not been let go */
+    api_soon_answer(&loop);
+    ck_assert_int_eq(loop.soon.what, SOON_REQUEST);
+}
+END_TEST
+
+START_TEST(never_where_it_is_switched_off)
+{
+    api.conf.stay_awake_ns = 0;
+    write_takes(10);
+    api_soon_disk(&loop);
+    ck_assert_uint_eq(api_soon_ns(&loop), 0);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *s = suite_create("api/soon");
@@ -99,6 +128,8 @@ static Suite *make_suite(void)
     tcase_add_test(c, as_long_as_the_last_time);
     tcase_add_test(c, not_for_what_takes_long);
     tcase_add_test(c, requests_that_do_not_write);
+    tcase_add_test(c, of_two_groups_one_after_the_other);
+    tcase_add_test(c, never_where_it_is_switched_off);
     suite_add_tcase(s, c);
     return s;
 }

@@ -366,7 +366,6 @@ START_TEST(a_principal_is_forgotten)
 }
 END_TEST
 
-/* Each once, also when what is found goes away meanwhile. */
 static str holder_of(const char *id)
 {
     const struct store_ace *acl;
@@ -414,6 +413,7 @@ START_TEST(names_and_numbers_stay_together)
 }
 END_TEST
 
+/* Each once, also when what is found goes away meanwhile. */
 START_TEST(shared_lists_one_after_the_other)
 {
     const struct store_ace acl[] = {{me, STORE_PERM_READ}, {you, STORE_PERM_WRITE}};
