@@ -21,8 +21,6 @@
 #define MUST_CHECK        __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 #define NORETURN          __attribute__((noreturn))
-/* That byte in each of the eight of a word, to look at all of them at once. */
-#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
 
 #define LIKELY(x)   __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)

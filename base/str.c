@@ -5,21 +5,19 @@
  */
 #include "base/str.h"
 
+#include "base/bytes.h"
+
 static char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
-/* The same for eight bytes: those with the top bit set after one sum and not after the other are capitals. */
+/* The same for eight bytes: a mark, moved by two, is what makes a letter small. */
 static uint64_t lower_eight(const char *p)
 {
-    uint64_t w, low;
+    uint64_t w = bytes_load(p);
 
-    memcpy(&w, p, sizeof w);
-    low = w & EACH_BYTE(0x7f);
-    return w | (((low + EACH_BYTE(0x80 - 'A')) & ~(low + EACH_BYTE(0x7f - 'Z')) & ~w &
-                 EACH_BYTE(0x80)) >>
-                2);
+    return w | bytes_between(w, 'A', 'Z') >> 2;
 }
 
 static bool is_space(char c)
@@ -188,16 +186,12 @@ bool str_utf8_valid(str s)
     size_t i = 0;
 
     while (i < s.n) {
-        uint64_t eight;
         size_t len;
 
         /* Plain ASCII, which nearly everything is, eight bytes at a time. */
-        if (s.n - i >= sizeof eight) {
-            memcpy(&eight, p + i, sizeof eight);
-            if ((eight & UINT64_C(0x8080808080808080)) == 0) {
-                i += sizeof eight;
-                continue;
-            }
+        if (s.n - i >= 8 && (bytes_load(p + i) & BYTES_TOPS) == 0) {
+            i += 8;
+            continue;
         }
         len = utf8_sequence(p + i, s.n - i);
         if (len == 0)

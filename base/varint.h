@@ -8,7 +8,7 @@
 
 #include <endian.h>
 
-#include "base/base.h"
+#include "base/bytes.h"
 
 #define VARINT_MAX_BYTES   10 /* of 64 bits */
 #define VARINT32_MAX_BYTES 5  /* of 32 bits */
@@ -39,7 +39,7 @@ static inline const uint8_t *varint_get_word(const uint8_t *at, uint64_t *out)
 
     memcpy(&w, at, sizeof w);
     w = le64toh(w);
-    ends = ~w & UINT64_C(0x8080808080808080);
+    ends = ~w & BYTES_TOPS;
     if (ends == 0)
         return NULL;
     w &= ends ^ (ends - 1); /* up to the first byte that ends it */

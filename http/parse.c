@@ -15,6 +15,7 @@
  * What is tolerated: empty lines before the request line (RFC 9112, 2.2), bytes from 0x80 up in
  * targets and values, and targets in absolute form, whose host then replaces the Host header's.
  */
+#include "base/bytes.h"
 #include "http/private.h"
 
 enum { TOKEN = 1, TARGET = 2, HOST = 4 };
@@ -241,12 +242,10 @@ static enum parse_status parse_request_line(struct cursor *c, size_t max_target,
 
 /* ---- header lines ------------------------------------------------------------------------ */
 
-/* May one of the eight bytes be below 0x20, or 0x7f? (False alarms are allowed, misses are not.) */
+/* Is one of the eight bytes below 0x20, or 0x7f? */
 static bool suspicious(uint64_t w)
 {
-    uint64_t below = (w - EACH_BYTE(0x20)) & ~w;
-    uint64_t del = w ^ EACH_BYTE(0x7f);
-    return ((below | ((del - EACH_BYTE(1)) & ~del)) & EACH_BYTE(0x80)) != 0;
+    return (bytes_below(w, 0x20) | bytes_equal(w, 0x7f)) != 0;
 }
 
 static bool bytes_ok(const char *p, size_t n)

@@ -8,6 +8,7 @@
  * http_respond() only marks: the bytes go out when the handler has returned, so a handler is never
  * entered again from below itself, and what it borrowed stays valid until it is done.
  */
+#include "base/bytes.h"
 #include "http/private.h"
 
 #include <sched.h>
@@ -122,13 +123,10 @@ str http_header_get(struct http_req *req, str name)
     return found;
 }
 
-/* Is one of eight bytes below 0x10, as line ends and NUL are? The least of them is always found. */
+/* Is one of eight bytes below 0x10, as line ends and NUL are? */
 static bool has_low_byte(const char *p)
 {
-    uint64_t v;
-
-    memcpy(&v, p, sizeof v);
-    return ((v - EACH_BYTE(0x10)) & ~v & EACH_BYTE(0x80)) != 0;
+    return bytes_below(bytes_load(p), 0x10) != 0;
 }
 
 /* A line end inside a header would let whoever chose the value write headers of his own. */

@@ -19,6 +19,7 @@
 #define JSMN_PARENT_LINKS
 #include <jsmn.h>
 
+#include "base/bytes.h"
 #include "json/private.h"
 
 /* What the tree will need. */
@@ -186,27 +187,15 @@ static bool check_escape(struct checker *c)
     return false;
 }
 
-/*
- * Skips bytes that are neither control, quote, backslash nor beyond ASCII, eight at a time. A
- * borrow can mark bytes falsely only behind one that is marked rightly, so the lowest mark is
- * exact.
- */
+/* Skips bytes that are neither control, quote, backslash nor beyond ASCII, eight at a time. */
 static size_t skip_plain(const unsigned char *p, size_t at, size_t n)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
-
     for (; n - at >= 8; at += 8) {
-        uint64_t w, quote, slash, marks;
-        memcpy(&w, p + at, 8);
-        quote = w ^ (ones * '"');
-        slash = w ^ (ones * '\\');
-        marks = (w | (w - ones * 0x20) | (quote - ones) | (slash - ones)) & tops;
-        if (marks != 0) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-            at += (size_t)__builtin_ctzll(marks) / 8;
-#endif
-            break;
-        }
+        uint64_t w = bytes_load(p + at);
+        uint64_t marks =
+            (w & BYTES_TOPS) | bytes_below(w, 0x20) | bytes_equal(w, '"') | bytes_equal(w, '\\');
+        if (marks != 0)
+            return at + bytes_first(marks);
     }
     return at;
 }

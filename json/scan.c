@@ -8,36 +8,12 @@
  * Each function is sure to stay inside the text whatever it holds: positions only grow, and each
  * byte is read after a comparison with the end. Damaged text gives a wrong answer, nothing worse.
  */
+#include "base/bytes.h"
 #include "json/private.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
-
-/* Marks the bytes of w that are zero; exact up to and including the lowest one marked. */
-static uint64_t zero_bytes(uint64_t w)
-{
-    return (w - EACH_BYTE(1)) & ~w & EACH_BYTE(0x80);
-}
-
-/* Number of the lowest marked byte in memory order; 0 where the order is the other way round (the
- * caller then looks at each byte). */
-static size_t first_mark(uint64_t marks)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    return (size_t)__builtin_ctzll(marks) / 8;
-#else
-    (void)marks;
-    return 0;
-#endif
-}
-
-static uint64_t load8(const char *p)
-{
-    uint64_t w;
-    memcpy(&w, p, sizeof w);
-    return w;
-}
 
 /* The first quote or backslash, or `end`; sixteen bytes at a time where the processor can. */
 static inline const char *special_in_string(const char *p, const char *end)
@@ -53,10 +29,9 @@ static inline const char *special_in_string(const char *p, const char *end)
     }
 #endif
     while (end - p >= 8) {
-        uint64_t w = load8(p),
-                 marks = zero_bytes(w ^ EACH_BYTE('"')) | zero_bytes(w ^ EACH_BYTE('\\'));
+        uint64_t w = bytes_load(p), marks = bytes_equal(w, '"') | bytes_equal(w, '\\');
         if (marks != 0) {
-            p += first_mark(marks);
+            p += bytes_first(marks);
             break;
         }
         p += 8;
@@ -88,14 +63,14 @@ static const char *container_end(const char *p, const char *end)
         char c;
         if (end - p >= 8) {
             /* '[' and '{', ']' and '}' differ in bit 5 only. */
-            uint64_t w = load8(p), folded = w | EACH_BYTE(0x20);
-            uint64_t marks = zero_bytes(w ^ EACH_BYTE('"')) | zero_bytes(folded ^ EACH_BYTE('{')) |
-                             zero_bytes(folded ^ EACH_BYTE('}'));
+            uint64_t w = bytes_load(p), folded = w | EACH_BYTE(0x20);
+            uint64_t marks =
+                bytes_equal(w, '"') | bytes_equal(folded, '{') | bytes_equal(folded, '}');
             if (marks == 0) {
                 p += 8;
                 continue;
             }
-            p += first_mark(marks);
+            p += bytes_first(marks);
         }
         c = *p++;
         if (c == '"') {
@@ -113,11 +88,10 @@ static const char *container_end(const char *p, const char *end)
 static const char *scalar_end(const char *p, const char *end)
 {
     while (end - p >= 8) {
-        uint64_t w = load8(p), marks = zero_bytes(w ^ EACH_BYTE(',')) |
-                                       zero_bytes(w ^ EACH_BYTE('}')) |
-                                       zero_bytes(w ^ EACH_BYTE(']'));
+        uint64_t w = bytes_load(p),
+                 marks = bytes_equal(w, ',') | bytes_equal(w, '}') | bytes_equal(w, ']');
         if (marks != 0) {
-            p += first_mark(marks);
+            p += bytes_first(marks);
             break;
         }
         p += 8;

@@ -4,6 +4,7 @@
  * Runs of characters that need no escape are copied whole. Recursion is as deep as the value.
  * The buffer keeps the first failure; nothing here needs to look at it.
  */
+#include "base/bytes.h"
 #include "json/private.h"
 
 /* What a byte becomes in a string: 0: itself, 'u': \u00XX, else a backslash and this. */
@@ -23,13 +24,9 @@ static void write_escape(struct buf *b, unsigned char c)
 /* Does none of eight bytes need an escape? (Those with the top bit never do.) */
 static bool are_plain(const char *p)
 {
-    uint64_t w, quote, slash, low;
+    uint64_t w = bytes_load(p);
 
-    memcpy(&w, p, sizeof w);
-    quote = w ^ EACH_BYTE('"');
-    slash = w ^ EACH_BYTE('\\');
-    low = (w - EACH_BYTE(0x20)) | (quote - EACH_BYTE(1)) | (slash - EACH_BYTE(1));
-    return (low & ~w & EACH_BYTE(0x80)) == 0;
+    return (bytes_below(w, 0x20) | bytes_equal(w, '"') | bytes_equal(w, '\\')) == 0;
 }
 
 /* How many bytes at p need no escape; eight at a time while none does, the last ones with some before them. */

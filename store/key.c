@@ -17,6 +17,7 @@
  */
 #include "store/private.h"
 
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/varint.h"
 
@@ -133,24 +134,13 @@ enum err store_key_add_path(struct key *k, str path)
 
 #define UUID_TEXT_LEN 36
 
-/* Marks (0x80) those of eight bytes below 0x80 that are from `first` to `last`. */
-static uint64_t marks_of_range(uint64_t w, unsigned first, unsigned last)
-{
-    return (w + EACH_BYTE(0x80 - first)) & ~(w + EACH_BYTE(0x7f - last)) & EACH_BYTE(0x80);
-}
-
 /* Eight digits at once, lower-case letters only: every id of every request goes through here. */
 static bool pack_digits(const char *p, char out[4])
 {
-    uint64_t w, letters;
+    uint64_t w = le64toh(bytes_load(p)), letters = bytes_between(w, 'a', 'f');
     uint32_t bytes;
 
-    memcpy(&w, p, sizeof w);
-    w = le64toh(w);
-    if ((w & EACH_BYTE(0x80)) != 0)
-        return false;
-    letters = marks_of_range(w, 'a', 'f');
-    if ((letters | marks_of_range(w, '0', '9')) != EACH_BYTE(0x80))
+    if ((letters | bytes_between(w, '0', '9')) != BYTES_TOPS)
         return false;
     w = (w & EACH_BYTE(0x0f)) + (letters >> 7) * 9;
     w = (w << 4 | w >> 8) & UINT64_C(0x00ff00ff00ff00ff); /* each pair in its first byte */

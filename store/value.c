@@ -12,6 +12,7 @@
  * "id" and "last_modified" always end the text, so that both are found without a scan, and what
  * the header says of them is checked against the text at every decode.
  */
+#include "base/bytes.h"
 #include "base/decimal.h"
 #include "store/private.h"
 
@@ -44,9 +45,8 @@ static void tail_make(struct tail *t, int64_t last_modified, bool deleted)
  * them are digits. */
 static bool eight_digits(const char *p, uint32_t *sum)
 {
-    uint64_t w, digits;
+    uint64_t w = bytes_load(p), digits;
 
-    memcpy(&w, p, sizeof w);
     digits = w - EACH_BYTE('0');
     if ((((w + EACH_BYTE(0x46)) | digits) & EACH_BYTE(0x80)) != 0)
         return false;
