@@ -1,11 +1,11 @@
 /* Looking for events without sleeping. */
+#include "test/support/pin.h"
 #include "test/support/unit.h"
 
 #include "base/clock.h"
 #include "http/private.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -16,17 +16,11 @@ static int epoll_fd, wake_fd;
 static struct look look;
 static struct epoll_event events[4];
 
-/* The test stays where it is, and so do the threads that it makes. */
 static void setup(void)
 {
     struct epoll_event in = {.events = EPOLLIN};
-    cpu_set_t here;
-    int cpu = sched_getcpu();
 
-    ck_assert_int_ge(cpu, 0);
-    CPU_ZERO(&here);
-    CPU_SET((size_t)cpu, &here);
-    ck_assert_int_eq(sched_setaffinity(0, sizeof here, &here), 0);
+    pin_here();
     wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     ck_assert(wake_fd >= 0 && epoll_fd >= 0);

@@ -1,9 +1,9 @@
 /* Is a loop of this processor kept from running? What threads that compute for long ask (http_make_way). */
+#include "test/support/pin.h"
 #include "test/support/unit.h"
 
 #include "http/private.h"
 
-#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -12,17 +12,12 @@ static struct loop loops[2];
 static struct http_server server;
 static int wake_fd;
 
-/* Two loops, of which the second ran here last; something may come for it. The test stays where it is. */
+/* Two loops, of which the second ran here last; something may come for it. */
 static void setup(void)
 {
     struct epoll_event events = {.events = EPOLLIN | EPOLLET};
-    cpu_set_t here;
-    int cpu = sched_getcpu();
+    int cpu = pin_here();
 
-    ck_assert_int_ge(cpu, 0);
-    CPU_ZERO(&here);
-    CPU_SET((size_t)cpu, &here);
-    ck_assert_int_eq(sched_setaffinity(0, sizeof here, &here), 0);
     memset(loops, 0, sizeof loops);
     server = (struct http_server){.loops = loops, .nloops = 2};
     wake_fd = eventfd(0, EFD_CLOEXEC);
