@@ -361,7 +361,8 @@ struct api_req {
 
 /* ---- config.c -------------------------------------------------------------------------------- */
 
-enum err api_config_load(struct api *a, struct err_detail *d); /* SYNTAX: a date; NOMEM */
+MUST_CHECK enum err api_config_load(struct api *a,
+                                    struct err_detail *d); /* SYNTAX: a date; NOMEM */
 
 /* Around one of many objects that a request changes: what it has made on the way, in the arena and for the
  * head of the answer. */
@@ -435,7 +436,7 @@ uint64_t api_soon_ns(const struct api_loop *loop);
 
 /* ---- work.c ---------------------------------------------------------------------------------- */
 
-enum err api_pools_new(struct api *a); /* NOMEM */
+MUST_CHECK enum err api_pools_new(struct api *a); /* NOMEM */
 void api_pools_free(struct api *a);
 /* Hands over what the request waits for; it will be resumed. AGAIN: there is too much to do; CLOSED: the
  * server stops. */
@@ -448,7 +449,7 @@ void api_work_forget(struct api_req *r, const struct api_work *w); /* as if it h
 
 /* ---- limit.c --------------------------------------------------------------------------------- */
 
-enum err api_limits_load(struct api *a, struct err_detail *d); /* SYNTAX, RANGE, NOMEM */
+MUST_CHECK enum err api_limits_load(struct api *a, struct err_detail *d); /* SYNTAX, RANGE, NOMEM */
 void api_limits_free(struct api *a);
 /* Of struct http_app; false: a 429 stands. */
 bool api_limit_admit(void *loop_ctx, struct http_req *req);
@@ -523,8 +524,8 @@ void api_route_lookup(struct api_req *r);             /* sets route, or NULL, an
 enum api_step api_route_not_found(struct api_req *r); /* a redirect or 404 */
 unsigned api_route_methods(const struct api_req *r);  /* without those that settings switch off */
 unsigned api_enabled_methods(const struct api *a, const struct api_route *route); /* the same */
-enum err api_add_core_routes(struct api *a);                          /* routes.def; NOMEM */
-enum err api_add_route(struct api *a, const struct api_route *route); /* copied; NOMEM */
+MUST_CHECK enum err api_add_core_routes(struct api *a); /* routes.def; NOMEM */
+MUST_CHECK enum err api_add_route(struct api *a, const struct api_route *route); /* copied; NOMEM */
 /* The kinds of the objects whose ids the path holds, from the bucket down, and how many. */
 unsigned api_route_ids(const struct api *a, const struct api_route *route,
                        enum api_kind kinds[MAX_LEVELS]);
@@ -540,7 +541,7 @@ void api_cache_seconds(struct api_req *r, int64_t seconds);
 
 /* ---- kinds.c --------------------------------------------------------------------------------- */
 
-enum err api_add_core_resources(struct api *a);                   /* NOMEM */
+MUST_CHECK enum err api_add_core_resources(struct api *a);        /* NOMEM */
 const struct api_kind_info *api_kind_of(const struct api_req *r); /* of the request's route */
 /* Has an id the form that a resource takes if its generator asks for no other? */
 bool api_valid_id(str id);
@@ -588,12 +589,12 @@ void api_callers_free(struct api_callers *c);
 str api_list_uri(struct api_req *r); /* of r->list: "/buckets/b/groups" */
 struct store_list_id api_list_of(const struct api_req *r, enum api_kind kind, unsigned nparents);
 /* Loads a level's object once. */
-enum err api_level_load(struct api_req *r, unsigned i);
+MUST_CHECK enum err api_level_load(struct api_req *r, unsigned i);
 enum api_step api_find_list(struct api_req *r);
 enum api_step api_load_target(struct api_req *r);
 enum api_step api_authorize(struct api_req *r);
 enum api_step api_check_parent(struct api_req *r);
-enum err api_may_read(struct api_req *r, bool *allowed); /* the object of the URL */
+MUST_CHECK enum err api_may_read(struct api_req *r, bool *allowed); /* the object of the URL */
 bool api_is_one_of(const struct api_req *r, const struct api_names *names); /* api_is_any_of() */
 /* Does this request look at the object before it asks for permission? */
 bool api_loads_first(const struct api_req *r);
@@ -701,7 +702,7 @@ enum api_step api_delete_stored(struct api_req *r, enum api_kind kind, struct st
                                 const struct store_object *o, const int64_t *time, size_t left,
                                 struct store_object *tombstone);
 
-enum err api_add_user_data(struct api *a); /* user_data.c: NOMEM */
+MUST_CHECK enum err api_add_user_data(struct api *a); /* user_data.c: NOMEM */
 enum api_step api_hello(struct api_req *r);
 enum api_step api_heartbeat(struct api_req *r);
 enum api_step api_lbheartbeat(struct api_req *r);
@@ -736,8 +737,9 @@ enum api_step api_arena_reply(struct api_req *r, int status, struct buf *b);
  * kinds in `replaced`, and those in `changes` ({kind: list or object of principals} or NULL), and
  * the caller's own. *acl NULL: as they were.
  */
-enum err api_new_acl(struct api_req *r, const struct store_object *old, const struct json *changes,
-                     unsigned replaced, const struct store_ace **acl, size_t *n);
+MUST_CHECK enum err api_new_acl(struct api_req *r, const struct store_object *old,
+                                const struct json *changes, unsigned replaced,
+                                const struct store_ace **acl, size_t *n);
 /* Does whoever makes or writes an object become its writer? */
 bool api_author_writes(const struct api_req *r);
 /* The kinds of permission that a body's "permissions" (or NULL) replaces. */
