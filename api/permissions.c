@@ -12,8 +12,7 @@ struct acl_builder {
     struct api_req *r;
     struct store_ace *aces;
     size_t n, cap;
-    struct map
-        index; /* principal -> entry, so that long lists stay cheap: when cap is more than FEW */
+    struct map index; /* principal -> entry, when cap is more than FEW */
     bool changed;
 };
 

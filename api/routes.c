@@ -73,8 +73,6 @@ static struct api_segments cut(str path)
 static bool take_rest(const struct api_route *route, str path, struct api_segments *have)
 {
     unsigned n = route->segments.n;
-    if (have->n < n)
-        return false;
     str *last = &have->at[n - 1];
     str rest = str_drop(path, (size_t)(last->p - path.p));
     if (!str_starts(rest, STR("/")) && !str_ends(rest, STR("/"))) {
@@ -84,12 +82,13 @@ static bool take_rest(const struct api_route *route, str path, struct api_segmen
     return have->n == n;
 }
 
+/* By the number of its segments, which most are told apart by: asked of all routes for each request. */
 static bool may_match(const struct api_route *route, const struct api_segments *segments)
 {
     return route->takes_rest ? segments->n >= route->segments.n : segments->n == route->segments.n;
 }
 
-/* Has the path, whose segments these are, the form of the route's? */
+/* Has the path, whose segments these are, the form of the route's? As many as may_match() asks for it has. */
 static bool matches(const struct api_route *route, str path, const struct api_segments *segments,
                     str wanted, str *value)
 {
@@ -100,8 +99,6 @@ static bool matches(const struct api_route *route, str path, const struct api_se
         if (!take_rest(route, path, &longer))
             return false;
     }
-    if (segments->n != route->segments.n)
-        return false;
     for (unsigned i = 0; i < segments->n; i++)
         if ((route->plain & 1u << i) && !str_eq(route->segments.at[i], segments->at[i]))
             return false;
@@ -116,7 +113,8 @@ str api_path_value(struct api_req *r, const char *name)
 {
     struct api_segments segments = cut(r->path);
     str value = STR_NONE;
-    CHECK(matches(r->route, r->path, &segments, str_from(name), &value));
+    CHECK(may_match(r->route, &segments) &&
+          matches(r->route, r->path, &segments, str_from(name), &value));
     return value;
 }
 

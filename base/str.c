@@ -5,8 +5,6 @@
  */
 #include "base/str.h"
 
-#include "base/bytes.h"
-
 static char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;

@@ -8,7 +8,7 @@
 #ifndef BASE_STR_H
 #define BASE_STR_H
 
-#include "base/base.h"
+#include "base/bytes.h"
 
 typedef struct str {
     const char *p;
@@ -73,14 +73,9 @@ static inline bool str_ends(str s, str suffix)
 static inline size_t str_common(str a, str b)
 {
     size_t n = 0, most = a.n < b.n ? a.n : b.n;
-    uint64_t x, y;
 
-    for (; most - n >= sizeof x; n += sizeof x) {
-        memcpy(&x, a.p + n, sizeof x);
-        memcpy(&y, b.p + n, sizeof y);
-        if (x != y)
-            break;
-    }
+    while (most - n >= 8 && bytes_load(a.p + n) == bytes_load(b.p + n))
+        n += 8;
     while (n < most && a.p[n] == b.p[n])
         n++;
     return n;

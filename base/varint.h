@@ -35,11 +35,8 @@ static inline unsigned varint_size(uint64_t v)
  * bits move together in pairs. NULL: it is longer. */
 static inline const uint8_t *varint_get_word(const uint8_t *at, uint64_t *out)
 {
-    uint64_t w, ends;
+    uint64_t w = le64toh(bytes_load(at)), ends = ~w & BYTES_TOPS;
 
-    memcpy(&w, at, sizeof w);
-    w = le64toh(w);
-    ends = ~w & BYTES_TOPS;
     if (ends == 0)
         return NULL;
     w &= ends ^ (ends - 1); /* up to the first byte that ends it */

@@ -183,10 +183,7 @@ static int prefix_cmp(const struct page *p, str key)
 /* Eight bytes as a number that has their order. */
 static inline uint64_t load_order(const void *p)
 {
-    uint64_t v;
-
-    memcpy(&v, p, sizeof v);
-    return be64toh(v);
+    return be64toh(bytes_load(p));
 }
 
 /* Most keys differ in the first eight bytes behind the prefix, of which the suffix may have fewer: what it does

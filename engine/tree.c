@@ -105,12 +105,12 @@ static size_t separator(const struct item *left, const struct item *right,
                         uint8_t out[ENGINE_MAX_KEY_BYTES])
 {
     uint8_t before[ENGINE_MAX_KEY_BYTES];
-    size_t n = item_key(left, before), m = item_key(right, out), i = 0;
+    str x = {(const char *)before, item_key(left, before)};
+    str y = {(const char *)out, item_key(right, out)};
+    size_t shared = str_common(x, y);
 
-    while (i < n && i < m && before[i] == out[i])
-        i++;
-    CHECK(i < m);
-    return i + 1;
+    CHECK(shared < y.n);
+    return shared + 1;
 }
 
 /* Half of the bytes on each side; both sides get an item. */

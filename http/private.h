@@ -406,8 +406,6 @@ struct listener {
     bool is_shared; /* every loop has a duplicate of one socket, which listens already */
 };
 
-struct conn_slab;
-
 /* ---- look.c ---------------------------------------------------------------------------------- */
 
 struct look {
@@ -420,6 +418,8 @@ struct epoll_event;
 int look_for_events(struct look *look, int epoll_fd, struct epoll_event *events, int most);
 
 /* ---- loop.c, its state ----------------------------------------------------------------------- */
+
+struct conn_slab;
 
 struct loop {
     struct http_server *server;
@@ -441,9 +441,9 @@ struct loop {
     uint64_t stop_deadline_ms;
     atomic_uint turned; /* server->asked, as of the last turn */
     atomic_bool asleep; /* it waits for events, or looks for them */
-    struct look look;   /* before that */
-    atomic_int cpu;     /* that it ran on when it began its turn */
-    uint64_t now_ms;    /* monotonic, as of the last return of epoll_wait */
+    struct look look;
+    atomic_int cpu;  /* that it ran on when it began its turn */
+    uint64_t now_ms; /* monotonic, as of the last return of epoll_wait */
 
     struct list_node conns, ready, dead;
     struct list_node timers[TIMERS];

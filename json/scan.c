@@ -2,8 +2,8 @@
  * json/scan.c - fields out of JSON text, without a tree.
  *
  * For text that json_write has written: no white space, valid, no duplicate names. Everything that
- * is not asked for is skipped eight bytes at a time, strings by sixteen where the processor can. This is what filters and sorts run for each
- * record.
+ * is not asked for is skipped eight bytes at a time, strings by sixteen where the processor can. This
+ * is what filters and sorts run for each record.
  *
  * Each function is sure to stay inside the text whatever it holds: positions only grow, and each
  * byte is read after a comparison with the end. Damaged text gives a wrong answer, nothing worse.

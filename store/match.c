@@ -42,21 +42,12 @@ static bool field_by_path(struct arena *a, str text, str path, struct json_raw *
     }
 }
 
-/* Names are short, and this is asked for each object that a filter looks at. */
-static inline bool is_path(str field)
-{
-    for (size_t i = 0; i < field.n; i++)
-        if (field.p[i] == '.')
-            return true;
-    return false;
-}
-
 bool store_field(struct arena *a, str data, str field, struct json_raw *out)
 {
     struct arena_mark mark;
     bool found;
 
-    if (LIKELY(!is_path(field)))
+    if (str_find(field, '.') == STR_NPOS)
         return json_scan_member(data, field, out);
     mark = arena_mark(a);
     found = field_by_path(a, data, field, out);
