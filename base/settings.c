@@ -72,7 +72,10 @@ static enum err read_typed(struct settings *s, str text, struct value *v)
     case SETTING_BOOL:
         return word.n == 0 || native_bool(word, &v->yes) ? OK : ERR_SYNTAX;
     case SETTING_INT:
+    case SETTING_INT_OR_0:
         e = native_int(word, &v->i);
+        if (e == OK && v->i == 0 && row->type == SETTING_INT_OR_0)
+            return OK;
         return e == OK && (v->i < row->min || v->i > row->max) ? ERR_RANGE : e;
     case SETTING_FLOAT:
         e = native_float(word, &v->f);
@@ -101,10 +104,12 @@ static void describe_allowed(char *out, size_t size, const struct setting_row *r
         snprintf(out, size, "true or false");
         return;
     case SETTING_INT:
+    case SETTING_INT_OR_0:
     case SETTING_FLOAT:
-        snprintf(out, size, "a %snumber from %lld to %lld%s%s",
-                 row->type == SETTING_INT ? "whole " : "", (long long)row->min, (long long)row->max,
-                 *unit != '\0' ? " " : "", unit);
+        snprintf(out, size, "%sa %snumber from %lld to %lld%s%s",
+                 row->type == SETTING_INT_OR_0 ? "0, or " : "",
+                 row->type != SETTING_FLOAT ? "whole " : "", (long long)row->min,
+                 (long long)row->max, *unit != '\0' ? " " : "", unit);
         return;
     case SETTING_ENUM:
         snprintf(out, size, "one of: %s", row->allowed);
@@ -228,6 +233,7 @@ static void apply_empty(const struct source *from, struct value *v, bool null)
 {
     switch (v->row->type) {
     case SETTING_INT:
+    case SETTING_INT_OR_0:
     case SETTING_FLOAT:
     case SETTING_ENUM:
         return;
@@ -683,7 +689,7 @@ bool settings_bool(const struct settings *s, const char *key)
 
 int64_t settings_int(const struct settings *s, const char *key, int64_t if_unset)
 {
-    const struct value *v = value_typed(s, key, TYPE(INT));
+    const struct value *v = value_typed(s, key, TYPE(INT) | TYPE(INT_OR_0));
     return str_none(v->text) ? if_unset : v->i;
 }
 

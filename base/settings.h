@@ -32,22 +32,23 @@
 #include "base/ini.h"
 
 enum setting_type {
-    SETTING_BOOL,    /* true/false, yes/no, on/off, 1/0, t/f, y/n in any case */
-    SETTING_INT,     /* decimal within [min, max] */
-    SETTING_FLOAT,   /* decimal within [min, max] */
-    SETTING_STRING,  /* any text; empty: STR(""), and counts as unset */
-    SETTING_LIST,    /* words separated by white space or commas; or a JSON list of strings */
-    SETTING_PATH,    /* of one file; text like STRING */
-    SETTING_PATHS,   /* paths separated by commas or line ends; or a JSON list of strings */
-    SETTING_ENUM,    /* one of the words in `allowed`, separated by spaces */
-    SETTING_IGNORED, /* known and without effect here; `help` says why. Accepted in silence */
-    SETTING_WARNED   /* the same, but somebody may count on it: accepted with a warning */
+    SETTING_BOOL,     /* true/false, yes/no, on/off, 1/0, t/f, y/n in any case */
+    SETTING_INT,      /* decimal within [min, max] */
+    SETTING_INT_OR_0, /* the same, or 0, which stands for something else than a number */
+    SETTING_FLOAT,    /* decimal within [min, max] */
+    SETTING_STRING,   /* any text; empty: STR(""), and counts as unset */
+    SETTING_LIST,     /* words separated by white space or commas; or a JSON list of strings */
+    SETTING_PATH,     /* of one file; text like STRING */
+    SETTING_PATHS,    /* paths separated by commas or line ends; or a JSON list of strings */
+    SETTING_ENUM,     /* one of the words in `allowed`, separated by spaces */
+    SETTING_IGNORED,  /* known and without effect here; `help` says why. Accepted in silence */
+    SETTING_WARNED    /* the same, but somebody may count on it: accepted with a warning */
 };
 
 struct setting_row {
     const char *key;
     enum setting_type type;
-    int64_t min, max; /* INT and FLOAT */
+    int64_t min, max; /* INT, INT_OR_0 and FLOAT */
     const char *def;  /* NULL: unset */
     const char *unit; /* "seconds", "bytes", ... or "" */
     /* ENUM: "a b c"; PATH and PATHS: what a server does with the file (settings_paths); else NULL */

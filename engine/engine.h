@@ -66,8 +66,9 @@ struct engine_options {
     /* Memory held by what is not yet durable, frames and pages, over which begin says AGAIN; default
      * 64 MiB. */
     size_t max_queue_bytes;
-    /* Memory for pages of the index that are not in its file yet, 64 KiB to 1 GiB, default 32 MiB:
-     * half full, a checkpoint begins; full, begin says AGAIN until it has ended. */
+    /* Memory for pages of the index that are not in its file yet, 64 KiB to 1 GiB: half full, a checkpoint
+     * begins; full, begin says AGAIN until it has ended. Default: a 16th of what os_memory_limit tells, 32 to
+     * 128 MiB, and one begins when a quarter of the index is in it, too, if that is 16 MiB. */
     size_t cache_bytes;
     /* Bytes of log after which a checkpoint is begun: what an opening after a crash has to replay.
      * From 1 KiB, default 4 MiB. */

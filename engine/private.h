@@ -882,6 +882,7 @@ void engine_fail(struct engine *e, const char *why);
 struct engine {
     struct engine_options options;
     bool fixed_segments; /* options.segment_bytes was given */
+    bool fixed_cache;    /* its size was asked for */
     char *dir;
     int lock_fd;
     struct log log;

@@ -7,8 +7,6 @@
 #include "base/net.h"
 #include "http/http.h"
 
-#define LEAST_TOTAL_BYTES ((int)MIB) /* of max_total_request_memory */
-
 static const struct setting_row rows[] = {
 #define X(key, type, min, max, def, unit, allowed, help)                                           \
     {key, SETTING_##type, min, max, def, unit, allowed, help},
@@ -202,25 +200,11 @@ static enum err check_without_tls(const struct settings *s, struct err_detail *d
     return settings_refuse(s, odd, ERR_UNSUPPORTED, d, "there is no kinto.tls_certificate");
 }
 
-/* A session of TLS and a long head have room in less than that; much less, and nobody would be served. */
-static enum err check_memory(const struct settings *s, struct err_detail *d)
-{
-    static const char key[] = "kinto.server.max_total_request_memory";
-    int64_t n = settings_int(s, key, 0);
-    if (n == 0 || n >= LEAST_TOTAL_BYTES)
-        return OK;
-    return settings_refuse(s, key, ERR_RANGE, d,
-                           "found %lld, allowed are 0 and what is from %d bytes on", (long long)n,
-                           LEAST_TOTAL_BYTES);
-}
-
 enum err http_settings_check(const struct settings *s, struct err_detail *d)
 {
     static const char certificate[] = "kinto.tls_certificate", key[] = "kinto.tls_key";
     size_t certificates, keys;
     enum err e = check_mode(s, d);
-    if (e == OK)
-        e = check_memory(s, d);
     if (e != OK)
         return e;
     (void)settings_list(s, certificate, &certificates);

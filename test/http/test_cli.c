@@ -293,7 +293,7 @@ static const struct {
     {APP "[server:main]\nlisten = ::1:80\n", "kinto.ini:3: kinto.server.listen: \"::1:80\""},
     {APP "[server:main]\nlisten = a:1 a:99999\n", "kinto.ini:3: kinto.server.listen: \"a:99999\""},
     {APP "[server:main]\nmax_total_request_memory = 512\n",
-     "kinto.ini:3: kinto.server.max_total_request_memory: found 512"},
+     "kinto.ini:3: kinto.server.max_total_request_memory: found \"512\""},
     {APP "[server:main]\nhost = no.such.host.invalid\n", "no.such.host.invalid"},
     {APP "kinto.index.blog = a\n", "kinto.ini:2: kinto.index.blog: it is kinto.index.BUCKET.COLLE"},
     {APP "kinto.index.a.b.c = a\n", "kinto.ini:2: kinto.index.a.b.c: "},

@@ -9,6 +9,7 @@ static const struct setting_row core[] = {
     {"kinto.explicit", SETTING_BOOL, 0, 0, "true", "", NULL, "On."},
     {"kinto.paginate_by", SETTING_INT, 1, 1000, NULL, "objects", NULL, "Page."},
     {"kinto.batch_max", SETTING_INT, 1, 1000, "25", "requests", NULL, "Batch."},
+    {"kinto.loops", SETTING_INT_OR_0, 16, 64, "0", "loops", NULL, "Loops."},
     {"kinto.percentage", SETTING_FLOAT, 0, 100, "12.5", "percent", NULL, "Share."},
     {"kinto.project_name", SETTING_STRING, 0, 0, "kinto", "", NULL, "Name."},
     {"kinto.eos-url", SETTING_STRING, 0, 0, NULL, "", NULL, "Link."},
@@ -178,6 +179,7 @@ START_TEST(values_of_the_ini)
             "kinto.explicit = off\n"
             "kinto.paginate_by = 10\n"
             "kinto.percentage = 0.5\n"
+            "kinto.loops = 64\n"
             "kinto.project_name = a b\n"
             "kinto.creators =\n  one two\n  three,four\n"
             "kinto.scheme = https\n"
@@ -187,6 +189,7 @@ START_TEST(values_of_the_ini)
     ck_assert(!settings_bool(s, "kinto.explicit"));
     ck_assert_int_eq(settings_int(s, "kinto.paginate_by", 0), 10);
     ck_assert_double_eq(settings_float(s, "kinto.percentage", 0), 0.5);
+    ck_assert_int_eq(settings_int(s, "kinto.loops", -7), 64);
     ck_assert_str_is(settings_str(s, "kinto.project_name"), "a b");
     ck_assert_int_eq(settings_str(s, "kinto.project_name").p[3], 0);
     ck_assert_str_eq(list_of("kinto.creators"), "one|two|three|four|");
@@ -250,6 +253,7 @@ START_TEST(json_is_read_as_in_the_reference)
     setenv("KINTO_READONLY", "true", 1);
     load_ok("kinto.project_name = \"\\u00e9\\ud83d\\ude00\\n\\\\\\\"\"\n"
             "kinto.batch_max = 1e2\n"
+            "kinto.loops = 0\n"
             "kinto.paginate_by = \"10\"\n"
             "multiauth.policies = [ ]\n");
     ck_assert_str_is(settings_str(s, "kinto.eos-url"), "2026-11-22");
@@ -257,6 +261,8 @@ START_TEST(json_is_read_as_in_the_reference)
     ck_assert(settings_bool(s, "kinto.readonly"));
     ck_assert_str_is(settings_str(s, "kinto.project_name"), "\xc3\xa9\xf0\x9f\x98\x80\n\\\"");
     ck_assert_int_eq(settings_int(s, "kinto.batch_max", 0), 100);
+    ck_assert_int_eq(settings_int(s, "kinto.loops", -7), 0);
+    ck_assert(settings_is_set(s, "kinto.loops"));
     ck_assert_int_eq(settings_int(s, "kinto.paginate_by", 0), 10);
     ck_assert_str_eq(list_of("multiauth.policies"), "");
     settings_free(s);
@@ -329,6 +335,11 @@ static const struct {
     {"kinto.paginate_by = 0x10\n", ERR_SYNTAX, NULL},
     {"kinto.paginate_by = 10 20\n", ERR_SYNTAX, NULL},
     {"kinto.paginate_by = -\n", ERR_SYNTAX, NULL},
+    {"kinto.loops = 15\n", ERR_RANGE,
+     "k.ini:2: kinto.loops: found \"15\", allowed is 0, or a whole number from 16 to 64 loops"},
+    {"kinto.loops = 65\n", ERR_RANGE, NULL},
+    {"kinto.loops = -1\n", ERR_RANGE, NULL},
+    {"kinto.loops = 00x\n", ERR_SYNTAX, NULL},
     {"kinto.percentage = 100.5\n", ERR_RANGE,
      "k.ini:2: kinto.percentage: found \"100.5\", allowed is a number from 0 to 100 percent"},
     {"kinto.percentage = nan\n", ERR_SYNTAX, NULL},

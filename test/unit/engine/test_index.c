@@ -188,6 +188,41 @@ START_TEST(only_the_tail_is_replayed_after_a_crash)
 }
 END_TEST
 
+static const struct {
+    size_t cache, want_cache;
+    uint64_t checkpoint, want_checkpoint;
+} sizes[] = {
+    {1, 64 * KIB, 1, KIB},
+    {MIB, MIB, 0, 4 * MIB},
+    {2048 * (size_t)MIB, 1024 * MIB, 32 * MIB, 32 * MIB},
+};
+
+START_TEST(sizes_within_what_is_sane)
+{
+    struct engine_options o = {
+        .dir = dir.path, .cache_bytes = sizes[_i].cache, .checkpoint_bytes = sizes[_i].checkpoint};
+
+    engine_close(e);
+    e = kit_open_as(&o, NULL);
+    ck_assert_uint_eq(e->options.cache_bytes, sizes[_i].want_cache);
+    ck_assert_uint_eq(e->options.checkpoint_bytes, sizes[_i].want_checkpoint);
+}
+END_TEST
+
+START_TEST(memory_for_pages_by_default)
+{
+    struct engine_options o = {.dir = dir.path};
+    uint64_t part = os_memory_limit("") / 16; /* test/unit/base/test_os.c knows what that is */
+
+    engine_close(e);
+    e = kit_open_as(&o, NULL);
+    ck_assert_uint_ge(e->options.cache_bytes, 32 * MIB);
+    ck_assert_uint_le(e->options.cache_bytes, MAX_OF(part, (uint64_t)(32 * MIB)));
+    ck_assert_uint_ge(e->options.cache_bytes, MIN_OF(part / 100 * 99, (uint64_t)(128 * MIB)));
+    ck_assert_uint_le(e->options.cache_bytes, 128 * MIB);
+}
+END_TEST
+
 START_TEST(a_lost_index_is_made_anew)
 {
     struct engine_recovery r;
@@ -872,6 +907,57 @@ static str large_key(char out[400], unsigned i)
     return (str){out, 400};
 }
 
+static uint64_t changed_pages(uint64_t *checkpoint)
+{
+    pthread_mutex_lock(&e->writer.mutex);
+    size_t n = e->pages.memory_n;
+    *checkpoint = e->index.txn;
+    pthread_mutex_unlock(&e->writer.mutex);
+    return n;
+}
+
+static void put_large(unsigned from, unsigned n)
+{
+    struct engine_txn *t = begin();
+    char key[400];
+
+    for (unsigned i = from; i < from + n; i++)
+        ck_assert_int_eq(engine_put(t, large_key(key, i), STR("v")), OK);
+    ck_assert_int_eq(kit_commit(t), OK);
+}
+
+static const struct {
+    size_t cache, not_yet, enough;
+} worth[] = {
+    {0, 15 * MIB, 17 * MIB}, /* however much memory there is: the file would grow by it */
+    {48 * MIB, 23 * MIB, 25 * MIB},
+};
+
+START_TEST(changed_pages_are_written_when_they_are_many)
+{
+    struct engine_options o = {.dir = dir.path,
+                               .cache_bytes = worth[_i].cache,
+                               .checkpoint_bytes = 1024 * MIB,
+                               .compact_bytes = 1024 * MIB};
+    uint64_t first, now;
+    unsigned keys = 0;
+
+    engine_close(e);
+    e = kit_open_as(&o, NULL);
+    changed_pages(&first);
+    for (; changed_pages(&now) * PAGE_BYTES < worth[_i].not_yet && now == first; keys += 500)
+        put_large(keys, 500);
+    ck_assert_uint_eq(now, first);
+    for (; changed_pages(&now) * PAGE_BYTES < worth[_i].enough && now == first; keys += 500)
+        put_large(keys, 500);
+    while (now == first) {
+        wait_tick();
+        changed_pages(&now);
+    }
+    audit_engine(e);
+}
+END_TEST
+
 /* Long keys: some ten to a page. Then all but a part of them go, and what is left lies everywhere. */
 static void leave_holes(unsigned keys)
 {
@@ -1038,6 +1124,8 @@ static Suite *suite(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, nothing_to_replay_after_a_clean_end);
     tcase_add_test(c, only_the_tail_is_replayed_after_a_crash);
+    tcase_add_loop_test(c, sizes_within_what_is_sane, 0, (int)ARRAY_LEN(sizes));
+    tcase_add_test(c, memory_for_pages_by_default);
     tcase_add_test(c, a_lost_index_is_made_anew);
     tcase_add_test(c, the_gaps_of_pages_are_blank);
     tcase_add_loop_test(c, a_damaged_index_is_made_anew, 0, 6);
@@ -1054,6 +1142,7 @@ static Suite *suite(void)
     tcase_add_test(c, a_lost_segment_is_missed);
     tcase_add_test(c, a_removed_directory_ends_the_writing);
     tcase_add_test(c, memory_does_not_grow_with_the_keys);
+    tcase_add_loop_test(c, changed_pages_are_written_when_they_are_many, 0, (int)ARRAY_LEN(worth));
     tcase_add_loop_test(c, memory_that_is_full_is_relieved, 0, 2);
     tcase_add_test(c, overwriting_does_not_fill_the_disk);
     tcase_add_test(c, compaction_keeps_what_lives);

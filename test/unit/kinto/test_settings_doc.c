@@ -31,9 +31,10 @@ static void add_type(struct buf *b, const struct setting_row *row)
         buf_add_lit(b, "true, false");
         return;
     case SETTING_INT:
+    case SETTING_INT_OR_0:
     case SETTING_FLOAT:
-        buf_printf(b, "%lld to %lld%s%s", (long long)row->min, (long long)row->max,
-                   *row->unit ? " " : "", row->unit);
+        buf_printf(b, "%s%lld to %lld%s%s", row->type == SETTING_INT_OR_0 ? "0, " : "",
+                   (long long)row->min, (long long)row->max, *row->unit ? " " : "", row->unit);
         return;
     case SETTING_STRING:
         buf_add_lit(b, "text");
@@ -273,9 +274,7 @@ static const struct {
     {"request line and headers", NULL, ", " AS_TEXT(HTTP_MAX_HEADERS) " headers"},
     {"depth of JSON", AS_TEXT(API_BODY_DEPTH), NULL},
     {"values that the copies of a JSON Patch make", AS_TEXT(JSON_PATCH_MAX_COPIES), NULL},
-    /* its default is 0; test/unit/http/test_crowds.c looks at what comes of that, and of the next one */
-    {"memory of all requests", "half of what the machine and its cgroup allow, at most 512 MiB",
-     NULL},
+    /* test/unit/http/test_crowds.c looks at what comes of it */
     {"of it for one address (IPv6: /64)", "13/16", NULL},
     /* http/server.c, and out_of_descriptors in test/unit/http/test_limits.c */
     {"the same, by the system's limit of open files (`ulimit -n`, `LimitNOFILE=`)",
@@ -290,14 +289,27 @@ static const struct {
      "counted in steps: some tens of milliseconds", NULL},
 };
 
-/* 16384 bytes: 16 KiB; 10000 objects: 10,000; 10 seconds: 10 s; nothing: off. */
+/* What the help says behind "0: ", without its full stop. */
+static str meaning_of_0(const struct setting_row *row)
+{
+    str help = str_from(row->help);
+    size_t at = str_find_str(help, STR("0: "));
+
+    ck_assert_msg(at != STR_NPOS, "%s: no word of what 0 means", row->key);
+    help = str_drop(help, at + 3);
+    return str_sub(help, 0, help.n - 1);
+}
+
+/* 16384 bytes: 16 KiB; 10000 objects: 10,000; 10 seconds: 10 s; nothing: off; 0: what that means. */
 static void add_default(struct buf *b, const struct setting_row *row)
 {
     str unit = str_from(row->unit);
     uint64_t n = 0;
     if (row->def)
         ck_assert_int_eq(str_to_u64(str_from(row->def), &n), OK);
-    if (n == 0)
+    if (n == 0 && row->type == SETTING_INT_OR_0)
+        buf_add_str(b, meaning_of_0(row));
+    else if (n == 0)
         buf_add_lit(b, "off");
     else if (str_eq(unit, STR("bytes")) && n % MIB == 0)
         buf_printf(b, "%llu MiB", (unsigned long long)(n / MIB));
