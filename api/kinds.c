@@ -194,18 +194,11 @@ enum api_kind api_kind_named(const struct api *a, str name)
     return KIND_NONE;
 }
 
-/* Lower-case hex digits and dashes; of which version the UUID is is not asked. */
 static bool is_uuid(str id)
 {
-    if (id.n != 36)
-        return false;
-    for (size_t i = 0; i < id.n; i++) {
-        bool hex = str_is_digit(id.p[i]) || (id.p[i] >= 'a' && id.p[i] <= 'f');
-        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? id.p[i] != '-' : !hex)
-            return false;
-    }
-    return true;
+    uint8_t unused[UUID_BYTES];
+
+    return uuid_read(id, unused);
 }
 
 bool api_valid_id(str id)

@@ -74,21 +74,14 @@ uint64_t rand_u64(void)
     return v;
 }
 
-void rand_uuid4(char out[37])
+void rand_uuid4(char out[UUID_TEXT_BYTES + 1])
 {
-    static const char hex[] = "0123456789abcdef";
-    uint8_t b[16];
+    uint8_t b[UUID_BYTES];
 
     rand_bytes(b, sizeof b);
     b[6] = (uint8_t)((b[6] & 0x0f) | 0x40); /* version 4 */
     b[8] = (uint8_t)((b[8] & 0x3f) | 0x80); /* variant 10 */
-    for (size_t i = 0; i < sizeof b; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *out++ = '-';
-        *out++ = hex[b[i] >> 4];
-        *out++ = hex[b[i] & 15];
-    }
-    *out = '\0';
+    uuid_write(b, out);
 }
 
 void rand_name(char *out, size_t n, const char *alphabet)

@@ -5,11 +5,12 @@
 #ifndef BASE_RAND_H
 #define BASE_RAND_H
 
-#include "base/base.h"
+#include "base/uuid.h"
 
 void rand_bytes(void *out, size_t n);
 uint64_t rand_u64(void);
-void rand_uuid4(char out[37]); /* lower case, with dashes and a NUL (RFC 9562) */
+void rand_uuid4(
+    char out[UUID_TEXT_BYTES + 1]); /* a random one, version 4 (RFC 9562, section 5.4) */
 void rand_name(char *out, size_t n, const char *alphabet); /* n characters and a NUL, unbiased */
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/uuid.h"
 #include "plugins/private.h"
 
 struct default_bucket {
@@ -23,9 +24,11 @@ static bool claims(void *ctx, str path)
 
 static str bucket_id(const struct default_bucket *p, struct arena *a, str user_id)
 {
-    char hex[2 * HASH_SHA256_LEN + 1];
-    hash_hmac_sha256_hex(p->secret, user_id, hex);
-    return arena_printf(a, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+    uint8_t sum[HASH_SHA256_LEN];
+    char id[UUID_TEXT_BYTES + 1];
+    hash_hmac_sha256(p->secret, user_id, sum);
+    uuid_write(sum, id);
+    return arena_str(a, str_from(id));
 }
 
 /* `text` with every "default" replaced by the bucket's id. */

@@ -17,8 +17,8 @@
  */
 #include "store/private.h"
 
-#include "base/bytes.h"
 #include "base/hash.h"
+#include "base/uuid.h"
 #include "base/varint.h"
 
 #include <endian.h>
@@ -132,47 +132,13 @@ enum err store_key_add_path(struct key *k, str path)
     return OK;
 }
 
-#define UUID_TEXT_LEN 36
-
-/* Eight digits at once, lower-case letters only: every id of every request goes through here. */
-static bool pack_digits(const char *p, char out[4])
-{
-    uint64_t w = le64toh(bytes_load(p)), letters = bytes_between(w, 'a', 'f');
-    uint32_t bytes;
-
-    if ((letters | bytes_between(w, '0', '9')) != BYTES_TOPS)
-        return false;
-    w = (w & EACH_BYTE(0x0f)) + (letters >> 7) * 9;
-    w = (w << 4 | w >> 8) & UINT64_C(0x00ff00ff00ff00ff); /* each pair in its first byte */
-    w = (w | w >> 8) & UINT64_C(0x0000ffff0000ffff);
-    bytes = htole32((uint32_t)(w | w >> 16));
-    memcpy(out, &bytes, sizeof bytes);
-    return true;
-}
-
-/* Only the canonical form is packed: what comes out must be what went in. */
-static bool pack_uuid(str id, char out[16])
-{
-    const char *p = id.p;
-    char middle[16];
-
-    if (id.n != UUID_TEXT_LEN || p[8] != '-' || p[13] != '-' || p[18] != '-' || p[23] != '-')
-        return false;
-    memcpy(middle, p + 9, 4);
-    memcpy(middle + 4, p + 14, 4);
-    memcpy(middle + 8, p + 19, 4);
-    memcpy(middle + 12, p + 24, 4);
-    return pack_digits(p, out) && pack_digits(middle, out + 4) &&
-           pack_digits(middle + 8, out + 8) && pack_digits(p + 28, out + 12);
-}
-
 void store_key_add_id(struct key *k, str id)
 {
-    char packed[16];
+    uint8_t uuid[UUID_BYTES];
 
-    if (pack_uuid(id, packed)) {
+    if (uuid_read(id, uuid)) {
         store_key_add_u8(k, 0);
-        store_key_add(k, (str){packed, sizeof packed});
+        store_key_add(k, (str){(const char *)uuid, sizeof uuid});
     } else {
         store_key_add_u8(k, 1);
         store_key_add_text(k, id);

@@ -46,27 +46,6 @@ START_TEST(only_canonical_uuids_are_packed)
 }
 END_TEST
 
-/* Each byte at each place: packed by eight digits at a time. */
-START_TEST(digits_of_uuids_are_told_from_all_else)
-{
-    static const char uuid[] = "0123abcd-9def-4567-89ab-fedcba987650";
-    char id[sizeof uuid];
-
-    for (size_t at = 0; at < sizeof uuid - 1; at++)
-        for (int c = 1; c < 256; c++) {
-            bool dash = uuid[at] == '-';
-            bool packed = dash ? c == '-' : strchr("0123456789abcdef", c) != NULL;
-            memcpy(id, uuid, sizeof uuid);
-            id[at] = (char)c;
-            ck_assert_msg(id_key_length(id) == (packed ? 17 : 37), "%zu: %02x", at, c);
-        }
-    struct key k = {.n = 0};
-    store_key_add_id(&k, str_from(uuid));
-    ck_assert_int_eq(
-        memcmp(k.b + 1, "\x01\x23\xab\xcd\x9d\xef\x45\x67\x89\xab\xfe\xdc\xba\x98\x76\x50", 16), 0);
-}
-END_TEST
-
 START_TEST(ids_differ_where_their_strings_do)
 {
     static const char *ids[] = {"",
@@ -225,7 +204,6 @@ static Suite *make_suite(void)
 {
     const TTest *const tests[] = {times_keep_their_order,
                                   only_canonical_uuids_are_packed,
-                                  digits_of_uuids_are_told_from_all_else,
                                   ids_differ_where_their_strings_do,
                                   long_texts_end_in_a_hash,
                                   paths_keep_what_lies_below_them,
