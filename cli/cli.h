@@ -104,8 +104,9 @@ struct cli_run {
     struct arena arena;       /* what lives as long as the run */
     struct cli_ini ini;
     struct settings *settings;
-    bool as_is;           /* the store is opened to be looked at (store_options) */
-    const char *data_dir; /* of the open store; NULL: memory */
+    uint64_t memory_bytes; /* that the process may use (store_options) */
+    bool as_is;            /* the store is opened to be looked at (store_options) */
+    const char *data_dir;  /* of the open store; NULL: memory */
     struct store *store;
     struct store_opened opened;
     struct setting_override over[CLI_MAX_OVERRIDES]; /* what is stronger than the INI */

@@ -11,6 +11,7 @@
 
 #include "api/api.h"
 #include "auth/auth.h"
+#include "base/os.h"
 #include "http/http.h"
 #include "plugins/plugins.h"
 
@@ -84,6 +85,7 @@ enum err cli_run_open(struct cli_run *r)
     if (e != OK)
         return e;
     process_keep_memory(r->settings);
+    r->memory_bytes = os_memory_limit(""); /* a confined process does not see its cgroup */
     settings_log_without_effect(r->settings);
     return check(r);
 }
@@ -140,6 +142,7 @@ static enum err open_store(struct cli_run *r, const char *dir, bool new_index)
     }
     o.new_index = new_index;
     o.as_is = r->as_is;
+    o.memory_bytes = r->memory_bytes;
     return store_open(&r->store, &o, &r->opened, &r->detail);
 }
 

@@ -271,8 +271,7 @@ static enum err replay(struct check *c)
         return err;
     look_for_use(c, first);
     frames_step(&behind, &c->walk.h);
-    if (c->made->pages.memory_n * PAGE_BYTES >= c->made->options.cache_bytes / 2 &&
-        c->made->index.fd < 0)
+    if (checkpoint_pays(c->made) && c->made->index.fd < 0)
         err = index_create_unnamed(c->made, c->detail);
     return err == OK ? replay_relieve(c->made, &behind) : err;
 }

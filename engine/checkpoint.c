@@ -22,8 +22,8 @@
 #include "engine/private.h"
 
 #define ROOM_WAIT_NS  2000000
-#define CHANGED_PART  4u /* of the index */
-#define CHANGED_LEAST ((size_t)(16 * MIB))
+#define CHANGED_PART  4 /* of the index: one in so many */
+#define CHANGED_LEAST (16 * MIB)
 #define AGAIN_MOST    256u /* checkpoints in a row that made too little room: others write too much */
 
 struct checkpoint {
@@ -276,26 +276,30 @@ static void give_back(struct engine *e)
     } while (left > 0 && left < before);
 }
 
-/* Bytes of changed pages that are worth it. The more there are, the more often each was changed before it
- * is written; but the file grows by as much, so it is a part of it where nobody said how much. */
-static size_t worth_writing(const struct engine *e)
+size_t checkpoint_enough(const struct engine_options *o, uint64_t index_bytes)
 {
-    size_t part = (size_t)e->writer.now.pages * PAGE_BYTES / CHANGED_PART,
-           half = e->options.cache_bytes / 2;
+    uint64_t enough = o->changed_bytes;
+
+    if (enough == 0)
+        enough = MAX_OF(index_bytes / CHANGED_PART, (uint64_t)CHANGED_LEAST);
+    return (size_t)MIN_OF(enough, (uint64_t)(o->cache_bytes / 2));
+}
+
+bool checkpoint_pays(const struct engine *e)
+{
+    size_t enough = checkpoint_enough(&e->options, e->writer.now.pages * PAGE_BYTES);
 
     if (atomic_load_explicit(&e->reserve.given, memory_order_relaxed)) /* space is short */
-        return MIN_OF((size_t)RESERVE_INDEX_BYTES / 4, half);
-    return e->fixed_cache ? half : MIN_OF(MAX_OF(part, CHANGED_LEAST), half);
+        enough = MIN_OF(enough, RESERVE_INDEX_BYTES / 4);
+    return e->pages.memory_n * PAGE_BYTES >= enough;
 }
 
 bool checkpoint_due(const struct engine *e)
 {
-    const struct pages *ps = &e->pages;
-
     if (e->dir == NULL)
         return false;
     return e->index.txn != version_durable(&e->published) &&
-           (ps->memory_n * PAGE_BYTES >= worth_writing(e) ||
+           (checkpoint_pays(e) ||
             e->writer.now.log_bytes - e->index.log_bytes >= e->options.checkpoint_bytes);
 }
 

@@ -22,9 +22,7 @@
 #define SEGMENT_BYTES_MEMORY MIB /* without files; with them: log_target */
 #define TXN_BYTES_DEFAULT    (256 * MIB)
 #define QUEUE_BYTES_DEFAULT  (64 * MIB)
-#define CACHE_PART           16 /* of the memory that there is, within these: */
-#define CACHE_BYTES_LEAST    (32 * MIB)
-#define CACHE_BYTES_MOST     (128 * MIB)
+#define CACHE_BYTES_DEFAULT  (32 * MIB)
 #define CHECKPOINT_DEFAULT   (4 * MIB)
 #define COMPACT_DEFAULT      MIB
 #define BYTES_MAX            (1024 * MIB) /* of a segment, of a frame: offsets have 32 bits */
@@ -115,22 +113,10 @@ enum err dir_lock(const char *dir, const char *name, int flags, int *fd, struct 
 
 /* ---- parts ----------------------------------------------------------------------------------- */
 
-static uint64_t within(uint64_t value, uint64_t min, uint64_t max)
-{
-    return value < min ? min : MIN_OF(value, max);
-}
-
 static uint64_t option(uint64_t value, uint64_t otherwise, uint64_t min, uint64_t max)
 {
-    return within(value == 0 ? otherwise : value, min, max);
-}
-
-/* There is room for what changes while a checkpoint writes what changed before. */
-static uint64_t cache_default(const struct engine_options *o)
-{
-    return o->dir == NULL
-               ? CACHE_BYTES_LEAST /* nothing is written */
-               : within(os_memory_limit("") / CACHE_PART, CACHE_BYTES_LEAST, CACHE_BYTES_MOST);
+    value = value == 0 ? otherwise : value;
+    return value < min ? min : MIN_OF(value, max);
 }
 
 static enum err set_options(struct engine *e, const struct engine_options *o, struct err_detail *d)
@@ -139,7 +125,6 @@ static enum err set_options(struct engine *e, const struct engine_options *o, st
         return err_set(d, ERR_LIMIT, 0, "the name of the data directory is empty or too long");
     e->options = *o;
     e->fixed_segments = o->segment_bytes != 0 || o->dir == NULL;
-    e->fixed_cache = o->cache_bytes != 0;
     e->options.segment_bytes =
         option(o->segment_bytes, o->dir == NULL ? SEGMENT_BYTES_MEMORY : LOG_TARGET_MIN,
                SEGMENT_BYTES_MIN, BYTES_MAX);
@@ -147,7 +132,8 @@ static enum err set_options(struct engine *e, const struct engine_options *o, st
         (size_t)option(o->max_txn_bytes, TXN_BYTES_DEFAULT, 4 * KIB, BYTES_MAX);
     e->options.max_queue_bytes =
         (size_t)option(o->max_queue_bytes, QUEUE_BYTES_DEFAULT, 1, SIZE_MAX / 2);
-    e->options.cache_bytes = (size_t)option(o->cache_bytes, cache_default(o), 64 * KIB, BYTES_MAX);
+    e->options.cache_bytes =
+        (size_t)option(o->cache_bytes, CACHE_BYTES_DEFAULT, 64 * KIB, BYTES_MAX);
     e->options.checkpoint_bytes =
         option(o->checkpoint_bytes, CHECKPOINT_DEFAULT, KIB, UINT64_MAX / 2);
     e->options.compact_bytes = option(o->compact_bytes, COMPACT_DEFAULT, KIB, UINT64_MAX / 2);

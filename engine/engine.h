@@ -66,11 +66,14 @@ struct engine_options {
     /* Memory held by what is not yet durable, frames and pages, over which begin says AGAIN; default
      * 64 MiB. */
     size_t max_queue_bytes;
-    /* Memory for pages of the index that are not in its file yet, 64 KiB to 1 GiB: half full, a checkpoint
-     * begins; full, begin says AGAIN until it has ended. Default: a 16th of what os_memory_limit tells, 32 to
-     * 128 MiB, and one begins when a quarter of the index is in it, too, if that is 16 MiB. */
+    /* Memory for pages of the index that are not in its file yet, 64 KiB to 1 GiB, default 32 MiB:
+     * half full, a checkpoint begins; full, begin says AGAIN until it has ended. */
     size_t cache_bytes;
-    /* Bytes of log after which a checkpoint is begun: what an opening after a crash has to replay.
+    /* Bytes of such pages after which one begins before that. The more, the more often a page was changed before
+     * it is written once; but the file grows by as much. Default: a quarter of the index, and 16 MiB at least. */
+    size_t changed_bytes;
+    /* Bytes of log after which a checkpoint is begun: what an opening after a crash has to replay, and what was
+     * written while the last one was.
      * From 1 KiB, default 4 MiB. */
     uint64_t checkpoint_bytes;
     /* Compaction begins when the log is longer than 7/4 of what lives in it, and this: from 1 KiB,
@@ -104,7 +107,7 @@ MUST_CHECK enum err engine_open(struct engine **out, const struct engine_options
 /* Waits until what was committed is durable (or failed), brings the index file up to date, then releases
  * everything. All transactions must have ended, and all readers been freed. NULL is allowed.
  * What it does is bounded, however large the store is: it ends the turn of the background thread,
- * writes what of the index is not in its file (options.cache_bytes, and a little over), and, when a third
+ * writes what of the index is not in its file (options.cache_bytes, and a little over, and as much when a checkpoint is under way), and, when a third
  * of that file is not used, moves 1,024 pages of it at most, so that its end can be cut off. The
  * next close goes on with that. A process that is killed instead loses nothing: the next opening has more to
  * replay. */

@@ -758,7 +758,10 @@ MUST_CHECK enum err checkpoint_make_room(struct engine *e, unsigned *again);
 /* Writes the newest durable version into the index file, if it is not there already. With
  * keeper.work. NOSPACE, IO, NOMEM: as if nothing had been; after a failed sync FAILED. */
 MUST_CHECK enum err checkpoint_run(struct engine *e);
-bool checkpoint_due(const struct engine *e); /* writer.mutex */
+/* From so many bytes of changed pages on its pages are worth their writing, in an index of that size. */
+size_t checkpoint_enough(const struct engine_options *o, uint64_t index_bytes);
+bool checkpoint_pays(const struct engine *e); /* there are so many; writer.mutex */
+bool checkpoint_due(const struct engine *e);  /* for this or another reason; writer.mutex */
 
 struct compaction {      /* the segment that is being copied, and how far */
     bool active;         /* there is one */
@@ -882,7 +885,6 @@ void engine_fail(struct engine *e, const char *why);
 struct engine {
     struct engine_options options;
     bool fixed_segments; /* options.segment_bytes was given */
-    bool fixed_cache;    /* its size was asked for */
     char *dir;
     int lock_fd;
     struct log log;

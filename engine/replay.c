@@ -4,7 +4,7 @@
  * of what is left.
  *
  * What was replayed belongs to one transaction of the tree until it is published. That happens at the
- * end, and whenever the pages that it made take half of the cache: then a checkpoint puts them
+ * end, and whenever it made so many pages that a checkpoint pays: then a checkpoint puts them
  * into the index file.
  */
 #include "engine/private.h"
@@ -87,7 +87,7 @@ void replay_publish(struct engine *e, const struct frames *f)
 
 enum err replay_relieve(struct engine *e, const struct frames *f)
 {
-    if (e->pages.memory_n * PAGE_BYTES < e->options.cache_bytes / 2)
+    if (!checkpoint_pays(e))
         return OK;
     replay_publish(e, f);
     return checkpoint_run(e);

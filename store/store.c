@@ -12,6 +12,9 @@
 #include "store/private.h"
 
 #define DEFAULT_CACHE_BYTES (512 * KIB)
+#define PAGE_MEMORY_PART    16 /* of the memory: one in so many, within these */
+#define PAGE_MEMORY_LEAST   (32 * MIB)
+#define PAGE_MEMORY_MOST    (128 * MIB)
 
 /* ---- the store ------------------------------------------------------------------------------- */
 
@@ -93,11 +96,20 @@ static enum err look_open(struct store *s, const struct store_options *options, 
     return e == OK && !options->as_is ? store_fields_open(s, again) : e;
 }
 
+size_t store_page_memory(const struct store_options *o)
+{
+    uint64_t part = MAX_OF(o->memory_bytes / PAGE_MEMORY_PART, (uint64_t)PAGE_MEMORY_LEAST);
+
+    return o->page_memory_bytes ? o->page_memory_bytes
+                                : (size_t)MIN_OF(part, (uint64_t)PAGE_MEMORY_MOST);
+}
+
 enum err store_open(struct store **out, const struct store_options *options,
                     struct store_opened *opened, struct err_detail *detail)
 {
     struct engine_options eo = {.dir = options->dir,
-                                .cache_bytes = options->page_memory_bytes,
+                                .cache_bytes = store_page_memory(options),
+                                .changed_bytes = options->page_memory_bytes / 2,
                                 .checkpoint_bytes = options->checkpoint_bytes,
                                 .new_index = options->new_index};
     struct engine_recovery found = {0};

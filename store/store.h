@@ -52,10 +52,11 @@ MUST_CHECK enum err store_declared_check(const struct store_declared *d, const c
 struct store_options {
     const char *dir;        /* NULL: memory, nothing is kept */
     size_t cache_max_bytes; /* of store_cache_*; 0: 512 KiB (kinto.cache_max_size_bytes) */
-    /* engine_options.cache_bytes and .checkpoint_bytes; 0: the engine's */
+    /* engine_options.cache_bytes, of which .changed_bytes is half then; 0: a part of memory_bytes */
     size_t page_memory_bytes;
-    uint64_t checkpoint_bytes;
-    bool new_index; /* as in engine_options */
+    uint64_t memory_bytes;     /* that the process may use (os_memory_limit); 0: nobody knows */
+    uint64_t checkpoint_bytes; /* engine_options; 0: the engine's */
+    bool new_index;            /* as in engine_options */
     /* Indexes that are missing are made before store_open comes back (a million records: some seconds), others
      * that are there go. as_is: nothing of that, for who only looks. */
     struct store_declared
@@ -542,7 +543,8 @@ extern const struct setting_table store_settings;
 
 /* A backend that is not there: UNSUPPORTED, with file and line in the detail. */
 MUST_CHECK enum err store_settings_check(const struct settings *s, struct err_detail *d);
-/* The options for store_open; the directory is borrowed from s. UNSUPPORTED: no usable path. */
+/* The options for store_open, but for what is no setting; the directory is borrowed from s. UNSUPPORTED: no usable
+ * path. */
 MUST_CHECK enum err store_options_load(struct store_options *o, const struct settings *s,
                                        struct err_detail *d);
 

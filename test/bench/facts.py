@@ -61,16 +61,21 @@ def starts(server, results, name, says):
     results.add_fact(name, statistics.median(first_answer(server) for _ in range(STARTS)), says)
 
 
-def starts_killed(server, results):
-    """Each with what a kill in the midst of writing has left to do."""
-    left, server.data = os.path.join(server.dir, "data"), os.path.join(server.dir, "copy")
+def starts_killed(server, results, script):
+    """Killed in the midst of writes, each time another moment after the last checkpoint."""
     took = []
-    for _ in range(STARTS):
-        shutil.copytree(left, server.data)
+    for i in range(STARTS):
+        writes = load.start("1", script, server.port, 64, 3)
+        time.sleep(0.5 + 0.1 * i)
+        server.process.kill()
+        server.process.wait()
+        writes.kill()
+        writes.communicate()
         took.append(first_answer(server))
-        shutil.rmtree(server.data)
+        server.start()
+        process.wait_until(server.answers, 60, "answers after a kill")
     results.add_fact("start_killed", statistics.median(took),
-                     "ms from exec to the first answer, %d records, killed (SIGKILL) behind writes" % MANY)
+                     "ms from exec to the first answer, %d records, killed (SIGKILL) in the midst of PUTs" % MANY)
 
 
 def on_disk(folder):
@@ -153,11 +158,9 @@ def large(a, results):
         for name in ("get", "put"):
             results.add_fact("many_" + name, rate(server, a, name, MANY) / few[name],
                              "%s of %d records, by CPU time: times that of %d" % (name.upper(), MANY, a.records))
-        server.process.kill()
-        server.process.wait()
-        starts_killed(server, results)
         server.data = os.path.join(server.dir, "data")
-        first_answer(server)  # has the rest to replay, and ends in peace
+        starts_killed(server, results, prepared(server, a, "put", MANY))
+        stop(server)
         starts(server, results, "start_many", "ms from exec to the first answer, %d records" % MANY)
 
 

@@ -209,17 +209,22 @@ START_TEST(sizes_within_what_is_sane)
 }
 END_TEST
 
-START_TEST(memory_for_pages_by_default)
-{
-    struct engine_options o = {.dir = dir.path};
-    uint64_t part = os_memory_limit("") / 16; /* test/unit/base/test_os.c knows what that is */
+static const struct {
+    size_t cache, changed, index, enough;
+} changes[] = {
+    {128 * MIB, 0, 0, 16 * MIB},          {128 * MIB, 0, 64 * MIB, 16 * MIB},
+    {128 * MIB, 0, 100 * MIB, 25 * MIB},  {128 * MIB, 0, 256 * MIB, 64 * MIB},
+    {128 * MIB, 0, 1024 * MIB, 64 * MIB}, {24 * MIB, 0, 64 * MIB, 12 * MIB},
+    {128 * MIB, MIB, 1024 * MIB, MIB},    {128 * MIB, 48 * MIB, 0, 48 * MIB},
+    {128 * MIB, 128 * MIB, 0, 64 * MIB},
+};
 
-    engine_close(e);
-    e = kit_open_as(&o, NULL);
-    ck_assert_uint_ge(e->options.cache_bytes, 32 * MIB);
-    ck_assert_uint_le(e->options.cache_bytes, MAX_OF(part, (uint64_t)(32 * MIB)));
-    ck_assert_uint_ge(e->options.cache_bytes, MIN_OF(part / 100 * 99, (uint64_t)(128 * MIB)));
-    ck_assert_uint_le(e->options.cache_bytes, 128 * MIB);
+START_TEST(enough_changes_for_a_checkpoint)
+{
+    struct engine_options o = {.cache_bytes = changes[_i].cache,
+                               .changed_bytes = changes[_i].changed};
+
+    ck_assert_uint_eq(checkpoint_enough(&o, changes[_i].index), changes[_i].enough);
 }
 END_TEST
 
@@ -304,7 +309,7 @@ static void clear_the_way(void)
     ck_assert_int_eq(rmdir(path), 0);
 }
 
-/* A damaged index is kept to be looked at, and where that is not possible the start goes on: it is worth
+/* A damaged index is kept to be looked at, and where that is not possible the start goes on: it is enough_at
  * nothing. What stands in its way is left alone. */
 START_TEST(a_damaged_index_that_cannot_be_kept)
 {
@@ -927,16 +932,19 @@ static void put_large(unsigned from, unsigned n)
 }
 
 static const struct {
-    size_t cache, not_yet, enough;
-} worth[] = {
-    {0, 15 * MIB, 17 * MIB}, /* however much memory there is: the file would grow by it */
-    {48 * MIB, 23 * MIB, 25 * MIB},
+    size_t cache, changed, not_yet, yet;
+} enough_at[] = {
+    {512 * MIB, 0, 15 * MIB,
+     17 * MIB}, /* however much memory there is: the file would grow by it */
+    {512 * MIB, 24 * MIB, 23 * MIB, 25 * MIB},
+    {12 * MIB, 0, 5 * MIB, 7 * MIB},
 };
 
 START_TEST(changed_pages_are_written_when_they_are_many)
 {
     struct engine_options o = {.dir = dir.path,
-                               .cache_bytes = worth[_i].cache,
+                               .cache_bytes = enough_at[_i].cache,
+                               .changed_bytes = enough_at[_i].changed,
                                .checkpoint_bytes = 1024 * MIB,
                                .compact_bytes = 1024 * MIB};
     uint64_t first, now;
@@ -945,11 +953,11 @@ START_TEST(changed_pages_are_written_when_they_are_many)
     engine_close(e);
     e = kit_open_as(&o, NULL);
     changed_pages(&first);
-    for (; changed_pages(&now) * PAGE_BYTES < worth[_i].not_yet && now == first; keys += 500)
-        put_large(keys, 500);
+    for (; changed_pages(&now) * PAGE_BYTES < enough_at[_i].not_yet && now == first; keys += 50)
+        put_large(keys, 50);
     ck_assert_uint_eq(now, first);
-    for (; changed_pages(&now) * PAGE_BYTES < worth[_i].enough && now == first; keys += 500)
-        put_large(keys, 500);
+    for (; changed_pages(&now) * PAGE_BYTES < enough_at[_i].yet && now == first; keys += 50)
+        put_large(keys, 50);
     while (now == first) {
         wait_tick();
         changed_pages(&now);
@@ -1125,7 +1133,7 @@ static Suite *suite(void)
     tcase_add_test(c, nothing_to_replay_after_a_clean_end);
     tcase_add_test(c, only_the_tail_is_replayed_after_a_crash);
     tcase_add_loop_test(c, sizes_within_what_is_sane, 0, (int)ARRAY_LEN(sizes));
-    tcase_add_test(c, memory_for_pages_by_default);
+    tcase_add_loop_test(c, enough_changes_for_a_checkpoint, 0, (int)ARRAY_LEN(changes));
     tcase_add_test(c, a_lost_index_is_made_anew);
     tcase_add_test(c, the_gaps_of_pages_are_blank);
     tcase_add_loop_test(c, a_damaged_index_is_made_anew, 0, 6);
@@ -1142,7 +1150,8 @@ static Suite *suite(void)
     tcase_add_test(c, a_lost_segment_is_missed);
     tcase_add_test(c, a_removed_directory_ends_the_writing);
     tcase_add_test(c, memory_does_not_grow_with_the_keys);
-    tcase_add_loop_test(c, changed_pages_are_written_when_they_are_many, 0, (int)ARRAY_LEN(worth));
+    tcase_add_loop_test(c, changed_pages_are_written_when_they_are_many, 0,
+                        (int)ARRAY_LEN(enough_at));
     tcase_add_loop_test(c, memory_that_is_full_is_relieved, 0, 2);
     tcase_add_test(c, overwriting_does_not_fill_the_disk);
     tcase_add_test(c, compaction_keeps_what_lives);

@@ -293,10 +293,10 @@ static const struct {
 static str meaning_of_0(const struct setting_row *row)
 {
     str help = str_from(row->help);
-    size_t at = str_find_str(help, STR("0: "));
+    size_t at = str_find_str(help, STR(". 0: "));
 
     ck_assert_msg(at != STR_NPOS, "%s: no word of what 0 means", row->key);
-    help = str_drop(help, at + 3);
+    help = str_drop(help, at + 5);
     return str_sub(help, 0, help.n - 1);
 }
 

@@ -58,9 +58,28 @@ START_TEST(a_full_disk)
 }
 END_TEST
 
+/* What the engine has for changed pages: what was asked for, else a part of what there is. */
+START_TEST(page_memory)
+{
+    static const struct {
+        uint64_t memory, asked, want;
+    } rows[] = {
+        {0, 0, 32 * MIB},           {256 * MIB, 0, 32 * MIB},   {1024 * MIB, 0, 64 * MIB},
+        {2048 * MIB, 0, 128 * MIB}, {UINT64_MAX, 0, 128 * MIB}, {UINT64_MAX, MIB, MIB},
+        {0, 512 * MIB, 512 * MIB},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct store_options o = {.memory_bytes = rows[i].memory,
+                                  .page_memory_bytes = rows[i].asked};
+        ck_assert_uint_eq(store_page_memory(&o), rows[i].want);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
-    const TTest *const tests[] = {a_full_disk};
+    const TTest *const tests[] = {a_full_disk, page_memory};
 
     return suite_of("store/open", setup_files, teardown, tests, ARRAY_LEN(tests));
 }
