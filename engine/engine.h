@@ -107,10 +107,10 @@ MUST_CHECK enum err engine_open(struct engine **out, const struct engine_options
 /* Waits until what was committed is durable (or failed), brings the index file up to date, then releases
  * everything. All transactions must have ended, and all readers been freed. NULL is allowed.
  * What it does is bounded, however large the store is: it ends the turn of the background thread,
- * writes what of the index is not in its file (options.cache_bytes, and a little over, and as much when a checkpoint is under way), and, when a third
- * of that file is not used, moves 1,024 pages of it at most, so that its end can be cut off. The
- * next close goes on with that. A process that is killed instead loses nothing: the next opening has more to
- * replay. */
+ * writes what of the index is not in its file (options.cache_bytes, and a little over, and as much when a
+ * checkpoint is under way), and, when a third of that file is not used, moves 1,024 pages of it at most, so
+ * that its end can be cut off. The next close goes on with that. A process that is killed instead loses
+ * nothing: the next opening has more to replay. */
 void engine_close(struct engine *e);
 enum engine_state engine_state(const struct engine *e);
 

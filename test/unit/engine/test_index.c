@@ -309,7 +309,7 @@ static void clear_the_way(void)
     ck_assert_int_eq(rmdir(path), 0);
 }
 
-/* A damaged index is kept to be looked at, and where that is not possible the start goes on: it is enough_at
+/* A damaged index is kept to be looked at, and where that is not possible the start goes on: it is worth
  * nothing. What stands in its way is left alone. */
 START_TEST(a_damaged_index_that_cannot_be_kept)
 {
