@@ -9,8 +9,8 @@
 
 void rand_bytes(void *out, size_t n);
 uint64_t rand_u64(void);
-void rand_uuid4(
-    char out[UUID_TEXT_BYTES + 1]); /* a random one, version 4 (RFC 9562, section 5.4) */
+/* Version 4 (RFC 9562, section 5.4), as uuid_write writes it. */
+void rand_uuid4(char out[UUID_TEXT_BYTES + 1]);
 void rand_name(char *out, size_t n, const char *alphabet); /* n characters and a NUL, unbiased */
 
 #endif

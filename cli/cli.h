@@ -104,7 +104,7 @@ struct cli_run {
     struct arena arena;       /* what lives as long as the run */
     struct cli_ini ini;
     struct settings *settings;
-    uint64_t memory_bytes; /* that the process may use (store_options) */
+    uint64_t memory_bytes; /* that the process may use (store_options, http_options) */
     bool as_is;            /* the store is opened to be looked at (store_options) */
     const char *data_dir;  /* of the open store; NULL: memory */
     struct store *store;

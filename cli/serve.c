@@ -70,7 +70,7 @@ static enum err choose_sockets(struct server *s)
 
 static enum err bind_server(struct server *s)
 {
-    struct http_options o = {.listen = s->listen};
+    struct http_options o = {.listen = s->listen, .memory_bytes = s->run->memory_bytes};
     enum err e = choose_sockets(s);
     if (e != OK)
         return e;

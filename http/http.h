@@ -193,13 +193,14 @@ struct http_options {
     const char *redirect_host;
     unsigned hsts_seconds; /* Strict-Transport-Security (RFC 6797) over TLS; 0: none */
     bool hsts_subdomains;
+    uint64_t memory_bytes; /* that the process may use [os_memory_limit] */
     /* Limits; 0 takes the default in brackets. */
     size_t max_head_bytes;   /* request line and headers [16 KiB] */
     size_t max_target_bytes; /* [8 KiB] */
     size_t max_body_bytes;   /* [16 MiB] */
     size_t max_arena_bytes;  /* a request's arena, beside body and head [256 MiB] */
-    /* What all requests together hold beyond their fixed parts (see above) [half of what the machine and
-     * the cgroup allow (os_memory_limit), 16 to 512 MiB]. An eighth is kept for requests that hold up to
+    /* What all requests together hold beyond their fixed parts (see above) [half of memory_bytes, 16 to
+     * 512 MiB]. An eighth is kept for requests that hold up to
      * 128 KiB (with the TLS session); one network (base/net.h) gets 13/16 at most. Over it: 503. */
     size_t max_total_bytes;
     /* Over all loops [4096], and no more than RLIMIT_NOFILE leaves beside some 64 descriptors when run is

@@ -28,11 +28,9 @@
 /* ---- options --------------------------------------------------------------------------------- */
 
 /* Half of the memory that there is for this process, within what is sane. */
-static size_t half_of_memory(void)
+static size_t half_of(uint64_t memory)
 {
-    uint64_t half = os_memory_limit("") / 2;
-
-    return (size_t)MAX_OF(MIN_OF(half, (uint64_t)(512 * MIB)), (uint64_t)(16 * MIB));
+    return (size_t)MAX_OF(MIN_OF(memory / 2, (uint64_t)(512 * MIB)), (uint64_t)(16 * MIB));
 }
 
 #define DEFAULT(field, value)                                                                      \
@@ -49,7 +47,8 @@ static void fill_in(struct http_options *o)
     DEFAULT(o->max_target_bytes, 8 * KIB);
     DEFAULT(o->max_body_bytes, 16 * MIB);
     DEFAULT(o->max_arena_bytes, 256 * MIB);
-    DEFAULT(o->max_total_bytes, half_of_memory());
+    DEFAULT(o->memory_bytes, os_memory_limit(""));
+    DEFAULT(o->max_total_bytes, half_of(o->memory_bytes));
     DEFAULT(o->max_connections, 4096);
     DEFAULT(o->head_timeout_ms, 10000);
     DEFAULT(o->body_timeout_ms, 10000);

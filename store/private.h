@@ -110,6 +110,9 @@ int64_t store_time_ms(str time); /* of a TIME of at least KEY_TIME_LEN bytes */
 
 /* ---- store.c --------------------------------------------------------------------------------- */
 
+/* The engine's cache_bytes, for these options. */
+size_t store_page_memory(const struct store_options *o);
+
 struct fields;
 struct list { /* a list's state within a session */
     uint32_t number;
@@ -361,9 +364,6 @@ MUST_CHECK enum err store_fields_parse(str text, struct fields *out, const char 
 MUST_CHECK enum err store_fields_declare(struct store *s, const struct store_declared *d,
                                          unsigned n);
 void store_fields_free(struct store *s);
-/* Of the engine, for these options. */
-size_t store_page_memory(const struct store_options *o);
-
 /* Before others have sessions: makes what is missing, and takes away what is not declared. OK also when the disk
  * is full: then queries do without; and, with `again`, when an object of the list is damaged. CORRUPT, IO, NOMEM. */
 MUST_CHECK enum err store_fields_open(struct store *s, bool again);

@@ -109,7 +109,8 @@ enum err store_open(struct store **out, const struct store_options *options,
 {
     struct engine_options eo = {.dir = options->dir,
                                 .cache_bytes = store_page_memory(options),
-                                .changed_bytes = options->page_memory_bytes / 2,
+                                .changed_bytes =
+                                    options->page_memory_bytes, /* as much as there is room for */
                                 .checkpoint_bytes = options->checkpoint_bytes,
                                 .new_index = options->new_index};
     struct engine_recovery found = {0};

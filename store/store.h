@@ -52,7 +52,7 @@ MUST_CHECK enum err store_declared_check(const struct store_declared *d, const c
 struct store_options {
     const char *dir;        /* NULL: memory, nothing is kept */
     size_t cache_max_bytes; /* of store_cache_*; 0: 512 KiB (kinto.cache_max_size_bytes) */
-    /* engine_options.cache_bytes, of which .changed_bytes is half then; 0: a part of memory_bytes */
+    /* engine_options.cache_bytes and .changed_bytes; 0: a part of memory_bytes, and the engine's */
     size_t page_memory_bytes;
     uint64_t memory_bytes;     /* that the process may use (os_memory_limit); 0: nobody knows */
     uint64_t checkpoint_bytes; /* engine_options; 0: the engine's */

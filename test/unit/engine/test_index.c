@@ -912,7 +912,7 @@ static str large_key(char out[400], unsigned i)
     return (str){out, 400};
 }
 
-static uint64_t changed_pages(uint64_t *checkpoint)
+static size_t changed_pages(uint64_t *checkpoint)
 {
     pthread_mutex_lock(&e->writer.mutex);
     size_t n = e->pages.memory_n;

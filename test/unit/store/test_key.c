@@ -46,6 +46,16 @@ START_TEST(only_canonical_uuids_are_packed)
 }
 END_TEST
 
+START_TEST(uuids_are_packed_as_their_bytes)
+{
+    struct key k = {.n = 0};
+
+    store_key_add_id(&k, STR("0123abcd-9def-4567-89ab-fedcba987650"));
+    ck_assert_int_eq(
+        memcmp(k.b + 1, "\x01\x23\xab\xcd\x9d\xef\x45\x67\x89\xab\xfe\xdc\xba\x98\x76\x50", 16), 0);
+}
+END_TEST
+
 START_TEST(ids_differ_where_their_strings_do)
 {
     static const char *ids[] = {"",
@@ -204,6 +214,7 @@ static Suite *make_suite(void)
 {
     const TTest *const tests[] = {times_keep_their_order,
                                   only_canonical_uuids_are_packed,
+                                  uuids_are_packed_as_their_bytes,
                                   ids_differ_where_their_strings_do,
                                   long_texts_end_in_a_hash,
                                   paths_keep_what_lies_below_them,
